@@ -1,0 +1,270 @@
+"""Training speed of tfgen's VAEs beside TensorFlow, PyTorch and pythae, in images per second.
+
+    python tests/benchmarks/train_speed.py                          # both networks
+    python tests/benchmarks/train_speed.py --models mlp --without pythae torch
+    python tests/benchmarks/train_speed.py --ablate                 # what each default gives
+
+The contenders take turns, each in a process of its own, round after round, so that a slow moment
+of the machine hits all alike. The first epoch of a run, in which things are compiled and caches
+filled, is reported apart. README.md says what each contender does.
+"""
+
+import argparse
+import collections
+import importlib
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from contenders import Recorder
+
+# Network -> contender -> least ratio of tfgen's speed to the contender's.
+TARGETS = {
+    "mlp": {"tensorflow": 0.95, "torch": 1.6, "pythae": 1.6},
+    "conv": {"torch": 1.3},
+}
+ABLATIONS = {
+    "defaults": {},
+    **{
+        f"steps_per_execution={steps}, jit_compile={jit}": {
+            "steps_per_execution": steps,
+            "jit_compile": jit,
+        }
+        for jit in (False, True)
+        for steps in (1, 8, 32, 128)
+    },
+    **{
+        f"pipeline: {name}": {"pipeline": name}
+        for name in ("slices", "tfds", "tfds, cache", "tfds, prefetch", "tfds, cache, prefetch")
+    },
+}
+PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "torch", "pythae", "numpy")
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if args.worker:
+        run_worker(json.loads(args.worker))
+        return
+    plan = ablation_plan(args.models) if args.ablate else contest_plan(args.models, args.without)
+    load_before = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        images_path = os.path.join(folder, "images.npy")
+        run_process({"contender": "export", "images_path": images_path}, folder)
+        runs = interleave(plan, args.rounds, args.epochs, images_path, folder)
+    report = {
+        "machine": describe_machine(load_before),
+        "epochs": args.epochs,
+        "results": [summarise(task, runs[label]) for label, task in plan.items()],
+        "ratios": [] if args.ablate else ratios(runs),
+    }
+    args.json.write_text(json.dumps(report, indent=1))
+    print(format_report(report))
+    print(f"\nWritten to {args.json}")
+
+
+def parse_args(argv):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", nargs="+", choices=TARGETS, default=list(TARGETS))
+    parser.add_argument(
+        "--without", nargs="+", choices=["tensorflow", "torch", "pythae"], default=[]
+    )
+    parser.add_argument("--ablate", action="store_true", help="vary tfgen's own settings instead")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=4, help="of each run; the first is warm-up")
+    parser.add_argument("--json", type=pathlib.Path, default=pathlib.Path("train_speed.json"))
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    if args.epochs < 2:
+        parser.error("--epochs must be at least 2: the first epoch is warm-up.")
+    return args
+
+
+# Plans: label -> task, the dict that a worker is given.
+
+
+def contest_plan(models, without):
+    """tfgen and its contenders for every network."""
+    return {
+        f"{network} {contender}": {"network": network, "contender": contender}
+        for network in models
+        for contender in ("tfgen", *TARGETS[network])
+        if contender not in without
+    }
+
+
+def ablation_plan(models):
+    """tfgen with one setting after the other."""
+    return {
+        f"{network} {name}": {"network": network, "contender": "tfgen", "options": options,
+                              "setting": name}
+        for network in models
+        for name, options in ABLATIONS.items()
+    }  # fmt: skip
+
+
+# Running.
+
+
+def interleave(plan, rounds, epochs, images_path, folder):
+    """Runs the plan `rounds` times over; returns label -> list of results."""
+    runs = collections.defaultdict(list)
+    for number in range(rounds):
+        for label, task in plan.items():
+            task = {**task, "epochs": epochs, "images_path": images_path}
+            runs[label].append(run_process(task, folder))
+            print(f"round {number + 1}: {label}: {images_per_second(runs[label][-1]):,.0f}/s",
+                  file=sys.stderr)  # fmt: skip
+    return runs
+
+
+def run_process(task, folder):
+    """Runs one task in a new process and returns its result."""
+    result_path = pathlib.Path(folder, "result.json")
+    command = [sys.executable, __file__, "--worker", json.dumps({**task, "result": str(result_path)})]
+    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{task} failed:\n{done.stderr[-4000:]}")
+    return json.loads(result_path.read_text())
+
+
+def run_worker(task):
+    """Runs one task in this process and writes its result."""
+    result_path = pathlib.Path(task.pop("result"))
+    contender = task.pop("contender")
+    if contender == "export":
+        export_images(task["images_path"])
+        result_path.write_text("{}")
+        return
+    recorder = Recorder()
+    module = importlib.import_module(f"contenders.with_{contender}")
+    task.pop("setting", None)
+    module.train(recorder, **task.pop("options", {}), **task)
+    result = {"seconds": recorder.epoch_seconds(), "losses": recorder.losses}
+    result_path.write_text(json.dumps(result))
+
+
+def export_images(path):
+    """Saves MNIST's training images for contenders that do without TensorFlow."""
+    import tensorflow_datasets as tfds
+
+    np.save(path, tfds.as_numpy(tfds.load("mnist", split="train", batch_size=-1))["image"])
+
+
+# Statistics.
+
+
+def images_per_second(run, num_images=60_000):
+    """Speed over all epochs but the first."""
+    later = run["seconds"][1:]
+    return num_images * len(later) / sum(later)
+
+
+def spread(values):
+    """Median and range."""
+    return {"median": statistics.median(values), "min": min(values), "max": max(values)}
+
+
+def summarise(task, runs):
+    """One row of the table."""
+    startup = [run["seconds"][0] - statistics.mean(run["seconds"][1:]) for run in runs]
+    return {
+        **task,
+        "images_per_second": spread([images_per_second(run) for run in runs]),
+        "first_epoch_extra_seconds": spread(startup),
+        "last_loss": spread([run["losses"][-1] for run in runs]),
+    }
+
+
+def ratios(runs):
+    """tfgen's speed over each contender's in the same round, beside the target."""
+    rows = []
+    for network, targets in TARGETS.items():
+        for contender, target in targets.items():
+            pairs = zip(runs[f"{network} tfgen"], runs[f"{network} {contender}"], strict=False)
+            values = [images_per_second(ours) / images_per_second(other) for ours, other in pairs]
+            if values:
+                rows.append({"network": network, "contender": contender, "target": target,
+                             "ratio": spread(values)})  # fmt: skip
+    return rows
+
+
+# Reporting.
+
+
+def describe_machine(load_before):
+    """What the numbers depend on."""
+    return {
+        "processor": processor_name(),
+        "cores": os.cpu_count(),
+        "load_before": load_before,
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+
+
+def processor_name():
+    """Model name where Linux tells it."""
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def version(package):
+    """Installed version, None if there is none."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def format_report(report):
+    """The tables, in Markdown."""
+    machine = report["machine"]
+    versions = ", ".join(f"{name} {v}" for name, v in machine["versions"].items() if v)
+    lines = [
+        f"{machine['processor']}, {machine['cores']} cores, load {machine['load_before']:.1f} "
+        f"before; Python {machine['python']}, {versions}",
+        "",
+        "| network | contender | images/s (min-max) | first epoch, extra s | last loss, nats |",
+        "| --- | --- | --- | --- | --- |",
+        *map(format_result, report["results"]),
+    ]
+    if report["ratios"]:
+        lines += ["", "| network | tfgen / | ratio (min-max) | target |", "| --- | --- | --- | --- |",
+                  *map(format_ratio, report["ratios"])]  # fmt: skip
+    return "\n".join(lines)
+
+
+def format_result(row):
+    name = row.get("setting", row["contender"])
+    return (
+        f"| {row['network']} | {name} | {format_spread(row['images_per_second'], ',.0f')} "
+        f"| {row['first_epoch_extra_seconds']['median']:.1f} | {row['last_loss']['median']:.1f} |"
+    )
+
+
+def format_ratio(row):
+    return (
+        f"| {row['network']} | {row['contender']} | {format_spread(row['ratio'], '.2f')} "
+        f"| {row['target']:.2f} |"
+    )
+
+
+def format_spread(values, spec):
+    return f"{values['median']:{spec}} ({values['min']:{spec}}-{values['max']:{spec}})"
+
+
+if __name__ == "__main__":
+    main()

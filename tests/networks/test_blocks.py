@@ -1,0 +1,93 @@
+"""What all networks share: composition, saving, training, compilation."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen import layers, networks
+from tfgen.networks import _blocks
+
+PAIRS = {
+    "mlp": (networks.mlp_encoder, networks.mlp_decoder, (6, 5, 1)),
+    "conv": (networks.conv_encoder, networks.conv_decoder, (11, 8, 2)),
+    "conv64": (networks.conv64_encoder, networks.conv64_decoder, (35, 40, 1)),
+}
+
+
+@pytest.fixture(params=PAIRS)
+def pair(request):
+    """Encoder, decoder and a batch of images."""
+    encoder, decoder, image_shape = PAIRS[request.param]
+    images = np.random.default_rng(0).uniform(size=(4, *image_shape)).astype("float32")
+    return encoder(image_shape, 3, width=2), decoder(image_shape, 3, width=2), images
+
+
+def test_decoder_follows_encoder_in_one_keras_model(pair):
+    encoder, decoder, images = pair
+    model = keras.Model(encoder.inputs, decoder(encoder.outputs[0]))
+    assert model.predict(images, verbose=0).shape == images.shape
+    assert model.count_params() == encoder.count_params() + decoder.count_params()
+
+
+def test_saved_networks_give_the_same_densities(pair, tmp_path):
+    encoder, decoder, images = pair
+    z = np.linspace(-1, 1, 12, dtype="float32").reshape(4, 3)
+    for network, inputs, event in [(encoder, images, z), (decoder, z, images)]:
+        network.save(tmp_path / "network.keras")
+        loaded = keras.saving.load_model(tmp_path / "network.keras")
+        np.testing.assert_array_equal(
+            loaded(inputs).log_prob(event), network(inputs).log_prob(event)
+        )
+
+
+def test_head_made_by_partial_is_saved_with_its_arguments(tmp_path):
+    head = functools.partial(layers.FixedScaleNormal, scale=0.25)
+    networks.mlp_decoder((2, 2, 1), 1, head=head, width=2).save(tmp_path / "decoder.keras")
+    loaded = keras.saving.load_model(tmp_path / "decoder.keras")
+    np.testing.assert_array_equal(loaded(tf.zeros((1, 1))).stddev(), np.full((1, 2, 2, 1), 0.25))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_every_weight_has_a_gradient(pair, jit_compile):
+    encoder, decoder, images = pair
+    variables = [v.value for v in encoder.trainable_variables + decoder.trainable_variables]
+
+    @tf.function(jit_compile=jit_compile)
+    def gradients():
+        with tf.GradientTape() as tape:
+            posterior = encoder(images, training=True)
+            z = posterior.sample(seed=(0, 1))
+            likelihood = decoder(z, training=True).log_prob(images)
+            loss = tf.reduce_sum(posterior.log_prob(z)) - tf.reduce_sum(likelihood)
+        return tape.gradient(loss, variables)
+
+    assert all(np.isfinite(gradient).all() for gradient in gradients())
+
+
+def test_batch_size_and_image_shape_show_in_the_model(pair):
+    encoder, decoder, images = pair
+    assert encoder.input_shape == (None, *images.shape[1:])
+    assert encoder.output_shape == (None, 3)
+    assert decoder.output_shape == (None, *images.shape[1:])
+
+
+@pytest.mark.parametrize("height, width", [(28, 28), (9, 14), (64, 33)])
+def test_upsample_inverts_halving(height, width):
+    (_, small) = _blocks.halved_sizes((height, width, 1), 1)
+    image = tf.zeros((1, *small, 1))
+    for layer in _blocks.upsample(2, 4, (height, width)):
+        image = layer(image)
+    assert image.shape == (1, height, width, 2)
+
+
+def test_image_shape_may_be_a_list():
+    assert networks.mlp_encoder([4, 4, 1], 2, width=2).input_shape == (None, 4, 4, 1)
+
+
+def test_parameters_that_do_not_fit_the_pixels():
+    assert _blocks.output_channels(24, (2, 3, 1)) == 4
+    with pytest.raises(ValueError, match="a head with 25 parameters"):
+        _blocks.output_channels(25, (2, 3, 1))

@@ -1,0 +1,48 @@
+import subprocess
+import sys
+
+import matplotlib
+import pytest
+
+from tfgen.plotting.figures import COLORS, MARKERS, flat_latent_dim, subplots
+
+
+def test_colors_are_those_of_the_colour_blind_safe_cycle():
+    style = matplotlib.style.library.get("petroff10")
+    if style is None:
+        pytest.skip("this matplotlib has no style petroff10 to compare with")
+    assert [color.strip("#") for color in style["axes.prop_cycle"].by_key()["color"]] == [
+        color.strip("#") for color in COLORS
+    ]
+
+
+def test_seventy_classes_differ_in_colour_or_marker():
+    styles = {(COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]) for i in range(70)}
+    assert len(styles) == 70
+
+
+def test_import_leaves_heavy_packages_alone():
+    code = (
+        "import sys, tfgen; before = set(sys.modules); import tfgen.plotting, tfgen.callbacks\n"
+        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "assert 'tfgen.plotting.curves' in sys.modules\n"
+        "assert not new & {'matplotlib', 'sklearn', 'PIL'}, new"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_subplots_hands_arguments_on():
+    fig, axes = subplots(2, 3, figsize=(4, 5))
+    assert axes.shape == (2, 3)
+    assert tuple(fig.get_size_inches()) == (4, 5)
+
+
+def test_flat_latent_dim(make_model):
+    assert flat_latent_dim(make_model(7), "traversals") == 7
+
+
+def test_latent_maps_are_refused(make_model):
+    model = make_model(2)
+    model.latent_shape = (4, 4, 8)
+    with pytest.raises(ValueError, match=r"traversals expects .* Received: latent_shape=\(4, 4, 8"):
+        flat_latent_dim(model, "traversals")

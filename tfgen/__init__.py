@@ -1,0 +1,33 @@
+"""tfgen: probabilistic generative models for Keras 3, on TensorFlow and TensorFlow Probability."""
+
+import importlib
+
+import keras
+
+if keras.config.backend() != "tensorflow":
+    raise ImportError(
+        "tfgen needs Keras with the TensorFlow backend. "
+        f"Received: backend {keras.config.backend()!r}. Set the environment variable "
+        "KERAS_BACKEND=tensorflow (or the backend in ~/.keras/keras.json) before importing keras."
+    )
+
+from tfgen import layers, losses, models, networks  # noqa: E402  (registers their Keras classes)
+
+__version__ = "0.1.0"
+__all__ = [
+    "callbacks",
+    "datasets",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "networks",
+    "plotting",
+]
+
+
+def __getattr__(name):
+    """Imports the areas that hold no Keras classes when they are first used."""
+    if name in __all__:
+        return importlib.import_module(f"tfgen.{name}")
+    raise AttributeError(f"module 'tfgen' has no attribute {name!r}")

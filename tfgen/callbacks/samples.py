@@ -1,0 +1,111 @@
+"""Grids of samples, written while a model trains."""
+
+import io
+import os
+import pathlib
+
+import keras
+import tensorflow as tf
+
+from tfgen import plotting
+from tfgen.callbacks.checks import positive_int
+
+__all__ = ["SampleGrid"]
+
+
+def _png_of(fig):
+    """The figure as PNG bytes; closes it."""
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    fig.savefig(buffer, format="png")
+    plt.close(fig)
+    return buffer.getvalue()
+
+
+def _write_whole(path, data):
+    """Writes aside and renames, so that no reader or kill leaves half a file."""
+    aside = path.with_name(path.name + ".partial")
+    aside.write_bytes(data)
+    os.replace(aside, path)
+
+
+class SampleGrid(keras.callbacks.Callback):
+    """Writes a grid of samples as PNG while the model trains, and to TensorBoard.
+
+    Every grid decodes the same latent draws, since the seed is the same; training's own random
+    state is not touched. Files are named by epoch, `samples_epoch_0010.png`.
+
+    Args:
+        output_dir: str or path, made if it is missing.
+        num_samples: int >= 1, images in a grid.
+        every: int >= 1, epochs between two grids.
+        at_start: bool, also a grid before the model's first step, `samples_epoch_0000.png`.
+        log_dir: str, path or None, TensorBoard directory for the same pictures, tag "samples".
+        mean: bool, True for the means E[x|z], False for pixels drawn from p(x|z).
+        seed: int, seed of the draws.
+        value_range: (low, high), the values shown black and white.
+
+    Raises:
+        ValueError: if `num_samples` or `every` is no whole number of at least 1.
+
+    Example:
+        >>> callback = SampleGrid("samples", num_samples=16, every=5)
+        >>> # model.fit(x, epochs=20, callbacks=[callback]) writes samples/samples_epoch_0005.png
+    """
+
+    def __init__(
+        self,
+        output_dir,
+        num_samples=64,
+        every=1,
+        at_start=False,
+        log_dir=None,
+        mean=True,
+        seed=0,
+        value_range=(0.0, 1.0),
+    ):
+        super().__init__()
+        self.output_dir = pathlib.Path(output_dir)
+        self.every = positive_int("every", every)
+        self.at_start = at_start
+        self.log_dir = log_dir
+        self.arguments = {
+            "num_samples": positive_int("num_samples", num_samples),
+            "mean": mean,
+            "seed": seed,
+            "value_range": value_range,
+        }
+        self._writer = None
+
+    def on_train_begin(self, logs=None):
+        self.output_dir.mkdir(parents=True, exist_ok=True)
+        if self.log_dir is not None:
+            self._writer = tf.summary.create_file_writer(os.fspath(self.log_dir))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Here and not when training begins: only now is a checkpoint surely restored.
+        if self.at_start and int(self.model.steps) == 0:
+            self._write(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every == 0:
+            self._write(epoch + 1)
+
+    def on_train_end(self, logs=None):
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _write(self, epoch):
+        fig, axes = plotting.samples(self.model, **self.arguments)
+        axes.set_title(f"{axes.get_title()}, epoch {epoch}")
+        png = _png_of(fig)
+        _write_whole(self.output_dir / f"samples_epoch_{epoch:04d}.png", png)
+        if self._writer is not None:
+            self._log(png, epoch)
+
+    def _log(self, png, epoch):
+        with self._writer.as_default():
+            tf.summary.image("samples", tf.io.decode_png(png, channels=3)[None], step=epoch)
+        self._writer.flush()

@@ -1,0 +1,149 @@
+"""Images that are already in memory: arrays, and the digits of scikit-learn."""
+
+import numpy as np
+
+from tfgen.datasets.examples import Examples
+from tfgen.datasets.images import resize_all
+from tfgen.datasets.splits import select
+
+__all__ = ["read_array", "read_digits"]
+
+_NUM_TEST_DIGITS = 360
+
+
+def read_array(source, split="train", *, image_size=None, name="array"):
+    """Images and labels given as arrays.
+
+    Args:
+        source: array of images, or a tuple (images, labels). Images have the shape
+            (num_examples, height, width) or (num_examples, height, width, channels) and are
+            uint8, or float with intensities in [0, 1]. Labels have num_examples rows.
+        split: str, "train" or "all" for every image, or a slice such as "train[:90%]".
+        image_size: (height, width) or None.
+        name: str.
+
+    Returns:
+        `Examples`.
+
+    Raises:
+        ValueError: if the images are empty, no images, or not in [0, 1], or the labels do not fit.
+
+    Example:
+        >>> read_array(np.zeros((10, 8, 6), "uint8"), "train[:50%]").rows.shape
+        (5, 8, 6, 1)
+    """
+    images, labels = source if isinstance(source, tuple) else (source, None)
+    images = _as_images(images)
+    labels = None if labels is None else _as_labels(labels, len(images))
+    chosen = select({"train": np.arange(len(images))}, split)
+    return _examples(name, images[chosen], None if labels is None else labels[chosen], image_size)
+
+
+def read_digits(split="train", *, image_size=None):
+    """The 1797 handwritten digits of scikit-learn, 8 x 8 pixels, embedded in that package.
+
+    The split into 1437 images for training and 360 for tests is always the same, with equal
+    shares of each digit.
+
+    Args:
+        split: str, "train", "test", "all" or slices of these.
+        image_size: (height, width) or None.
+
+    Returns:
+        `Examples` with float32 pixels, multiples of 1/16, and int32 labels.
+
+    Example:
+        >>> read_digits("test").rows.shape
+        (360, 8, 8, 1)
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    chosen = select(_split_digits(digits.target), split)
+    images = (digits.images[chosen, ..., None] / 16).astype("float32")
+    labels = digits.target[chosen].astype("int32")
+    names = tuple(str(name) for name in digits.target_names)
+    return _examples("digits", images, labels, image_size, class_names=names)
+
+
+def _examples(name, images, labels, image_size, **names):
+    images = resize_all(images, image_size)
+    return Examples(name, images, images.shape[1:], labels, **names)
+
+
+def _split_digits(labels):
+    """Positions of the examples of each split, shuffled once and for all."""
+    from sklearn.model_selection import train_test_split
+
+    train, test = train_test_split(
+        np.arange(len(labels)), test_size=_NUM_TEST_DIGITS, stratify=labels, random_state=0
+    )
+    return {"train": train, "test": test}
+
+
+def _as_images(images):
+    """uint8 or float32 array, shape (num_examples, height, width, channels), checked."""
+    images = np.asarray(images)
+    if images.ndim == 3:
+        images = images[..., None]
+    _check_shape(images)
+    _check_values(images)
+    return images if images.dtype == np.uint8 else images.astype("float32")
+
+
+def _check_shape(images):
+    if images.ndim != 4 or 0 in images.shape:
+        raise ValueError(
+            "An array of images must have the shape (num_examples, height, width) or "
+            "(num_examples, height, width, channels), none of them 0. "
+            f"Received: shape {images.shape}. Reshape flat images, and give a single image a "
+            "first axis."
+        )
+
+
+def _check_values(images):
+    if images.dtype == np.uint8:
+        _check_bytes(images)
+    elif np.issubdtype(images.dtype, np.floating):
+        _check_intensities(images)
+    else:
+        raise ValueError(
+            "Images must be uint8 in [0, 255] or float in [0, 1]. "
+            f"Received: dtype {images.dtype}. Convert them, for example with "
+            "images.astype('float32')."
+        )
+
+
+def _check_bytes(images):
+    if images.max() == 1:
+        raise ValueError(
+            "uint8 images hold intensities from 0 to 255. Received: uint8 images whose largest "
+            "value is 1. Convert binary images with images.astype('float32')."
+        )
+
+
+def _check_intensities(images):
+    low, high = images.min(), images.max()
+    if np.isnan(low):
+        bad = int(np.isnan(images).any(axis=(1, 2, 3)).sum())
+        raise ValueError(
+            f"Float images must have finite intensities in [0, 1]. Received: NaN in {bad} of "
+            f"{len(images)} images. Leave these out or replace the values, as np.nan_to_num does."
+        )
+    if low < 0 or high > 1:
+        raise ValueError(
+            f"Float images must have intensities in [0, 1]. Received: values in [{low:g}, "
+            f"{high:g}]. Divide by 255 if they lie in [0, 255]; `value_range` sets the range that "
+            "the pipeline delivers."
+        )
+
+
+def _as_labels(labels, num_examples):
+    """Array of labels, checked."""
+    labels = np.asarray(labels)
+    if labels.shape[:1] != (num_examples,):
+        raise ValueError(
+            f"Labels must have one row for each of the {num_examples} images. "
+            f"Received: labels of shape {labels.shape}. Pass (images, labels) of equal length."
+        )
+    return labels

@@ -1,0 +1,128 @@
+"""Images in the files of a folder."""
+
+import concurrent.futures
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen.datasets.examples import Examples
+from tfgen.datasets.images import resize
+from tfgen.datasets.progress import with_progress
+from tfgen.datasets.splits import select
+
+__all__ = ["read_folder"]
+
+_SUFFIXES = frozenset(
+    (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+)
+# Pillow's names of formats with 8 bits a channel, and what each is converted to.
+_GREY_MODES = frozenset(("1", "L", "LA"))
+_COLOUR_MODES = frozenset(("CMYK", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"))
+
+
+def read_folder(folder, split="train", *, image_size=None):
+    """Images in a folder and its subfolders, in the order of their paths.
+
+    If every image lies in a subfolder, the names of the subfolders are the classes. Images have
+    one channel if all are grey, else three; transparency is left out.
+
+    Args:
+        folder: path.
+        split: str, "train" or "all" for every image, or a slice such as "train[:90%]".
+        image_size: (height, width), or None if all images have the same size.
+
+    Returns:
+        `Examples` with uint8 pixels, and int32 labels or None.
+
+    Raises:
+        ValueError: if there are no images, one cannot be read, or their sizes differ.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     encoded = tf.io.encode_png(np.zeros((8, 6, 3), "uint8"))
+        ...     tf.io.write_file(f"{folder}/black.png", encoded)
+        ...     read_folder(folder).rows.shape
+        (1, 8, 6, 3)
+    """
+    folder = pathlib.Path(folder)
+    paths = _image_paths(folder)
+    chosen = select({"train": np.arange(len(paths))}, split)
+    names = _class_names(folder, paths)
+    paths = [paths[index] for index in chosen]
+    images = _read_all(paths, image_size)
+    labels = _labels(folder, paths, names) if names else None
+    return Examples(folder.resolve().name, images, images.shape[1:], labels, class_names=names)
+
+
+def _image_paths(folder):
+    """Paths of all images in a folder, sorted."""
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    if not paths:
+        raise ValueError(
+            f"The folder has no images. Received: {str(folder)!r}. "
+            f"Expected files that end in one of {sorted(_SUFFIXES)}, in it or its subfolders."
+        )
+    return paths
+
+
+def _class_names(folder, paths):
+    """Names of the subfolders, or () if an image lies in the folder itself."""
+    parts = [path.relative_to(folder).parts for path in paths]
+    return () if min(map(len, parts)) == 1 else tuple(sorted({part[0] for part in parts}))
+
+
+def _labels(folder, paths, names):
+    """Position of each image's subfolder in `names`, int32."""
+    return np.array([names.index(path.relative_to(folder).parts[0]) for path in paths], "int32")
+
+
+def _read_all(paths, image_size):
+    """uint8 array, shape (num_images, height, width, 1 or 3)."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        read = pool.map(lambda path: _read_image(path, image_size), paths)
+        images = list(with_progress(read, len(paths)))
+    _check_sizes(paths, images)
+    channels = max(image.shape[-1] for image in images)
+    height, width, _ = images[0].shape
+    return np.stack([np.broadcast_to(image, (height, width, channels)) for image in images])
+
+
+def _read_image(path, image_size):
+    """uint8 array, shape (height, width, 1 or 3)."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            mode = _target_mode(path, image.mode)
+            pixels = np.asarray(ImageOps.exif_transpose(image).convert(mode))
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ValueError(
+            f"An image cannot be read. Received: {str(path)!r} ({error}). "
+            "Expected a complete image file: repair it or move it out of the folder."
+        ) from error
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    return resize(tf.convert_to_tensor(pixels), image_size).numpy()
+
+
+def _target_mode(path, mode):
+    """Mode to convert to: "L" for grey images, "RGB" for images with colours."""
+    if mode in _GREY_MODES:
+        return "L"
+    if mode in _COLOUR_MODES:
+        return "RGB"
+    raise ValueError(
+        f"Images must have 8 bits a channel. Received: {str(path)!r} of mode {mode!r}. "
+        "Convert it, or pass an array of floats in [0, 1]."
+    )
+
+
+def _check_sizes(paths, images):
+    for path, image in zip(paths, images, strict=True):
+        if image.shape[:2] != images[0].shape[:2]:
+            raise ValueError(
+                f"The images have different sizes. Received: {str(paths[0])!r} of (height, width) "
+                f"{images[0].shape[:2]}, {str(path)!r} of {image.shape[:2]}. "
+                "Pass image_size to resize them all."
+            )

@@ -1,0 +1,133 @@
+"""Operations on batches of images: resize, crop, binarize, rescale."""
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["binarize", "crop", "rescale", "resize", "resize_all", "to_unit_interval"]
+
+_CHUNK_SIZE = 1024
+
+
+def to_unit_interval(images):
+    """Intensities in [0, 1]: uint8 images divided by 255, float images as they are.
+
+    Args:
+        images: tensor of any shape, uint8 or float.
+
+    Returns:
+        float32 tensor of the same shape.
+
+    Example:
+        >>> to_unit_interval(tf.constant([0, 51, 255], "uint8")).numpy().tolist()
+        [0.0, 0.20000000298023224, 1.0]
+    """
+    floats = tf.cast(images, tf.float32)
+    return floats / 255.0 if images.dtype == tf.uint8 else floats
+
+
+def binarize(images, mode, seed):
+    """Binary images of intensities.
+
+    Args:
+        images: float tensor, intensities in [0, 1].
+        mode: "threshold" for 1 where the intensity exceeds 0.5, "stochastic" for one Bernoulli
+            draw per value with the intensity as probability; any other mode changes nothing.
+        seed: int tensor, shape (2,), of the draw.
+
+    Returns:
+        Tensor of the same shape and type.
+
+    Example:
+        >>> binarize(tf.constant([0.2, 0.5, 0.9]), "threshold", seed=(0, 0)).numpy().tolist()
+        [0.0, 0.0, 1.0]
+    """
+    if mode == "threshold":
+        return tf.cast(images > 0.5, images.dtype)
+    if mode == "stochastic":
+        noise = tf.random.stateless_uniform(tf.shape(images), seed, alg="philox")
+        return tf.cast(noise < images, images.dtype)
+    return images
+
+
+def rescale(images, value_range):
+    """Intensities in [0, 1] mapped linearly to [low, high].
+
+    Args:
+        images: float tensor.
+        value_range: (low, high).
+
+    Returns:
+        Tensor of the same shape and type.
+
+    Example:
+        >>> rescale(tf.constant([0.0, 0.5, 1.0]), (-1, 1)).numpy().tolist()
+        [-1.0, 0.0, 1.0]
+    """
+    low, high = value_range
+    return images if (low, high) == (0, 1) else low + (high - low) * images
+
+
+def crop(images, box):
+    """The part of the images inside a box.
+
+    Args:
+        images: tensor, shape (..., height, width, channels).
+        box: (left, top, right, bottom) in pixels as in PIL: right and bottom are outside.
+
+    Returns:
+        Tensor, shape (..., bottom - top, right - left, channels).
+
+    Example:
+        >>> crop(tf.zeros((218, 178, 3)), (30, 50, 148, 168)).shape
+        TensorShape([118, 118, 3])
+    """
+    left, top, right, bottom = box
+    return images[..., top:bottom, left:right, :]
+
+
+def resize(images, size):
+    """Images of another size, without aliasing.
+
+    Shrinking averages over the area that a new pixel covers; enlarging interpolates linearly.
+    The aspect ratio is not kept.
+
+    Args:
+        images: uint8 or float tensor, shape (..., height, width, channels).
+        size: (height, width) of the result, or None to change nothing.
+
+    Returns:
+        Tensor of the same type, shape (..., *size, channels); uint8 values are rounded.
+
+    Example:
+        >>> image = tf.constant([[0, 100], [100, 200]], "uint8")[..., None]
+        >>> resize(image, (1, 1)).numpy().item()
+        100
+    """
+    height, width = images.shape[-3:-1]
+    if size is None or tuple(size) == (height, width):
+        return images
+    shrinks = size[0] <= height and size[1] <= width
+    method = "area" if shrinks else "bilinear"
+    resized = tf.image.resize(images, size, method=method, antialias=True)
+    return tf.cast(tf.round(resized), tf.uint8) if images.dtype == tf.uint8 else resized
+
+
+def resize_all(images, size):
+    """`resize` for an array of many images, a chunk at a time.
+
+    Args:
+        images: uint8 or float array, shape (num_images, height, width, channels).
+        size: (height, width) of the result, or None to change nothing.
+
+    Returns:
+        Array of the same type, shape (num_images, *size, channels).
+
+    Example:
+        >>> resize_all(np.zeros((3, 8, 8, 1), "uint8"), (4, 6)).shape
+        (3, 4, 6, 1)
+    """
+    if size is None:
+        return images
+    starts = range(0, len(images), _CHUNK_SIZE)
+    chunks = (tf.convert_to_tensor(images[start : start + _CHUNK_SIZE]) for start in starts)
+    return np.concatenate([resize(chunk, size).numpy() for chunk in chunks])

@@ -1,0 +1,247 @@
+"""`load`: data by name as a fast pipeline, with what a model must know of it."""
+
+import dataclasses
+import math
+import numbers
+import os
+import pathlib
+
+from tfgen.datasets import arrays, folders, images, sprites, tfds_examples
+from tfgen.datasets.examples import binarize_once
+from tfgen.datasets.pipeline import resumable_dataset
+
+__all__ = ["DatasetInfo", "load"]
+
+_NAMES = ("digits", "sprites", *tfds_examples.NAMES)
+_BINARIZE_MODES = (None, "threshold", "stochastic", "fixed")
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """What a model must know of its data.
+
+    Args:
+        name: str, of the data set.
+        split: str, the split or slice.
+        image_shape: (height, width, channels).
+        value_range: (low, high), what black and white are mapped to.
+        num_examples: int.
+        class_names: tuple of str, what integer labels stand for; () if unknown.
+        factor_names: tuple of str, what the columns of the labels stand for; () if there are none.
+        factor_sizes: tuple of int, how many values each factor has.
+        binarize: None, "threshold", "stochastic" or "fixed".
+    """
+
+    name: str
+    split: str
+    image_shape: tuple
+    value_range: tuple
+    num_examples: int
+    class_names: tuple = ()
+    factor_names: tuple = ()
+    factor_sizes: tuple = ()
+    binarize: str | None = None
+
+
+def load(
+    source,
+    split="train",
+    batch_size=128,
+    *,
+    binarize=None,
+    value_range=(0.0, 1.0),
+    image_size=None,
+    data_dir=None,
+    seed=0,
+    shuffle=None,
+    labels=False,
+    drop_remainder=False,
+    download=False,
+):
+    """Images as a `tf.data.Dataset` of batches, by name, from arrays or from a folder.
+
+    Named sources:
+
+    - "digits": 1797 handwritten digits, 8 x 8 x 1, part of scikit-learn; 1437 to train, 360 to
+      test.
+    - "sprites": the 737,280 binary images, 64 x 64 x 1, of five known factors of dSprites, drawn
+      in code; a fixed random tenth of them is the test split. See `tfgen.datasets.sprites`.
+    - "mnist", "fashion_mnist": 28 x 28 x 1; 60,000 to train, 10,000 to test.
+    - "celeb_a": faces, cropped to the box (30, 50, 148, 168) and resized to 64 x 64 x 3; splits
+      "train", "validation" and "test".
+
+    The last three are read by tensorflow_datasets and never downloaded unless `download` is True.
+
+    The order of a shuffled pipeline depends on the seed and the epoch, its noise on the seed, the
+    epoch and the batch, and on nothing else. Each iteration over the dataset is one epoch, and
+    `dataset.seek(epoch, step=0)` lets the next one deliver the rest of `epoch` from batch `step`
+    on, so that an interrupted run continues bit for bit. A pipeline that is not shuffled delivers
+    the same data, noise included, in each epoch.
+
+    Args:
+        source: str, a name from the list above; or an array of images, shape (n, height, width)
+            or (n, height, width, channels), uint8 or float in [0, 1]; or a tuple of such an array
+            and of labels with n rows; or the path of a folder of images, whose subfolders, if
+            any, are classes.
+        split: str, "train", "test", "all", or slices in the syntax of tensorflow_datasets, such
+            as "train[:55000]" and "train[90%:]". Arrays and folders have no "test".
+        batch_size: int >= 1.
+        binarize: None; "threshold" for 1 where the intensity exceeds 0.5; "stochastic" for a
+            Bernoulli draw with the intensity as probability, drawn anew in each epoch of a
+            shuffled pipeline; "fixed" for one such draw, the same in all epochs. Test
+            log-likelihoods of the three differ: name the mode beside a number.
+        value_range: (low, high), what the intensities 0 and 1 are mapped to, after binarization.
+        image_size: int or (height, width). Images are resized by interpolation, never padded;
+            pad 28 x 28 images to 32 x 32 with `keras.layers.ZeroPadding2D(2)`.
+        data_dir: path of the folder of data sets prepared by tensorflow_datasets; None for the
+            environment variable TFDS_DATA_DIR, or else `~/tensorflow_datasets`.
+        seed: int, of order and noise. Splits do not depend on it.
+        shuffle: bool; None shuffles splits whose name starts with "train".
+        labels: bool, deliver (images, labels) instead of images. The labels of "sprites" are its
+            five factors, those of "celeb_a" its 40 attributes, int32 of shape (batch, 5 or 40).
+        drop_remainder: bool, leave out a last batch that is smaller than the others.
+        download: bool, let tensorflow_datasets fetch and prepare data that is missing.
+
+    Returns:
+        A tuple (dataset, info). dataset: `tf.data.Dataset` of float32 batches of shape
+        (batch, height, width, channels), with known cardinality and the method
+        `seek(epoch, step=0)`. info: `DatasetInfo`.
+
+    Raises:
+        ValueError: if an argument or the data is unusable.
+        FileNotFoundError: if a data set is not prepared; the message has the command to fetch it.
+
+    Example:
+        >>> dataset, info = load("digits", batch_size=32)
+        >>> next(iter(dataset)).shape, info.num_examples
+        (TensorShape([32, 8, 8, 1]), 1437)
+    """
+    _check_split(split)
+    _check_batch_size(batch_size)
+    _check_binarize(binarize)
+    value_range, image_size = _as_value_range(value_range), _as_size(image_size)
+    examples = _read(source, split, image_size, data_dir, download)
+    _check_examples(examples, split, batch_size, labels, drop_remainder)
+    info = _describe(examples, split, value_range, binarize)
+    if binarize == "fixed":
+        examples = binarize_once(examples, seed)
+    dataset = resumable_dataset(
+        _batch_loader(examples, info, labels),
+        info.num_examples,
+        batch_size,
+        seed=seed,
+        shuffle=split.startswith("train") if shuffle is None else shuffle,
+        drop_remainder=drop_remainder,
+    )
+    return dataset, info
+
+
+def _read(source, split, image_size, data_dir, download):
+    """`Examples` of one split of any source."""
+    if not isinstance(source, str | os.PathLike):
+        return arrays.read_array(source, split, image_size=image_size)
+    if source == "digits":
+        return arrays.read_digits(split, image_size=image_size)
+    if source == "sprites":
+        return sprites.read_sprites(split, image_size=image_size)
+    if source in tfds_examples.NAMES:
+        return tfds_examples.read_tfds(
+            source, split, image_size=image_size, data_dir=data_dir, download=download
+        )
+    if pathlib.Path(source).is_dir():
+        return folders.read_folder(source, split, image_size=image_size)
+    raise ValueError(
+        f"No data set and no folder has this name. Received: source={str(source)!r}. "
+        f"Expected one of {list(_NAMES)}, the path of a folder of images, or an array of images."
+    )
+
+
+def _batch_loader(examples, info, labels):
+    """Function from a stateless seed and positions of examples to one batch."""
+    fetch = examples.batches()
+
+    def load_batch(seed, positions):
+        intensities, batch_labels = fetch(positions)
+        intensities = images.binarize(intensities, info.binarize, seed)
+        batch = images.rescale(intensities, info.value_range)
+        return (batch, batch_labels) if labels else batch
+
+    return load_batch
+
+
+def _describe(examples, split, value_range, binarize):
+    return DatasetInfo(
+        name=examples.name,
+        split=split,
+        image_shape=tuple(examples.image_shape),
+        value_range=value_range,
+        num_examples=len(examples.rows),
+        class_names=examples.class_names,
+        factor_names=examples.factor_names,
+        factor_sizes=examples.factor_sizes,
+        binarize=binarize,
+    )
+
+
+def _as_size(image_size):
+    """(height, width), or None."""
+    size = (image_size, image_size) if isinstance(image_size, numbers.Integral) else image_size
+    if size is None:
+        return None
+    sides = tuple(size) if isinstance(size, list | tuple) else ()
+    if len(sides) != 2 or not all(isinstance(n, numbers.Integral) and n >= 1 for n in sides):
+        raise ValueError(
+            "image_size must be an int or a pair (height, width) of ints, at least 1. "
+            f"Received: image_size={image_size!r}. Use None to keep the size of the images."
+        )
+    return tuple(int(side) for side in sides)
+
+
+def _as_value_range(value_range):
+    """(low, high), floats."""
+    values = tuple(float(value) for value in value_range)
+    if len(values) != 2 or not all(map(math.isfinite, values)) or values[0] >= values[1]:
+        raise ValueError(
+            "value_range must be a pair (low, high) with low < high, both finite. "
+            f"Received: value_range={value_range!r}. Use (0, 1) or (-1, 1)."
+        )
+    return values
+
+
+def _check_split(split):
+    if not isinstance(split, str):
+        raise ValueError(
+            f"split must be a str such as 'train' or 'train[:90%]'. Received: split={split!r}. "
+            "Use 'all' for every image."
+        )
+
+
+def _check_batch_size(batch_size):
+    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
+        raise ValueError(
+            f"batch_size must be an int, at least 1. Received: batch_size={batch_size!r}. "
+            "Use the number of images for a single batch."
+        )
+
+
+def _check_binarize(binarize):
+    if binarize not in _BINARIZE_MODES:
+        raise ValueError(
+            f"binarize must be one of {list(_BINARIZE_MODES)}. Received: binarize={binarize!r}. "
+            "Use 'stochastic' for dynamic binarization and None for grey images."
+        )
+
+
+def _check_examples(examples, split, batch_size, labels, drop_remainder):
+    num_examples = len(examples.rows)
+    if num_examples < (batch_size if drop_remainder else 1):
+        raise ValueError(
+            f"The pipeline would deliver no batch. Received: {num_examples} images in "
+            f"split={split!r} of {examples.name!r}, batch_size={batch_size}, "
+            f"drop_remainder={drop_remainder}. Choose a larger split or smaller batches."
+        )
+    if labels and examples.labels is None:
+        raise ValueError(
+            f"labels=True needs labels. Received: {examples.name!r}, which has none. Pass arrays "
+            "as (images, labels), and sort the images of a folder into one subfolder a class."
+        )

@@ -1,0 +1,32 @@
+"""A progress bar for work that turns out to take long."""
+
+import time
+
+import keras
+
+__all__ = ["with_progress"]
+
+
+def with_progress(steps, num_steps, patience=5.0):
+    """Passes `steps` on, with a progress bar once they have taken a while.
+
+    Args:
+        steps: iterable.
+        num_steps: int, how many steps there are.
+        patience: float >= 0, seconds without a bar.
+
+    Yields:
+        The steps.
+
+    Example:
+        >>> list(with_progress("abc", num_steps=3))
+        ['a', 'b', 'c']
+    """
+    start = time.monotonic()
+    bar = None
+    for count, step in enumerate(steps, start=1):
+        yield step
+        if bar is None and time.monotonic() - start > patience:
+            bar = keras.utils.Progbar(num_steps, unit_name="batch")
+        if bar is not None:
+            bar.update(count)

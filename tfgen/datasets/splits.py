@@ -1,0 +1,56 @@
+"""Splits of a data set by name and slice, in the syntax of tensorflow_datasets."""
+
+import types
+
+import numpy as np
+
+__all__ = ["select"]
+
+
+def select(splits, split):
+    """Positions of the examples that a split names.
+
+    Args:
+        splits: dict from a split's name to the positions of its examples, int array.
+        split: str such as "train", "train[:90%]", "train[100:200]+test" or "all", which is every
+            example in the order in which the source holds them.
+
+    Returns:
+        int array, shape (num_examples,).
+
+    Raises:
+        ValueError: if no such split exists, or the slice does not fit or is empty.
+
+    Example:
+        >>> select({"train": np.arange(8), "test": np.arange(8, 10)}, "train[75%:]+test[:1]")
+        array([6, 7, 8])
+    """
+    if split == "all":
+        return np.sort(np.concatenate(list(splits.values())))
+    parts = [splits[part.splitname][part.from_ : part.to] for part in _parse(splits, split)]
+    return _check_not_empty(np.concatenate(parts), split)
+
+
+def _parse(splits, split):
+    """List of slices, each with `splitname`, `from_` and `to`."""
+    import tensorflow_datasets as tfds
+
+    sizes = {name: types.SimpleNamespace(num_examples=len(splits[name])) for name in splits}
+    try:
+        return tfds.core.ReadInstruction.from_spec(split).to_absolute(sizes)
+    except (ValueError, AssertionError) as error:
+        known = {name: size.num_examples for name, size in sizes.items()}
+        raise ValueError(
+            f"No such split. Expected one of {['all', *known]}, or slices such as 'train[:90%]', "
+            f"of splits with these numbers of examples: {known}. Received: split={split!r}. "
+            "A source without a test split can be sliced: 'train[:90%]' and 'train[90%:]'."
+        ) from error
+
+
+def _check_not_empty(positions, split):
+    if len(positions) == 0:
+        raise ValueError(
+            f"The split has no examples. Received: split={split!r}. "
+            "Choose a slice that holds at least one."
+        )
+    return positions

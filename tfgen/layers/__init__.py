@@ -1,0 +1,40 @@
+"""Distribution layers and priors for Keras 3, with the names and arguments of `tfp.layers`."""
+
+from tfgen.layers.distribution_lambda import DistributionLambda
+from tfgen.layers.independent import (
+    FixedScaleNormal,
+    IndependentBernoulli,
+    IndependentLogistic,
+    IndependentNormal,
+    IndependentPoisson,
+)
+from tfgen.layers.kl_divergence import KLDivergenceAddLoss, KLDivergenceRegularizer
+from tfgen.layers.mixtures import (
+    CategoricalMixtureOfOneHotCategorical,
+    MixtureLogistic,
+    MixtureNormal,
+    MixtureSameFamily,
+)
+from tfgen.layers.multivariate import MultivariateNormalTriL, OneHotCategorical
+from tfgen.layers.priors import MixtureOfNormals, Prior, StandardNormal, VampPrior
+
+__all__ = [
+    "CategoricalMixtureOfOneHotCategorical",
+    "DistributionLambda",
+    "FixedScaleNormal",
+    "IndependentBernoulli",
+    "IndependentLogistic",
+    "IndependentNormal",
+    "IndependentPoisson",
+    "KLDivergenceAddLoss",
+    "KLDivergenceRegularizer",
+    "MixtureLogistic",
+    "MixtureNormal",
+    "MixtureOfNormals",
+    "MixtureSameFamily",
+    "MultivariateNormalTriL",
+    "OneHotCategorical",
+    "Prior",
+    "StandardNormal",
+    "VampPrior",
+]

@@ -1,0 +1,153 @@
+"""The layer that ends a network in a distribution. After TFP 0.25, `tfp.layers`."""
+
+import functools
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.layers.tensor_coercible import tensor_coercible
+
+tfd = tfp.distributions
+
+__all__ = ["DistributionLambda", "DistributionLayer", "ParametricDistribution", "register"]
+
+register = keras.saving.register_keras_serializable("tfgen")
+
+
+def _member_name(fn):
+    """Name of a member of a TFP distribution, None for any other callable."""
+    if isinstance(fn, str):
+        return fn
+    fn = fn.fget if isinstance(fn, property) else fn
+    is_member = getattr(fn, "__module__", "").startswith("tensorflow_probability.")
+    return fn.__name__ if is_member else None
+
+
+def _checked_convert_fn(fn):
+    """Returns a distribution member's name, or a callable."""
+    if isinstance(fn, dict):
+        fn = keras.saving.deserialize_keras_object(fn)
+    name = _member_name(fn) if fn is not None else None
+    if name is None and not callable(fn):
+        raise ValueError(
+            "convert_to_tensor_fn must be a method of tfd.Distribution (or its name, such as "
+            f"'sample' or 'mean') or a callable from distribution to tensor. Received: {fn!r}."
+        )
+    return name or fn
+
+
+def _evaluate_member(distribution, name):
+    """`distribution.name()` or `distribution.name`, looking through `tfd.Independent`."""
+    if not hasattr(distribution, name) and hasattr(distribution, "distribution"):
+        distribution = distribution.distribution
+    member = getattr(distribution, name)
+    return member() if callable(member) else member
+
+
+class DistributionLayer(keras.layers.Layer):
+    """Base of all layers whose output is a distribution; `DistributionLambda` has the arguments."""
+
+    def __init__(self, make_distribution_fn, convert_to_tensor_fn="sample", seed=None, **kwargs):
+        kwargs["dtype"] = kwargs.get("dtype") or keras.config.dtype_policy().variable_dtype
+        super().__init__(**kwargs)
+        self.make_distribution_fn = make_distribution_fn
+        self.convert_to_tensor_fn = _checked_convert_fn(convert_to_tensor_fn)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        prior = getattr(self.activity_regularizer, "distribution_b", None)
+        if isinstance(prior, keras.layers.Layer):
+            self.prior = prior  # Keras tracks the weights of layers only.
+
+    def build(self, input_shape=None):
+        self.built = True
+
+    def call(self, inputs):
+        distribution = tensor_coercible(self.make_distribution_fn(inputs), self._to_tensor)
+        if self.activity_regularizer is not None:  # Keras calls it on tensors only.
+            self.add_loss(self.activity_regularizer(distribution))
+        return distribution
+
+    def compute_output_spec(self, inputs):
+        to_tensor = tf.function(
+            lambda x: self._to_tensor(self.make_distribution_fn(x)), autograph=False
+        )
+        specs = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), inputs)
+        traced = to_tensor.get_concrete_function(specs).structured_outputs
+        return keras.KerasTensor(traced.shape, traced.dtype.name)
+
+    def _to_tensor(self, distribution):
+        if self.convert_to_tensor_fn == "sample":
+            return distribution.sample(seed=tf.cast(self.seed_generator.next(), tf.int32))
+        if isinstance(self.convert_to_tensor_fn, str):
+            return _evaluate_member(distribution, self.convert_to_tensor_fn)
+        return self.convert_to_tensor_fn(distribution)
+
+    def get_config(self):
+        convert = self.convert_to_tensor_fn
+        if not isinstance(convert, str):
+            convert = keras.saving.serialize_keras_object(convert)
+        return {**super().get_config(), "convert_to_tensor_fn": convert, "seed": self.seed}
+
+
+@register
+class DistributionLambda(DistributionLayer):
+    """Layer whose output is a `tfp.distributions` object.
+
+    Calling it gives the distribution. Where Keras needs a tensor (the next layer, `predict`, a
+    metric) the distribution becomes one: by default a reparameterized sample, drawn once.
+
+    As `tfp.layers.DistributionLambda` of TFP 0.25. Deviations: parameters and densities are float32
+    under a mixed-precision policy; draws come from the layer's own seed; functions are saved by
+    registered name, never pickled, so `.keras` files load with `safe_mode=True`.
+
+    Args:
+        make_distribution_fn: callable from the layer's inputs to a `tfd.Distribution`. To save the
+            model, decorate it with `keras.saving.register_keras_serializable`.
+        convert_to_tensor_fn: method of `tfd.Distribution` or its name, or a callable from the
+            distribution to a tensor.
+        seed: int or None, seed of the layer's draws.
+        **kwargs: arguments of `keras.layers.Layer`. `activity_regularizer` is called with the
+            distribution.
+
+    Call arguments:
+        inputs: tensor or structure of tensors, handed to `make_distribution_fn`.
+
+    Returns:
+        The distribution; `log_prob` in nats.
+
+    Raises:
+        ValueError: if `convert_to_tensor_fn` is neither a member name nor callable.
+
+    Example:
+        >>> layer = DistributionLambda(lambda t: tfd.Normal(t[..., 0], tf.exp(t[..., 1])))
+        >>> layer(tf.zeros((8, 2))).batch_shape
+        TensorShape([8])
+    """
+
+    def __init__(self, make_distribution_fn, convert_to_tensor_fn="sample", seed=None, **kwargs):
+        if isinstance(make_distribution_fn, dict):
+            make_distribution_fn = keras.saving.deserialize_keras_object(make_distribution_fn)
+        super().__init__(make_distribution_fn, convert_to_tensor_fn, seed, **kwargs)
+
+    def get_config(self):
+        make = keras.saving.serialize_keras_object(self.make_distribution_fn)
+        return {**super().get_config(), "make_distribution_fn": make}
+
+
+class ParametricDistribution(DistributionLayer):
+    """A distribution layer made by its class's own static `new`.
+
+    Args:
+        arguments: dict of the constructor's own arguments, for `get_config`.
+        new_arguments: dict of keyword arguments of `new`; `arguments` unless given.
+        **kwargs: arguments of `DistributionLambda`.
+    """
+
+    def __init__(self, arguments, convert_to_tensor_fn, new_arguments=None, **kwargs):
+        new = functools.partial(self.new, **(new_arguments or arguments))
+        super().__init__(new, convert_to_tensor_fn, **kwargs)
+        self.arguments = arguments
+
+    def get_config(self):
+        return {**super().get_config(), **self.arguments}

@@ -1,0 +1,214 @@
+"""Layers for mixtures of one family. After TFP 0.25, `tfp.layers`."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.layers.distribution_lambda import DistributionLayer, ParametricDistribution, register
+from tfgen.layers.independent import IndependentLogistic, IndependentNormal, as_shape
+from tfgen.layers.multivariate import OneHotCategorical, check_last_axis
+
+tfd = tfp.distributions
+
+__all__ = [
+    "CategoricalMixtureOfOneHotCategorical",
+    "MixtureLogistic",
+    "MixtureNormal",
+    "MixtureSameFamily",
+]
+
+
+def _split_components(params, num_components):
+    """Logits (..., K) and the components' parameters (..., K, size)."""
+    params = tf.convert_to_tensor(params)
+    logits, rest = params[..., :num_components], params[..., num_components:]
+    size = rest.shape[-1] // num_components
+    return logits, tf.reshape(rest, tf.concat([tf.shape(logits), [size]], axis=0))
+
+
+def _mixture(params, num_components, component_fn, validate_args=False):
+    logits, component_params = _split_components(params, num_components)
+    return tfd.MixtureSameFamily(
+        tfd.Categorical(logits), component_fn(component_params), validate_args=validate_args
+    )
+
+
+@register
+class MixtureSameFamily(DistributionLayer):
+    """Mixture whose components all come from one distribution layer.
+
+    Source: `tfp.layers.MixtureSameFamily`, TFP 0.25.
+
+    Args:
+        num_components: int K.
+        component_layer: a distribution layer, applied to parameters of shape (..., K, size).
+        convert_to_tensor_fn: as in `DistributionLambda`. A mixture's draws are not reparameterized.
+        validate_args: bool, whether TFP checks values at run time.
+        **kwargs: arguments of `DistributionLambda`.
+
+    Call arguments:
+        inputs: shape (..., K * (1 + component parameters)); the first K are the logits.
+
+    Returns:
+        `tfd.MixtureSameFamily`; `log_prob` in nats.
+
+    Example:
+        >>> MixtureSameFamily(3, IndependentNormal(2))(tf.zeros((8, 15))).event_shape
+        TensorShape([2])
+    """
+
+    def __init__(self, num_components, component_layer, convert_to_tensor_fn="sample",
+                 validate_args=False, **kwargs):
+        if isinstance(component_layer, dict):
+            component_layer = keras.saving.deserialize_keras_object(component_layer)
+
+        def make(params):
+            return self.new(params, num_components, component_layer, validate_args)
+
+        super().__init__(make, convert_to_tensor_fn, **kwargs)
+        self.num_components = num_components
+        self.component_layer = component_layer
+        self.validate_args = validate_args
+
+    @staticmethod
+    def new(params, num_components, component_layer, validate_args=False, name=None):
+        """The mixture for `params`, with components made by `component_layer`."""
+        return _mixture(params, num_components, component_layer, validate_args)
+
+    @staticmethod
+    def params_size(num_components, component_params_size, name=None):
+        """Number of parameters of one event."""
+        return num_components * (1 + component_params_size)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_components": self.num_components,
+            "component_layer": keras.saving.serialize_keras_object(self.component_layer),
+            "validate_args": self.validate_args,
+        }
+
+
+class _MixtureOf(ParametricDistribution):
+    """Mixture of independent components; subclasses name the component's layer class."""
+
+    component = None
+
+    def __init__(self, num_components, event_shape=(), convert_to_tensor_fn="sample",
+                 validate_args=False, **kwargs):
+        arguments = dict(num_components=num_components, event_shape=as_shape(event_shape),
+                         validate_args=validate_args)
+        super().__init__(arguments, convert_to_tensor_fn, **kwargs)
+
+    @classmethod
+    def new(cls, params, num_components, event_shape=(), validate_args=False, name=None):
+        """The mixture for `params`: first the logits, then each component's parameters."""
+        check_last_axis(params, cls.params_size(num_components, event_shape), cls.__name__)
+        return _mixture(
+            params, num_components,
+            lambda p: cls.component.new(p, event_shape, validate_args=validate_args),
+            validate_args,
+        )
+
+    @classmethod
+    def params_size(cls, num_components, event_shape=(), name=None):
+        """Number of parameters of one event."""
+        return MixtureSameFamily.params_size(
+            num_components, cls.component.params_size(event_shape)
+        )
+
+
+@register
+class MixtureNormal(_MixtureOf):
+    """Mixture of independent normals.
+
+    Source: `tfp.layers.MixtureNormal`, TFP 0.25. A mixture density network in one layer.
+
+    Args:
+        num_components: int K.
+        event_shape: int or tuple, shape of one event.
+        convert_to_tensor_fn: as in `DistributionLambda`.
+        validate_args: bool, whether TFP checks values at run time.
+        **kwargs: arguments of `DistributionLambda`.
+
+    Call arguments:
+        inputs: shape (..., params_size(K, event_shape)).
+
+    Returns:
+        `tfd.MixtureSameFamily`; `log_prob` in nats.
+
+    Example:
+        >>> size = MixtureNormal.params_size(3, 2)
+        >>> size, MixtureNormal(3, 2)(tf.zeros((8, size))).event_shape
+        (15, TensorShape([2]))
+    """
+
+    component = IndependentNormal
+
+
+@register
+class MixtureLogistic(_MixtureOf):
+    """Mixture of independent logistics; arguments as in `MixtureNormal`.
+
+    Source: `tfp.layers.MixtureLogistic`, TFP 0.25.
+
+    Example:
+        >>> MixtureLogistic.params_size(5, (2, 2))
+        45
+    """
+
+    component = IndependentLogistic
+
+
+@register
+class CategoricalMixtureOfOneHotCategorical(ParametricDistribution):
+    """Mixture of one-hot categoricals, with the mean in closed form.
+
+    Source: `tfp.layers.CategoricalMixtureOfOneHotCategorical`, TFP 0.25. Its `log_mean` is
+    `tf.math.log(distribution.mean())` here.
+
+    Args:
+        event_size: int, number of classes.
+        num_components: int K.
+        convert_to_tensor_fn: as in `DistributionLambda`.
+        sample_dtype: dtype of samples; that of the parameters if None.
+        validate_args: bool, whether TFP checks values at run time.
+        **kwargs: arguments of `DistributionLambda`.
+
+    Call arguments:
+        inputs: shape (..., K * (1 + event_size)).
+
+    Returns:
+        `tfd.MixtureSameFamily`; `log_prob` in nats.
+
+    Example:
+        >>> layer = CategoricalMixtureOfOneHotCategorical(4, num_components=2)
+        >>> layer(tf.zeros((1, 10))).mean().numpy()
+        array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
+    """
+
+    def __init__(self, event_size, num_components, convert_to_tensor_fn="sample",
+                 sample_dtype=None, validate_args=False, **kwargs):
+        arguments = dict(event_size=event_size, num_components=num_components,
+                         validate_args=validate_args)
+        super().__init__(
+            dict(arguments, sample_dtype=sample_dtype),
+            convert_to_tensor_fn,
+            dict(arguments, dtype=sample_dtype),
+            **kwargs,
+        )
+
+    @staticmethod
+    def new(params, event_size, num_components, dtype=None, validate_args=False, name=None):
+        """The mixture for `params`: first the logits, then each component's logits."""
+        expected = CategoricalMixtureOfOneHotCategorical.params_size(event_size, num_components)
+        check_last_axis(params, expected, "CategoricalMixtureOfOneHotCategorical")
+        return _mixture(params, num_components,
+                        lambda p: OneHotCategorical.new(p, event_size, dtype), validate_args)
+
+    @staticmethod
+    def params_size(event_size, num_components, name=None):
+        """Number of parameters of one event."""
+        return MixtureSameFamily.params_size(
+            num_components, OneHotCategorical.params_size(event_size)
+        )

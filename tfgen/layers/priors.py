@@ -1,0 +1,170 @@
+"""Priors p(z) as layers: serializable, and trainable where the paper trains them."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.layers.distribution_lambda import register
+from tfgen.layers.independent import as_shape
+
+tfd = tfp.distributions
+
+__all__ = ["MixtureOfNormals", "Prior", "StandardNormal", "VampPrior"]
+
+
+def _check_components(num_components):
+    if num_components < 1:
+        raise ValueError(
+            f"num_components must be at least 1. Received: num_components={num_components}."
+        )
+
+
+class Prior(keras.layers.Layer):
+    """Base of the priors: a layer with weights and `as_distribution`.
+
+    A subclass is used wherever tfgen expects a prior: by `VAE(prior=...)`, by
+    `KLDivergenceRegularizer`, and by anything that can sample from it.
+    """
+
+    def as_distribution(self, encoder=None):
+        """The density p(z).
+
+        Args:
+            encoder: network from data to q(z|x); only priors made of posteriors use it.
+
+        Returns:
+            `tfd.Distribution` with empty batch shape; `log_prob` in nats.
+        """
+        raise NotImplementedError
+
+
+@register
+class StandardNormal(Prior):
+    """N(0, I), without weights.
+
+    Source: Kingma & Welling, arXiv:1312.6114v10, App. B.
+
+    Args:
+        event_shape: int or tuple, shape of one latent variable z.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Example:
+        >>> StandardNormal(3).as_distribution().event_shape
+        TensorShape([3])
+    """
+
+    def __init__(self, event_shape, **kwargs):
+        super().__init__(**kwargs)
+        self.event_shape = as_shape(event_shape)
+        self.built = True
+
+    def as_distribution(self, encoder=None):
+        return tfd.Independent(tfd.Normal(tf.zeros(self.event_shape), 1.0), len(self.event_shape))
+
+    def get_config(self):
+        return {**super().get_config(), "event_shape": self.event_shape}
+
+
+@register
+class MixtureOfNormals(Prior):
+    """Mixture of diagonal normals with trained weights, locations and scales.
+
+    Source: the "MoG" prior that Tomczak & Welling, arXiv:1705.07120v5, Sec. 2, compare with.
+
+    Args:
+        event_shape: int or tuple, shape of one latent variable z.
+        num_components: int K >= 1.
+        seed: int or None, for the initial locations, N(0, 1); scales begin at 1, weights equal.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if `num_components` < 1.
+
+    Example:
+        >>> prior = MixtureOfNormals(2, num_components=5, seed=0)
+        >>> prior.as_distribution().sample(3, seed=0).shape
+        TensorShape([3, 2])
+    """
+
+    def __init__(self, event_shape, num_components=10, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        _check_components(num_components)
+        self.event_shape, self.num_components, self.seed = (
+            as_shape(event_shape), num_components, seed)
+        shape = (num_components, *self.event_shape)
+        inverse_softplus_1 = keras.initializers.Constant(0.54132485)  # log(e - 1)
+        self.logits = self.add_weight(shape=(num_components,), initializer="zeros", name="logits")
+        self.loc = self.add_weight(
+            shape=shape, initializer=keras.initializers.RandomNormal(stddev=1.0, seed=seed),
+            name="loc",
+        )
+        self.raw_scale = self.add_weight(shape=shape, initializer=inverse_softplus_1,
+                                         name="raw_scale")
+        self.built = True
+
+    def as_distribution(self, encoder=None):
+        components = tfd.Normal(tf.convert_to_tensor(self.loc), tf.nn.softplus(self.raw_scale))
+        return tfd.MixtureSameFamily(
+            tfd.Categorical(tf.convert_to_tensor(self.logits)),
+            tfd.Independent(components, len(self.event_shape)),
+        )
+
+    def get_config(self):
+        return {**super().get_config(), "event_shape": self.event_shape,
+                "num_components": self.num_components, "seed": self.seed}
+
+
+@register
+class VampPrior(Prior):
+    """Mixture of the posteriors of K trained pseudo-inputs: p(z) = 1/K sum_k q(z|u_k).
+
+    Source: Tomczak & Welling, arXiv:1705.07120v5, Eq. 9. u = activation(weights); the paper clips to
+    [0, 1] (hard tanh), which has no gradient outside, here a sigmoid by default.
+
+    Args:
+        input_shape: tuple, shape of one data point, such as (28, 28, 1).
+        num_components: int K >= 1.
+        activation: name of a Keras activation whose range is that of the data; "linear" for none.
+        seed: int or None, for the initial weights, N(0, 1).
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if `num_components` < 1, or `as_distribution` gets no encoder.
+
+    Example:
+        >>> from tfgen.layers import IndependentNormal
+        >>> encoder = keras.Sequential([keras.layers.Dense(6), IndependentNormal(3)])
+        >>> VampPrior((4,), num_components=5).as_distribution(encoder).event_shape
+        TensorShape([3])
+    """
+
+    def __init__(self, input_shape, num_components=50, activation="sigmoid", seed=None, **kwargs):
+        super().__init__(**kwargs)
+        _check_components(num_components)
+        self.num_components, self.seed = num_components, seed
+        self.activation = keras.activations.get(activation)
+        self.pseudo_inputs = self.add_weight(
+            shape=(num_components, *as_shape(input_shape)),
+            initializer=keras.initializers.RandomNormal(stddev=1.0, seed=seed),
+            name="pseudo_inputs",
+        )
+        self.built = True
+
+    def as_distribution(self, encoder=None):
+        if encoder is None:
+            raise ValueError(
+                "VampPrior is a mixture of posteriors q(z|u). Received: encoder=None. Use it as the "
+                "prior of a tfgen.models.VAE, or pass as_distribution(encoder)."
+            )
+        posteriors = encoder(self.activation(tf.convert_to_tensor(self.pseudo_inputs)))
+        return tfd.MixtureSameFamily(
+            tfd.Categorical(tf.zeros(self.num_components)), posteriors)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "input_shape": tuple(self.pseudo_inputs.shape[1:]),
+            "num_components": self.num_components,
+            "activation": keras.activations.serialize(self.activation),
+            "seed": self.seed,
+        }

@@ -1,0 +1,108 @@
+"""Distributions that Keras can treat as tensors."""
+
+import functools
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+__all__ = ["tensor_coercible"]
+
+
+class TensorCoercible:
+    """Mixin that gives a `tfd.Distribution` one concrete value, drawn on first use.
+
+    Keras converts whatever has `shape`, `__array__` and `__tf_tensor__`; that conversion is where
+    the one reparameterized sample of a forward pass is drawn. TFP's `_TensorCoercible` did the same
+    for Keras 2.
+    """
+
+    def _value(self):
+        if self._concrete_value is None:
+            self._concrete_value = tf.convert_to_tensor(self._convert_to_tensor_fn(self))
+        return self._concrete_value
+
+    @property
+    def shape(self):
+        return self._value().shape
+
+    @property
+    def _type_spec(self):
+        """Lets a distribution and the value already drawn from it leave a `tf.function`."""
+        return _TensorCoercibleSpec(*(tf.type_spec_from_value(part) for part in self._parts()))
+
+    def _parts(self):
+        return self._plain_distribution, self._value()
+
+    def numpy(self):
+        return self._value().numpy()
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self._value(), dtype)
+
+    def __tf_tensor__(self, dtype=None, name=None):
+        value = self._value()
+        return value if dtype is None else tf.cast(value, dtype)
+
+
+class _TensorCoercibleSpec(tf.TypeSpec):
+    """Type of a `TensorCoercible`: the type of the distribution and of its value."""
+
+    def __init__(self, distribution_spec, value_spec):
+        self._specs = (distribution_spec, value_spec)
+
+    @property
+    def value_type(self):
+        return _coercible_class(self._specs[0].value_type)
+
+    @property
+    def _component_specs(self):
+        return self._specs
+
+    def _serialize(self):
+        return self._specs
+
+    def _to_components(self, value):
+        return value._parts()
+
+    def _from_components(self, components):
+        distribution, value = components
+        return tensor_coercible(distribution, lambda _: value)
+
+
+@functools.cache
+def _coercible_class(distribution_class):
+    cls = type(distribution_class.__name__, (TensorCoercible, distribution_class),
+               {"__module__": __name__})
+    cls._type_spec = TensorCoercible._type_spec  # TFP's metaclass has just replaced it.
+    return cls
+
+
+def tensor_coercible(distribution, convert_to_tensor_fn=tfd.Distribution.sample):
+    """Returns a view of `distribution` that converts to a tensor, always to the same one.
+
+    The view is an instance of the distribution's own class, so `isinstance` and the registered
+    closed forms of `tfd.kl_divergence` see what they know.
+
+    Args:
+        distribution: a `tfd.Distribution`.
+        convert_to_tensor_fn: callable, distribution to tensor; called at most once.
+
+    Returns:
+        `distribution` with `shape`, `numpy()`, `__array__` and `__tf_tensor__` added.
+
+    Example:
+        >>> q = tensor_coercible(tfd.Normal([0.0, 1.0], 1.0), tfd.Distribution.mean)
+        >>> (q + 1.0).numpy()
+        array([1., 2.], dtype=float32)
+    """
+    view = object.__new__(_coercible_class(type(distribution)))
+    view.__dict__.update(vars(distribution))
+    view.__dict__.update(
+        _plain_distribution=distribution,
+        _convert_to_tensor_fn=convert_to_tensor_fn,
+        _concrete_value=None,
+    )
+    return view

@@ -1,0 +1,51 @@
+"""KL divergence between distributions over latent variables."""
+
+import contextlib
+
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+__all__ = ["kl_divergence"]
+
+
+def _as_multivariate_normal(distribution):
+    """A diagonal `tfd.Independent` normal over vectors in the class that has all closed forms."""
+    is_normal = isinstance(getattr(distribution, "distribution", None), tfd.Normal)
+    if is_normal and distribution.event_shape.ndims == 1:
+        return tfd.MultivariateNormalDiag(distribution.mean(), distribution.stddev())
+    return distribution
+
+
+def kl_divergence(q, p, z=None):
+    """KL(q || p) per example: the closed form where TFP knows one, else at the sample `z`.
+
+    Source: Kingma & Welling, arXiv:1312.6114v10, Eq. 3 and App. B; the estimate is
+    log q(z) - log p(z), as in their Eq. 6.
+
+    Args:
+        q: `tfd.Distribution`, such as q(z|x).
+        p: `tfd.Distribution`, such as the prior p(z).
+        z: sample of `q`, needed where there is no closed form.
+
+    Returns:
+        Tensor of the distributions' batch shape, in nats; >= 0 in closed form, while an estimate
+        may be negative.
+
+    Raises:
+        NotImplementedError: if there is no closed form and `z` is None.
+
+    Example:
+        >>> q, p = tfd.Normal(1.0, 1.0), tfd.Normal(0.0, 1.0)
+        >>> float(kl_divergence(q, p))
+        0.5
+    """
+    for convert in (lambda d: d, _as_multivariate_normal):
+        with contextlib.suppress(NotImplementedError):
+            return tfd.kl_divergence(convert(q), convert(p))
+    if z is None:
+        raise NotImplementedError(
+            f"No closed form of KL({q.name} || {p.name}) is known, and z=None. "
+            "Pass a sample of q for a Monte Carlo estimate."
+        )
+    return q.log_prob(z) - p.log_prob(z)

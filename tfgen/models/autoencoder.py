@@ -1,0 +1,57 @@
+"""Autoencoder. M. Schik, "Overview of Variational Autoencoder-based Generative Models", Sec. II."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.models.base import Update
+from tfgen.models.latent import AutoencodingModel
+
+__all__ = ["AE"]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class AE(AutoencodingModel):
+    """Autoencoder trained on the squared error ||x - g(f(x))||^2, summed over dimensions.
+
+    Source: Schik, Sec. II-A, equation for L(theta_1, theta_2). It logs `loss` and `reconstruction`,
+    which here is that squared error, in squared units of the data. An autoencoder has no density to
+    sample from: `sample` decodes draws of a standard normal, which shows what is missing.
+
+    Args:
+        encoder: `keras.Model` from x to z.
+        decoder: `keras.Model` from z to x.
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: if the networks' shapes do not fit each other.
+
+    Example:
+        >>> from tfgen import networks
+        >>> encoder = networks.mlp_encoder((8, 8, 1), latent_dim=2, head=None, width=16)
+        >>> decoder = networks.mlp_decoder((8, 8, 1), latent_dim=2, head=None, width=16)
+        >>> AE(encoder, decoder).reconstruct(tf.zeros((5, 8, 8, 1))).shape
+        TensorShape([5, 8, 8, 1])
+    """
+
+    def __init__(self, encoder, decoder, **kwargs):
+        super().__init__(encoder, decoder, **kwargs)
+
+    @property
+    def updates(self):
+        return [Update("autoencoder", (self.encoder, self.decoder), self.terms)]
+
+    def terms(self, x, training=True):
+        """Squared error per example, shape (batch,)."""
+        x = tf.cast(x, tf.float32)
+        output = self.decoder(self.encoder(x, training=training), training=training)
+        error = tf.square(x - tf.cast(output, tf.float32))
+        squared_error = tf.reduce_sum(error, axis=range(1, len(error.shape)))
+        return {"loss": squared_error, "reconstruction": squared_error}
+
+    def sample_latents(self, num_samples, seed=None):
+        return tf.random.stateless_normal((num_samples, *self.latent_shape), seed)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {**super().get_config(), "encoder": serialize(self.encoder),
+                "decoder": serialize(self.decoder)}

@@ -1,0 +1,350 @@
+"""The base of all models: updates, one `train_step`, seeds, sampling, saving, exact resume."""
+
+import contextlib
+import itertools
+import math
+import os
+import pathlib
+import zipfile
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tfgen.models import training_data
+
+__all__ = ["GenerativeModel", "Update", "load_model"]
+
+# Batches per call of the compiled loop: past 32 the gain is under one percent.
+STEPS_PER_EXECUTION = 32
+
+
+class Update(NamedTuple):
+    """One optimizer's turn in a training step.
+
+    Attributes:
+        name: string, key of its optimizer in `compile(optimizer={name: ...})`.
+        networks: tuple of layers whose trainable variables move.
+        terms: callable (x, training) to a dict of tensors, one value per example each. Everything in
+            it is averaged and logged. Updates that follow each other with the same `terms` and
+            `repeats` share one forward pass, and their gradients are taken before any is applied.
+        minimise: key of `terms` that this update minimises.
+        repeats: int, turns per training step.
+    """
+
+    name: str
+    networks: tuple
+    terms: Callable
+    minimise: str = "loss"
+    repeats: int = 1
+
+    @property
+    def variables(self):
+        """The trainable variables of the networks, each once."""
+        variables = (v for network in self.networks for v in network.trainable_variables)
+        return list({id(v): v for v in variables}.values())
+
+
+@contextlib.contextmanager
+def _written_aside(path):
+    """Yields a path beside `path`, and renames that file to `path` when all went well."""
+    path = pathlib.Path(path)
+    aside = path.with_name(f".writing.{path.name}")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _replica_id():
+    context = tf.distribute.get_replica_context()
+    return context.replica_id_in_sync_group if context else 0
+
+
+class GenerativeModel(keras.Model):
+    """Base of the models: a `keras.Model` that trains by a list of updates.
+
+    A subclass builds its networks, gives `updates`, and says in `sample` how to draw.
+
+    Args:
+        data_shape: tuple, shape of one example, such as (28, 28, 1).
+        seed: int or None, for every draw of training. The same seed, data and machine give the same
+            weights bit for bit on a CPU. Evaluation draws from a fixed seed of its own, so that it
+            neither disturbs training nor changes from call to call.
+        **kwargs: arguments of `keras.Model`.
+    """
+
+    def __init__(self, data_shape, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.data_shape = tuple(data_shape)
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.evaluation_seed_generator = keras.random.SeedGenerator(0)
+        self.steps = self.add_weight(
+            shape=(), dtype="int64", initializer="zeros", trainable=False, name="steps",
+            aggregation="only_first_replica",
+        )
+        self.built = True
+
+    # What a subclass gives.
+
+    @property
+    def updates(self):
+        """List of `Update`, in the order in which they take turns."""
+        raise NotImplementedError
+
+    def sample(self, num_samples=1, seed=None):
+        """New examples, shape (num_samples, *data_shape)."""
+        raise NotImplementedError
+
+    def check_batch(self, x):
+        """Raises ValueError if a batch of data, a NumPy array, cannot be modelled."""
+
+    # Randomness.
+
+    def next_seed(self, training=True):
+        """A stateless seed for one random draw, int32 tensor of shape (2,)."""
+        generator = self.seed_generator if training else self.evaluation_seed_generator
+        return tf.cast(generator.next(), tf.int32) + [0, _replica_id()]
+
+    def sampling_seed(self, seed=None):
+        """`next_seed` outside of training, or the stateless seed that the int `seed` stands for."""
+        return self.next_seed(training=False) if seed is None else tf.constant([seed, 0])
+
+    # Compiling.
+
+    def compile(self, optimizer="adam", steps_per_execution=None, jit_compile="auto",
+                run_eagerly=False, auto_scale_loss=True):
+        """Configures training. The losses belong to the model.
+
+        Args:
+            optimizer: Keras optimizer or its name, copied for each update; or a dict with one for
+                each update by name.
+            steps_per_execution: int, batches per call of the compiled loop, after which callbacks
+                and the progress bar hear of them. None picks up to 32, and fewer where `fit` or
+                `evaluate` is given a number of steps that 32 does not divide.
+            jit_compile: bool or "auto", XLA; "auto" is Keras' choice, off on a CPU.
+            run_eagerly: bool, for debugging.
+            auto_scale_loss: bool, whether mixed_float16 scales the losses.
+
+        Raises:
+            ValueError: if a dict of optimizers has other keys than the updates' names.
+        """
+        optimizers = self._optimizers_by_name(optimizer)
+        self._compile_arguments = dict(
+            steps_per_execution=steps_per_execution, jit_compile=jit_compile,
+            run_eagerly=run_eagerly, auto_scale_loss=auto_scale_loss,
+        )
+        self.optimizers = {}
+        for update in reversed(self.updates):  # Keras' own `optimizer` ends as the first one.
+            super().compile(
+                optimizers[update.name], jit_compile=jit_compile, run_eagerly=run_eagerly,
+                steps_per_execution=steps_per_execution or 1, auto_scale_loss=auto_scale_loss,
+            )
+            self.optimizer.build(update.variables)
+            self.optimizers[update.name] = self.optimizer
+        self.trackers = {name: keras.metrics.Mean(name) for name in self._log_names()}
+
+    def _optimizers_by_name(self, optimizer):
+        names = [update.name for update in self.updates]
+        if isinstance(optimizer, dict):
+            if set(optimizer) != set(names):
+                raise ValueError(
+                    f"{type(self).__name__} has the updates {names}: give one optimizer for all, or "
+                    f"a dict with these keys. Received: optimizer with keys {list(optimizer)}."
+                )
+            return {name: keras.optimizers.get(optimizer[name]) for name in names}
+        first = keras.optimizers.get(optimizer)
+        copies = [type(first).from_config(first.get_config()) for _ in names[1:]]
+        return dict(zip(names, [first, *copies], strict=True))
+
+    def _log_names(self):
+        """Names of all terms, from one evaluation on zeros."""
+        x = tf.zeros((2, *self.data_shape))
+        return {name: None for update in self.updates for name in update.terms(x, training=False)}
+
+    def get_compile_config(self):
+        if not self.compiled:
+            return {}
+        optimizers = keras.saving.serialize_keras_object(dict(self.optimizers))
+        return {"optimizer": optimizers, **self._compile_arguments}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    # Training and evaluation.
+
+    @property
+    def metrics(self):
+        return list(getattr(self, "trackers", {}).values())
+
+    def train_step(self, data):
+        x = training_data.unpack(data)
+        groups = itertools.groupby(self.updates, key=lambda update: (update.terms, update.repeats))
+        for (terms_fn, repeats), updates in groups:
+            updates = tuple(updates)
+            for _ in range(repeats):
+                self._apply(updates, terms_fn, x)
+        self.steps.assign_add(1)
+        return self._results()
+
+    def _apply(self, updates, terms_fn, x):
+        """One forward pass, and one step of each of `updates`."""
+        with tf.GradientTape(persistent=len(updates) > 1) as tape:
+            terms = terms_fn(x, training=True)
+            losses = [self._scaled_loss(update, terms) for update in updates]
+        gradients = [
+            tape.gradient(loss, [v.value for v in update.variables])
+            for loss, update in zip(losses, updates, strict=True)
+        ]
+        for gradient, update in zip(gradients, updates, strict=True):
+            self.optimizers[update.name].apply(gradient, update.variables)
+        self._track(terms)
+
+    def _scaled_loss(self, update, terms):
+        loss = self.optimizers[update.name].scale_loss(tf.reduce_mean(terms[update.minimise]))
+        return loss / tf.distribute.get_strategy().num_replicas_in_sync
+
+    def test_step(self, data):
+        x = training_data.unpack(data)
+        for terms_fn in {update.terms: None for update in self.updates}:
+            self._track(terms_fn(x, training=False))
+        return self._results()
+
+    def _track(self, terms):
+        for name, value in terms.items():
+            self.trackers[name].update_state(value)
+
+    def _results(self):
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+    def fit(self, x=None, y=None, batch_size=None, epochs=1, verbose="auto", callbacks=None,
+            validation_split=0.0, validation_data=None, shuffle=True, initial_epoch=0,
+            steps_per_epoch=None, validation_steps=None, **kwargs):
+        """Trains the model; arguments and result as in `keras.Model.fit`.
+
+        The data are checked before training begins. Arrays, and what `tfgen.datasets.load` returns,
+        are delivered in an order that follows from the seed and the epoch alone: with a
+        `keras.callbacks.BackupAndRestore` a killed run goes on exactly where its last backup was.
+
+        Raises:
+            ValueError: if the data are empty, have another shape than the model, hold NaN, or lie
+                outside the likelihood's support.
+        """
+        if validation_split and validation_data is None:
+            cut = int(len(x) * (1 - validation_split))
+            x, validation_data = x[:cut], x[cut:]
+        training_data.check(x, self)
+        self._choose_steps_per_execution(steps_per_epoch, validation_steps)
+        x = training_data.as_dataset(x, batch_size, shuffle, self.seed)
+        if isinstance(x, tf.data.Dataset):
+            batch_size, shuffle = None, False
+        batches = steps_per_epoch or training_data.num_batches(x)
+        position = training_data.ResumePosition(x, callbacks, initial_epoch, batches)
+        with position.active(self):
+            return super().fit(
+                x, None, batch_size, epochs, verbose, position.callbacks,
+                validation_data=validation_data, shuffle=shuffle, initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch, validation_steps=validation_steps, **kwargs,
+            )
+
+    def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None,
+                 steps=None, **kwargs):
+        """Averages of all logged terms over a data set; as `keras.Model.evaluate`.
+
+        The draws come from a fixed seed: the same model and data give the same numbers.
+        """
+        if not kwargs.get("_use_cached_eval_dataset"):  # Not within `fit`, which has chosen.
+            self._choose_steps_per_execution(steps)
+        self.evaluation_seed_generator.state.assign([0, 0])
+        return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, **kwargs)
+
+    def predict(self, *args, **kwargs):
+        """`call` on all batches, as arrays; as `keras.Model.predict`."""
+        steps, self.steps_per_execution = self.steps_per_execution, 1  # Keras unrolls these.
+        try:
+            return super().predict(*args, **kwargs)
+        finally:
+            self.steps_per_execution = steps
+
+    def _choose_steps_per_execution(self, *limits):
+        """Keras overruns a number of steps that `steps_per_execution` does not divide."""
+        if self.compiled and self._compile_arguments["steps_per_execution"] is None:
+            steps = math.gcd(STEPS_PER_EXECUTION, *(limit for limit in limits if limit))
+            if steps != self.steps_per_execution:
+                self.steps_per_execution = steps
+                self.train_function = self.test_function = None
+
+    # Saving.
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
+    def save(self, filepath, overwrite=True, **kwargs):
+        """Saves the whole model as a `.keras` file, written aside and renamed."""
+        self._save(super().save, filepath, overwrite, **kwargs)
+
+    def save_weights(self, filepath, overwrite=True, **kwargs):
+        """Saves weights, optimizers and seeds as `.weights.h5`, written aside and renamed."""
+        self._save(super().save_weights, filepath, overwrite, **kwargs)
+
+    def _save(self, save, filepath, overwrite, **kwargs):
+        if not overwrite or "://" in str(filepath):
+            return save(filepath, overwrite=overwrite, **kwargs)
+        with _written_aside(filepath) as aside:
+            save(aside, overwrite=True, **kwargs)
+
+    def _seed_states(self):
+        """Every random state of the model and its networks; Keras itself saves none."""
+        states = [v for v in self.variables if v.name == "seed_generator_state"]
+        return {f"seed_{i}": state for i, state in enumerate(states)}
+
+    def save_own_variables(self, store):
+        super().save_own_variables(store)
+        for key, state in self._seed_states().items():
+            store[key] = state
+
+    def load_own_variables(self, store):
+        states = self._seed_states()
+        super().load_own_variables({k: store[k] for k in store.keys() if k not in states})
+        for key, state in states.items():
+            state.assign(store[key])
+
+
+def load_model(filepath, **kwargs):
+    """Loads a model that `GenerativeModel.save` wrote, in any process that imports tfgen.
+
+    `keras.models.load_model` does the same; this one says what is wrong with a bad file.
+
+    Args:
+        filepath: path of a `.keras` file.
+        **kwargs: arguments of `keras.models.load_model`.
+
+    Returns:
+        The model, compiled as it was, ready to train on.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is truncated, no `.keras` file, or holds another kind of model.
+    """
+    if not os.path.exists(filepath):
+        raise FileNotFoundError(f"No model at {filepath}. Write one with model.save(filepath).")
+    if not zipfile.is_zipfile(filepath):
+        raise ValueError(
+            f"{filepath} is not a complete .keras file: it is truncated, or another format. "
+            f"Received: {os.path.getsize(filepath)} bytes that are no zip archive. Save the model "
+            "again with model.save(filepath)."
+        )
+    model = keras.models.load_model(filepath, **kwargs)
+    if not isinstance(model, GenerativeModel):
+        raise ValueError(
+            f"Expected a model of tfgen.models in {filepath}. Received: {type(model).__name__}. "
+            "Load other models with keras.models.load_model."
+        )
+    return model

@@ -1,0 +1,187 @@
+"""What models with latent variables share: decode, generate, sample, traverse, interpolate."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.models.base import GenerativeModel
+from tfgen.models.training_data import unpack
+
+tfd = tfp.distributions
+
+__all__ = ["AutoencodingModel", "LatentVariableModel"]
+
+# Latents decoded at a time, so that memory does not grow with the number of samples.
+CHUNK = 500
+
+
+def _mean(output):
+    """The mean of a distribution, a deterministic output itself."""
+    return output.mean() if isinstance(output, tfd.Distribution) else tf.convert_to_tensor(output)
+
+
+def _in_chunks(fn, z):
+    """`fn` over the first axis of `z`, a chunk at a time."""
+    return tf.concat([fn(z[i : i + CHUNK]) for i in range(0, max(len(z), 1), CHUNK)], axis=0)
+
+
+def _batches(x):
+    """Batches of a data set or of an array."""
+    if isinstance(x, tf.data.Dataset):
+        return map(unpack, x)
+    return (x[i : i + CHUNK] for i in range(0, len(x), CHUNK))
+
+
+class LatentVariableModel(GenerativeModel):
+    """A model that generates data from latent variables.
+
+    Args:
+        decoder: network from z to p(x|z), or to x.
+        latent_shape: tuple, shape of one z, such as (20,).
+        data_shape: tuple, shape of one example.
+        **kwargs: arguments of `GenerativeModel`.
+    """
+
+    def __init__(self, decoder, latent_shape, data_shape, **kwargs):
+        super().__init__(data_shape, **kwargs)
+        self.decoder = decoder
+        self.latent_shape = tuple(latent_shape)
+
+    def sample_latents(self, num_samples, seed=None):
+        """Draws from p(z), shape (num_samples, *latent_shape)."""
+        raise NotImplementedError
+
+    def decode(self, z):
+        """p(x|z), or x where the decoder is deterministic."""
+        return self.decoder(z)
+
+    def generate(self, z):
+        """The decoder's mean E[x|z], shape (len(z), *data_shape)."""
+        return _in_chunks(lambda part: _mean(self.decode(part)), z)
+
+    def sample(self, num_samples=1, seed=None, mean=True):
+        """New examples.
+
+        Args:
+            num_samples: int.
+            seed: int or None. An int gives the same samples each time.
+            mean: bool, E[x|z] as papers show it if True, else a draw from p(x|z).
+
+        Returns:
+            Tensor, shape (num_samples, *data_shape).
+        """
+        latent_seed, data_seed = tf.unstack(
+            tf.random.experimental.stateless_split(self.sampling_seed(seed), 2))
+        z = self.sample_latents(num_samples, latent_seed)
+        if mean:
+            return self.generate(z)
+        return _in_chunks(lambda part: tf.convert_to_tensor(
+            self.decode(part).sample(seed=data_seed)), z)
+
+    def interpolate_latents(self, start, end, num_steps=7):
+        """Images on the straight lines from `start` to `end`, both included.
+
+        Args:
+            start: latents, shape (n, *latent_shape).
+            end: latents, the same shape.
+            num_steps: int >= 2.
+
+        Returns:
+            Tensor, shape (n, num_steps, *data_shape).
+        """
+        start, end = tf.convert_to_tensor(start), tf.convert_to_tensor(end)
+        weights = tf.reshape(tf.linspace(0.0, 1.0, num_steps), (-1, *[1] * len(self.latent_shape)))
+        z = start[:, None] + weights * (end - start)[:, None]
+        return self._generate_grid(z)
+
+    def traverse_latents(self, z, dims=None, values=None):
+        """Images for one latent vector with one dimension at a time set to each value.
+
+        Args:
+            z: shape `latent_shape`, one latent vector.
+            dims: sequence of int, dimensions to vary; all if None.
+            values: sequence of float, -3 to 3 in 7 steps if None; in units of z.
+
+        Returns:
+            Tensor, shape (len(dims), len(values), *data_shape).
+        """
+        values = np.linspace(-3, 3, 7) if values is None else np.asarray(values)
+        dims = range(math.prod(self.latent_shape)) if dims is None else dims
+        grid = np.tile(np.reshape(z, -1), (len(dims), len(values), 1))
+        for row, dim in enumerate(dims):
+            grid[row, :, dim] = values
+        return self._generate_grid(tf.reshape(tf.cast(grid, tf.float32),
+                                              (len(dims), len(values), *self.latent_shape)))
+
+    def _generate_grid(self, z):
+        """`generate` for latents with two leading axes."""
+        images = self.generate(tf.reshape(z, (-1, *self.latent_shape)))
+        return tf.reshape(images, (*z.shape[:2], *self.data_shape))
+
+
+class AutoencodingModel(LatentVariableModel):
+    """A model with an encoder as well; its `call` reconstructs.
+
+    Args:
+        encoder: network from x to q(z|x), or to z.
+        decoder: network from z to p(x|z), or to x.
+        **kwargs: arguments of `GenerativeModel`.
+
+    Raises:
+        ValueError: if the networks' shapes do not fit each other.
+    """
+
+    def __init__(self, encoder, decoder, **kwargs):
+        data_shape = _input_shape(encoder, "encoder", "keras.Input(image_shape)")
+        latent_shape = _input_shape(decoder, "decoder", "keras.Input((latent_dim,))")
+        if tuple(encoder.output_shape[1:]) != latent_shape:
+            raise ValueError(
+                "The encoder's latents must be what the decoder takes. Received: an encoder of "
+                f"output shape {encoder.output_shape} and a decoder of input shape "
+                f"{decoder.input_shape}. Give both the same latent_dim."
+            )
+        if tuple(decoder.output_shape[1:]) != data_shape:
+            raise ValueError(
+                "The decoder must return what the encoder takes. Received: a decoder of output "
+                f"shape {decoder.output_shape} and an encoder of input shape "
+                f"{encoder.input_shape}. Give both the same image_shape."
+            )
+        super().__init__(decoder, latent_shape, data_shape, **kwargs)
+        self.encoder = encoder
+
+    def encode(self, x):
+        """q(z|x), or z where the encoder is deterministic."""
+        return self.encoder(x)
+
+    def embed(self, x):
+        """Means of q(z|x) of an array or a data set: a NumPy array, shape (n, *latent_shape)."""
+        return np.concatenate([_mean(self.encode(batch)) for batch in _batches(x)])
+
+    def reconstruct(self, x):
+        """E[x|z] at the mean of q(z|x), shape of `x`."""
+        return _mean(self.decode(_mean(self.encode(x))))
+
+    def call(self, x):
+        return self.reconstruct(x)
+
+    def interpolate(self, start, end, num_steps=7):
+        """Images between two batches of images; see `interpolate_latents`."""
+        return self.interpolate_latents(self.embed(start), self.embed(end), num_steps)
+
+    def traverse(self, x=None, dims=None, values=None):
+        """Images around that of `x`, one example, or around the origin; see `traverse_latents`."""
+        z = np.zeros(self.latent_shape) if x is None else self.embed(np.asarray(x)[None])[0]
+        return self.traverse_latents(z, dims, values)
+
+
+def _input_shape(network, role, remedy):
+    """Shape of one input of a network with a single known one."""
+    shape = getattr(network, "input_shape", None)
+    if not isinstance(shape, tuple):
+        raise ValueError(
+            f"The {role} must be a Keras model with one input of known shape. Received: {network!r}."
+            f" Begin it with {remedy}, or wrap it: keras.Sequential([{remedy}, network])."
+        )
+    return tuple(shape[1:])

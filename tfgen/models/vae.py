@@ -1,0 +1,125 @@
+"""Variational autoencoder. Kingma & Welling, arXiv:1312.6114v10."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.layers import StandardNormal
+from tfgen.losses import kl_divergence
+from tfgen.metrics import bits_per_dim, is_discrete
+from tfgen.models.base import Update
+from tfgen.models.latent import AutoencodingModel
+
+tfd = tfp.distributions
+
+__all__ = ["VAE"]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class VAE(AutoencodingModel):
+    """Variational autoencoder, trained by maximising the ELBO.
+
+    loss = -ELBO = E_q(z|x)[-log p(x|z)] + KL(q(z|x) || p(z)), with one reparameterized sample of z
+    and the KL divergence in closed form where there is one.
+
+    Source: Kingma & Welling, arXiv:1312.6114v10, Eq. 3, estimator Eq. 7.
+
+    It logs, in nats per example, summed over dimensions and averaged over the batch: `loss`, which
+    is minimised; `elbo`; `reconstruction`, -log p(x|z); `kl`; and in bits `bits_per_dim` = -elbo /
+    (D ln 2), where p(x|z) is a probability mass.
+
+    Args:
+        encoder: `keras.Model` from x to q(z|x); it ends in a distribution layer.
+        decoder: `keras.Model` from z to p(x|z); it ends in a distribution layer.
+        prior: a prior of `tfgen.layers`; `StandardNormal` if None.
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: if a network does not end in a distribution, or shapes do not fit each other.
+
+    Example:
+        >>> from tfgen import networks
+        >>> model = VAE(networks.mlp_encoder((8, 8, 1), latent_dim=2, width=16),
+        ...             networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16), seed=0)
+        >>> model.compile("adam")
+        >>> history = model.fit(np.zeros((32, 8, 8, 1), "float32"), verbose=0)
+        >>> sorted(history.history)
+        ['bits_per_dim', 'elbo', 'kl', 'loss', 'reconstruction']
+    """
+
+    def __init__(self, encoder, decoder, prior=None, **kwargs):
+        super().__init__(encoder, decoder, **kwargs)
+        self.prior = prior or StandardNormal(self.latent_shape)
+        self._check_distributions()
+
+    def _check_distributions(self):
+        x = tf.zeros((1, *self.data_shape))
+        q = _checked_output(self.encoder, x, "encoder", "q(z|x)", "IndependentNormal")
+        z = tf.zeros((1, *self.latent_shape))
+        _checked_output(self.decoder, z, "decoder", "p(x|z)", "IndependentBernoulli")
+        p = self.prior_distribution()
+        if q.event_shape != p.event_shape:
+            raise ValueError(
+                f"The prior must be over the latents of shape {tuple(q.event_shape)}. Received: a "
+                f"prior over shape {tuple(p.event_shape)}. Give the prior that shape."
+            )
+
+    @property
+    def updates(self):
+        return [Update("vae", (self.encoder, self.decoder, self.prior), self.terms)]
+
+    def prior_distribution(self):
+        """p(z), a `tfd.Distribution`."""
+        return self.prior.as_distribution(self.encoder)
+
+    def terms(self, x, training=True):
+        """All that is logged, per example, shape (batch,)."""
+        x = tf.cast(x, tf.float32)
+        q = self.encoder(x, training=training)
+        z = q.sample(seed=self.next_seed(training))
+        likelihood = self.decoder(z, training=training)
+        prior = self.prior_distribution()
+        reconstruction = -likelihood.log_prob(x)
+        kl = kl_divergence(q, prior, z)
+        terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
+        if is_discrete(likelihood):
+            terms["bits_per_dim"] = bits_per_dim(reconstruction + kl, self.data_shape)
+        terms |= self.regularizers(q, z, prior, kl)
+        return {"loss": self.objective(terms), **terms}
+
+    def regularizers(self, q, z, prior, kl):
+        """Further terms of a variant, by name, per example."""
+        return {}
+
+    def objective(self, terms):
+        """What is minimised, per example: the line that a variant overrides."""
+        return terms["reconstruction"] + terms["kl"]
+
+    def sample_latents(self, num_samples, seed=None):
+        return self.prior_distribution().sample(num_samples, seed=seed)
+
+    def check_batch(self, x):
+        likelihood = self.decode(tf.zeros((1, *self.latent_shape)))
+        pixel = getattr(likelihood, "distribution", likelihood)
+        if isinstance(pixel, tfd.Bernoulli) and not (x.min() >= 0 and x.max() <= 1):
+            raise ValueError(
+                "A Bernoulli likelihood needs data in [0, 1]. Received: values from "
+                f"{np.min(x):g} to {np.max(x):g}. Rescale the data (uint8 images: divide by 255), or "
+                "end the decoder with FixedScaleNormal or IndependentNormal."
+            )
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {**super().get_config(), "encoder": serialize(self.encoder),
+                "decoder": serialize(self.decoder), "prior": serialize(self.prior)}
+
+
+def _checked_output(network, inputs, role, density, layer):
+    output = network(inputs)
+    if not isinstance(output, tfd.Distribution):
+        raise ValueError(
+            f"The {role} of a VAE must return {density}, a distribution. Received: a {role} that "
+            f"returns {type(output).__name__}. End it with a layer of tfgen.layers, such as {layer}."
+        )
+    return output

@@ -1,0 +1,131 @@
+"""Convolutional encoder and decoder for small images.
+
+P. Lippe, UvA Deep Learning Tutorials, tutorial 9 (deep autoencoders), with latent variables as in
+Soons, "Practical 3: Deep Generative Models", 2020, Question 1.12.
+"""
+
+import functools
+import math
+
+import keras
+
+from tfgen import layers
+from tfgen.networks._blocks import (
+    check_arguments,
+    halved_sizes,
+    output_channels,
+    output_layer,
+    stack,
+    upsample,
+)
+
+__all__ = ["conv_decoder", "conv_encoder"]
+
+_NUM_HALVINGS = 3
+_KERNEL_SIZE = 3
+
+
+def _conv(filters, strides=1, **kwargs):
+    return keras.layers.Conv2D(filters, _KERNEL_SIZE, strides, padding="same", **kwargs)
+
+
+def conv_encoder(
+    image_shape, latent_dim, head=layers.IndependentNormal, width=32, activation="gelu"
+):
+    """Convolutional network from images to latent variables.
+
+    Five 3x3 convolutions of `width` (stride 2), `width`, 2 `width` (stride 2), 2 `width` and
+    2 `width` (stride 2) filters, then Dense to the parameters of the head. An image of 28 pixels
+    becomes 14, 7 and 4 pixels wide.
+
+    Source: UvA Deep Learning Tutorial 9, `Encoder`; Soons, 2020, Question 1.12.
+    Deviation: padding is Keras' "same", which at even sizes lies one pixel further right and down
+    than PyTorch's padding of 1.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), from 5 pixels on.
+        latent_dim: int >= 1, latent dimensions.
+        head: callable from `latent_dim` to a distribution layer; None for a plain vector.
+        width: int >= 1, filters of the first convolution.
+        activation: Keras activation after each convolution.
+
+    Returns:
+        `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
+
+    Raises:
+        ValueError: if an argument is out of range, the image too small or `head` no head.
+
+    Example:
+        >>> encoder = conv_encoder((28, 28, 1), latent_dim=20)
+        >>> encoder(tf.zeros((8, 28, 28, 1))).event_shape
+        TensorShape([20])
+    """
+    image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
+    output, num_parameters = output_layer(head, latent_dim)
+    conv = functools.partial(_conv, activation=activation)
+    return stack(
+        image_shape,
+        [
+            conv(width, strides=2),
+            conv(width),
+            conv(2 * width, strides=2),
+            conv(2 * width),
+            conv(2 * width, strides=2),
+            keras.layers.Flatten(),
+            keras.layers.Dense(num_parameters),
+            output,
+        ],
+        name="conv_encoder",
+    )
+
+
+def conv_decoder(
+    image_shape, latent_dim, head=layers.IndependentBernoulli, width=32, activation="gelu"
+):
+    """Convolutional network from latent variables to images, the mirror of `conv_encoder`.
+
+    Dense to the encoder's last feature map, then 3x3 transposed convolutions of stride 2 with
+    2 `width`, `width` and the head's number of filters, a 3x3 convolution between each two. Sizes
+    are those of the encoder, so 4 pixels become 7, 14 and 28.
+
+    Source: UvA Deep Learning Tutorial 9, `Decoder`; Soons, 2020, Question 1.12.
+    Deviation: no tanh at the end, since the head takes logits or an unbounded loc.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), from 5 pixels on.
+        latent_dim: int >= 1, latent dimensions.
+        head: callable from `image_shape` to a distribution layer with the same number of
+            parameters for every pixel; None for plain images.
+        width: int >= 1, filters of the last but one transposed convolution.
+        activation: Keras activation after each layer but the last.
+
+    Returns:
+        `keras.Model` from (batch, latent_dim) to p(x|z) over (batch, height, width, channels).
+
+    Raises:
+        ValueError: if an argument is out of range, the image too small or `head` does not fit.
+
+    Example:
+        >>> decoder = conv_decoder((28, 28, 1), latent_dim=20)
+        >>> decoder(tf.zeros((8, 20))).event_shape
+        TensorShape([28, 28, 1])
+    """
+    image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
+    output, num_parameters = output_layer(head, image_shape)
+    full, half, quarter, eighth = halved_sizes(image_shape, _NUM_HALVINGS)
+    feature_map = (*eighth, 2 * width)
+    conv = functools.partial(_conv, activation=activation)
+    return stack(
+        (latent_dim,),
+        [
+            keras.layers.Dense(math.prod(feature_map), activation),
+            keras.layers.Reshape(feature_map),
+            *upsample(2 * width, _KERNEL_SIZE, quarter, activation=activation),
+            conv(2 * width),
+            *upsample(width, _KERNEL_SIZE, half, activation=activation),
+            conv(width),
+            *upsample(output_channels(num_parameters, image_shape), _KERNEL_SIZE, full),
+            output,
+        ],
+        name="conv_decoder",
+    )

@@ -1,0 +1,104 @@
+"""Fully connected encoder and decoder. Soons, "Practical 3: Deep Generative Models", 2020."""
+
+import keras
+
+from tfgen import layers
+from tfgen.networks._blocks import check_arguments, check_int, output_layer, stack
+
+__all__ = ["mlp_decoder", "mlp_encoder"]
+
+
+def _hidden_layers(depth, width, activation):
+    check_int(0, depth=depth)
+    return [keras.layers.Dense(width, activation) for _ in range(depth)]
+
+
+def mlp_encoder(
+    image_shape,
+    latent_dim,
+    head=layers.IndependentNormal,
+    width=512,
+    depth=2,
+    activation="relu",
+):
+    """Fully connected network from images to latent variables.
+
+    flatten, `depth` times Dense(width), Dense to the parameters of the head.
+
+    Source: Soons, "Practical 3: Deep Generative Models", 2020, Question 1.9: 512-512, z of 20.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), any size.
+        latent_dim: int >= 1, latent dimensions.
+        head: callable from `latent_dim` to a distribution layer; None for a plain vector.
+        width: int >= 1, units of each hidden layer.
+        depth: int >= 0, hidden layers; 0 makes the network linear.
+        activation: Keras activation of the hidden layers.
+
+    Returns:
+        `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
+
+    Raises:
+        ValueError: if an argument is out of range or `head` is no head.
+
+    Example:
+        >>> encoder = mlp_encoder((28, 28, 1), latent_dim=20)
+        >>> encoder(tf.zeros((8, 28, 28, 1))).event_shape
+        TensorShape([20])
+    """
+    image_shape = check_arguments(image_shape, latent_dim, width)
+    output, num_parameters = output_layer(head, latent_dim)
+    return stack(
+        image_shape,
+        [
+            keras.layers.Flatten(),
+            *_hidden_layers(depth, width, activation),
+            keras.layers.Dense(num_parameters),
+            output,
+        ],
+        name="mlp_encoder",
+    )
+
+
+def mlp_decoder(
+    image_shape,
+    latent_dim,
+    head=layers.IndependentBernoulli,
+    width=512,
+    depth=2,
+    activation="relu",
+):
+    """Fully connected network from latent variables to images, the reverse of `mlp_encoder`.
+
+    Source: Soons, "Practical 3: Deep Generative Models", 2020, Question 1.9.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), any size.
+        latent_dim: int >= 1, latent dimensions.
+        head: callable from `image_shape` to a distribution layer; None for plain images.
+        width: int >= 1, units of each hidden layer.
+        depth: int >= 0, hidden layers; 0 makes the network linear.
+        activation: Keras activation of the hidden layers.
+
+    Returns:
+        `keras.Model` from (batch, latent_dim) to p(x|z) over (batch, height, width, channels).
+
+    Raises:
+        ValueError: if an argument is out of range or `head` is no head.
+
+    Example:
+        >>> decoder = mlp_decoder((28, 28, 1), latent_dim=20)
+        >>> decoder(tf.zeros((8, 20))).event_shape
+        TensorShape([28, 28, 1])
+    """
+    image_shape = check_arguments(image_shape, latent_dim, width)
+    output, num_parameters = output_layer(head, image_shape)
+    return stack(
+        (latent_dim,),
+        [
+            *_hidden_layers(depth, width, activation),
+            keras.layers.Dense(num_parameters),
+            output,
+        ],
+        name="mlp_decoder",
+    )

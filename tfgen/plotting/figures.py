@@ -1,0 +1,68 @@
+"""What the figures share: matplotlib on first use, colours, the latent size."""
+
+__all__ = ["COLORS", "MARKERS", "flat_latent_dim", "subplots"]
+
+# Ten colours that stay apart in three kinds of colour blindness: Petroff, arXiv:2107.02270v3.
+COLORS = (
+    "#3f90da",
+    "#ffa90e",
+    "#bd1f01",
+    "#94a4a2",
+    "#832db6",
+    "#a96b59",
+    "#e76300",
+    "#b9ac70",
+    "#717581",
+    "#92dadd",
+)
+MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+
+
+def subplots(rows=1, columns=1, **kwargs):
+    """`matplotlib.pyplot.subplots`, imported on first use so that `import tfgen` stays fast.
+
+    Args:
+        rows: int, rows of axes.
+        columns: int, columns of axes.
+        **kwargs: further arguments of `matplotlib.pyplot.subplots`, such as `figsize` in inches.
+
+    Returns:
+        `(fig, axes)` as matplotlib gives them.
+
+    Example:
+        >>> fig, axes = subplots(1, 2, figsize=(4, 2))
+        >>> axes.shape
+        (2,)
+    """
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(rows, columns, **kwargs)
+
+
+def flat_latent_dim(model, caller):
+    """Size k of a latent space of shape (k,).
+
+    Args:
+        model: model with a `latent_shape`.
+        caller: str, the function that asks, for the error message.
+
+    Returns:
+        int, k.
+
+    Raises:
+        ValueError: if the latent space has another rank than one.
+
+    Example:
+        >>> from tfgen import models, networks
+        >>> shape = (8, 8, 1)
+        >>> model = models.VAE(networks.mlp_encoder(shape, 20), networks.mlp_decoder(shape, 20))
+        >>> flat_latent_dim(model, "traversals")
+        20
+    """
+    shape = tuple(model.latent_shape)
+    if len(shape) != 1:
+        raise ValueError(
+            f"{caller} expects a model whose latent_shape is (k,). Received: latent_shape={shape}. "
+            "It shows latent vectors; feature maps have no dimensions to name."
+        )
+    return shape[0]

@@ -1,0 +1,213 @@
+"""Images in one grid, the primitive of the other figures of images."""
+
+import math
+
+import numpy as np
+
+from tfgen.plotting.figures import subplots
+
+__all__ = ["check_images", "image_grid"]
+
+MIN_TILE_INCHES = 0.6
+MIN_WIDTH_INCHES = 3.0  # The titles' length.
+MAX_WIDTH_INCHES = 10.0
+MAX_HEIGHT_INCHES = 20.0
+INCHES_PER_CHARACTER = 0.07
+LINE_INCHES = 0.15
+
+
+def check_images(images):
+    """Images as a numpy array, which must be finite and have one or three channels.
+
+    Args:
+        images: array or tensor, shape (n, h, w, c).
+
+    Returns:
+        Array of the same shape, n >= 1, c 1 or 3.
+
+    Raises:
+        ValueError: if the shape is another, or a value is NaN or infinite.
+
+    Example:
+        >>> check_images([[[[0.5]]]]).shape
+        (1, 1, 1, 1)
+    """
+    images = np.asarray(images)
+    if images.ndim != 4 or 0 in images.shape or images.shape[-1] not in (1, 3):
+        raise ValueError(
+            "Images must have shape (n, height, width, channels) with 1 or 3 channels and n >= 1. "
+            f"Received: shape {images.shape}. Reshape flat images, add the channel axis."
+        )
+    if not np.all(np.isfinite(images)):
+        raise ValueError(
+            f"Images must be finite. Received: {np.sum(~np.isfinite(images))} of {images.size} "
+            "values NaN or infinite. A model whose loss is NaN makes such images."
+        )
+    return images
+
+
+def _check_value_range(images, value_range):
+    """Raises if the range is empty, or integer pixels leave it."""
+    low, high = value_range
+    if not low < high:
+        raise ValueError(f"value_range must be (low, high), low < high. Received: {value_range}.")
+    # Draws from a Normal may leave the range; integers that do are pixels in another unit.
+    if np.issubdtype(images.dtype, np.integer) and images.max() > high:
+        raise ValueError(
+            f"Integer images must lie within value_range={value_range}. Received: a pixel of "
+            f"{images.max()}. Pass value_range=(0, 255) for 8-bit images."
+        )
+
+
+def _to_unit_range(images, value_range):
+    """Maps `value_range` to [0, 1] and clips what lies outside."""
+    low, high = value_range
+    return np.clip((images.astype("float32") - low) / (high - low), 0.0, 1.0)
+
+
+def _check_columns(columns, num_images):
+    """Columns of the grid; None asks for the grid nearest to a square."""
+    if columns is None:
+        return math.ceil(math.sqrt(num_images))
+    if columns < 1:
+        raise ValueError(f"columns must be at least 1. Received: columns={columns}. Use None.")
+    return min(int(columns), num_images)
+
+
+def _check_labels(name, labels, expected):
+    """Raises if there is not one label for each row, column or image."""
+    if labels is not None and len(labels) != expected:
+        raise ValueError(
+            f"{name} needs {expected} entries, one for each. Received: {len(labels)} entries."
+        )
+
+
+def _gap(tile_width):
+    """White pixels between neighbouring images."""
+    return max(1, tile_width // 28)
+
+
+def _compose(tiles, columns):
+    """One array, (rows * h + gaps, columns * w + gaps, c), of the images row by row."""
+    _, height, width, channels = tiles.shape
+    gap = _gap(width)
+    rows = math.ceil(len(tiles) / columns)
+    blank = np.ones((rows * columns - len(tiles), height, width, channels), tiles.dtype)
+    cells = np.concatenate([tiles, blank])
+    cells = np.pad(cells, [(0, 0), (0, gap), (0, gap), (0, 0)], constant_values=1.0)
+    cells = cells.reshape(rows, columns, height + gap, width + gap, channels)
+    grid = cells.swapaxes(1, 2).reshape(rows * (height + gap), columns * (width + gap), channels)
+    return grid[:-gap, :-gap]
+
+
+def _inches_per_pixel(grid_shape, columns):
+    """100 pixels an inch, but legible tiles and a bounded page."""
+    height, width = grid_shape[:2]
+    legible = max(1 / 100, columns * MIN_TILE_INCHES / width)
+    return min(legible, MAX_WIDTH_INCHES / width, MAX_HEIGHT_INCHES / height)
+
+
+def _label_width(labels):
+    """Inches that the longest label takes."""
+    return INCHES_PER_CHARACTER * max(map(len, labels or [""]))
+
+
+def _figure_size(grid_shape, scale, row_labels, column_labels):
+    """Inches (width, height) of the grid with room for its labels and a title."""
+    height, width = (scale * pixels for pixels in grid_shape[:2])
+    below = 0.5 if column_labels else 0.1
+    return max(width + _label_width(row_labels), MIN_WIDTH_INCHES), height + below + 0.4
+
+
+def _draw(axes, pixels):
+    """Shows an array with values in [0, 1], without ticks."""
+    axes.imshow(pixels, cmap="gray", vmin=0.0, vmax=1.0)
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def _tick(set_ticks, labels, first, pitch, room):
+    """Writes labels from pixel `first`, each `pitch` on, or every k-th to leave `room` pixels."""
+    step = math.ceil(room / pitch)
+    centers = first + pitch * np.arange(len(labels))
+    set_ticks(centers[::step], labels=labels[::step], fontsize=8)
+
+
+def _titled_grid(tiles, columns, titles):
+    """One Axes for each image, with its title."""
+    rows = math.ceil(len(tiles) / columns)
+    size = (max(1.1 * columns, 3.0), 1.3 * rows)
+    fig, axes = subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, tile, title in zip(axes.flat[: len(tiles)], tiles, titles, strict=True):
+        _draw(ax, tile)
+        ax.set_title(title, fontsize=8)
+    return fig, axes
+
+
+def _label_tiles(axes, tile_shape, scale, row_labels, column_labels):
+    """Labels of rows and columns as ticks; `scale` in inches a pixel."""
+    height, width, _ = tile_shape
+    gap = _gap(width)
+    if row_labels is not None:
+        room = LINE_INCHES / scale
+        _tick(axes.set_yticks, row_labels, (height - 1) / 2, height + gap, room)
+    if column_labels is not None:
+        room = _label_width(column_labels) / scale
+        _tick(axes.set_xticks, column_labels, (width - 1) / 2, width + gap, room)
+
+
+def _plain_grid(tiles, columns, row_labels, column_labels):
+    """One Axes with one array."""
+    grid = _compose(tiles, columns)
+    scale = _inches_per_pixel(grid.shape, columns)
+    size = _figure_size(grid.shape, scale, row_labels, column_labels)
+    fig, axes = subplots(figsize=size, layout="compressed")
+    _draw(axes, grid)
+    axes.tick_params(length=0)
+    _label_tiles(axes, tiles.shape[1:], scale, row_labels, column_labels)
+    return fig, axes
+
+
+def image_grid(
+    images,
+    columns=None,
+    value_range=(0.0, 1.0),
+    titles=None,
+    row_labels=None,
+    column_labels=None,
+):
+    """Images row by row in one grid.
+
+    Args:
+        images: array or tensor, shape (n, h, w, c), c 1 (shown grey) or 3 (RGB).
+        columns: int or None, images in a row; None gives the grid nearest to a square.
+        value_range: (low, high), the values shown black and white; values outside are clipped.
+        titles: sequence of n str or None, one above each image.
+        row_labels: sequence of str or None, one for each row. Not drawn beside `titles`.
+        column_labels: sequence of str or None, one for each column. Not drawn beside `titles`.
+
+    Returns:
+        `(fig, axes)`: a single matplotlib Axes that shows one array; with `titles` an array of
+        Axes, shape (rows, columns).
+
+    Raises:
+        ValueError: if the images are no finite (n, h, w, 1 or 3), integer pixels leave
+            `value_range`, or the labels are not as many as what they label.
+
+    Example:
+        >>> fig, axes = image_grid(np.zeros((6, 28, 28, 1)), columns=3)
+        >>> axes.images[0].get_array().shape  # 2 x 3 images and the gaps between them
+        (57, 86)
+    """
+    images = check_images(images)
+    _check_value_range(images, value_range)
+    columns = _check_columns(columns, len(images))
+    _check_labels("titles", titles, len(images))
+    _check_labels("row_labels", row_labels, math.ceil(len(images) / columns))
+    _check_labels("column_labels", column_labels, columns)
+    tiles = _to_unit_range(images, value_range)
+    if titles is not None:
+        return _titled_grid(tiles, columns, titles)
+    return _plain_grid(tiles, columns, row_labels, column_labels)

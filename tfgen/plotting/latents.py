@@ -1,0 +1,152 @@
+"""Pictures of a latent space: the manifold it decodes to, where the classes lie."""
+
+import math
+import statistics
+
+import numpy as np
+
+from tfgen.plotting.figures import COLORS, MARKERS, flat_latent_dim, subplots
+from tfgen.plotting.images import image_grid
+
+__all__ = ["latent_scatter", "manifold"]
+
+MAX_LEGEND_ROWS = 16
+
+
+def _normal_quantiles(num):
+    """`num` quantiles of the standard normal, from the 5 % to the 95 % one."""
+    inverse_cdf = statistics.NormalDist().inv_cdf
+    return np.array([inverse_cdf(p) for p in np.linspace(0.05, 0.95, num)], "float32")
+
+
+def manifold(model, num=20, value_range=(0.0, 1.0)):
+    """Decoder means over a grid of latent values, equally likely under the prior.
+
+    z_0 grows to the right and z_1 upward, both over the quantiles 0.05 to 0.95 of the standard
+    normal, as in Kingma & Welling, arXiv:1312.6114v10, Fig. 4.
+
+    Args:
+        model: model with `latent_shape` (2,) and `generate`.
+        num: int >= 2, images on a side.
+        value_range: (low, high), the values shown black and white.
+
+    Returns:
+        `(fig, axes)`, one matplotlib Axes whose ticks are values of z.
+
+    Raises:
+        ValueError: if the latent space is not two-dimensional, or `num` is under 2.
+
+    Example:
+        >>> from tfgen import models, networks
+        >>> shape = (8, 8, 1)
+        >>> model = models.VAE(networks.mlp_encoder(shape, 2), networks.mlp_decoder(shape, 2))
+        >>> fig, axes = manifold(model, num=3)
+        >>> [label.get_text() for label in axes.get_xticklabels()]
+        ['-1.64', '0.00', '1.64']
+    """
+    if tuple(model.latent_shape) != (2,) or num < 2:
+        raise ValueError(
+            "manifold expects a model with latent_shape (2,) and num >= 2. Received: "
+            f"latent_shape={tuple(model.latent_shape)}, num={num}. Train a model with two latent "
+            "dimensions, or see traversals for more."
+        )
+    quantiles = _normal_quantiles(num)
+    right, up = np.meshgrid(quantiles, quantiles[::-1])
+    images = model.generate(np.stack([right.ravel(), up.ravel()], axis=-1))
+    labels = [f"{round(float(value), 2) + 0.0:.2f}" for value in quantiles]  # No "-0.00".
+    fig, axes = image_grid(images, num, value_range, row_labels=labels[::-1], column_labels=labels)
+    axes.set(title="Manifold, E[x|z]", xlabel="$z_{0}$", ylabel="$z_{1}$")
+    return fig, axes
+
+
+def _check_classes(codes, labels, class_names):
+    """Labels as an array; raises where they fit neither the codes nor the names."""
+    labels = np.asarray(labels)
+    if labels.shape != codes.shape[:1]:
+        raise ValueError(
+            "latent_scatter expects labels of shape (n,), one for each image. "
+            f"Received: labels of shape {labels.shape} for {len(codes)} images."
+        )
+    if class_names is not None and not np.isin(labels, np.arange(len(class_names))).all():
+        raise ValueError(
+            f"With {len(class_names)} class_names labels must be integers from 0 to "
+            f"{len(class_names) - 1}. Received: labels {np.unique(labels)[:12]}. Name every class."
+        )
+    return labels
+
+
+def _project(codes):
+    """Codes in two dimensions, and what the two axes are."""
+    if codes.shape[1] == 2:
+        return codes, ["$z_{0}$", "$z_{1}$"]
+    from sklearn.decomposition import PCA
+
+    pca = PCA(n_components=2, random_state=0).fit(codes)
+    names = [
+        f"principal component {i} of z ({ratio:.0%} of variance)"
+        for i, ratio in enumerate(pca.explained_variance_ratio_, start=1)
+    ]
+    return pca.transform(codes), names
+
+
+def _write_name(axes, position, name):
+    """A class's name in the middle of its points, legible on any of them."""
+    from matplotlib.patheffects import withStroke
+
+    outline = [withStroke(linewidth=3, foreground="white")]
+    axes.text(*position, name, ha="center", va="center", weight="bold", path_effects=outline)
+
+
+def _scatter_classes(axes, points, labels, class_names):
+    """Points and name of each class; 70 classes differ in colour or marker."""
+    for i, label in enumerate(np.unique(labels)):
+        own = points[labels == label]
+        name = str(label if class_names is None else class_names[label])
+        style = {"color": COLORS[i % len(COLORS)], "marker": MARKERS[i % len(MARKERS)]}
+        axes.scatter(*own.T, s=12, alpha=0.7, linewidths=0, label=name, **style)
+        _write_name(axes, np.median(own, axis=0), name)
+
+
+def latent_scatter(model, x, labels, class_names=None):
+    """Latent codes of images (a VAE's posterior means), coloured by class.
+
+    Two latent dimensions are drawn as they are; of more the first two principal components are,
+    and the axes say so.
+
+    Args:
+        model: model with `latent_shape` (k,), k >= 2, and `embed`.
+        x: array of shape (n, h, w, c) or `tf.data.Dataset`, n >= 2.
+        labels: array of shape (n,), the images' classes, in the order of `x`.
+        class_names: sequence of str or None, name of each class 0, 1, ...
+
+    Returns:
+        `(fig, axes)`, one matplotlib Axes.
+
+    Raises:
+        ValueError: if the latent space is not flat or has one dimension, or if labels, images
+            and names do not fit each other.
+
+    Example:
+        >>> from tfgen import models, networks
+        >>> shape = (8, 8, 1)
+        >>> model = models.VAE(networks.mlp_encoder(shape, 2), networks.mlp_decoder(shape, 2))
+        >>> x = np.random.default_rng(0).uniform(size=(20, *shape))
+        >>> fig, axes = latent_scatter(model, x, labels=[0, 1] * 10)
+        >>> axes.get_xlabel()
+        '$z_{0}$'
+    """
+    if flat_latent_dim(model, "latent_scatter") < 2:
+        raise ValueError(
+            "latent_scatter expects at least 2 latent dimensions. Received: "
+            f"latent_shape={tuple(model.latent_shape)}. Draw a histogram of model.embed(x)."
+        )
+    codes = np.asarray(model.embed(x))
+    labels = _check_classes(codes, labels, class_names)
+    points, axis_names = _project(codes)
+    legend_columns = math.ceil(len(np.unique(labels)) / MAX_LEGEND_ROWS)
+    fig, axes = subplots(figsize=(5.5 + legend_columns, 5.0), layout="constrained")
+    _scatter_classes(axes, points, labels, class_names)
+    fig.legend(title="class", loc="outside right upper", ncols=legend_columns, markerscale=2.0)
+    axes.set_title(f"Latent codes of {len(points)} images")
+    axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
+    return fig, axes
