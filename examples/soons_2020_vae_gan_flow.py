@@ -1,0 +1,165 @@
+"""Soons, "Deep Learning practical 3" (2020): VAEs on MNIST
+
+    python examples/soons_2020_vae_gan_flow.py --list
+    python examples/soons_2020_vae_gan_flow.py --data-dir ~/tensorflow_datasets
+    python examples/soons_2020_vae_gan_flow.py --run vae-mlp --seeds 3
+    python examples/soons_2020_vae_gan_flow.py --smoke
+
+The report answers the assignment of the UvA Deep Learning course; pixels are binarized at 0.5, the
+first 54,000 training images train and the other 6,000 validate. Each experiment writes its figures,
+its model and result.json into --output-dir; results.json and report.md gather them. A killed run
+goes on where it stopped.
+"""
+
+import keras
+import numpy as np
+import paper_script
+from paper_script import Experiment
+
+from tfgen import datasets, models, networks, plotting
+
+BATCH_SIZE = 128
+LEARNING_RATE = 1e-3
+EPOCHS = {"paper": 80, "cpu": 10, "smoke": 2}
+
+
+# Question 1.9: data and training.
+
+
+def load_data(run, binarize):
+    """Training, validation and test pipelines, and their description."""
+    args = run.args
+    splits = ("train[:90%]", "train[90%:]", "test")
+    loaded = [
+        datasets.load(args.dataset, split, BATCH_SIZE, binarize=binarize, data_dir=args.data_dir,
+                      seed=run.seed, shuffle=i == 0)
+        for i, split in enumerate(splits)
+    ]
+    return *(dataset for dataset, _ in loaded), loaded[0][1]
+
+
+def train(model, run, data, callbacks=()):
+    """Fits for the paper's 80 epochs and returns the measured metrics."""
+    train_data, validation_data, test_data = data
+    model.compile(keras.optimizers.Adam(LEARNING_RATE))
+    epochs = run.pick(**EPOCHS)
+    history = paper_script.fit_resumable(model, train_data, run, epochs, validation_data, callbacks)
+    model.save(run.folder / "model.keras")
+    seconds = history.pop("seconds")
+    fig, _ = plotting.training_curves(history)
+    paper_script.save_figure(fig, run.folder / "curves.png")
+    test = model.evaluate(test_data, verbose=0, return_dict=True)
+    return {**test, "validation_bits_per_dim": history["val_bits_per_dim"][-1],
+            "seconds_per_epoch": float(np.median(seconds)), "seconds": sum(seconds)}
+
+
+# Question 1.10: samples at three stages of training.
+
+
+class Stages(keras.callbacks.Callback):
+    """Keeps 64 samples before training, after epoch 10 and at the end, the same latents each time."""
+
+    def __init__(self, run):
+        super().__init__()
+        self.folder, self.epochs = run.folder, run.pick(**EPOCHS)
+        self.stages = sorted({0, min(10, self.epochs), self.epochs})
+
+    def on_train_begin(self, logs=None):
+        if self.model.steps == 0:
+            self._keep(0)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 in self.stages:
+            self._keep(epoch + 1)
+
+    def _keep(self, epoch):
+        binarized = tile(self.model.sample(64, seed=0, mean=False))
+        np.savez(self.folder / f"stage_{epoch}.npz", binarized=binarized,
+                 continuous=tile(self.model.sample(64, seed=0, mean=True)))
+
+    def figure(self):
+        """Figures 2 and 3 (6 and 7): drawn pixels above, their means below."""
+        stages = [np.load(self.folder / f"stage_{epoch}.npz") for epoch in self.stages]
+        images = [stage[kind] for kind in ("binarized", "continuous") for stage in stages]
+        fig, _ = plotting.image_grid(
+            np.stack(images), columns=len(stages), row_labels=["x ~ p(x|z)", "E[x|z]"],
+            column_labels=[f"epoch {epoch}" for epoch in self.stages])
+        return fig
+
+
+def tile(images):
+    """64 images as one of 8 x 8."""
+    _, height, width, channels = images.shape
+    grid = np.reshape(images, (8, 8, height, width, channels)).swapaxes(1, 2)
+    return grid.reshape(8 * height, 8 * width, channels)
+
+
+# The models.
+
+
+def vae(run, info, encoder, decoder, latent_dim=20, cls=models.VAE, **kwargs):
+    """A Bernoulli VAE of the given networks."""
+    return cls(encoder(info.image_shape, latent_dim), decoder(info.image_shape, latent_dim),
+               seed=run.seed, **kwargs)
+
+
+def vae_experiment(encoder, decoder, binarize="threshold", cls=models.VAE, **kwargs):
+    """Trains one model, with the samples of figures 2 and 3."""
+
+    def experiment(run):
+        *data, info = load_data(run, binarize)
+        extra = {"dataset_size": info.num_examples} if cls is models.BetaTCVAE else {}
+        stages = Stages(run)
+        model = vae(run, info, encoder, decoder, cls=cls, **kwargs, **extra)
+        metrics = train(model, run, data, [stages])
+        paper_script.save_figure(stages.figure(), run.folder / "samples.png")
+        images = next(iter(data[2]))[:10]
+        fig, _ = plotting.reconstructions(model, images)
+        paper_script.save_figure(fig, run.folder / "reconstructions.png")
+        return metrics
+
+    return experiment
+
+
+def manifold(run):
+    """Question 1.11, figure 4: the decoder's means over the quantiles of a 2-D latent."""
+    *data, info = load_data(run, "threshold")
+    model = vae(run, info, networks.mlp_encoder, networks.mlp_decoder, latent_dim=2)
+    metrics = train(model, run, data)
+    fig, _ = plotting.manifold(model)
+    paper_script.save_figure(fig, run.folder / "manifold.png")
+    return metrics
+
+
+MLP = (networks.mlp_encoder, networks.mlp_decoder)
+CNN = (networks.conv_encoder, networks.conv_decoder)
+FIGURES = ("samples.png", "reconstructions.png", "curves.png")
+MLP_SETUP = "512-512 ReLU, z 20, Bernoulli, batch 128, Adam 1e-3"
+THRESHOLD = "pixels binarized at 0.5"
+
+EXPERIMENTS = [
+    Experiment("vae-mlp", "Q. 1.9, figures 1 to 3", vae_experiment(*MLP),
+               {"bits_per_dim": 0.152}, f"VAE, {MLP_SETUP}; {THRESHOLD}", {}, FIGURES),
+    Experiment("vae-cnn", "Q. 1.12, figures 5 to 7", vae_experiment(*CNN),
+               {"bits_per_dim": 0.129},
+               f"VAE, the course's CNN 32-32-64-64-64, else as vae-mlp; {THRESHOLD}", {}, FIGURES),
+    Experiment("manifold", "Q. 1.11, figure 4", manifold, {},
+               f"VAE with z 2, else as vae-mlp; {THRESHOLD}", {}, ("manifold.png", "curves.png")),
+    Experiment("vae-mlp-dynamic", "beside: dynamic binarization",
+               vae_experiment(*MLP, binarize="stochastic"), {},
+               f"VAE, {MLP_SETUP}; pixels drawn anew each epoch, test drawn once", {}, FIGURES),
+    Experiment("beta-vae", "beside: beta-VAE on the same data",
+               vae_experiment(*MLP, cls=models.BetaVAE, beta=4.0), {},
+               f"BetaVAE, beta 4, {MLP_SETUP}; {THRESHOLD}", {}, FIGURES),
+    Experiment("beta-tcvae", "beside: beta-TCVAE on the same data",
+               vae_experiment(*MLP, cls=models.BetaTCVAE, beta=6.0), {},
+               f"BetaTCVAE, beta 6, stratified estimator, {MLP_SETUP}; {THRESHOLD}", {}, FIGURES),
+]
+
+
+def main(argv=None):
+    paper_script.main(__doc__, EXPERIMENTS, 42, ["mnist", "fashion_mnist", "digits"], argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+import os
+import pathlib
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen.callbacks import SampleGrid
+
+
+def run_epochs(callback, model, epochs, steps_per_epoch=5):
+    """Calls the callback as `fit` does."""
+    callback.set_model(model)
+    callback.on_train_begin()
+    for epoch in epochs:
+        callback.on_epoch_begin(epoch)
+        model.steps.assign_add(steps_per_epoch)
+        callback.on_epoch_end(epoch)
+    callback.on_train_end()
+
+
+def names(directory):
+    return sorted(path.name for path in directory.iterdir())
+
+
+def logged_images(log_dir):
+    """(step, image) of every picture in the event files."""
+    found = []
+    for path in sorted(log_dir.glob("events*")):
+        for record in tf.data.TFRecordDataset(os.fspath(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            for value in event.summary.value:
+                assert value.tag == "samples"
+                width, height, png = value.tensor.string_val
+                image = tf.io.decode_png(png).numpy()
+                assert image.shape[:2] == (int(height), int(width))
+                found.append((event.step, image))
+    return found
+
+
+def test_one_picture_every_few_epochs(fake_model, tmp_path):
+    run_epochs(SampleGrid(tmp_path / "new" / "grids", every=2), fake_model, range(5))
+    assert names(tmp_path / "new" / "grids") == ["samples_epoch_0002.png", "samples_epoch_0004.png"]
+
+
+def test_same_latents_each_time(fake_model, tmp_path):
+    run_epochs(SampleGrid(tmp_path, seed=7), fake_model, range(3))
+    assert fake_model.seeds == [7, 7, 7]
+
+
+def test_picture_shows_the_samples(fake_model, tmp_path):
+    callback = SampleGrid(tmp_path, num_samples=4, mean=False)
+    run_epochs(callback, fake_model, [0])
+    picture = plt.imread(tmp_path / "samples_epoch_0001.png")[..., :3]
+    # Pixels of black or white, and little else than the title and the tiles' edges between.
+    share = np.isclose(picture, 0.0).mean() + np.isclose(picture, 1.0).mean()
+    assert share > 0.8 and np.isclose(picture, 0.0).mean() > 0.1
+
+
+def test_picture_before_the_first_step(fake_model, tmp_path):
+    run_epochs(SampleGrid(tmp_path, at_start=True), fake_model, range(1))
+    assert names(tmp_path) == ["samples_epoch_0000.png", "samples_epoch_0001.png"]
+
+
+def test_resumed_run_leaves_the_first_picture_alone(fake_model, tmp_path):
+    (tmp_path / "samples_epoch_0000.png").write_bytes(b"of the untrained model")
+    fake_model.steps.assign(3)  # Killed within the first epoch.
+    run_epochs(SampleGrid(tmp_path, at_start=True), fake_model, range(1))
+    assert (tmp_path / "samples_epoch_0000.png").read_bytes() == b"of the untrained model"
+
+
+def test_figures_are_closed(fake_model, tmp_path):
+    before = plt.get_fignums()
+    run_epochs(SampleGrid(tmp_path), fake_model, range(3))
+    assert plt.get_fignums() == before
+
+
+def test_kill_while_writing_leaves_the_old_picture(fake_model, tmp_path, monkeypatch):
+    picture = tmp_path / "samples_epoch_0001.png"
+    picture.write_bytes(b"old")
+
+    def write_half(path, data):
+        with open(path, "wb") as file:
+            file.write(data[: len(data) // 2])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pathlib.Path, "write_bytes", write_half)
+    with pytest.raises(KeyboardInterrupt):
+        run_epochs(SampleGrid(tmp_path), fake_model, range(1))
+    assert picture.read_bytes() == b"old"
+
+
+def test_tensorboard_gets_the_same_pictures(fake_model, tmp_path):
+    callback = SampleGrid(tmp_path / "grids", num_samples=4, log_dir=tmp_path / "logs")
+    run_epochs(callback, fake_model, range(2))
+    logged = logged_images(tmp_path / "logs")
+    assert [step for step, _ in logged] == [1, 2]
+    for epoch, image in logged:
+        written = plt.imread(tmp_path / "grids" / f"samples_epoch_{epoch:04d}.png")
+        # matplotlib reads 8-bit pixels as k / 255.
+        np.testing.assert_allclose(image / 255, written[..., :3], atol=1e-6)
+
+
+def test_nothing_is_logged_without_log_dir(fake_model, tmp_path):
+    run_epochs(SampleGrid(tmp_path), fake_model, range(1))
+    assert names(tmp_path) == ["samples_epoch_0001.png"]
+
+
+@pytest.mark.parametrize("argument", ["num_samples", "every"])
+def test_zero_is_refused(argument, tmp_path):
+    with pytest.raises(ValueError, match=f"{argument} must be a whole number.*Received: 0"):
+        SampleGrid(tmp_path, **{argument: 0})
+
+
+def test_training_is_not_disturbed(make_beta_vae, images, tmp_path):
+    def weights(callbacks):
+        keras.utils.set_random_seed(1)
+        model = make_beta_vae()
+        model.fit(images, batch_size=8, epochs=2, callbacks=callbacks, verbose=0)
+        return [*model.get_weights(), model.seed_generator.state.numpy()]
+
+    with_grid = weights([SampleGrid(tmp_path, num_samples=9, mean=False, at_start=True)])
+    for changed, expected in zip(with_grid, weights([]), strict=True):
+        np.testing.assert_array_equal(changed, expected)
+    assert len(names(tmp_path)) == 3

@@ -1,0 +1,83 @@
+"""Images given as arrays, and scikit-learn's digits."""
+
+import numpy as np
+import pytest
+
+from tfgen.datasets.arrays import read_array, read_digits
+
+
+def test_bytes_keep_their_type_and_values():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 8, 6, 3), "uint8")
+    examples = read_array(pixels)
+    assert examples.rows.dtype == np.uint8
+    assert examples.image_shape == (8, 6, 3)
+    np.testing.assert_array_equal(examples.rows, pixels)
+
+
+def test_doubles_become_singles_and_get_a_channel():
+    examples = read_array(np.linspace(0, 1, 24).reshape(2, 3, 4))
+    assert examples.rows.dtype == np.float32
+    assert examples.image_shape == (3, 4, 1)
+
+
+def test_slices_take_images_and_labels_together():
+    pixels = np.arange(10, dtype="uint8")[:, None, None] * np.ones((1, 2, 2), "uint8")
+    examples = read_array((pixels, np.arange(10) * 2), "train[70%:]")
+    np.testing.assert_array_equal(examples.rows[:, 0, 0, 0], [7, 8, 9])
+    np.testing.assert_array_equal(examples.labels, [14, 16, 18])
+
+
+def test_images_are_resized():
+    assert read_array(np.zeros((3, 8, 8), "uint8"), image_size=(4, 2)).image_shape == (4, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((0, 8, 8)), r"none of them 0. Received: shape \(0, 8, 8, 1\)"),
+        (np.zeros((10, 64)), r"Received: shape \(10, 64\). Reshape flat images"),
+        (np.zeros((2, 3, 4, 5, 6)), r"Received: shape \(2, 3, 4, 5, 6\)"),
+        (np.full((2, 4, 4), np.nan), "Received: NaN in 2 of 2 images"),
+        (np.full((2, 4, 4), np.inf), r"Received: values in \[inf, inf\]"),
+        (np.full((2, 4, 4), 255.0), r"Received: values in \[255, 255\]. Divide by 255"),
+        (np.full((2, 4, 4), -1.0), r"Received: values in \[-1, -1\]"),
+        (np.zeros((2, 4, 4), "int64"), "Received: dtype int64. Convert them"),
+        (np.ones((2, 4, 4), "uint8"), r"largest value is 1. Convert.*astype\('float32'\)"),
+    ],
+)
+def test_unusable_images_are_refused(images, message):
+    with pytest.raises(ValueError, match=message):
+        read_array(images)
+
+
+def test_labels_must_fit():
+    with pytest.raises(ValueError, match=r"each of the 3 images. Received: labels of shape \(2,\)"):
+        read_array((np.zeros((3, 4, 4)), np.zeros(2)))
+
+
+def test_a_test_split_of_an_array_is_refused():
+    with pytest.raises(ValueError, match=r"can be sliced: 'train\[:90%\]'"):
+        read_array(np.zeros((3, 4, 4)), "test")
+
+
+def test_digits_are_those_of_scikit_learn():
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    examples = read_digits("all")
+    np.testing.assert_array_equal(examples.rows[..., 0] * 16, digits.images)
+    np.testing.assert_array_equal(examples.labels, digits.target)
+    assert examples.class_names == tuple("0123456789")
+
+
+def test_digits_are_split_with_equal_shares_of_each_digit():
+    train, test = read_digits("train"), read_digits("test")
+    assert (len(train.rows), len(test.rows)) == (1437, 360)
+    shares = [np.bincount(examples.labels) / len(examples.labels) for examples in (train, test)]
+    # Counts are rounded to whole images, of which the smaller split has 360.
+    np.testing.assert_allclose(*shares, atol=1 / 360)
+
+
+def test_digits_for_training_and_testing_make_up_all():
+    parts = np.concatenate([read_digits("train").rows, read_digits("test").rows])
+    np.testing.assert_array_equal(np.sort(parts, 0), np.sort(read_digits("all").rows, 0))
