@@ -187,7 +187,7 @@ def fit_resumable(model, dataset, run, epochs, validation_data=None, callbacks=(
     """
     log = run.folder / "epochs.csv"
     model.fit(
-        dataset, epochs=epochs, validation_data=validation_data, verbose=2 if run.args.smoke else 1,
+        dataset, epochs=epochs, validation_data=validation_data, verbose=2,
         callbacks=[
             *callbacks, EpochSeconds(), keras.callbacks.CSVLogger(log, append=log.exists()),
             keras.callbacks.BackupAndRestore(run.folder / "backup", delete_checkpoint=False),

@@ -10,10 +10,11 @@ filled, is reported apart. README.md says what each contender does.
 """
 
 import argparse
-import collections
 import importlib
 import importlib.metadata
+import itertools
 import json
+import operator
 import os
 import pathlib
 import platform
@@ -25,10 +26,25 @@ import tempfile
 import numpy as np
 from contenders import Recorder
 
+# Contender -> module `contenders.with_*` and its options.
+CONTENDERS = {
+    "tfgen": ("tfgen", {}),
+    "tensorflow": ("tensorflow", {"graph_epoch": True}),
+    "tensorflow-steps": ("tensorflow", {"graph_epoch": False}),
+    "torch": ("torch", {}),
+    "torch-compiled": ("torch", {"compiled": True}),
+    "pythae": ("pythae", {}),
+}
 # Network -> contender -> least ratio of tfgen's speed to the contender's.
 TARGETS = {
-    "mlp": {"tensorflow": 0.95, "torch": 1.6, "pythae": 1.6},
-    "conv": {"torch": 1.3},
+    "mlp": {
+        "tensorflow": 0.95,
+        "tensorflow-steps": 0.95,
+        "torch": 1.6,
+        "torch-compiled": 1.6,
+        "pythae": 1.6,
+    },
+    "conv": {"torch": 1.3, "torch-compiled": 1.3},
 }
 ABLATIONS = {
     "defaults": {},
@@ -51,18 +67,15 @@ PACKAGES = ("tensorflow", "keras", "tensorflow-probability", "torch", "pythae", 
 def main(argv=None):
     args = parse_args(argv)
     if args.worker:
-        run_worker(json.loads(args.worker))
+        run_worker(**json.loads(args.worker))
         return
-    plan = ablation_plan(args.models) if args.ablate else contest_plan(args.models, args.without)
     load_before = os.getloadavg()[0]
-    with tempfile.TemporaryDirectory() as folder:
-        images_path = os.path.join(folder, "images.npy")
-        run_process({"contender": "export", "images_path": images_path}, folder)
-        runs = interleave(plan, args.rounds, args.epochs, images_path, folder)
+    plan = ablation_plan(args.models) if args.ablate else contest_plan(args.models, args.without)
+    runs = run_plan(plan, args.rounds, args.epochs)
     report = {
         "machine": describe_machine(load_before),
         "epochs": args.epochs,
-        "results": [summarise(task, runs[label]) for label, task in plan.items()],
+        "results": [summarise(row, runs[row]) for row in plan],
         "ratios": [] if args.ablate else ratios(runs),
     }
     args.json.write_text(json.dumps(report, indent=1))
@@ -76,8 +89,9 @@ def parse_args(argv):
     )
     parser.add_argument("--models", nargs="+", choices=TARGETS, default=list(TARGETS))
     parser.add_argument(
-        "--without", nargs="+", choices=["tensorflow", "torch", "pythae"], default=[]
-    )
+        "--without", nargs="+", choices=list(CONTENDERS)[1:], default=[], metavar="CONTENDER",
+        help="leave out any of: %(choices)s",
+    )  # fmt: skip
     parser.add_argument("--ablate", action="store_true", help="vary tfgen's own settings instead")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4, help="of each run; the first is warm-up")
@@ -89,13 +103,13 @@ def parse_args(argv):
     return args
 
 
-# Plans: label -> task, the dict that a worker is given.
+# Plans: (network, row of the table) -> (module, options).
 
 
 def contest_plan(models, without):
     """tfgen and its contenders for every network."""
     return {
-        f"{network} {contender}": {"network": network, "contender": contender}
+        (network, contender): CONTENDERS[contender]
         for network in models
         for contender in ("tfgen", *TARGETS[network])
         if contender not in without
@@ -105,53 +119,50 @@ def contest_plan(models, without):
 def ablation_plan(models):
     """tfgen with one setting after the other."""
     return {
-        f"{network} {name}": {"network": network, "contender": "tfgen", "options": options,
-                              "setting": name}
+        (network, setting): ("tfgen", options)
         for network in models
-        for name, options in ABLATIONS.items()
-    }  # fmt: skip
+        for setting, options in ABLATIONS.items()
+    }
 
 
 # Running.
 
 
-def interleave(plan, rounds, epochs, images_path, folder):
-    """Runs the plan `rounds` times over; returns label -> list of results."""
-    runs = collections.defaultdict(list)
-    for number in range(rounds):
-        for label, task in plan.items():
-            task = {**task, "epochs": epochs, "images_path": images_path}
-            runs[label].append(run_process(task, folder))
-            print(f"round {number + 1}: {label}: {images_per_second(runs[label][-1]):,.0f}/s",
-                  file=sys.stderr)  # fmt: skip
+def run_plan(plan, rounds, epochs):
+    """Runs the plan `rounds` times over; returns row -> list of results."""
+    runs = {row: [] for row in plan}
+    with tempfile.TemporaryDirectory() as folder:
+        common = {"epochs": epochs, "images_path": os.path.join(folder, "images.npy")}
+        export_images(common["images_path"])
+        for number, (row, (module, options)) in itertools.product(range(rounds), plan.items()):
+            run = run_process(folder, module=module, network=row[0], **options, **common)
+            runs[row].append(run)
+            speed = images_per_second(run)
+            print(f"round {number + 1}: {' '.join(row)}: {speed:,.0f} images/s", file=sys.stderr)
     return runs
 
 
-def run_process(task, folder):
+def run_process(folder, **task):
     """Runs one task in a new process and returns its result."""
     result_path = pathlib.Path(folder, "result.json")
-    command = [sys.executable, __file__, "--worker", json.dumps({**task, "result": str(result_path)})]
-    environment = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    task_json = json.dumps({**task, "result_path": str(result_path)})
+    done = subprocess.run(
+        [sys.executable, __file__, "--worker", task_json],
+        env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ},
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         raise RuntimeError(f"{task} failed:\n{done.stderr[-4000:]}")
     return json.loads(result_path.read_text())
 
 
-def run_worker(task):
+def run_worker(module, result_path, **task):
     """Runs one task in this process and writes its result."""
-    result_path = pathlib.Path(task.pop("result"))
-    contender = task.pop("contender")
-    if contender == "export":
-        export_images(task["images_path"])
-        result_path.write_text("{}")
-        return
     recorder = Recorder()
-    module = importlib.import_module(f"contenders.with_{contender}")
-    task.pop("setting", None)
-    module.train(recorder, **task.pop("options", {}), **task)
+    importlib.import_module(f"contenders.with_{module}").train(recorder, **task)
     result = {"seconds": recorder.epoch_seconds(), "losses": recorder.losses}
-    result_path.write_text(json.dumps(result))
+    pathlib.Path(result_path).write_text(json.dumps(result))
 
 
 def export_images(path):
@@ -175,11 +186,12 @@ def spread(values):
     return {"median": statistics.median(values), "min": min(values), "max": max(values)}
 
 
-def summarise(task, runs):
+def summarise(row, runs):
     """One row of the table."""
     startup = [run["seconds"][0] - statistics.mean(run["seconds"][1:]) for run in runs]
     return {
-        **task,
+        "network": row[0],
+        "contender": row[1],
         "images_per_second": spread([images_per_second(run) for run in runs]),
         "first_epoch_extra_seconds": spread(startup),
         "last_loss": spread([run["losses"][-1] for run in runs]),
@@ -188,15 +200,17 @@ def summarise(task, runs):
 
 def ratios(runs):
     """tfgen's speed over each contender's in the same round, beside the target."""
-    rows = []
-    for network, targets in TARGETS.items():
-        for contender, target in targets.items():
-            pairs = zip(runs[f"{network} tfgen"], runs[f"{network} {contender}"], strict=False)
-            values = [images_per_second(ours) / images_per_second(other) for ours, other in pairs]
-            if values:
-                rows.append({"network": network, "contender": contender, "target": target,
-                             "ratio": spread(values)})  # fmt: skip
-    return rows
+    speeds = {row: list(map(images_per_second, results)) for row, results in runs.items()}
+    return [
+        {
+            "network": network,
+            "contender": contender,
+            "target": TARGETS[network][contender],
+            "ratio": spread(list(map(operator.truediv, speeds[network, "tfgen"], others))),
+        }
+        for (network, contender), others in speeds.items()
+        if contender != "tfgen"
+    ]
 
 
 # Reporting.
@@ -232,25 +246,25 @@ def version(package):
 def format_report(report):
     """The tables, in Markdown."""
     machine = report["machine"]
-    versions = ", ".join(f"{name} {v}" for name, v in machine["versions"].items() if v)
+    versions = [f"{name} {number}" for name, number in machine["versions"].items() if number]
     lines = [
         f"{machine['processor']}, {machine['cores']} cores, load {machine['load_before']:.1f} "
-        f"before; Python {machine['python']}, {versions}",
+        f"before; Python {machine['python']}, {', '.join(versions)}",
         "",
         "| network | contender | images/s (min-max) | first epoch, extra s | last loss, nats |",
         "| --- | --- | --- | --- | --- |",
         *map(format_result, report["results"]),
+        "",
     ]
     if report["ratios"]:
-        lines += ["", "| network | tfgen / | ratio (min-max) | target |", "| --- | --- | --- | --- |",
-                  *map(format_ratio, report["ratios"])]  # fmt: skip
-    return "\n".join(lines)
+        lines += ["| network | tfgen / | ratio (min-max) | target |", "| --- | --- | --- | --- |"]
+    return "\n".join([*lines, *map(format_ratio, report["ratios"])])
 
 
 def format_result(row):
-    name = row.get("setting", row["contender"])
     return (
-        f"| {row['network']} | {name} | {format_spread(row['images_per_second'], ',.0f')} "
+        f"| {row['network']} | {row['contender']} "
+        f"| {format_spread(row['images_per_second'], ',.0f')} "
         f"| {row['first_epoch_extra_seconds']['median']:.1f} | {row['last_loss']['median']:.1f} |"
     )
 

@@ -38,14 +38,14 @@ def fake_model():
 
 @pytest.fixture
 def make_beta_vae():
-    """Makes equal small models, compiled so that callbacks see every step."""
+    """Makes equal small models."""
 
-    def make(**kwargs):
+    def make(steps_per_execution=1, **kwargs):
         networks = tfgen.networks
         encoder = networks.mlp_encoder(IMAGE_SHAPE, latent_dim=2, width=8)
         decoder = networks.mlp_decoder(IMAGE_SHAPE, latent_dim=2, width=8)
         model = tfgen.models.BetaVAE(encoder, decoder, seed=0, **kwargs)
-        model.compile("adam", steps_per_execution=1)
+        model.compile("adam", steps_per_execution=steps_per_execution)
         return model
 
     return make

@@ -6,7 +6,7 @@ from tfgen.callbacks import BetaSchedule, CapacitySchedule, CyclicalKLWarmUp, KL
 
 
 class Recorder(keras.callbacks.Callback):
-    """Writes down beta at each step; may die at one, as a killed process does."""
+    """Writes down beta before each execution; may die at a step, as a killed process does."""
 
     def __init__(self, die_at=None):
         super().__init__()
@@ -149,7 +149,7 @@ def test_arguments_out_of_range_are_refused(make, message):
 
 def test_resumed_training_sees_the_betas_of_an_uninterrupted_run(make_beta_vae, images, tmp_path):
     def train(recorder):
-        model = make_beta_vae(beta=4.0)
+        model = make_beta_vae(steps_per_execution=2, beta=4.0)
         # The schedule comes first: it must not depend on when the checkpoint is restored.
         backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=2)
         model.fit(
@@ -160,14 +160,16 @@ def test_resumed_training_sees_the_betas_of_an_uninterrupted_run(make_beta_vae, 
             verbose=0,
         )
 
-    killed, resumed, uninterrupted = Recorder(die_at=7), Recorder(), Recorder()
+    killed, resumed, uninterrupted = Recorder(die_at=10), Recorder(), Recorder()
     with pytest.raises(KeyboardInterrupt):
         train(killed)
     train(resumed)
     train(uninterrupted)
     assert min(resumed.betas) > 0
     assert {**killed.betas, **resumed.betas} == uninterrupted.betas
-    np.testing.assert_allclose(uninterrupted.betas[5], 2.0)
+    # 4 * step / 10, held for the two steps of an execution.
+    assert list(uninterrupted.betas) == [0, 2, 4, 6, 8, 10]
+    np.testing.assert_allclose(uninterrupted.betas[6], 2.4)
 
 
 def test_schedule_reaches_the_compiled_loss(make_beta_vae, images):

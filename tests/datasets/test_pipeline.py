@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.datasets.pipeline import Position, batch_seed, resumable_dataset
+from tfgen.datasets.pipeline import Position, plan_epoch, resumable_dataset
 
 NUM_EXAMPLES = 11
 BATCH_SIZE = 4
+# Keras warns that it cannot shuffle a dataset, which its default asks for.
+QUIET = {"shuffle": False, "verbose": 0}
 
 
 def positions(batch):
@@ -46,12 +48,22 @@ def test_order_depends_on_the_seed():
 
 
 def test_all_orders_are_equally_likely():
-    dataset = resumable_dataset(lambda seed, examples: examples, 3, 3)
-    orders = [tuple(positions(batch)) for _ in range(600) for batch in dataset]
+    plans = [plan_epoch(3, 3, 1, seed=0, epoch=epoch, shuffle=True) for epoch in range(600)]
+    orders = np.concatenate([examples for _, examples, _ in plans])
     counts = np.unique(orders, axis=0, return_counts=True)[1]
     # Chi-squared with 5 degrees of freedom exceeds 25.7 with probability 1e-4; the seed is fixed.
     assert len(counts) == 6
     assert ((counts - 100) ** 2 / 100).sum() < 25.7
+
+
+def test_seeds_of_noise_do_not_repeat():
+    plans = [
+        plan_epoch(40, 4, 10, seed=seed, epoch=epoch, shuffle=True)
+        for seed in range(3)
+        for epoch in range(4)
+    ]
+    seeds = np.concatenate([seeds for seeds, _, _ in plans])
+    assert len(np.unique(seeds, axis=0)) == 3 * 4 * 10
 
 
 def test_unshuffled_epochs_are_equal():
@@ -169,7 +181,7 @@ class Recorder(keras.Model):
 def test_keras_fit_sees_one_epoch_after_the_other(steps_per_execution):
     model = Recorder()
     model.compile(run_eagerly=True, steps_per_execution=steps_per_execution)
-    model.fit(make(drop_remainder=True), epochs=3, verbose=0)
+    model.fit(make(drop_remainder=True), epochs=3, **QUIET)
     assert model.seen == sum(epochs_of(make(drop_remainder=True), 3), [])
 
 
@@ -181,7 +193,7 @@ def test_keras_fit_starts_at_the_position_sought_at_an_epoch_begin():
         on_epoch_begin=lambda epoch, logs: dataset.seek(epoch, 1 if epoch == 2 else 0)
     )
     with pytest.warns(UserWarning, match="ran out of data"):
-        model.fit(dataset, initial_epoch=2, epochs=4, verbose=0, callbacks=[seek])
+        model.fit(dataset, epochs=4, initial_epoch=2, callbacks=[seek], **QUIET)
     third, fourth = epochs_of(make(), 4)[2:]
     assert model.seen == third[1:] + fourth
 
@@ -241,10 +253,12 @@ def test_position_counts_each_taker_once_across_threads():
 
 @pytest.mark.parametrize(("epoch", "step"), [(-1, 0), (0, -1), (0, 4)])
 def test_seek_refuses_positions_outside_the_data(epoch, step):
-    with pytest.raises(ValueError, match=rf"step in \[0, 3\].*Received: epoch={epoch}, step={step}"):
+    with pytest.raises(
+        ValueError, match=rf"step in \[0, 3\].*Received: epoch={epoch}, step={step}"
+    ):
         make().seek(epoch, step)
 
 
-def test_batch_seeds_do_not_collide():
-    seeds = [tuple(batch_seed(*key).numpy()) for key in np.ndindex(3, 4, 5)]
-    assert len(set(seeds)) == len(seeds)
+def test_negative_seeds_are_refused():
+    with pytest.raises(ValueError, match="at least 0. Received: seed=-1"):
+        make(seed=-1)

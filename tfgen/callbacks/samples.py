@@ -85,7 +85,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         # Here and not when training begins: only now is a checkpoint surely restored.
-        if self.at_start and int(self.model.steps) == 0:
+        if self.at_start and int(self.model.steps.numpy()) == 0:
             self._write(0)
 
     def on_epoch_end(self, epoch, logs=None):

@@ -70,14 +70,14 @@ class StepSchedule(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
-            logs[self.variable_name] = float(self._variable)
+            logs[self.variable_name] = float(self._variable.numpy())
 
     @property
     def _variable(self):
         return getattr(self.model, self.variable_name)
 
     def _apply(self):
-        step = int(self.model.steps)
+        step = int(self.model.steps.numpy())
         value = self.schedule(step)
         self._variable.assign(non_negative(f"{self.variable_name} at step {step}", value))
 

@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen.datasets import images as image_ops
-from tfgen.datasets.pipeline import batch_seed
 
 __all__ = ["Examples", "binarize_once"]
 
@@ -62,7 +61,7 @@ def binarize_once(examples, seed, chunk_size=1024):
 
     Args:
         examples: `Examples` that hold pixels.
-        seed: int.
+        seed: int >= 0.
         chunk_size: int, images drawn at a time.
 
     Returns:
@@ -83,15 +82,13 @@ def binarize_once(examples, seed, chunk_size=1024):
             "Use binarize='threshold', or None where they are binary already."
         )
     starts = range(0, len(examples.rows), chunk_size)
-    chunks = [
-        _bernoulli(examples.rows[start : start + chunk_size], batch_seed(seed, -1, start))
-        for start in starts
-    ]
+    generator = np.random.default_rng(seed)
+    chunks = [_bernoulli(examples.rows[start : start + chunk_size], generator) for start in starts]
     return dataclasses.replace(examples, rows=np.concatenate(chunks))
 
 
-def _bernoulli(pixels, seed):
+def _bernoulli(pixels, generator):
     """Binary uint8 pixels, 0 or 255."""
-    intensities = image_ops.to_unit_interval(tf.convert_to_tensor(pixels))
-    draws = image_ops.binarize(intensities, "stochastic", seed)
-    return draws.numpy().astype("uint8") * 255
+    intensities = image_ops.to_unit_interval(tf.convert_to_tensor(pixels)).numpy()
+    draws = generator.random(pixels.shape, "float32") < intensities
+    return draws.astype("uint8") * 255

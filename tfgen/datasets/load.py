@@ -30,6 +30,11 @@ class DatasetInfo:
         factor_names: tuple of str, what the columns of the labels stand for; () if there are none.
         factor_sizes: tuple of int, how many values each factor has.
         binarize: None, "threshold", "stochastic" or "fixed".
+
+    Example:
+        >>> _, info = load("digits", "test")
+        >>> info.image_shape, info.num_examples, len(info.class_names)
+        ((8, 8, 1), 360, 10)
     """
 
     name: str
@@ -95,7 +100,7 @@ def load(
             pad 28 x 28 images to 32 x 32 with `keras.layers.ZeroPadding2D(2)`.
         data_dir: path of the folder of data sets prepared by tensorflow_datasets; None for the
             environment variable TFDS_DATA_DIR, or else `~/tensorflow_datasets`.
-        seed: int, of order and noise. Splits do not depend on it.
+        seed: int >= 0, of order and noise. Splits do not depend on it.
         shuffle: bool; None shuffles splits whose name starts with "train".
         labels: bool, deliver (images, labels) instead of images. The labels of "sprites" are its
             five factors, those of "celeb_a" its 40 attributes, int32 of shape (batch, 5 or 40).

@@ -1,8 +1,9 @@
 """Pipelines whose order and noise are pure functions of (seed, epoch, batch).
 
-A shuffled `tf.data` pipeline normally starts over at its first order in a new process. Here the
-order of an epoch is a permutation keyed by (seed, epoch), and the noise of a batch is keyed by
-(seed, epoch, batch), so an interrupted run goes on exactly where it stopped.
+A shuffled `tf.data` pipeline starts over at its first order in a new process. Here the order of an
+epoch and the seeds of its batches' noise are drawn from a generator of random numbers that is
+keyed by (seed, epoch), so an interrupted run goes on exactly where it stopped (with the same
+version of NumPy, which may change its generators in a new one).
 """
 
 import threading
@@ -10,7 +11,7 @@ import threading
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Position", "batch_seed", "resumable_dataset"]
+__all__ = ["Position", "plan_epoch", "resumable_dataset"]
 
 
 class Position:
@@ -25,8 +26,8 @@ class Position:
     Example:
         >>> position = Position(num_batches=10)
         >>> position.seek(epoch=3, step=4)
-        >>> [tuple(map(int, position.take())) for _ in range(2)]
-        [(3, 4), (4, 0)]
+        >>> position.take(), position.take()
+        ((3, 4), (4, 0))
     """
 
     def __init__(self, num_batches):
@@ -54,32 +55,38 @@ class Position:
             self._next = (int(epoch), int(step))
 
     def take(self):
-        """(epoch, step), int64 scalars, of the iteration that starts now."""
+        """(epoch, step) of the iteration that starts now."""
         with self._lock:
             epoch, step = self._next
             self._next = (epoch + 1, 0)
-        return np.int64(epoch), np.int64(step)
+        return epoch, step
 
 
-def batch_seed(seed, epoch, batch):
-    """Stateless seed of the noise in one batch.
+def plan_epoch(num_examples, batch_size, num_batches, *, seed, epoch, shuffle):
+    """Which examples an epoch's batches hold, and the seeds of their noise.
 
     Args:
-        seed: int.
-        epoch: int or int tensor of shape ().
-        batch: int or int tensor of shape (), its number within the epoch.
+        num_examples: int.
+        batch_size: int.
+        num_batches: int, batches to deliver.
+        seed: int >= 0.
+        epoch: int >= 0; without effect if the data are not shuffled.
+        shuffle: bool.
 
     Returns:
-        int64 tensor, shape (2,), for the stateless functions of `tf.random`.
+        A tuple of int64 arrays with a row for each batch. seeds: shape (num_batches, 2).
+        examples: positions, shape (num_batches, batch_size). sizes: shape (num_batches,), how many
+        of these count, fewer only in a last batch that the examples do not fill.
 
     Example:
-        >>> bool(tf.reduce_all(batch_seed(0, 1, 2) == batch_seed(0, 1, 2)))
-        True
-        >>> bool(tf.reduce_all(batch_seed(0, 1, 2) == batch_seed(0, 2, 1)))
-        False
+        >>> plan_epoch(3, 2, 2, seed=0, epoch=0, shuffle=False)[1:]
+        (array([[0, 1], [2, 0]]), array([2, 1]))
     """
-    batch = tf.cast(batch, tf.int64)
-    return tf.random.experimental.stateless_fold_in(_epoch_seed(seed, epoch), batch)
+    generator = np.random.default_rng((seed, epoch if shuffle else 0))
+    seeds = generator.integers(np.iinfo("int64").max, size=(num_batches, 2))
+    order = generator.permutation(num_examples) if shuffle else np.arange(num_examples)
+    sizes = np.minimum(batch_size, num_examples - batch_size * np.arange(num_batches))
+    return seeds, np.resize(order, (num_batches, batch_size)), sizes
 
 
 def resumable_dataset(
@@ -99,12 +106,15 @@ def resumable_dataset(
             statelessly from that seed.
         num_examples: int, examples in one epoch.
         batch_size: int, examples in a batch; the last one may be smaller.
-        seed: int, of order and noise.
+        seed: int >= 0, of order and noise.
         shuffle: bool, a new order in each epoch.
         drop_remainder: bool, leave out a last batch that is smaller than the others.
 
     Returns:
         A `tf.data.Dataset` of what `load_batch` returns, with known cardinality.
+
+    Raises:
+        ValueError: if the seed is negative.
 
     Example:
         >>> dataset = resumable_dataset(lambda seed, examples: examples, 5, 2)
@@ -113,23 +123,21 @@ def resumable_dataset(
         >>> [batch.numpy().tolist() for batch in dataset] == first[1:]
         True
     """
+    _check_seed(seed)
     num_batches = _count_batches(num_examples, batch_size, drop_remainder)
     position = Position(num_batches)
-    static_size = batch_size if drop_remainder else None
 
-    def epoch_of_batches(epoch, step):
-        key_epoch = epoch if shuffle else tf.zeros_like(epoch)
-        order = _example_order(num_examples, seed, key_epoch, shuffle)
+    def next_plan():
+        epoch, step = position.take()
+        sizes = (num_examples, batch_size, num_batches)
+        plan = plan_epoch(*sizes, seed=seed, epoch=epoch, shuffle=shuffle)
+        return [rows[step:] for rows in plan]
 
-        def batch_of(index):
-            examples = order[index * batch_size : (index + 1) * batch_size]
-            return batch_seed(seed, key_epoch, index), tf.ensure_shape(examples, [static_size])
+    def load(batch_seed, examples, size):
+        return load_batch(batch_seed, examples if drop_remainder else examples[:size])
 
-        return tf.data.Dataset.range(step, num_batches).map(batch_of)
-
-    dataset = _positions(position).flat_map(epoch_of_batches)
-    dataset = _declare_cardinality(dataset, num_batches)
-    dataset = dataset.map(load_batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = _declare_cardinality(_planned_batches(next_plan, batch_size), num_batches)
+    dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.prefetch(tf.data.AUTOTUNE)
     dataset.seek = position.seek
     return dataset
@@ -140,27 +148,15 @@ def _count_batches(num_examples, batch_size, drop_remainder):
     return num_examples // batch_size if drop_remainder else -(-num_examples // batch_size)
 
 
-def _positions(position):
-    """Dataset of one element, (epoch, step), read when the first batch is asked for."""
+def _planned_batches(next_plan, batch_size):
+    """Dataset of the rows of a plan that is made when the first batch is asked for."""
 
-    def take(_):
-        epoch, step = tf.numpy_function(position.take, [], (tf.int64, tf.int64))
-        return tf.ensure_shape(epoch, []), tf.ensure_shape(step, [])
+    def plan(_):
+        seeds, examples, sizes = tf.numpy_function(next_plan, [], (tf.int64, tf.int64, tf.int64))
+        seeds = tf.ensure_shape(seeds, (None, 2))
+        return seeds, tf.ensure_shape(examples, (None, batch_size)), tf.ensure_shape(sizes, (None,))
 
-    return tf.data.Dataset.from_tensors(0).map(take)
-
-
-def _example_order(num_examples, seed, epoch, shuffle):
-    """Positions of the examples in the order in which an epoch delivers them."""
-    order = tf.range(num_examples, dtype=tf.int64)
-    if not shuffle:
-        return order
-    return tf.random.experimental.stateless_shuffle(order, _epoch_seed(seed, epoch), alg="philox")
-
-
-def _epoch_seed(seed, epoch):
-    """Stateless seed, int64 tensor of shape (2,)."""
-    return tf.stack([tf.cast(seed, tf.int64), tf.cast(epoch, tf.int64)])
+    return tf.data.Dataset.from_tensors(0).map(plan).unbatch()
 
 
 def _declare_cardinality(dataset, num_batches):
@@ -170,3 +166,11 @@ def _declare_cardinality(dataset, num_batches):
     counts as infinite and ends at once, so that `take` knows a number without enforcing it.
     """
     return dataset.concatenate(dataset.take(0).repeat()).take(num_batches)
+
+
+def _check_seed(seed):
+    if seed < 0:
+        raise ValueError(
+            f"The seed must be an int, at least 0. Received: seed={seed!r}. "
+            "Any such number will do."
+        )

@@ -27,6 +27,6 @@ def with_progress(steps, num_steps, patience=5.0):
     for count, step in enumerate(steps, start=1):
         yield step
         if bar is None and time.monotonic() - start > patience:
-            bar = keras.utils.Progbar(num_steps, unit_name="batch")
+            bar = keras.utils.Progbar(num_steps)
         if bar is not None:
             bar.update(count)

@@ -39,6 +39,12 @@ def read_tfds(name, split, *, image_size=None, data_dir=None, download=False):
     Raises:
         FileNotFoundError: if the data set is not prepared and `download` is False.
         ValueError: if there is no such split.
+
+    Example:
+        >>> import tensorflow_datasets as tfds
+        >>> with tfds.testing.mock_data(num_examples=3):  # Random images, for the example.
+        ...     read_tfds("mnist", "train", data_dir="unused").rows.shape
+        (3, 28, 28, 1)
     """
     import tensorflow_datasets as tfds
 

@@ -137,6 +137,7 @@ class GenerativeModel(keras.Model):
             steps_per_execution=steps_per_execution, jit_compile=jit_compile,
             run_eagerly=run_eagerly, auto_scale_loss=auto_scale_loss,
         )
+        self._traced_steps = {}
         self.optimizers = {}
         for update in reversed(self.updates):  # Keras' own `optimizer` ends as the first one.
             super().compile(
@@ -181,14 +182,18 @@ class GenerativeModel(keras.Model):
         return list(getattr(self, "trackers", {}).values())
 
     def train_step(self, data):
-        x = training_data.unpack(data)
+        # At the end of the data, seeds and steps must not move on without a batch.
+        with tf.control_dependencies(tf.nest.flatten(data)):
+            self._take_turns(training_data.unpack(data))
+            self.steps.assign_add(1)
+            return self._results()
+
+    def _take_turns(self, x):
         groups = itertools.groupby(self.updates, key=lambda update: (update.terms, update.repeats))
         for (terms_fn, repeats), updates in groups:
             updates = tuple(updates)
             for _ in range(repeats):
                 self._apply(updates, terms_fn, x)
-        self.steps.assign_add(1)
-        return self._results()
 
     def _apply(self, updates, terms_fn, x):
         """One forward pass, and one step of each of `updates`."""
@@ -237,8 +242,8 @@ class GenerativeModel(keras.Model):
             cut = int(len(x) * (1 - validation_split))
             x, validation_data = x[:cut], x[cut:]
         training_data.check(x, self)
-        self._choose_steps_per_execution(steps_per_epoch, validation_steps)
         x = training_data.as_dataset(x, batch_size, shuffle, self.seed)
+        self._choose_steps_per_execution(x, steps_per_epoch, validation_steps)
         if isinstance(x, tf.data.Dataset):
             batch_size, shuffle = None, False
         batches = steps_per_epoch or training_data.num_batches(x)
@@ -256,8 +261,9 @@ class GenerativeModel(keras.Model):
 
         The draws come from a fixed seed: the same model and data give the same numbers.
         """
-        if not kwargs.get("_use_cached_eval_dataset"):  # Not within `fit`, which has chosen.
-            self._choose_steps_per_execution(steps)
+        within_fit = kwargs.get("_use_cached_eval_dataset")
+        if self.compiled and not within_fit and (steps or "test" not in self._traced_steps):
+            self._choose_steps_per_execution(x, steps, functions=("test",))
         self.evaluation_seed_generator.state.assign([0, 0])
         return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, **kwargs)
 
@@ -269,13 +275,20 @@ class GenerativeModel(keras.Model):
         finally:
             self.steps_per_execution = steps
 
-    def _choose_steps_per_execution(self, *limits):
-        """Keras overruns a number of steps that `steps_per_execution` does not divide."""
-        if self.compiled and self._compile_arguments["steps_per_execution"] is None:
-            steps = math.gcd(STEPS_PER_EXECUTION, *(limit for limit in limits if limit))
-            if steps != self.steps_per_execution:
-                self.steps_per_execution = steps
-                self.train_function = self.test_function = None
+    def _choose_steps_per_execution(self, dataset, *limits, functions=("train", "test")):
+        """Sets Keras' `steps_per_execution` unless `compile` was given one."""
+        if self._compile_arguments["steps_per_execution"]:
+            return
+        # Keras overruns a number of steps that `steps_per_execution` does not divide.
+        steps = math.gcd(STEPS_PER_EXECUTION, *(limit for limit in limits if limit))
+        steps = min(steps, training_data.num_batches(dataset) or steps)
+        if self.distribute_strategy.num_replicas_in_sync > 1:
+            steps = 1  # Keras 3.15 cannot trace its loop over several replicas.
+        self.steps_per_execution = steps
+        for function in functions:
+            if self._traced_steps.get(function) != steps:
+                setattr(self, f"{function}_function", None)
+                self._traced_steps[function] = steps
 
     # Saving.
 

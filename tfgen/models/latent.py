@@ -22,16 +22,16 @@ def _mean(output):
     return output.mean() if isinstance(output, tfd.Distribution) else tf.convert_to_tensor(output)
 
 
-def _in_chunks(fn, z):
-    """`fn` over the first axis of `z`, a chunk at a time."""
-    return tf.concat([fn(z[i : i + CHUNK]) for i in range(0, max(len(z), 1), CHUNK)], axis=0)
+def _chunks(z):
+    """Parts of `z` along its first axis; one empty part if there is nothing."""
+    return [z[i : i + CHUNK] for i in range(0, max(len(z), 1), CHUNK)]
 
 
 def _batches(x):
     """Batches of a data set or of an array."""
     if isinstance(x, tf.data.Dataset):
         return map(unpack, x)
-    return (x[i : i + CHUNK] for i in range(0, len(x), CHUNK))
+    return _chunks(x)
 
 
 class LatentVariableModel(GenerativeModel):
@@ -59,7 +59,7 @@ class LatentVariableModel(GenerativeModel):
 
     def generate(self, z):
         """The decoder's mean E[x|z], shape (len(z), *data_shape)."""
-        return _in_chunks(lambda part: _mean(self.decode(part)), z)
+        return tf.concat([_mean(self.decode(part)) for part in _chunks(z)], axis=0)
 
     def sample(self, num_samples=1, seed=None, mean=True):
         """New examples.
@@ -72,13 +72,13 @@ class LatentVariableModel(GenerativeModel):
         Returns:
             Tensor, shape (num_samples, *data_shape).
         """
-        latent_seed, data_seed = tf.unstack(
-            tf.random.experimental.stateless_split(self.sampling_seed(seed), 2))
-        z = self.sample_latents(num_samples, latent_seed)
+        seed = self.sampling_seed(seed)
+        z = self.sample_latents(num_samples, seed)
         if mean:
             return self.generate(z)
-        return _in_chunks(lambda part: tf.convert_to_tensor(
-            self.decode(part).sample(seed=data_seed)), z)
+        draws = [self.decode(part).sample(seed=tf.random.experimental.stateless_fold_in(seed, i + 1))
+                 for i, part in enumerate(_chunks(z))]
+        return tf.concat(draws, axis=0)
 
     def interpolate_latents(self, start, end, num_steps=7):
         """Images on the straight lines from `start` to `end`, both included.

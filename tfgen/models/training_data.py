@@ -112,10 +112,13 @@ class ResumePosition(keras.callbacks.Callback):
 
     def set_model(self, model):
         super().set_model(model)
-        self._steps_before = int(model.steps.numpy())
+        self._steps_before = self._steps_done()
+
+    def _steps_done(self):
+        return int(keras.ops.convert_to_numpy(self.model.steps))
 
     def on_train_begin(self, logs=None):
-        done = int(self.model.steps.numpy()) - self._steps_before
+        done = self._steps_done() - self._steps_before
         if done and self.num_batches is None:
             return  # Keras' own note of the epoch is all there is.
         epochs, batch = divmod(done, self.num_batches) if done else (0, 0)
