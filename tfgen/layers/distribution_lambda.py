@@ -10,9 +10,29 @@ from tfgen.layers.tensor_coercible import tensor_coercible
 
 tfd = tfp.distributions
 
-__all__ = ["DistributionLambda", "DistributionLayer", "ParametricDistribution", "register"]
+__all__ = [
+    "DistributionLambda",
+    "DistributionLayer",
+    "ParametricDistribution",
+    "register",
+    "serialized",
+]
 
 register = keras.saving.register_keras_serializable("tfgen")
+
+
+def serialized(value):
+    """Config of a Keras object or a function, by the name under which it is registered.
+
+    Raises:
+        ValueError: for a lambda, which Keras would pickle and then refuse to load.
+    """
+    if getattr(value, "__name__", None) == "<lambda>":
+        raise ValueError(
+            f"A lambda cannot be saved as part of a model. Received: {value!r}. Write a named "
+            "function and decorate it with keras.saving.register_keras_serializable()."
+        )
+    return keras.saving.serialize_keras_object(value)
 
 
 def _member_name(fn):
@@ -20,8 +40,8 @@ def _member_name(fn):
     if isinstance(fn, str):
         return fn
     fn = fn.fget if isinstance(fn, property) else fn
-    is_member = getattr(fn, "__module__", "").startswith("tensorflow_probability.")
-    return fn.__name__ if is_member else None
+    is_tfp = getattr(fn, "__module__", "").startswith("tensorflow_probability.")
+    return fn.__name__ if is_tfp and "." in fn.__qualname__ else None
 
 
 def _checked_convert_fn(fn):
@@ -63,18 +83,21 @@ class DistributionLayer(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        distribution = tensor_coercible(self.make_distribution_fn(inputs), self._to_tensor)
+        distribution = self._distribution(inputs)
         if self.activity_regularizer is not None:  # Keras calls it on tensors only.
             self.add_loss(self.activity_regularizer(distribution))
         return distribution
 
     def compute_output_spec(self, inputs):
         to_tensor = tf.function(
-            lambda x: self._to_tensor(self.make_distribution_fn(x)), autograph=False
+            lambda x: tf.convert_to_tensor(self._distribution(x)), autograph=False
         )
         specs = keras.tree.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), inputs)
         traced = to_tensor.get_concrete_function(specs).structured_outputs
         return keras.KerasTensor(traced.shape, traced.dtype.name)
+
+    def _distribution(self, inputs):
+        return tensor_coercible(self.make_distribution_fn(inputs), self._to_tensor)
 
     def _to_tensor(self, distribution):
         if self.convert_to_tensor_fn == "sample":
@@ -86,7 +109,7 @@ class DistributionLayer(keras.layers.Layer):
     def get_config(self):
         convert = self.convert_to_tensor_fn
         if not isinstance(convert, str):
-            convert = keras.saving.serialize_keras_object(convert)
+            convert = serialized(convert)
         return {**super().get_config(), "convert_to_tensor_fn": convert, "seed": self.seed}
 
 
@@ -95,7 +118,8 @@ class DistributionLambda(DistributionLayer):
     """Layer whose output is a `tfp.distributions` object.
 
     Calling it gives the distribution. Where Keras needs a tensor (the next layer, `predict`, a
-    metric) the distribution becomes one: by default a reparameterized sample, drawn once.
+    metric) the distribution becomes one: by default a reparameterized sample, drawn once. `predict`
+    joins the batches' tensors along their first axis.
 
     As `tfp.layers.DistributionLambda` of TFP 0.25. Deviations: parameters and densities are float32
     under a mixed-precision policy; draws come from the layer's own seed; functions are saved by
@@ -117,7 +141,9 @@ class DistributionLambda(DistributionLayer):
         The distribution; `log_prob` in nats.
 
     Raises:
-        ValueError: if `convert_to_tensor_fn` is neither a member name nor callable.
+        ValueError: if `convert_to_tensor_fn` is neither a member name nor callable; when saving, if
+            a function is a lambda.
+        TypeError: if `make_distribution_fn` returns no distribution.
 
     Example:
         >>> layer = DistributionLambda(lambda t: tfd.Normal(t[..., 0], tf.exp(t[..., 1])))
@@ -131,7 +157,7 @@ class DistributionLambda(DistributionLayer):
         super().__init__(make_distribution_fn, convert_to_tensor_fn, seed, **kwargs)
 
     def get_config(self):
-        make = keras.saving.serialize_keras_object(self.make_distribution_fn)
+        make = serialized(self.make_distribution_fn)
         return {**super().get_config(), "make_distribution_fn": make}
 
 
@@ -139,7 +165,8 @@ class ParametricDistribution(DistributionLayer):
     """A distribution layer made by its class's own static `new`.
 
     Args:
-        arguments: dict of the constructor's own arguments, for `get_config`.
+        arguments: dict of the constructor's own arguments, for `get_config`; functions are saved by
+            registered name.
         new_arguments: dict of keyword arguments of `new`; `arguments` unless given.
         **kwargs: arguments of `DistributionLambda`.
     """
@@ -150,4 +177,8 @@ class ParametricDistribution(DistributionLayer):
         self.arguments = arguments
 
     def get_config(self):
-        return {**super().get_config(), **self.arguments}
+        arguments = {
+            key: serialized(value) if callable(value) else value
+            for key, value in self.arguments.items()
+        }
+        return {**super().get_config(), **arguments}

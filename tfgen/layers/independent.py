@@ -3,6 +3,7 @@
 import math
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -20,8 +21,8 @@ __all__ = [
 
 
 def as_shape(event_shape):
-    """An int or a sequence of ints as a tuple."""
-    return tuple(int(d) for d in keras.tree.flatten(event_shape))
+    """An int, a sequence of ints or an integer vector as a tuple."""
+    return tuple(int(dim) for dim in np.ravel(event_shape))
 
 
 def event_size(event_shape):
@@ -31,18 +32,16 @@ def event_size(event_shape):
 
 def _leading_shape(params, event_shape, num_params):
     """Shape of `params` before its event dimensions, which are flat or in the event's shape."""
-    ndims = len(event_shape)
+    ndims, flat = len(event_shape), num_params * math.prod(event_shape)
     static = tuple(params.shape)
-    if ndims and static[-ndims:] == (*event_shape[:-1], num_params * event_shape[-1]):
+    shaped = (*event_shape[:-1], num_params * event_shape[-1]) if ndims else ()
+    if ndims and static[-ndims:] == shaped:
         return tf.shape(params)[:-ndims]
-    if static[-1] in (None, num_params * math.prod(event_shape)):
+    if static[-1:] in ((None,), (flat,)):
         return tf.shape(params)[:-1]
-    flat = num_params * math.prod(event_shape)
-    channels = f" or (..., {', '.join(map(str, event_shape[:-1]))}, {num_params} * "
     raise ValueError(
-        f"Expected parameters of shape (..., {flat})"
-        + (channels + f"{event_shape[-1]})" if ndims > 1 else "")
-        + f" for event_shape={event_shape}. Received: shape {static}. End the network with "
+        f"For event_shape={event_shape} the parameters must have the flat shape (..., {flat}) or "
+        f"end in the shape {shaped or (flat,)}. Received: shape {static}. End the network with "
         f"Dense({flat}), which is the layer's params_size(event_shape)."
     )
 
@@ -58,11 +57,6 @@ def _split(params, event_shape, num_params):
 
 def _independent(distribution, event_shape, validate_args):
     return tfd.Independent(distribution, len(as_shape(event_shape)), validate_args=validate_args)
-
-
-def positive(raw, activation):
-    """Maps a raw parameter to a positive one by the Keras activation of that name."""
-    return keras.activations.get(activation)(raw)
 
 
 @register
@@ -121,16 +115,15 @@ class _LocScale(ParametricDistribution):
     def __init__(self, event_shape=(), convert_to_tensor_fn="sample", validate_args=False,
                  scale_activation="softplus", **kwargs):
         arguments = dict(event_shape=as_shape(event_shape), validate_args=validate_args,
-                         scale_activation=keras.activations.serialize(
-                             keras.activations.get(scale_activation)))
+                         scale_activation=keras.activations.get(scale_activation))
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
     @classmethod
-    def new(cls, params, event_shape=(), validate_args=False, scale_activation="softplus",
-            name=None):
+    def new(cls, params, event_shape=(), validate_args=False, name=None,
+            scale_activation="softplus"):
         """The distribution for `params`: first half loc, second half raw scale."""
         loc, raw = _split(params, event_shape, 2)
-        scale = positive(raw, scale_activation)
+        scale = keras.activations.get(scale_activation)(raw)
         return _independent(cls.family(loc, scale, validate_args=validate_args), event_shape,
                             validate_args)
 

@@ -4,30 +4,33 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen.layers.distribution_lambda import register
+from tfgen.layers.distribution_lambda import register, serialized
+from tfgen.layers.priors import Prior
+from tfgen.losses import kl_divergence
 
 tfd = tfp.distributions
 
 __all__ = ["KLDivergenceAddLoss", "KLDivergenceRegularizer"]
 
 
-def _checked_prior(prior):
-    """A layer with `distribution()`, a `tfd.Distribution` without variables, or a callable."""
-    if isinstance(prior, dict):
-        prior = keras.saving.deserialize_keras_object(prior)
-    if isinstance(prior, tfd.Distribution) and prior.trainable_variables:
+def _distribution_of(prior):
+    """The `tfd.Distribution` that a prior layer, a model or a function returns."""
+    if isinstance(prior, Prior):
+        return prior.as_distribution()
+    if isinstance(prior, keras.Model):
+        return prior(tf.zeros(()))  # A dummy, as in TFP: the model must not depend on its input.
+    return _without_variables(prior() if callable(prior) else prior)
+
+
+def _without_variables(distribution):
+    """The distribution; raises ValueError if it has variables of its own."""
+    if distribution.trainable_variables:
         raise ValueError(
             "Keras 3 does not see the tf.Variables inside a tfd.Distribution, so they would never "
-            f"be trained. Received: {prior!r}. Use a trainable prior of tfgen.layers, such as "
-            "MixtureOfNormals."
+            f"be trained. Received: distribution_b={distribution!r}. Use a trainable prior of "
+            "tfgen.layers, such as MixtureOfNormals."
         )
-    return prior
-
-
-def _prior_distribution(prior):
-    if hasattr(prior, "as_distribution"):
-        return prior.as_distribution()
-    return prior() if callable(prior) and not isinstance(prior, tfd.Distribution) else prior
+    return distribution
 
 
 def _serialized_prior(prior):
@@ -36,7 +39,7 @@ def _serialized_prior(prior):
             "A tfd.Distribution cannot be saved as part of a Keras model. Received: distribution_b="
             f"{prior!r}. Use a prior of tfgen.layers, such as StandardNormal(event_shape)."
         )
-    return keras.saving.serialize_keras_object(prior)
+    return serialized(prior)
 
 
 @register
@@ -44,16 +47,22 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
     """KL(a || b) of a distribution layer's output, as its `activity_regularizer`.
 
     Arguments as in `tfp.layers.KLDivergenceRegularizer` of TFP 0.25. Deviations: the penalty is the
-    *mean* over the batch (TFP: the sum, so its weight depended on the batch size), and it enters the
-    loss once (TFP under Keras 2 counted it again in a nested model).
+    *mean* over the batch (TFP: the sum, so its weight depended on the batch size), and it enters
+    the loss once (TFP under Keras 2 counted it again in a nested model).
 
     Args:
-        distribution_b: prior layer of `tfgen.layers`, `tfd.Distribution` without variables, or a
-            callable that returns one.
+        distribution_b: prior of `tfgen.layers`, or a `tfd.Distribution` without variables, or a
+            callable or `keras.Model` that returns one.
         use_exact_kl: bool, closed form if True, else Monte Carlo at the test points.
-        test_points_reduce_axis: axes of the Monte Carlo values that are averaged first; () for none.
-        test_points_fn: callable from the distribution to points; its one tensor value by default.
+        test_points_reduce_axis: accepted as in TFP, and without effect: the mean is over all axes.
+        test_points_fn: callable from the distribution to points, shape (..., *batch_shape,
+            *event_shape); its one tensor value by default.
         weight: float or None, factor of the penalty.
+
+    Raises:
+        ValueError: if `distribution_b` has tf.Variables; when saving, if it is a `tfd.Distribution`
+            or a lambda.
+        TypeError: if it is called on anything but a distribution.
 
     Example:
         >>> from tfgen.layers import StandardNormal
@@ -64,7 +73,11 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
 
     def __init__(self, distribution_b, use_exact_kl=False, test_points_reduce_axis=(),
                  test_points_fn=tf.convert_to_tensor, weight=None):
-        self.distribution_b = _checked_prior(distribution_b)
+        if isinstance(distribution_b, dict):
+            distribution_b = keras.saving.deserialize_keras_object(distribution_b)
+        if isinstance(distribution_b, tfd.Distribution):
+            _without_variables(distribution_b)
+        self.distribution_b = distribution_b
         self.use_exact_kl = use_exact_kl
         self.test_points_reduce_axis = test_points_reduce_axis
         if isinstance(test_points_fn, dict):
@@ -73,18 +86,23 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
         self.weight = weight
 
     def __call__(self, distribution_a):
-        kl = self._kl(distribution_a, _prior_distribution(self.distribution_b))
+        if not isinstance(distribution_a, tfd.Distribution):
+            raise TypeError(
+                "The KL divergence needs the distribution itself. Received: distribution_a of type "
+                f"{type(distribution_a).__name__}. Put it right on a layer of tfgen.layers."
+            )
+        kl = self._kl(distribution_a, _distribution_of(self.distribution_b))
         return (1.0 if self.weight is None else self.weight) * tf.reduce_mean(kl)
 
     def _kl(self, a, b):
         if self.use_exact_kl:
-            return tfd.kl_divergence(a, b)
+            return kl_divergence(a, b)
         z = self.test_points_fn(a)
-        return tf.reduce_mean(a.log_prob(z) - b.log_prob(z), axis=self.test_points_reduce_axis)
+        return a.log_prob(z) - b.log_prob(z)
 
     def get_config(self):
         default = self.test_points_fn is tf.convert_to_tensor
-        fn = None if default else keras.saving.serialize_keras_object(self.test_points_fn)
+        fn = None if default else serialized(self.test_points_fn)
         return {
             "distribution_b": _serialized_prior(self.distribution_b),
             "use_exact_kl": self.use_exact_kl,
@@ -98,8 +116,8 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
 class KLDivergenceAddLoss(keras.layers.Layer):
     """Passes a distribution through and adds its KL divergence to the model's loss.
 
-    Arguments as in `KLDivergenceRegularizer`, except `test_points_reduce_axis=None`: all axes, as in
-    `tfp.layers.KLDivergenceAddLoss` of TFP 0.25. The loss is a mean over the batch.
+    Source: `tfp.layers.KLDivergenceAddLoss`, TFP 0.25. Arguments and deviations as in
+    `KLDivergenceRegularizer`.
 
     Call arguments:
         distribution_a: output of a distribution layer.

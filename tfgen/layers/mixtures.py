@@ -1,12 +1,14 @@
 """Layers for mixtures of one family. After TFP 0.25, `tfp.layers`."""
 
+import functools
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.layers.distribution_lambda import DistributionLayer, ParametricDistribution, register
 from tfgen.layers.independent import IndependentLogistic, IndependentNormal, as_shape
-from tfgen.layers.multivariate import OneHotCategorical, check_last_axis
+from tfgen.layers.multivariate import OneHotCategorical, checked_params
 
 tfd = tfp.distributions
 
@@ -21,9 +23,15 @@ __all__ = [
 def _split_components(params, num_components):
     """Logits (..., K) and the components' parameters (..., K, size)."""
     params = tf.convert_to_tensor(params)
+    size, remainder = divmod(params.shape[-1], num_components)
+    if remainder or size < 2:
+        raise ValueError(
+            f"A mixture of {num_components} components needs {num_components} * (1 + n) "
+            f"parameters, n for each component. Received: shape {tuple(params.shape)}. End the "
+            "network with Dense(MixtureSameFamily.params_size(num_components, n))."
+        )
     logits, rest = params[..., :num_components], params[..., num_components:]
-    size = rest.shape[-1] // num_components
-    return logits, tf.reshape(rest, tf.concat([tf.shape(logits), [size]], axis=0))
+    return logits, tf.reshape(rest, tf.concat([tf.shape(logits), [size - 1]], axis=0))
 
 
 def _mixture(params, num_components, component_fn, validate_args=False):
@@ -31,6 +39,13 @@ def _mixture(params, num_components, component_fn, validate_args=False):
     return tfd.MixtureSameFamily(
         tfd.Categorical(logits), component_fn(component_params), validate_args=validate_args
     )
+
+
+def _log_mean(mixture):
+    """log E[x] of a mixture of one-hot categoricals, also where E[x] underflows."""
+    log_weights = tf.nn.log_softmax(mixture.mixture_distribution.logits_parameter())
+    log_means = tf.nn.log_softmax(mixture.components_distribution.logits_parameter())
+    return tf.reduce_logsumexp(log_weights[..., None] + log_means, axis=-2)
 
 
 @register
@@ -51,6 +66,9 @@ class MixtureSameFamily(DistributionLayer):
 
     Returns:
         `tfd.MixtureSameFamily`; `log_prob` in nats.
+
+    Raises:
+        ValueError: if the inputs' last axis is not K times an integer above 1.
 
     Example:
         >>> MixtureSameFamily(3, IndependentNormal(2))(tf.zeros((8, 15))).event_shape
@@ -103,7 +121,8 @@ class _MixtureOf(ParametricDistribution):
     @classmethod
     def new(cls, params, num_components, event_shape=(), validate_args=False, name=None):
         """The mixture for `params`: first the logits, then each component's parameters."""
-        check_last_axis(params, cls.params_size(num_components, event_shape), cls.__name__)
+        size = cls.params_size(num_components, event_shape)
+        params = checked_params(params, size, cls.__name__)
         return _mixture(
             params, num_components,
             lambda p: cls.component.new(p, event_shape, validate_args=validate_args),
@@ -164,8 +183,7 @@ class MixtureLogistic(_MixtureOf):
 class CategoricalMixtureOfOneHotCategorical(ParametricDistribution):
     """Mixture of one-hot categoricals, with the mean in closed form.
 
-    Source: `tfp.layers.CategoricalMixtureOfOneHotCategorical`, TFP 0.25. Its `log_mean` is
-    `tf.math.log(distribution.mean())` here.
+    Source: `tfp.layers.CategoricalMixtureOfOneHotCategorical`, TFP 0.25.
 
     Args:
         event_size: int, number of classes.
@@ -179,7 +197,7 @@ class CategoricalMixtureOfOneHotCategorical(ParametricDistribution):
         inputs: shape (..., K * (1 + event_size)).
 
     Returns:
-        `tfd.MixtureSameFamily`; `log_prob` in nats.
+        `tfd.MixtureSameFamily` with a further method `log_mean()`; `log_prob` in nats.
 
     Example:
         >>> layer = CategoricalMixtureOfOneHotCategorical(4, num_components=2)
@@ -201,10 +219,12 @@ class CategoricalMixtureOfOneHotCategorical(ParametricDistribution):
     @staticmethod
     def new(params, event_size, num_components, dtype=None, validate_args=False, name=None):
         """The mixture for `params`: first the logits, then each component's logits."""
-        expected = CategoricalMixtureOfOneHotCategorical.params_size(event_size, num_components)
-        check_last_axis(params, expected, "CategoricalMixtureOfOneHotCategorical")
-        return _mixture(params, num_components,
-                        lambda p: OneHotCategorical.new(p, event_size, dtype), validate_args)
+        size = CategoricalMixtureOfOneHotCategorical.params_size(event_size, num_components)
+        params = checked_params(params, size, "CategoricalMixtureOfOneHotCategorical")
+        mixture = _mixture(params, num_components,
+                           lambda p: OneHotCategorical.new(p, event_size, dtype), validate_args)
+        mixture.log_mean = functools.partial(_log_mean, mixture)
+        return mixture
 
     @staticmethod
     def params_size(event_size, num_components, name=None):

@@ -7,17 +7,19 @@ from tfgen.layers.distribution_lambda import ParametricDistribution, register
 
 tfd = tfp.distributions
 
-__all__ = ["MultivariateNormalTriL", "OneHotCategorical"]
+__all__ = ["MultivariateNormalTriL", "OneHotCategorical", "checked_params"]
 
 
-def check_last_axis(params, expected, layer):
-    """Raises ValueError unless the last axis of `params` has the expected size."""
+def checked_params(params, expected, layer):
+    """`params` as a tensor; raises ValueError unless its last axis has the expected size."""
+    params = tf.convert_to_tensor(params)
     if params.shape[-1] != expected:
         raise ValueError(
             f"{layer} expects parameters of shape (..., {expected}). "
             f"Received: shape {tuple(params.shape)}. End the network with Dense({expected}), "
             f"which is {layer}.params_size of the layer's arguments."
         )
+    return params
 
 
 @register
@@ -54,11 +56,11 @@ class MultivariateNormalTriL(ParametricDistribution):
 
     @staticmethod
     def new(params, event_size, validate_args=False, name=None):
-        """The distribution for `params`: loc, then the triangle in TFP's `fill_triangular` order."""
-        params = tf.convert_to_tensor(params)
-        check_last_axis(params, MultivariateNormalTriL.params_size(event_size),
-                        "MultivariateNormalTriL")
-        fill = tfp.bijectors.FillScaleTriL(diag_shift=tf.constant(1e-5, params.dtype))
+        """The distribution for `params`: loc, then scale in `tfp.math.fill_triangular` order."""
+        params = checked_params(params, MultivariateNormalTriL.params_size(event_size),
+                                "MultivariateNormalTriL")
+        fill = tfp.bijectors.FillScaleTriL(diag_shift=tf.constant(1e-5, params.dtype),
+                                           validate_args=validate_args)
         return tfd.MultivariateNormalTriL(
             params[..., :event_size], fill(params[..., event_size:]), validate_args=validate_args
         )
@@ -106,8 +108,7 @@ class OneHotCategorical(ParametricDistribution):
     @staticmethod
     def new(params, event_size, dtype=None, validate_args=False, name=None):
         """The distribution for `params` as logits."""
-        params = tf.convert_to_tensor(params)
-        check_last_axis(params, event_size, "OneHotCategorical")
+        params = checked_params(params, event_size, "OneHotCategorical")
         return tfd.OneHotCategorical(params, dtype=dtype or params.dtype,
                                      validate_args=validate_args)
 

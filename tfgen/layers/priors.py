@@ -1,5 +1,7 @@
 """Priors p(z) as layers: serializable, and trainable where the paper trains them."""
 
+import math
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -36,6 +38,10 @@ class Prior(keras.layers.Layer):
             `tfd.Distribution` with empty batch shape; `log_prob` in nats.
         """
         raise NotImplementedError
+
+    def add_float_weight(self, name, shape, initializer):
+        """A trainable weight that mixed precision leaves alone: densities are in full precision."""
+        return self.add_weight(shape=shape, initializer=initializer, autocast=False, name=name)
 
 
 @register
@@ -89,17 +95,14 @@ class MixtureOfNormals(Prior):
     def __init__(self, event_shape, num_components=10, seed=None, **kwargs):
         super().__init__(**kwargs)
         _check_components(num_components)
-        self.event_shape, self.num_components, self.seed = (
-            as_shape(event_shape), num_components, seed)
+        self.event_shape = as_shape(event_shape)
+        self.num_components, self.seed = num_components, seed
         shape = (num_components, *self.event_shape)
-        inverse_softplus_1 = keras.initializers.Constant(0.54132485)  # log(e - 1)
-        self.logits = self.add_weight(shape=(num_components,), initializer="zeros", name="logits")
-        self.loc = self.add_weight(
-            shape=shape, initializer=keras.initializers.RandomNormal(stddev=1.0, seed=seed),
-            name="loc",
-        )
-        self.raw_scale = self.add_weight(shape=shape, initializer=inverse_softplus_1,
-                                         name="raw_scale")
+        locations = keras.initializers.RandomNormal(stddev=1.0, seed=seed)
+        inverse_softplus_of_one = keras.initializers.Constant(math.log(math.e - 1))
+        self.logits = self.add_float_weight("logits", (num_components,), "zeros")
+        self.loc = self.add_float_weight("loc", shape, locations)
+        self.raw_scale = self.add_float_weight("raw_scale", shape, inverse_softplus_of_one)
         self.built = True
 
     def as_distribution(self, encoder=None):
@@ -118,8 +121,8 @@ class MixtureOfNormals(Prior):
 class VampPrior(Prior):
     """Mixture of the posteriors of K trained pseudo-inputs: p(z) = 1/K sum_k q(z|u_k).
 
-    Source: Tomczak & Welling, arXiv:1705.07120v5, Eq. 9. u = activation(weights); the paper clips to
-    [0, 1] (hard tanh), which has no gradient outside, here a sigmoid by default.
+    Source: Tomczak & Welling, arXiv:1705.07120v5, Eq. 9. u = activation(weights); the paper clips
+    to [0, 1] (hard tanh), which has no gradient outside, here a sigmoid by default.
 
     Args:
         input_shape: tuple, shape of one data point, such as (28, 28, 1).
@@ -143,18 +146,18 @@ class VampPrior(Prior):
         _check_components(num_components)
         self.num_components, self.seed = num_components, seed
         self.activation = keras.activations.get(activation)
-        self.pseudo_inputs = self.add_weight(
-            shape=(num_components, *as_shape(input_shape)),
-            initializer=keras.initializers.RandomNormal(stddev=1.0, seed=seed),
-            name="pseudo_inputs",
+        self.pseudo_inputs = self.add_float_weight(
+            "pseudo_inputs",
+            (num_components, *as_shape(input_shape)),
+            keras.initializers.RandomNormal(stddev=1.0, seed=seed),
         )
         self.built = True
 
     def as_distribution(self, encoder=None):
         if encoder is None:
             raise ValueError(
-                "VampPrior is a mixture of posteriors q(z|u). Received: encoder=None. Use it as the "
-                "prior of a tfgen.models.VAE, or pass as_distribution(encoder)."
+                "VampPrior is a mixture of posteriors q(z|u). Received: encoder=None. Use it as "
+                "the prior of a tfgen.models.VAE, or pass as_distribution(encoder)."
             )
         posteriors = encoder(self.activation(tf.convert_to_tensor(self.pseudo_inputs)))
         return tfd.MixtureSameFamily(

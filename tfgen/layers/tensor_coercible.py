@@ -16,7 +16,7 @@ class TensorCoercible:
 
     Keras converts whatever has `shape`, `__array__` and `__tf_tensor__`; that conversion is where
     the one reparameterized sample of a forward pass is drawn. TFP's `_TensorCoercible` did the same
-    for Keras 2.
+    for Keras 2, with the same operators: `q + 1.0` and `q[0]` are tensors.
     """
 
     def _value(self):
@@ -36,6 +36,11 @@ class TensorCoercible:
     def _parts(self):
         return self._plain_distribution, self._value()
 
+    def copy(self, **parameters):
+        """As `tfd.Distribution.copy`; the copy draws a value of its own."""
+        plain = self._plain_distribution.copy(**parameters)
+        return tensor_coercible(plain, self._convert_to_tensor_fn)
+
     def numpy(self):
         return self._value().numpy()
 
@@ -45,6 +50,15 @@ class TensorCoercible:
     def __tf_tensor__(self, dtype=None, name=None):
         value = self._value()
         return value if dtype is None else tf.cast(value, dtype)
+
+
+def _operator(name):
+    """The operator `name` of the tensor that a distribution stands for."""
+    return lambda self, *args: getattr(self._value(), name)(*args)
+
+
+for _name in {"__iter__", *tf.Tensor.OVERLOADABLE_OPERATORS} - {"__eq__", "__ne__"}:
+    setattr(TensorCoercible, _name, _operator(_name))
 
 
 class _TensorCoercibleSpec(tf.TypeSpec):
@@ -91,13 +105,21 @@ def tensor_coercible(distribution, convert_to_tensor_fn=tfd.Distribution.sample)
         convert_to_tensor_fn: callable, distribution to tensor; called at most once.
 
     Returns:
-        `distribution` with `shape`, `numpy()`, `__array__` and `__tf_tensor__` added.
+        `distribution` with `shape`, `numpy()`, conversion to a tensor and the tensor's operators.
+
+    Raises:
+        TypeError: if `distribution` is none.
 
     Example:
         >>> q = tensor_coercible(tfd.Normal([0.0, 1.0], 1.0), tfd.Distribution.mean)
         >>> (q + 1.0).numpy()
         array([1., 2.], dtype=float32)
     """
+    if not isinstance(distribution, tfd.Distribution):
+        raise TypeError(
+            "A distribution layer's function must return a tfd.Distribution. Received: "
+            f"{distribution!r}."
+        )
     view = object.__new__(_coercible_class(type(distribution)))
     view.__dict__.update(vars(distribution))
     view.__dict__.update(

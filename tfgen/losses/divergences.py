@@ -6,13 +6,19 @@ import tensorflow_probability as tfp
 
 tfd = tfp.distributions
 
-__all__ = ["kl_divergence"]
+__all__ = ["is_diagonal_normal", "kl_divergence"]
+
+
+def is_diagonal_normal(distribution):
+    """Whether it is a `tfd.Independent` over `tfd.Normal`, as `IndependentNormal` returns."""
+    return isinstance(distribution, tfd.Independent) and isinstance(
+        distribution.distribution, tfd.Normal
+    )
 
 
 def _as_multivariate_normal(distribution):
     """A diagonal `tfd.Independent` normal over vectors in the class that has all closed forms."""
-    is_normal = isinstance(getattr(distribution, "distribution", None), tfd.Normal)
-    if is_normal and distribution.event_shape.ndims == 1:
+    if is_diagonal_normal(distribution) and distribution.event_shape.rank == 1:
         return tfd.MultivariateNormalDiag(distribution.mean(), distribution.stddev())
     return distribution
 

@@ -9,6 +9,22 @@ tfd = tfp.distributions
 __all__ = ["NegativeLogLikelihood"]
 
 
+def _shaped_for(distribution, y):
+    """`y` with as many axes as the distribution: `log_prob` would broadcast (B,) and (B, 1)."""
+    rank = distribution.batch_shape.rank + distribution.event_shape.rank
+    if y.shape.rank == rank or not distribution.batch_shape.rank:
+        return y
+    shape = [distribution.batch_shape_tensor(), distribution.event_shape_tensor()]
+    return tf.reshape(y, tf.concat(shape, axis=0))
+
+
+def _with_rank_of(values, weights):
+    """Weights per example, with axes of length 1 behind for all further axes of `values`."""
+    if weights.shape.rank == values.shape.rank:
+        return weights
+    return tf.reshape(weights, (-1, *[1] * (values.shape.rank - 1)))
+
+
 @keras.saving.register_keras_serializable("tfgen")
 class NegativeLogLikelihood(keras.losses.Loss):
     """-log p(y), in nats, for a model that ends in a distribution layer.
@@ -19,9 +35,10 @@ class NegativeLogLikelihood(keras.losses.Loss):
         name: string, name in the logs.
 
     Call arguments:
-        y_true: tensor that `y_pred.log_prob` accepts.
+        y_true: tensor of shape (batch, *event_shape); a last axis of length 1 may be missing or
+            added, as Keras does with labels.
         y_pred: `tfd.Distribution`, the output of a distribution layer.
-        sample_weight: None, or tensor that broadcasts to the distribution's batch shape.
+        sample_weight: None, or tensor of shape (batch,) or (batch, 1).
 
     Returns:
         Scalar, in nats.
@@ -42,7 +59,7 @@ class NegativeLogLikelihood(keras.losses.Loss):
         """Overridden because Keras' own `__call__` turns the distribution into a sample."""
         nll = self.call(y_true, y_pred)
         if sample_weight is not None:
-            nll *= tf.cast(sample_weight, nll.dtype)
+            nll *= _with_rank_of(nll, tf.cast(sample_weight, nll.dtype))
         return tf.reduce_mean(nll)
 
     def call(self, y_true, y_pred):
@@ -53,7 +70,7 @@ class NegativeLogLikelihood(keras.losses.Loss):
                 f"y_pred of type {type(y_pred).__name__}. End the model with a layer of "
                 "tfgen.layers, such as IndependentNormal."
             )
-        return -y_pred.log_prob(tf.cast(y_true, y_pred.dtype))
+        return -y_pred.log_prob(_shaped_for(y_pred, tf.cast(y_true, y_pred.dtype)))
 
     def get_config(self):
         return {"name": self.name}

@@ -1,7 +1,7 @@
 """The KL term taken apart: mutual information, total correlation, dimension-wise KL.
 
 Source: Chen, Li, Grosse & Duvenaud, "Isolating Sources of Disentanglement in VAEs",
-arXiv:1802.04942v5, Eq. 2 (the terms), Sec. 3.1 and App. C (the estimators of log q(z)).
+arXiv:1802.04942v5, Eq. 2 (the terms), Eq. 3 and App. C (the estimators of log q(z)).
 """
 
 import math
@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 import tensorflow_probability as tfp
+
+from tfgen.losses.divergences import is_diagonal_normal
 
 tfd = tfp.distributions
 
@@ -47,12 +49,13 @@ def _check_sizes(batch_size, dataset_size):
 def log_importance_weights(batch_size, dataset_size, estimator="stratified"):
     """Log weights W with q(z_i) ~= sum_j W[i, j] q(z_i|x_j), for z_i drawn from q(z|x_i).
 
-    "weighted" (minibatch weighted sampling, Eq. S5): W = 1 / (N B) everywhere. A lower bound in
-    expectation; the total correlation is biased by up to (D - 1) log N, though its gradient is
-    useful.
+    "weighted" (minibatch weighted sampling, Eq. 3, App. C.1): W = 1 / (N B) everywhere. A lower
+    bound of log q(z) in expectation: log B too low where posteriors are far apart, and log N where
+    they coincide. So the total correlation of D dimensions is up to D log N - log B too high,
+    though its gradient is useful.
 
-    "stratified" (minibatch stratified sampling, Eq. S6): unbiased for q(z) over random batches. The
-    diagonal is 1 / N; the others share (N - 1) / N equally, which is the average of the paper's
+    "stratified" (minibatch stratified sampling, App. C.2): unbiased for q(z) over random batches.
+    The diagonal is 1 / N; the others share (N - 1) / N equally, which is the average of the paper's
     weights over the order of the batch: same expectation, less variance, and exact when the batch
     is the data set. Rows sum to 1.
 
@@ -86,12 +89,9 @@ def log_importance_weights(batch_size, dataset_size, estimator="stratified"):
 
 def _diagonal_normal(q):
     """The normal distributions of each latent dimension, batch shape (B, D)."""
-    normal = getattr(q, "distribution", None)
-    if isinstance(normal, tfd.Normal):
+    if is_diagonal_normal(q) or isinstance(q, tfd.MultivariateNormalDiag):
         shape = (-1, math.prod(q.event_shape))
-        return tfd.Normal(tf.reshape(normal.loc, shape), tf.reshape(normal.scale, shape))
-    if isinstance(q, tfd.MultivariateNormalDiag):
-        return tfd.Normal(q.mean(), q.stddev())
+        return tfd.Normal(tf.reshape(q.mean(), shape), tf.reshape(q.stddev(), shape))
     raise ValueError(
         "The decomposition needs a diagonal Gaussian q(z|x), whose dimensions are independent. "
         f"Received: {type(q).__name__}. End the encoder with IndependentNormal."
@@ -101,9 +101,9 @@ def _diagonal_normal(q):
 def kl_decomposition(q, z, prior, kl, dataset_size, estimator="stratified"):
     """Mutual information, total correlation and dimension-wise KL, per example.
 
-    With log q(z) and log q(z_d) estimated within the batch: total_correlation = log q(z) - sum_d log
-    q(z_d); dimension_wise_kl = sum_d log q(z_d) - log p(z); mutual_information = kl - the other two,
-    which is log q(z|x) - log q(z) when `kl` is the estimate log q(z|x) - log p(z), and has less
+    With log q(z) and log q(z_d) estimated within the batch, total_correlation = log q(z) - sum_d
+    log q(z_d), dimension_wise_kl = sum_d log q(z_d) - log p(z), and mutual_information is what is
+    left of `kl`: log q(z|x) - log q(z) when `kl` is the estimate log q(z|x) - log p(z), and of less
     variance when `kl` is the closed form. The three always sum to `kl`.
 
     Args:
@@ -129,8 +129,8 @@ def kl_decomposition(q, z, prior, kl, dataset_size, estimator="stratified"):
     """
     normal = _diagonal_normal(q)
     flat = tf.reshape(z, (-1, normal.batch_shape[-1]))
-    log_weights = log_importance_weights(
-        flat.shape[0] or tf.shape(flat)[0], dataset_size, estimator)
+    batch_size = flat.shape[0] or tf.shape(flat)[0]
+    log_weights = log_importance_weights(batch_size, dataset_size, estimator)
     pairs = normal.log_prob(flat[:, None, :])  # log q(z_i[d] | x_j), shape (B, B, D)
     log_qz = tf.reduce_logsumexp(tf.reduce_sum(pairs, -1) + log_weights, axis=1)
     log_qz_d = tf.reduce_logsumexp(pairs + log_weights[..., None], axis=1)

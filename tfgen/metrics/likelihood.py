@@ -2,6 +2,10 @@
 
 import math
 
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
 __all__ = ["bits_per_dim", "is_discrete"]
 
 
@@ -26,11 +30,14 @@ def bits_per_dim(nats, event_shape):
 
 
 def is_discrete(distribution):
-    """Whether a `tfd.Distribution` has a probability mass, so that bits per dimension mean something.
+    """Whether a `tfd.Distribution` has a probability mass, so that `bits_per_dim` makes sense.
 
     Example:
-        >>> import tensorflow_probability as tfp
-        >>> is_discrete(tfp.distributions.Bernoulli(0.0))
-        True
+        >>> is_discrete(tfd.Bernoulli(0.0)), is_discrete(tfd.Normal(0.0, 1.0))
+        (True, False)
     """
+    if isinstance(distribution, tfd.Independent):
+        return is_discrete(distribution.distribution)
+    if isinstance(distribution, tfd.MixtureSameFamily):  # Without the bijector of its components.
+        return is_discrete(distribution.components_distribution)
     return distribution.experimental_default_event_space_bijector() is None

@@ -57,7 +57,7 @@ def conv_encoder(
 
     Example:
         >>> encoder = conv_encoder((28, 28, 1), latent_dim=20)
-        >>> encoder(tf.zeros((8, 28, 28, 1))).event_shape
+        >>> encoder(keras.ops.zeros((8, 28, 28, 1))).event_shape
         TensorShape([20])
     """
     image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
@@ -107,7 +107,7 @@ def conv_decoder(
 
     Example:
         >>> decoder = conv_decoder((28, 28, 1), latent_dim=20)
-        >>> decoder(tf.zeros((8, 20))).event_shape
+        >>> decoder(keras.ops.zeros((8, 20))).event_shape
         TensorShape([28, 28, 1])
     """
     image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)

@@ -62,7 +62,7 @@ def conv64_encoder(image_shape, latent_dim=32, head=layers.IndependentNormal, wi
 
     Example:
         >>> encoder = conv64_encoder((64, 64, 3), latent_dim=32, width=4)
-        >>> encoder(tf.zeros((8, 64, 64, 3))).event_shape
+        >>> encoder(keras.ops.zeros((8, 64, 64, 3))).event_shape
         TensorShape([32])
     """
     image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
@@ -107,7 +107,7 @@ def conv64_decoder(image_shape, latent_dim=32, head=layers.FixedScaleNormal, wid
 
     Example:
         >>> decoder = conv64_decoder((64, 64, 3), latent_dim=32, width=4)
-        >>> decoder(tf.zeros((8, 32))).event_shape
+        >>> decoder(keras.ops.zeros((8, 32))).event_shape
         TensorShape([64, 64, 3])
     """
     image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)

@@ -36,7 +36,7 @@ def train(
     def loss_fn(batch):
         return _negative_elbo(encoder, decoder, batch)
 
-    loss_fn = torch.compile(loss_fn) if compiled else loss_fn
+    loss_fn = torch.compile(loss_fn, dynamic=False) if compiled else loss_fn
     recorder.start()
     for _ in range(epochs):
         recorder.end_epoch(_epoch(images, loss_fn, optimizer))
