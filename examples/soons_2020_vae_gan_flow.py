@@ -11,12 +11,14 @@ curves, and the last epoch counts. Each experiment writes its figures, its model
 --output-dir; results.json and report.md gather them. A killed run goes on where it stopped.
 """
 
+import functools
+
 import keras
 import numpy as np
 import paper_script
 from paper_script import Experiment
 
-from tfgen import datasets, models, networks, plotting
+from tfgen import datasets, layers, models, networks, plotting
 
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
@@ -94,10 +96,14 @@ def tile(images):
 # The models.
 
 
+# The course's encoders give the mean and the log standard deviation.
+POSTERIOR = functools.partial(layers.IndependentNormal, scale_activation="exponential")
+
+
 def vae(run, info, encoder, decoder, latent_dim=20, cls=models.VAE, **kwargs):
     """A Bernoulli VAE of the given networks."""
-    return cls(encoder(info.image_shape, latent_dim), decoder(info.image_shape, latent_dim),
-               seed=run.seed, **kwargs)
+    return cls(encoder(info.image_shape, latent_dim, POSTERIOR),
+               decoder(info.image_shape, latent_dim), seed=run.seed, **kwargs)
 
 
 def vae_experiment(encoder, decoder, binarize="threshold", cls=models.VAE, **kwargs):

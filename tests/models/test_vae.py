@@ -272,14 +272,26 @@ def test_full_covariance_posterior():
     assert_allclose(model.terms(pixels(2))["kl"], kl, rtol=1e-4)
 
 
-def test_xla_gives_the_same_training():
-    histories = []
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_xla(jit_compile):
+    """XLA draws other noise from the same seed, so the losses agree to Monte Carlo error only."""
+    model = build()
+    model.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile)
+    losses = model.fit(pixels(64), batch_size=32, epochs=8, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+
+
+def test_xla_trains_a_deterministic_model_alike():
+    weights = []
     for jit_compile in (False, True):
-        model = build()
-        model.compile(keras.optimizers.SGD(1e-3), jit_compile=jit_compile)
-        histories.append(model.fit(pixels(64), batch_size=32, verbose=0).history["loss"])
-    # Another order of float32 sums.
-    assert_allclose(*histories, rtol=1e-4)
+        keras.utils.set_random_seed(0)
+        model = models.AE(networks.mlp_encoder(SHAPE, 3, None, width=16),
+                          networks.mlp_decoder(SHAPE, 3, None, width=16))
+        model.compile(keras.optimizers.SGD(1e-2), jit_compile=jit_compile)
+        model.fit(pixels(64), batch_size=32, epochs=2, verbose=0)
+        weights.append(model.encoder.get_weights()[0])
+    # Another order of float32 sums, over four steps.
+    assert_allclose(*weights, rtol=1e-4, atol=1e-6)
 
 
 @pytest.fixture
