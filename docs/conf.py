@@ -5,6 +5,9 @@ import re
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+from sphinx.util.inspect import signature as inspect_signature  # noqa: E402
+from sphinx.util.inspect import stringify_signature  # noqa: E402
+
 import tfgen  # noqa: E402  (TensorFlow reads that variable when it is imported)
 
 project = "tfgen"
@@ -32,6 +35,7 @@ nitpick_ignore_regex = [("py:obj", ".*"), ("py:.*", r"(?!tfgen\.).*")]
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False  # Those of Keras are Markdown.
+autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_custom_sections = [("Call arguments", "params_style")]
@@ -43,10 +47,25 @@ def escape_marks(app, what, name, obj, options, lines):
     """Docstrings are plain text but for `code` and *stress*: other marks stand for themselves."""
     text, header, example = "\n".join(lines).partition("Example:\n")
     text = _CODE_STRESS_OR_MARK.sub(
-        lambda found: "\\" + found[0] if found["mark"] else found[0], text)
+        lambda found: "\\" + found[0] if found["mark"] else found[0], text
+    )
     lines[:] = (text + header + example).split("\n")
+
+
+def show_constructor(app, what, name, obj, options, signature, return_annotation):
+    """Keras layers have a `__new__` that takes anything; their own arguments are in `__init__`."""
+    if what == "class" and signature == "(*args, **kwargs)":
+        return stringify_signature(inspect_signature(obj.__init__, bound_method=True)), None
+
+
+def skip_references(app, what, name, obj, skip, options):
+    """Leaves out the fields of named tuples, and classes that a class refers to."""
+    is_field = type(obj).__name__ == "_tuplegetter"
+    return True if what == "class" and (is_field or isinstance(obj, type)) else None
 
 
 def setup(app):
     """Escapes before napoleon, whose priority is 500, turns sections into fields."""
     app.connect("autodoc-process-docstring", escape_marks, priority=100)
+    app.connect("autodoc-process-signature", show_constructor)
+    app.connect("autodoc-skip-member", skip_references)

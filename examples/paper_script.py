@@ -82,21 +82,41 @@ def main(title, experiments, first_seed, datasets, argv=None):
 def parse_args(title, experiments, datasets, argv):
     """The flags of all paper scripts."""
     parser = argparse.ArgumentParser(
-        description=title, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=title, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     names = [e.name for e in experiments]
     parser.add_argument("--list", action="store_true", help="list the experiments and their times")
-    parser.add_argument("--run", nargs="+", default=["all"], metavar="NAME",
-                        choices=[*names, "all"], help=f"one or more of {', '.join(names)}, or all")
+    parser.add_argument(
+        "--run",
+        nargs="+",
+        default=["all"],
+        metavar="NAME",
+        choices=[*names, "all"],
+        help=f"one or more of {', '.join(names)}, or all",
+    )
     parser.add_argument("--dataset", default=datasets[0], choices=datasets)
-    parser.add_argument("--data-dir", default=os.environ.get("TFDS_DATA_DIR"),
-                        help="TensorFlow Datasets folder; default TFDS_DATA_DIR")
-    parser.add_argument("--scale", default="paper", choices=["paper", "cpu"],
-                        help="the paper's sizes, or sizes for two CPU cores; --list gives the times")
+    parser.add_argument(
+        "--data-dir",
+        default=os.environ.get("TFDS_DATA_DIR"),
+        help="TensorFlow Datasets folder; default TFDS_DATA_DIR",
+    )
+    parser.add_argument(
+        "--scale",
+        default="paper",
+        choices=["paper", "cpu"],
+        help="the paper's sizes, or sizes for two CPU cores; --list gives the times",
+    )
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
-    parser.add_argument("--output-dir", type=pathlib.Path,
-                        default=pathlib.Path("outputs", pathlib.Path(sys.argv[0]).stem))
-    parser.add_argument("--smoke", action="store_true",
-                        help="seconds, on tiny embedded data: shows that the script works")
+    parser.add_argument(
+        "--output-dir",
+        type=pathlib.Path,
+        default=pathlib.Path("outputs", pathlib.Path(sys.argv[0]).stem),
+    )
+    parser.add_argument(
+        "--smoke",
+        action="store_true",
+        help="seconds, on tiny embedded data: shows that the script works",
+    )
     args = parser.parse_args(argv)
     if args.smoke:
         args.dataset = "digits"
@@ -121,29 +141,38 @@ def measure(experiment, run):
     keras.utils.set_random_seed(run.seed)
     metrics = experiment.run(run)
     print("  " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
-    write_json(path, {
-        "experiment": experiment.name,
-        "seed": run.seed,
-        "scale": "smoke" if run.args.smoke else run.args.scale,
-        "dataset": run.args.dataset,
-        "setup": experiment.setup,
-        "metrics": metrics,
-        "command": " ".join(["python", *sys.argv]),
-        "date": datetime.date.today().isoformat(),
-        **machine(),
-    })
+    write_json(
+        path,
+        {
+            "experiment": experiment.name,
+            "seed": run.seed,
+            "scale": "smoke" if run.args.smoke else run.args.scale,
+            "dataset": run.args.dataset,
+            "setup": experiment.setup,
+            "metrics": metrics,
+            "command": " ".join(["python", *sys.argv]),
+            "date": datetime.date.today().isoformat(),
+            **machine(),
+        },
+    )
 
 
 def machine():
     """What the numbers were measured on."""
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    cpu = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")),
-               platform.processor())
-    devices = [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-               for gpu in tf.config.list_physical_devices("GPU")]
-    return {"hardware": ", ".join([f"{os.cpu_count()} cores of {cpu}", *devices]),
-            "versions": f"TensorFlow {tf.__version__}, Keras {keras.__version__}"}
+    cpu = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.processor(),
+    )
+    devices = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return {
+        "hardware": ", ".join([f"{os.cpu_count()} cores of {cpu}", *devices]),
+        "versions": f"TensorFlow {tf.__version__}, Keras {keras.__version__}",
+    }
 
 
 def write_json(path, content):
@@ -187,9 +216,14 @@ def fit_resumable(model, dataset, run, epochs, validation_data=None, callbacks=(
     """
     log = run.folder / "epochs.csv"
     model.fit(
-        dataset, epochs=epochs, validation_data=validation_data, verbose=2,
+        dataset,
+        epochs=epochs,
+        validation_data=validation_data,
+        verbose=2,
         callbacks=[
-            *callbacks, EpochSeconds(), keras.callbacks.CSVLogger(log, append=log.exists()),
+            *callbacks,
+            EpochSeconds(),
+            keras.callbacks.CSVLogger(log, append=log.exists()),
             keras.callbacks.BackupAndRestore(run.folder / "backup", delete_checkpoint=False),
         ],
     )
@@ -223,8 +257,10 @@ def report_rows(experiment, results):
     for metric in results[0]["metrics"]:
         values = [r["metrics"][metric] for r in results]
         paper = experiment.paper.get(metric, "")
-        yield (f"| {experiment.name} | {metric} | {paper} | {measured_text(values)} "
-               f"| {experiment.setup} |")
+        yield (
+            f"| {experiment.name} | {metric} | {paper} | {measured_text(values)} "
+            f"| {experiment.setup} |"
+        )
 
 
 def report_figures(experiment, results, output_dir):
@@ -243,16 +279,22 @@ def write_report(title, experiments, output_dir):
     results = load_results(output_dir)
     write_json(output_dir / "results.json", results)
     done = [e for e in experiments if e.name in results]
-    lines = [f"# {title.splitlines()[0]}\n",
-             "Mean and standard deviation over seeds. `elbo`, `reconstruction` and `kl` in nats per "
-             "example, `bits_per_dim` in bits, times in seconds; test set unless named otherwise.\n",
-             "| experiment | metric | paper | measured | setup |", "| --- | --- | --- | --- | --- |"]
+    lines = [
+        f"# {title.splitlines()[0]}\n",
+        "Mean and standard deviation over seeds. `elbo`, `reconstruction` and `kl` in nats per "
+        "example, `bits_per_dim` in bits, times in seconds; test set unless named otherwise.\n",
+        "| experiment | metric | paper | measured | setup |",
+        "| --- | --- | --- | --- | --- |",
+    ]
     for e in done:
         lines += report_rows(e, results[e.name])
     lines.append("\n## Runs\n")
-    lines += [f"- {e.name}, seed {r['seed']}: `{r['command']}`, {r['scale']} scale, {r['dataset']}, "
-              f"{r['hardware']}, {r['versions']}, {r['date']}"
-              for e in done for r in results[e.name]]
+    lines += [
+        f"- {e.name}, seed {r['seed']}: `{r['command']}`, {r['scale']} scale, {r['dataset']}, "
+        f"{r['hardware']}, {r['versions']}, {r['date']}"
+        for e in done
+        for r in results[e.name]
+    ]
     for e in done:
         lines += report_figures(e, results[e.name], output_dir)
     write_text(output_dir / "report.md", "\n".join(lines) + "\n")

@@ -17,13 +17,18 @@ import paper_script
 from tfgen import datasets, models, networks, plotting
 
 EPOCHS = {"digits": 150, "mnist": 5, "fashion_mnist": 5, "sprites": 1}
-CLASSES = {"ae": models.AE, "vae": models.VAE, "beta-vae": models.BetaVAE,
-           "beta-tcvae": models.BetaTCVAE}
+CLASSES = {
+    "ae": models.AE,
+    "vae": models.VAE,
+    "beta-vae": models.BetaVAE,
+    "beta-tcvae": models.BetaTCVAE,
+}
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--dataset", choices=list(EPOCHS), default="digits")
     parser.add_argument("--model", choices=list(CLASSES), default="vae")
     parser.add_argument("--epochs", type=int, help="default depends on the data set")
@@ -40,8 +45,14 @@ def load_data(args):
     """Training and test pipelines. A Bernoulli likelihood wants pixels in {0, 1}."""
     binarize = None if args.model == "ae" or args.dataset == "sprites" else "stochastic"
     return [
-        datasets.load(args.dataset, split, binarize=binarize, data_dir=args.data_dir,
-                      seed=args.seed, labels=split == "test")
+        datasets.load(
+            args.dataset,
+            split,
+            binarize=binarize,
+            data_dir=args.data_dir,
+            seed=args.seed,
+            labels=split == "test",
+        )
         for split in ("train", "test[:2000]" if args.dataset == "sprites" else "test")
     ]
 
@@ -92,10 +103,15 @@ def main(argv=None):
     # 4. Results.
     metrics = model.evaluate(test_data, verbose=0, return_dict=True)
     model.save(args.output_dir / "model.keras")
-    paper_script.write_json(args.output_dir / "metrics.json", {
-        **metrics, "epochs": epochs, **paper_script.machine(),
-        "arguments": {k: str(v) for k, v in vars(args).items()},
-    })
+    paper_script.write_json(
+        args.output_dir / "metrics.json",
+        {
+            **metrics,
+            "epochs": epochs,
+            **paper_script.machine(),
+            "arguments": {k: str(v) for k, v in vars(args).items()},
+        },
+    )
     figures = write_figures(model, history, test_data, info, args.output_dir)
     print("\nTest set, mean over examples (nats, bits_per_dim in bits)")
     for name, value in metrics.items():

@@ -31,7 +31,7 @@ class KillAfter(keras.callbacks.Callback):
 
 
 def save_freq(text):
-    """"epoch" or a number of batches."""
+    """ "epoch" or a number of batches."""
     return text if text == "epoch" else int(text)
 
 
@@ -42,13 +42,18 @@ def digest(model):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--backup-dir", required=True)
     parser.add_argument("--save-freq", type=save_freq, default="epoch", help="epoch, or batches")
     parser.add_argument("--kill-after", type=int, help="batches")
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--steps-per-execution", type=int, default=2,
-                        help="batches between moments at which a backup is possible")
+    parser.add_argument(
+        "--steps-per-execution",
+        type=int,
+        default=2,
+        help="batches between moments at which a backup is possible",
+    )
     args = parser.parse_args(argv)
     data, info = datasets.load("digits", binarize="stochastic")
     model = models.VAE(
@@ -59,10 +64,15 @@ def main(argv=None):
     for i, weight in enumerate(model.trainable_variables):  # The same start in every process.
         weight.assign(keras.random.normal(weight.shape, stddev=0.1, seed=i))
     model.compile("adam", steps_per_execution=args.steps_per_execution)
-    model.fit(data, epochs=args.epochs, verbose=2, callbacks=[
-        KillAfter(args.kill_after),
-        keras.callbacks.BackupAndRestore(args.backup_dir, save_freq=args.save_freq),
-    ])
+    model.fit(
+        data,
+        epochs=args.epochs,
+        verbose=2,
+        callbacks=[
+            KillAfter(args.kill_after),
+            keras.callbacks.BackupAndRestore(args.backup_dir, save_freq=args.save_freq),
+        ],
+    )
     print(f"after {int(model.steps)} batches: {digest(model)}")
 
 

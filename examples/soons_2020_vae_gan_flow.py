@@ -31,8 +31,14 @@ EPOCHS = {"paper": 80, "cpu": 10, "smoke": 2}
 def load_data(run, binarize):
     """Training and test pipelines, and the description of the data."""
     loaded = [
-        datasets.load(run.args.dataset, split, BATCH_SIZE, binarize=binarize,
-                      data_dir=run.args.data_dir, seed=run.seed)
+        datasets.load(
+            run.args.dataset,
+            split,
+            BATCH_SIZE,
+            binarize=binarize,
+            data_dir=run.args.data_dir,
+            seed=run.seed,
+        )
         for split in ("train", "test")
     ]
     return loaded[0][0], loaded[1][0], loaded[0][1]
@@ -48,8 +54,11 @@ def train(model, run, train_data, test_data, callbacks=()):
     fig, _ = plotting.training_curves(history)
     paper_script.save_figure(fig, run.folder / "curves.png")
     test = model.evaluate(test_data, verbose=0, return_dict=True)
-    return {**test, "training_bits_per_dim": history["bits_per_dim"][-1],
-            "seconds_per_epoch": float(np.median(seconds)), "seconds": sum(seconds)}
+    return {
+        **test,
+        "training_bits_per_dim": history["bits_per_dim"][-1],
+        "seconds_per_epoch": float(np.median(seconds)),
+    }
 
 
 # Question 1.10: samples at three stages of training.
@@ -73,16 +82,22 @@ class Stages(keras.callbacks.Callback):
 
     def _keep(self, epoch):
         binarized = tile(self.model.sample(64, seed=0, mean=False))
-        np.savez(self.folder / f"stage_{epoch}.npz", binarized=binarized,
-                 continuous=tile(self.model.sample(64, seed=0, mean=True)))
+        np.savez(
+            self.folder / f"stage_{epoch}.npz",
+            binarized=binarized,
+            continuous=tile(self.model.sample(64, seed=0, mean=True)),
+        )
 
     def figure(self):
         """Figures 2 and 3 (6 and 7): drawn pixels above, their means below."""
         stages = [np.load(self.folder / f"stage_{epoch}.npz") for epoch in self.stages]
         images = [stage[kind] for kind in ("binarized", "continuous") for stage in stages]
         fig, _ = plotting.image_grid(
-            np.stack(images), columns=len(stages), row_labels=["x ~ p(x|z)", "E[x|z]"],
-            column_labels=[f"epoch {epoch}" for epoch in self.stages])
+            np.stack(images),
+            columns=len(stages),
+            row_labels=["x ~ p(x|z)", "E[x|z]"],
+            column_labels=[f"epoch {epoch}" for epoch in self.stages],
+        )
         return fig
 
 
@@ -102,8 +117,12 @@ POSTERIOR = functools.partial(layers.IndependentNormal, scale_activation="expone
 
 def vae(run, info, encoder, decoder, latent_dim=20, cls=models.VAE, **kwargs):
     """A Bernoulli VAE of the given networks."""
-    return cls(encoder(info.image_shape, latent_dim, POSTERIOR),
-               decoder(info.image_shape, latent_dim), seed=run.seed, **kwargs)
+    return cls(
+        encoder(info.image_shape, latent_dim, POSTERIOR),
+        decoder(info.image_shape, latent_dim),
+        seed=run.seed,
+        **kwargs,
+    )
 
 
 def vae_experiment(encoder, decoder, binarize="threshold", cls=models.VAE, **kwargs):
@@ -141,22 +160,60 @@ MLP_SETUP = "512-512 ReLU, z 20, Bernoulli, batch 128, Adam 1e-3"
 THRESHOLD = "pixels binarized at 0.5"
 
 EXPERIMENTS = [
-    Experiment("vae-mlp", "Q. 1.9, figures 1 to 3", vae_experiment(*MLP),
-               {"bits_per_dim": 0.152}, f"VAE, {MLP_SETUP}; {THRESHOLD}", {}, FIGURES),
-    Experiment("vae-cnn", "Q. 1.12, figures 5 to 7", vae_experiment(*CNN),
-               {"bits_per_dim": 0.129},
-               f"VAE, the course's CNN 32-32-64-64-64, else as vae-mlp; {THRESHOLD}", {}, FIGURES),
-    Experiment("manifold", "Q. 1.11, figure 4", manifold, {},
-               f"VAE with z 2, else as vae-mlp; {THRESHOLD}", {}, ("manifold.png", "curves.png")),
-    Experiment("vae-mlp-dynamic", "beside: dynamic binarization",
-               vae_experiment(*MLP, binarize="stochastic"), {},
-               f"VAE, {MLP_SETUP}; pixels drawn anew each epoch, test drawn once", {}, FIGURES),
-    Experiment("beta-vae", "beside: beta-VAE on the same data",
-               vae_experiment(*MLP, cls=models.BetaVAE, beta=4.0), {},
-               f"BetaVAE, beta 4, {MLP_SETUP}; {THRESHOLD}", {}, FIGURES),
-    Experiment("beta-tcvae", "beside: beta-TCVAE on the same data",
-               vae_experiment(*MLP, cls=models.BetaTCVAE, beta=6.0), {},
-               f"BetaTCVAE, beta 6, stratified estimator, {MLP_SETUP}; {THRESHOLD}", {}, FIGURES),
+    Experiment(
+        "vae-mlp",
+        "Q. 1.9, figures 1 to 3",
+        vae_experiment(*MLP),
+        {"bits_per_dim": 0.152},
+        f"VAE, {MLP_SETUP}; {THRESHOLD}",
+        {},
+        FIGURES,
+    ),
+    Experiment(
+        "vae-cnn",
+        "Q. 1.12, figures 5 to 7",
+        vae_experiment(*CNN),
+        {"bits_per_dim": 0.129},
+        f"VAE, the course's CNN 32-32-64-64-64, else as vae-mlp; {THRESHOLD}",
+        {},
+        FIGURES,
+    ),
+    Experiment(
+        "manifold",
+        "Q. 1.11, figure 4",
+        manifold,
+        {},
+        f"VAE with z 2, else as vae-mlp; {THRESHOLD}",
+        {},
+        ("manifold.png", "curves.png"),
+    ),
+    Experiment(
+        "vae-mlp-dynamic",
+        "beside: dynamic binarization",
+        vae_experiment(*MLP, binarize="stochastic"),
+        {},
+        f"VAE, {MLP_SETUP}; pixels drawn anew each epoch, test drawn once",
+        {},
+        FIGURES,
+    ),
+    Experiment(
+        "beta-vae",
+        "beside: beta-VAE on the same data",
+        vae_experiment(*MLP, cls=models.BetaVAE, beta=4.0),
+        {},
+        f"BetaVAE, beta 4, {MLP_SETUP}; {THRESHOLD}",
+        {},
+        FIGURES,
+    ),
+    Experiment(
+        "beta-tcvae",
+        "beside: beta-TCVAE on the same data",
+        vae_experiment(*MLP, cls=models.BetaTCVAE, beta=6.0),
+        {},
+        f"BetaTCVAE, beta 6, stratified estimator, {MLP_SETUP}; {THRESHOLD}",
+        {},
+        FIGURES,
+    ),
 ]
 
 

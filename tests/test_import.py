@@ -7,8 +7,9 @@ import sys
 def python(code, **env):
     import os
 
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                          env={**os.environ, **env})
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env}
+    )
 
 
 def test_another_backend_is_refused():
@@ -20,7 +21,8 @@ import tfgen
     result = python(code)
     assert result.returncode != 0
     assert "Received: backend 'jax'. Set the environment variable KERAS_BACKEND=tensorflow" in (
-        result.stderr)
+        result.stderr
+    )
 
 
 def test_import_changes_no_global_state_and_loads_nothing_heavy():
@@ -46,6 +48,7 @@ print("ok")
 
 def test_unknown_area():
     import pytest
+
     import tfgen
 
     with pytest.raises(AttributeError, match="has no attribute 'flows'"):

@@ -1,4 +1,4 @@
-"""Runs the Python code of the README and of the docs, page by page."""
+"""Runs the Python code of the README and of the docs, and looks for the files they name."""
 
 import doctest
 import pathlib
@@ -13,6 +13,8 @@ from tfgen.models import GenerativeModel
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(python|pycon)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SCRIPT = re.compile(r"\b(?:examples|tests)/[\w/]+\.py\b")
+README_LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
 # Enough to see that the code runs; what training reaches is measured elsewhere.
 MAX_EPOCHS = 4
 
@@ -68,3 +70,15 @@ def test_code_runs(page, quick_and_apart):
     namespace = {"__name__": "__main__"}
     for language, code, line in code_blocks(page):
         RUNNERS[language](page, code, line, namespace)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_named_scripts_exist(page):
+    missing = {name for name in SCRIPT.findall(page.read_text()) if not (ROOT / name).exists()}
+    assert not missing
+
+
+def test_links_of_readme_lead_to_files():  # Sphinx checks those of the docs.
+    links = README_LINK.findall((ROOT / "README.md").read_text())
+    assert links
+    assert not [link for link in links if not (ROOT / link).exists()]

@@ -11,8 +11,9 @@ SCRIPT = pathlib.Path(__file__).parents[2] / "examples" / "resume.py"
 
 
 def run(backup_dir, *flags):
-    return subprocess.run([sys.executable, SCRIPT, "--backup-dir", backup_dir, *flags],
-                          capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, SCRIPT, "--backup-dir", backup_dir, *flags], capture_output=True, text=True
+    )
 
 
 def digest(result):
@@ -25,10 +26,14 @@ def uninterrupted(tmp_path_factory):
     return digest(run(tmp_path_factory.mktemp("whole")))
 
 
-@pytest.mark.parametrize("flags, kills", [
-    (["--save-freq", "epoch"], ["12"]),  # At the boundary: 12 batches are one epoch.
-    (["--save-freq", "3"], ["10", "21"]),  # Inside the first epoch, then inside the second.
-], ids=["boundary", "inside"])
+@pytest.mark.parametrize(
+    "flags, kills",
+    [
+        (["--save-freq", "epoch"], ["12"]),  # At the boundary: 12 batches are one epoch.
+        (["--save-freq", "3"], ["10", "21"]),  # Inside the first epoch, then inside the second.
+    ],
+    ids=["boundary", "inside"],
+)
 def test_killed_run_goes_on_exactly(tmp_path, uninterrupted, flags, kills):
     for batches in kills:
         assert run(tmp_path, *flags, "--kill-after", batches).returncode == -signal.SIGKILL

@@ -22,9 +22,7 @@ def tfp_model(case, weights):
     """The same network in Keras 2, ending in TFP's layer."""
     import tf_keras
 
-    model = tf_keras.Sequential(
-        [tf_keras.layers.Dense(case.num_params), case.layer(tfp.layers)]
-    )
+    model = tf_keras.Sequential([tf_keras.layers.Dense(case.num_params), case.layer(tfp.layers)])
     model.build((None, weights[0].shape[0]))
     model.set_weights(weights)
     return model
@@ -90,9 +88,8 @@ def test_unknown_batch_size(case, features):
     for size in (1, 4):
         mean, log_prob = mean_and_log_prob(features[:size])
         assert mean.shape == (size, *case.event_shape)
-        np.testing.assert_allclose(
-            log_prob, model(features[:size]).log_prob(tf.ones((2, 1, *case.event_shape))), **ROUNDING
-        )
+        expected = model(features[:size]).log_prob(tf.ones((2, 1, *case.event_shape)))
+        np.testing.assert_allclose(log_prob, expected, **ROUNDING)
 
 
 def test_distribution_leaves_a_tf_function_with_its_value(case, features):

@@ -90,9 +90,7 @@ def test_scale_activation(activation, function):
 def test_registered_scale_activation_is_saved(reloaded):
     head = layers.IndependentNormal(2, scale_activation=softplus_with_floor)
     loaded = reloaded(keras.Sequential([keras.Input((4,)), head]))
-    np.testing.assert_allclose(
-        loaded(PARAMS).stddev()[0], softplus(PARAMS[0, 2:]) + 0.1, rtol=1e-6
-    )
+    np.testing.assert_allclose(loaded(PARAMS).stddev()[0], softplus(PARAMS[0, 2:]) + 0.1, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

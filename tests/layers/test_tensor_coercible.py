@@ -119,7 +119,8 @@ def test_enters_and_leaves_a_tf_function(normal):
     np.testing.assert_array_equal(value, view)
     np.testing.assert_array_equal(returned, view)
     assert isinstance(returned, tfd.Independent)
-    np.testing.assert_allclose(returned.log_prob(tf.ones(2)), normal.log_prob(tf.ones(2)), rtol=1e-6)
+    ones = tf.ones(2)
+    np.testing.assert_allclose(returned.log_prob(ones), normal.log_prob(ones), rtol=1e-6)
 
 
 def test_only_distributions_have_a_view():

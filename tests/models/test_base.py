@@ -19,8 +19,13 @@ class Toy(GenerativeModel):
         self.repeats, self.shared = repeats, shared
         self.generator = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
         self.critic = keras.Sequential(
-            [keras.Input((3,)), keras.layers.Dense(4, "tanh"), keras.layers.Dropout(0.5, seed=0),
-             keras.layers.Dense(1)])
+            [
+                keras.Input((3,)),
+                keras.layers.Dense(4, "tanh"),
+                keras.layers.Dropout(0.5, seed=0),
+                keras.layers.Dense(1),
+            ]
+        )
         for i, variable in enumerate(self.trainable_variables):
             variable.assign(keras.random.normal(variable.shape, seed=i))
 
@@ -70,8 +75,11 @@ def fit(model, epochs, **kwargs):
 
 def state(model):
     """Everything a `.keras` file must bring back: weights, seeds, optimizers."""
-    variables = [*model.variables, *model.optimizers["critic"].variables,
-                 *model.optimizers["generator"].variables]
+    variables = [
+        *model.variables,
+        *model.optimizers["critic"].variables,
+        *model.optimizers["generator"].variables,
+    ]
     return [keras.ops.convert_to_numpy(v) for v in variables]
 
 
@@ -141,8 +149,11 @@ def test_unreadable_notes_of_a_backup_do_not_matter(tmp_path):
     reference, model = toy(), toy()
     fit(reference, 2)
     with pytest.raises(KeyboardInterrupt):
-        fit(model, 2, callbacks=[Interrupt(NUM_BATCHES + 1),
-                                 keras.callbacks.BackupAndRestore(tmp_path)])
+        fit(
+            model,
+            2,
+            callbacks=[Interrupt(NUM_BATCHES + 1), keras.callbacks.BackupAndRestore(tmp_path)],
+        )
     (tmp_path / "training_metadata.json").write_text('{"epo')  # Killed while writing.
     model = toy()
     fit(model, 2, callbacks=[keras.callbacks.BackupAndRestore(tmp_path)])
@@ -269,8 +280,9 @@ def test_uncompiled_models_save_too(tmp_path):
     model = Toy(seed=5)
     model.save(tmp_path / "toy.keras")
     loaded = load_model(tmp_path / "toy.keras")
-    np.testing.assert_array_equal(model.generator.get_weights()[0],
-                                  loaded.generator.get_weights()[0])
+    np.testing.assert_array_equal(
+        model.generator.get_weights()[0], loaded.generator.get_weights()[0]
+    )
 
 
 def test_base_class_says_what_a_subclass_gives():

@@ -25,6 +25,7 @@ print("two replicas trained")
 
 
 def test_two_replicas():
-    result = subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT)], capture_output=True,
-                            text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(SCRIPT)], capture_output=True, text=True
+    )
     assert "two replicas trained" in result.stdout, result.stderr[-3000:]

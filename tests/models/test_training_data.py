@@ -11,7 +11,9 @@ SHAPE = (4, 4, 1)
 
 @pytest.fixture(scope="module")
 def model():
-    model = models.VAE(networks.mlp_encoder(SHAPE, 2, width=8), networks.mlp_decoder(SHAPE, 2, width=8))
+    model = models.VAE(
+        networks.mlp_encoder(SHAPE, 2, width=8), networks.mlp_decoder(SHAPE, 2, width=8)
+    )
     model.compile("adam")
     return model
 
@@ -29,12 +31,15 @@ def as_pipeline(x):
 
 
 @pytest.mark.parametrize("form", [as_given, as_pipeline])
-@pytest.mark.parametrize("value, text", [
-    (1.5, r"Bernoulli likelihood needs data in \[0, 1\]\. Received: values from 0\.5 to 1\.5"),
-    (-0.1, r"needs data in \[0, 1\]\. Received: values from -0\.1 to 0\.5.*divide by 255"),
-    (np.nan, r"finite training data\. Received: 1 values that are NaN or infinite"),
-    (np.inf, r"finite training data\. Received: 1 values"),
-])
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (1.5, r"Bernoulli likelihood needs data in \[0, 1\]\. Received: values from 0\.5 to 1\.5"),
+        (-0.1, r"needs data in \[0, 1\]\. Received: values from -0\.1 to 0\.5.*divide by 255"),
+        (np.nan, r"finite training data\. Received: 1 values that are NaN or infinite"),
+        (np.inf, r"finite training data\. Received: 1 values"),
+    ],
+)
 def test_bad_pixel(model, form, value, text):
     x = images()
     x[0, 0, 0, 0] = value
@@ -71,8 +76,10 @@ def test_sample_weights(model):
 def test_normal_likelihood_takes_any_finite_value():
     from tfgen.layers import FixedScaleNormal
 
-    model = models.VAE(networks.mlp_encoder(SHAPE, 2, width=8),
-                       networks.mlp_decoder(SHAPE, 2, FixedScaleNormal, width=8))
+    model = models.VAE(
+        networks.mlp_encoder(SHAPE, 2, width=8),
+        networks.mlp_decoder(SHAPE, 2, FixedScaleNormal, width=8),
+    )
     model.compile("adam")
     logs = model.fit(images(-3.0), verbose=0).history
     assert np.isfinite(logs["loss"][0])
@@ -86,8 +93,11 @@ def test_labels_are_ignored(model):
 
 def test_batch_of_one_has_no_total_correlation():
     """Batch sizes of a pipeline are known only when it runs."""
-    model = models.BetaTCVAE(networks.mlp_encoder(SHAPE, 2, width=8),
-                             networks.mlp_decoder(SHAPE, 2, width=8), dataset_size=5)
+    model = models.BetaTCVAE(
+        networks.mlp_encoder(SHAPE, 2, width=8),
+        networks.mlp_decoder(SHAPE, 2, width=8),
+        dataset_size=5,
+    )
     model.compile("adam")
     with pytest.raises(tf.errors.InvalidArgumentError, match="needs at least 2"):
         model.fit(images(num=5), batch_size=4, verbose=0)

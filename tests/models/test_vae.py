@@ -26,8 +26,12 @@ CLASSES = {
 
 def build(cls=models.VAE, head=layers.IndependentBernoulli, latent_dim=3, **kwargs):
     keras.utils.set_random_seed(0)
-    return cls(networks.mlp_encoder(SHAPE, latent_dim, width=16),
-               networks.mlp_decoder(SHAPE, latent_dim, head, width=16), seed=0, **kwargs)
+    return cls(
+        networks.mlp_encoder(SHAPE, latent_dim, width=16),
+        networks.mlp_decoder(SHAPE, latent_dim, head, width=16),
+        seed=0,
+        **kwargs,
+    )
 
 
 def pixels(num=32):
@@ -108,10 +112,13 @@ def test_tc_terms_sum_to_the_kl_and_are_weighted():
     assert terms["loss"] == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize("cls", [
-    functools.partial(models.BetaVAE, beta=1.0),
-    functools.partial(models.BetaTCVAE, dataset_size=64, beta=1.0),
-])
+@pytest.mark.parametrize(
+    "cls",
+    [
+        functools.partial(models.BetaVAE, beta=1.0),
+        functools.partial(models.BetaTCVAE, dataset_size=64, beta=1.0),
+    ],
+)
 def test_weights_of_one_give_the_vae(cls):
     vae, variant = build(), build(cls)
     for model in (vae, variant):
@@ -124,8 +131,10 @@ def test_weights_of_one_give_the_vae(cls):
 
 def test_autoencoder_loss_is_the_squared_error():
     keras.utils.set_random_seed(0)
-    model = models.AE(networks.mlp_encoder(SHAPE, 3, None, width=16),
-                      networks.mlp_decoder(SHAPE, 3, None, width=16))
+    model = models.AE(
+        networks.mlp_encoder(SHAPE, 3, None, width=16),
+        networks.mlp_decoder(SHAPE, 3, None, width=16),
+    )
     x = pixels(8)
     expected = np.sum((x - model.reconstruct(x)) ** 2, axis=(1, 2, 3))
     assert_allclose(model.terms(x)["loss"], expected, rtol=1e-5)
@@ -153,26 +162,36 @@ def test_linear_gaussian_vae_reaches_the_optimum_of_probabilistic_pca():
     """
     rng = np.random.default_rng(0)
     scale, num_dims, latent_dim = 0.5, 5, 2
-    mixing = rng.normal(size=(latent_dim, num_dims))
+    basis = np.linalg.qr(rng.normal(size=(num_dims, latent_dim)))[0]
+    mixing = (basis * [2.0, 1.2]).T
     x = rng.normal(size=(512, latent_dim)) @ mixing + scale * rng.normal(size=(512, num_dims))
-    x = x.astype("float32")
+    x = np.tile(x.astype("float32"), (16, 1))
     keras.utils.set_random_seed(0)
-    encoder = keras.Sequential([
-        keras.Input((num_dims,)), keras.layers.Dense(2 * latent_dim),
-        layers.IndependentNormal(latent_dim, scale_activation="exponential")])
-    decoder = keras.Sequential([
-        keras.Input((latent_dim,)), keras.layers.Dense(num_dims),
-        layers.FixedScaleNormal(num_dims, scale=scale)])
+    encoder = keras.Sequential(
+        [
+            keras.Input((num_dims,)),
+            keras.layers.Dense(2 * latent_dim),
+            layers.IndependentNormal(latent_dim, scale_activation="exponential"),
+        ]
+    )
+    decoder = keras.Sequential(
+        [
+            keras.Input((latent_dim,)),
+            keras.layers.Dense(num_dims),
+            layers.FixedScaleNormal(num_dims, scale=scale),
+        ]
+    )
     model = models.VAE(encoder, decoder, seed=0)
-    rate = keras.optimizers.schedules.CosineDecay(0.02, 3200)
+    num_epochs = 30
+    rate = keras.optimizers.schedules.CosineDecay(0.1, num_epochs * 64)
     model.compile(keras.optimizers.Adam(rate))
-    model.fit(x, batch_size=64, epochs=400, verbose=0)
-    elbos = [np.mean(model.terms(x, training=True)["elbo"]) for _ in range(100)]
+    model.fit(x, batch_size=128, epochs=num_epochs, verbose=0)
+    elbos = [np.mean(model.terms(x, training=True)["elbo"]) for _ in range(25)]
     optimum = ppca_optimum(x, latent_dim, scale)
-    standard_error = np.std(elbos) / 10
+    standard_error = np.std(elbos) / 5
     # From above: a bound cannot exceed the optimum but by Monte Carlo error.
     assert np.mean(elbos) < optimum + 5 * standard_error
-    # From below: what SGD noise at the end of the schedule leaves, in nats of about 5.
+    # From below: what training leaves, in nats of about 6.
     assert np.mean(elbos) > optimum - 0.02
 
 
@@ -242,16 +261,21 @@ def test_saved_models_continue_exactly(name, tmp_path):
         assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("prior", [
-    layers.StandardNormal(3), layers.MixtureOfNormals(3, 4, seed=0),
-    layers.VampPrior(SHAPE, 4, seed=0)], ids=lambda p: type(p).__name__)
+@pytest.mark.parametrize(
+    "prior",
+    [
+        layers.StandardNormal(3),
+        layers.MixtureOfNormals(3, 4, seed=0),
+        layers.VampPrior(SHAPE, 4, seed=0),
+    ],
+    ids=lambda p: type(p).__name__,
+)
 def test_priors_train_and_save(prior, tmp_path):
     model = build(prior=prior)
     before = [np.array(w) for w in prior.get_weights()]
     model.compile(keras.optimizers.Adam(1e-2))
     model.fit(pixels(), verbose=0)
-    assert all(not np.array_equal(a, b)
-               for a, b in zip(before, prior.get_weights(), strict=True))
+    assert all(not np.array_equal(a, b) for a, b in zip(before, prior.get_weights(), strict=True))
     model.save(tmp_path / "model.keras")
     loaded = models.load_model(tmp_path / "model.keras")
     assert_array_equal(loaded.sample(4, seed=0), model.sample(4, seed=0))
@@ -260,15 +284,23 @@ def test_priors_train_and_save(prior, tmp_path):
 
 def test_full_covariance_posterior():
     model = build()
-    encoder = keras.Sequential([
-        keras.Input(SHAPE), keras.layers.Flatten(),
-        keras.layers.Dense(layers.MultivariateNormalTriL.params_size(3)),
-        layers.MultivariateNormalTriL(3)])
+    encoder = keras.Sequential(
+        [
+            keras.Input(SHAPE),
+            keras.layers.Flatten(),
+            keras.layers.Dense(layers.MultivariateNormalTriL.params_size(3)),
+            layers.MultivariateNormalTriL(3),
+        ]
+    )
     model = models.VAE(encoder, model.decoder)
     q = model.encode(pixels(2))
     covariance, loc = q.covariance().numpy(), q.mean().numpy()
-    kl = 0.5 * (np.trace(covariance, axis1=1, axis2=2) + np.sum(loc**2, 1) - 3
-                - np.linalg.slogdet(covariance)[1])
+    kl = 0.5 * (
+        np.trace(covariance, axis1=1, axis2=2)
+        + np.sum(loc**2, 1)
+        - 3
+        - np.linalg.slogdet(covariance)[1]
+    )
     assert_allclose(model.terms(pixels(2))["kl"], kl, rtol=1e-4)
 
 
@@ -285,8 +317,10 @@ def test_xla_trains_a_deterministic_model_alike():
     weights = []
     for jit_compile in (False, True):
         keras.utils.set_random_seed(0)
-        model = models.AE(networks.mlp_encoder(SHAPE, 3, None, width=16),
-                          networks.mlp_decoder(SHAPE, 3, None, width=16))
+        model = models.AE(
+            networks.mlp_encoder(SHAPE, 3, None, width=16),
+            networks.mlp_decoder(SHAPE, 3, None, width=16),
+        )
         model.compile(keras.optimizers.SGD(1e-2), jit_compile=jit_compile)
         model.fit(pixels(64), batch_size=32, epochs=2, verbose=0)
         weights.append(model.encoder.get_weights()[0])
@@ -314,12 +348,15 @@ def test_mixed_precision(bfloat16):
 
 
 def dense(inputs, outputs, *more):
-    return keras.Sequential([keras.Input(inputs), keras.layers.Flatten(),
-                             keras.layers.Dense(outputs), *more])
+    return keras.Sequential(
+        [keras.Input(inputs), keras.layers.Flatten(), keras.layers.Dense(outputs), *more]
+    )
 
 
 def test_encoder_without_distribution():
-    with pytest.raises(ValueError, match=r"must return q\(z\|x\), a distribution.*IndependentNormal"):
+    with pytest.raises(
+        ValueError, match=r"must return q\(z\|x\), a distribution.*IndependentNormal"
+    ):
         models.VAE(dense(SHAPE, 2), networks.mlp_decoder(SHAPE, 2))
 
 
@@ -329,8 +366,11 @@ def test_decoder_without_distribution():
 
 
 def test_latent_sizes_that_differ():
-    with pytest.raises(ValueError, match=r"output shape \(None, 3\).*input shape \(None, 2\).*"
-                                         "same latent_dim"):
+    with pytest.raises(
+        ValueError,
+        match=r"output shape \(None, 3\).*input shape \(None, 2\).*"
+        "same latent_dim",
+    ):
         models.VAE(networks.mlp_encoder(SHAPE, 3), networks.mlp_decoder(SHAPE, 2))
 
 

@@ -8,10 +8,10 @@ from tfgen import layers, networks
 
 def spatial_sizes(network):
     """Heights and widths from layer to layer, without repetitions."""
-    sizes = [tuple(layer.output.shape[1:3]) for layer in network.layers if
-             len(layer.output.shape) == 4]
-    return [size for size, previous in zip(sizes, [None, *sizes], strict=False)
-            if size != previous]
+    sizes = [
+        tuple(layer.output.shape[1:3]) for layer in network.layers if len(layer.output.shape) == 4
+    ]
+    return [size for size, previous in zip(sizes, [None, *sizes], strict=False) if size != previous]
 
 
 def test_encoder_has_the_courses_parameter_count():
@@ -85,8 +85,9 @@ def test_activation_reaches_every_hidden_layer_and_not_the_last():
         networks.conv_decoder((8, 8, 1), latent_dim=2, activation="tanh"),
     ]
     for network in networks_built:
-        names = [layer.activation.__name__ for layer in network.layers if
-                 hasattr(layer, "activation")]
+        names = [
+            layer.activation.__name__ for layer in network.layers if hasattr(layer, "activation")
+        ]
         assert names == ["tanh"] * 5 + ["linear"]
 
 

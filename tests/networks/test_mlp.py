@@ -35,9 +35,7 @@ def test_depth_zero_is_linear():
     decoder = networks.mlp_decoder((2, 3, 1), latent_dim=2, head=None, depth=0)
     weights, bias = decoder.get_weights()
     z = np.array([[1.0, -2.0]], "float32")
-    np.testing.assert_allclose(
-        decoder(z), (z @ weights + bias).reshape(1, 2, 3, 1), atol=1e-6
-    )
+    np.testing.assert_allclose(decoder(z), (z @ weights + bias).reshape(1, 2, 3, 1), atol=1e-6)
 
 
 def test_head_reads_the_last_dense_layer():
@@ -46,9 +44,7 @@ def test_head_reads_the_last_dense_layer():
     encoder.set_weights([*encoder.get_weights()[:-1], bias + np.arange(6, dtype="float32")])
     posterior = encoder(tf.zeros((1, 4, 4, 1)))
     np.testing.assert_allclose(posterior.mean()[0], [0, 1, 2], atol=1e-6)
-    np.testing.assert_allclose(
-        posterior.stddev()[0], np.log1p(np.exp([3.0, 4.0, 5.0])), rtol=1e-5
-    )
+    np.testing.assert_allclose(posterior.stddev()[0], np.log1p(np.exp([3.0, 4.0, 5.0])), rtol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -147,9 +147,7 @@ def test_columns_below_one_are_refused():
         image_grid(numbered(4), columns=0)
 
 
-@pytest.mark.parametrize(
-    "name, expected", [("titles", 6), ("row_labels", 2), ("column_labels", 3)]
-)
+@pytest.mark.parametrize("name, expected", [("titles", 6), ("row_labels", 2), ("column_labels", 3)])
 def test_wrong_number_of_labels_is_refused(name, expected):
     with pytest.raises(ValueError, match=f"{name} needs {expected} entries.*Received: 7 entries"):
         image_grid(numbered(6), columns=3, **{name: ["x"] * 7})

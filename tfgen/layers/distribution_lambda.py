@@ -41,14 +41,15 @@ def _member_name(fn):
         return fn
     fn = fn.fget if isinstance(fn, property) else fn
     is_tfp = getattr(fn, "__module__", "").startswith("tensorflow_probability.")
-    return fn.__name__ if is_tfp and "." in fn.__qualname__ else None
+    is_member = is_tfp and "." in getattr(fn, "__qualname__", "")
+    return fn.__name__ if is_member else None
 
 
 def _checked_convert_fn(fn):
     """Returns a distribution member's name, or a callable."""
     if isinstance(fn, dict):
         fn = keras.saving.deserialize_keras_object(fn)
-    name = _member_name(fn) if fn is not None else None
+    name = _member_name(fn)
     if name is None and not callable(fn):
         raise ValueError(
             "convert_to_tensor_fn must be a method of tfd.Distribution (or its name, such as "

@@ -84,8 +84,14 @@ class IndependentBernoulli(ParametricDistribution):
         TensorShape([4, 4, 1])
     """
 
-    def __init__(self, event_shape=(), convert_to_tensor_fn="sample", sample_dtype=None,
-                 validate_args=False, **kwargs):
+    def __init__(
+        self,
+        event_shape=(),
+        convert_to_tensor_fn="sample",
+        sample_dtype=None,
+        validate_args=False,
+        **kwargs,
+    ):
         arguments = dict(event_shape=as_shape(event_shape), validate_args=validate_args)
         super().__init__(
             dict(arguments, sample_dtype=sample_dtype),
@@ -112,20 +118,31 @@ class _LocScale(ParametricDistribution):
 
     family = None
 
-    def __init__(self, event_shape=(), convert_to_tensor_fn="sample", validate_args=False,
-                 scale_activation="softplus", **kwargs):
-        arguments = dict(event_shape=as_shape(event_shape), validate_args=validate_args,
-                         scale_activation=keras.activations.get(scale_activation))
+    def __init__(
+        self,
+        event_shape=(),
+        convert_to_tensor_fn="sample",
+        validate_args=False,
+        scale_activation="softplus",
+        **kwargs,
+    ):
+        arguments = dict(
+            event_shape=as_shape(event_shape),
+            validate_args=validate_args,
+            scale_activation=keras.activations.get(scale_activation),
+        )
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
     @classmethod
-    def new(cls, params, event_shape=(), validate_args=False, name=None,
-            scale_activation="softplus"):
+    def new(
+        cls, params, event_shape=(), validate_args=False, name=None, scale_activation="softplus"
+    ):
         """The distribution for `params`: first half loc, second half raw scale."""
         loc, raw = _split(params, event_shape, 2)
         scale = keras.activations.get(scale_activation)(raw)
-        return _independent(cls.family(loc, scale, validate_args=validate_args), event_shape,
-                            validate_args)
+        return _independent(
+            cls.family(loc, scale, validate_args=validate_args), event_shape, validate_args
+        )
 
     @staticmethod
     def params_size(event_shape=(), name=None):
@@ -195,8 +212,9 @@ class IndependentPoisson(ParametricDistribution):
         array([1., 1.], dtype=float32)
     """
 
-    def __init__(self, event_shape=(), convert_to_tensor_fn="sample", validate_args=False,
-                 **kwargs):
+    def __init__(
+        self, event_shape=(), convert_to_tensor_fn="sample", validate_args=False, **kwargs
+    ):
         arguments = dict(event_shape=as_shape(event_shape), validate_args=validate_args)
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
@@ -241,20 +259,28 @@ class FixedScaleNormal(ParametricDistribution):
         array([0.1, 0.1], dtype=float32)
     """
 
-    def __init__(self, event_shape=(), scale=1.0, convert_to_tensor_fn="sample",
-                 validate_args=False, **kwargs):
+    def __init__(
+        self,
+        event_shape=(),
+        scale=1.0,
+        convert_to_tensor_fn="sample",
+        validate_args=False,
+        **kwargs,
+    ):
         if not scale > 0:
             raise ValueError(f"scale must be a positive float. Received: scale={scale}.")
-        arguments = dict(event_shape=as_shape(event_shape), scale=float(scale),
-                         validate_args=validate_args)
+        arguments = dict(
+            event_shape=as_shape(event_shape), scale=float(scale), validate_args=validate_args
+        )
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
     @staticmethod
     def new(params, event_shape=(), scale=1.0, validate_args=False, name=None):
         """The distribution for `params` as loc."""
         (loc,) = _split(params, event_shape, 1)
-        return _independent(tfd.Normal(loc, scale, validate_args=validate_args), event_shape,
-                            validate_args)
+        return _independent(
+            tfd.Normal(loc, scale, validate_args=validate_args), event_shape, validate_args
+        )
 
     @staticmethod
     def params_size(event_shape=(), name=None):

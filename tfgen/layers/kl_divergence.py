@@ -46,9 +46,8 @@ def _serialized_prior(prior):
 class KLDivergenceRegularizer(keras.regularizers.Regularizer):
     """KL(a || b) of a distribution layer's output, as its `activity_regularizer`.
 
-    Arguments as in `tfp.layers.KLDivergenceRegularizer` of TFP 0.25. Deviations: the penalty is the
-    *mean* over the batch (TFP: the sum, so its weight depended on the batch size), and it enters
-    the loss once (TFP under Keras 2 counted it again in a nested model).
+    Source: `tfp.layers.KLDivergenceRegularizer`, TFP 0.25. Deviation: the mean over the batch
+    enters the loss once; in models of Keras 2 it entered twice.
 
     Args:
         distribution_b: prior of `tfgen.layers`, or a `tfd.Distribution` without variables, or a
@@ -71,8 +70,14 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
         1.0
     """
 
-    def __init__(self, distribution_b, use_exact_kl=False, test_points_reduce_axis=(),
-                 test_points_fn=tf.convert_to_tensor, weight=None):
+    def __init__(
+        self,
+        distribution_b,
+        use_exact_kl=False,
+        test_points_reduce_axis=(),
+        test_points_fn=tf.convert_to_tensor,
+        weight=None,
+    ):
         if isinstance(distribution_b, dict):
             distribution_b = keras.saving.deserialize_keras_object(distribution_b)
         if isinstance(distribution_b, tfd.Distribution):
@@ -116,7 +121,8 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
 class KLDivergenceAddLoss(keras.layers.Layer):
     """Passes a distribution through and adds its KL divergence to the model's loss.
 
-    Source: `tfp.layers.KLDivergenceAddLoss`, TFP 0.25. Arguments and deviations as in
+    Source: `tfp.layers.KLDivergenceAddLoss`, TFP 0.25. Deviation: the loss is the mean over the
+    batch, there the sum, whose weight depended on the batch size. Arguments as in
     `KLDivergenceRegularizer`.
 
     Call arguments:
@@ -133,8 +139,15 @@ class KLDivergenceAddLoss(keras.layers.Layer):
         (1, TensorShape([2]))
     """
 
-    def __init__(self, distribution_b, use_exact_kl=False, test_points_reduce_axis=None,
-                 test_points_fn=tf.convert_to_tensor, weight=None, **kwargs):
+    def __init__(
+        self,
+        distribution_b,
+        use_exact_kl=False,
+        test_points_reduce_axis=None,
+        test_points_fn=tf.convert_to_tensor,
+        weight=None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.regularizer = KLDivergenceRegularizer(
             distribution_b, use_exact_kl, test_points_reduce_axis, test_points_fn, weight

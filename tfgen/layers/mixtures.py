@@ -75,8 +75,14 @@ class MixtureSameFamily(DistributionLayer):
         TensorShape([2])
     """
 
-    def __init__(self, num_components, component_layer, convert_to_tensor_fn="sample",
-                 validate_args=False, **kwargs):
+    def __init__(
+        self,
+        num_components,
+        component_layer,
+        convert_to_tensor_fn="sample",
+        validate_args=False,
+        **kwargs,
+    ):
         if isinstance(component_layer, dict):
             component_layer = keras.saving.deserialize_keras_object(component_layer)
 
@@ -112,10 +118,19 @@ class _MixtureOf(ParametricDistribution):
 
     component = None
 
-    def __init__(self, num_components, event_shape=(), convert_to_tensor_fn="sample",
-                 validate_args=False, **kwargs):
-        arguments = dict(num_components=num_components, event_shape=as_shape(event_shape),
-                         validate_args=validate_args)
+    def __init__(
+        self,
+        num_components,
+        event_shape=(),
+        convert_to_tensor_fn="sample",
+        validate_args=False,
+        **kwargs,
+    ):
+        arguments = dict(
+            num_components=num_components,
+            event_shape=as_shape(event_shape),
+            validate_args=validate_args,
+        )
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
     @classmethod
@@ -124,7 +139,8 @@ class _MixtureOf(ParametricDistribution):
         size = cls.params_size(num_components, event_shape)
         params = checked_params(params, size, cls.__name__)
         return _mixture(
-            params, num_components,
+            params,
+            num_components,
             lambda p: cls.component.new(p, event_shape, validate_args=validate_args),
             validate_args,
         )
@@ -132,9 +148,7 @@ class _MixtureOf(ParametricDistribution):
     @classmethod
     def params_size(cls, num_components, event_shape=(), name=None):
         """Number of parameters of one event."""
-        return MixtureSameFamily.params_size(
-            num_components, cls.component.params_size(event_shape)
-        )
+        return MixtureSameFamily.params_size(num_components, cls.component.params_size(event_shape))
 
 
 @register
@@ -205,10 +219,18 @@ class CategoricalMixtureOfOneHotCategorical(ParametricDistribution):
         array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
     """
 
-    def __init__(self, event_size, num_components, convert_to_tensor_fn="sample",
-                 sample_dtype=None, validate_args=False, **kwargs):
-        arguments = dict(event_size=event_size, num_components=num_components,
-                         validate_args=validate_args)
+    def __init__(
+        self,
+        event_size,
+        num_components,
+        convert_to_tensor_fn="sample",
+        sample_dtype=None,
+        validate_args=False,
+        **kwargs,
+    ):
+        arguments = dict(
+            event_size=event_size, num_components=num_components, validate_args=validate_args
+        )
         super().__init__(
             dict(arguments, sample_dtype=sample_dtype),
             convert_to_tensor_fn,
@@ -221,8 +243,12 @@ class CategoricalMixtureOfOneHotCategorical(ParametricDistribution):
         """The mixture for `params`: first the logits, then each component's logits."""
         size = CategoricalMixtureOfOneHotCategorical.params_size(event_size, num_components)
         params = checked_params(params, size, "CategoricalMixtureOfOneHotCategorical")
-        mixture = _mixture(params, num_components,
-                           lambda p: OneHotCategorical.new(p, event_size, dtype), validate_args)
+        mixture = _mixture(
+            params,
+            num_components,
+            lambda p: OneHotCategorical.new(p, event_size, dtype),
+            validate_args,
+        )
         mixture.log_mean = functools.partial(_log_mean, mixture)
         return mixture
 

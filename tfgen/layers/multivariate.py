@@ -57,10 +57,12 @@ class MultivariateNormalTriL(ParametricDistribution):
     @staticmethod
     def new(params, event_size, validate_args=False, name=None):
         """The distribution for `params`: loc, then scale in `tfp.math.fill_triangular` order."""
-        params = checked_params(params, MultivariateNormalTriL.params_size(event_size),
-                                "MultivariateNormalTriL")
-        fill = tfp.bijectors.FillScaleTriL(diag_shift=tf.constant(1e-5, params.dtype),
-                                           validate_args=validate_args)
+        params = checked_params(
+            params, MultivariateNormalTriL.params_size(event_size), "MultivariateNormalTriL"
+        )
+        fill = tfp.bijectors.FillScaleTriL(
+            diag_shift=tf.constant(1e-5, params.dtype), validate_args=validate_args
+        )
         return tfd.MultivariateNormalTriL(
             params[..., :event_size], fill(params[..., event_size:]), validate_args=validate_args
         )
@@ -95,8 +97,14 @@ class OneHotCategorical(ParametricDistribution):
         array([0.25, 0.25, 0.25, 0.25], dtype=float32)
     """
 
-    def __init__(self, event_size, convert_to_tensor_fn="sample", sample_dtype=None,
-                 validate_args=False, **kwargs):
+    def __init__(
+        self,
+        event_size,
+        convert_to_tensor_fn="sample",
+        sample_dtype=None,
+        validate_args=False,
+        **kwargs,
+    ):
         arguments = dict(event_size=int(event_size), validate_args=validate_args)
         super().__init__(
             dict(arguments, sample_dtype=sample_dtype),
@@ -109,8 +117,9 @@ class OneHotCategorical(ParametricDistribution):
     def new(params, event_size, dtype=None, validate_args=False, name=None):
         """The distribution for `params` as logits."""
         params = checked_params(params, event_size, "OneHotCategorical")
-        return tfd.OneHotCategorical(params, dtype=dtype or params.dtype,
-                                     validate_args=validate_args)
+        return tfd.OneHotCategorical(
+            params, dtype=dtype or params.dtype, validate_args=validate_args
+        )
 
     @staticmethod
     def params_size(event_size, name=None):

@@ -113,8 +113,12 @@ class MixtureOfNormals(Prior):
         )
 
     def get_config(self):
-        return {**super().get_config(), "event_shape": self.event_shape,
-                "num_components": self.num_components, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "event_shape": self.event_shape,
+            "num_components": self.num_components,
+            "seed": self.seed,
+        }
 
 
 @register
@@ -160,8 +164,7 @@ class VampPrior(Prior):
                 "the prior of a tfgen.models.VAE, or pass as_distribution(encoder)."
             )
         posteriors = encoder(self.activation(tf.convert_to_tensor(self.pseudo_inputs)))
-        return tfd.MixtureSameFamily(
-            tfd.Categorical(tf.zeros(self.num_components)), posteriors)
+        return tfd.MixtureSameFamily(tfd.Categorical(tf.zeros(self.num_components)), posteriors)
 
     def get_config(self):
         return {

@@ -88,8 +88,9 @@ class _TensorCoercibleSpec(tf.TypeSpec):
 
 @functools.cache
 def _coercible_class(distribution_class):
-    cls = type(distribution_class.__name__, (TensorCoercible, distribution_class),
-               {"__module__": __name__})
+    cls = type(
+        distribution_class.__name__, (TensorCoercible, distribution_class), {"__module__": __name__}
+    )
     cls._type_spec = TensorCoercible._type_spec  # TFP's metaclass has just replaced it.
     return cls
 

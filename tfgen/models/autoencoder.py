@@ -53,5 +53,8 @@ class AE(AutoencodingModel):
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
-        return {**super().get_config(), "encoder": serialize(self.encoder),
-                "decoder": serialize(self.decoder)}
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "decoder": serialize(self.decoder),
+        }

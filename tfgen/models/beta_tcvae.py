@@ -46,8 +46,19 @@ class BetaTCVAE(VAE):
         1000
     """
 
-    def __init__(self, encoder, decoder, prior=None, *, dataset_size=None, alpha=1.0, beta=6.0,
-                 gamma=1.0, estimator="stratified", **kwargs):
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        prior=None,
+        *,
+        dataset_size=None,
+        alpha=1.0,
+        beta=6.0,
+        gamma=1.0,
+        estimator="stratified",
+        **kwargs,
+    ):
         super().__init__(encoder, decoder, prior, **kwargs)
         check_weights(alpha=alpha, beta=beta, gamma=gamma)
         if not isinstance(dataset_size, int) or dataset_size < 2:
@@ -61,7 +72,8 @@ class BetaTCVAE(VAE):
         self.dataset_size, self.estimator = dataset_size, estimator
         self.alpha, self.gamma, self.initial_beta = alpha, gamma, beta
         self.beta = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(beta), trainable=False, name="beta")
+            shape=(), initializer=keras.initializers.Constant(beta), trainable=False, name="beta"
+        )
 
     def regularizers(self, q, z, prior, kl):
         return kl_decomposition(q, z, prior, kl, self.dataset_size, self.estimator)._asdict()

@@ -41,10 +41,18 @@ class BetaVAE(VAE):
         check_weights(beta=beta, capacity=capacity or 0.0)
         self.initial_beta, self.initial_capacity = beta, capacity
         self.beta = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(beta), trainable=False, name="beta")
-        self.capacity = None if capacity is None else self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(capacity), trainable=False,
-            name="capacity")
+            shape=(), initializer=keras.initializers.Constant(beta), trainable=False, name="beta"
+        )
+        self.capacity = (
+            None
+            if capacity is None
+            else self.add_weight(
+                shape=(),
+                initializer=keras.initializers.Constant(capacity),
+                trainable=False,
+                name="capacity",
+            )
+        )
 
     def objective(self, terms):
         return terms["reconstruction"] + self.beta * self._penalty(terms["kl"])
@@ -55,8 +63,11 @@ class BetaVAE(VAE):
         return keras.ops.abs(keras.ops.mean(kl) - self.capacity)
 
     def get_config(self):
-        return {**super().get_config(), "beta": self.initial_beta,
-                "capacity": self.initial_capacity}
+        return {
+            **super().get_config(),
+            "beta": self.initial_beta,
+            "capacity": self.initial_capacity,
+        }
 
 
 def check_weights(**weights):

@@ -76,8 +76,10 @@ class LatentVariableModel(GenerativeModel):
         z = self.sample_latents(num_samples, seed)
         if mean:
             return self.generate(z)
-        draws = [self.decode(part).sample(seed=tf.random.experimental.stateless_fold_in(seed, i + 1))
-                 for i, part in enumerate(_chunks(z))]
+        draws = [
+            self.decode(part).sample(seed=tf.random.experimental.stateless_fold_in(seed, i + 1))
+            for i, part in enumerate(_chunks(z))
+        ]
         return tf.concat(draws, axis=0)
 
     def interpolate_latents(self, start, end, num_steps=7):
@@ -112,8 +114,9 @@ class LatentVariableModel(GenerativeModel):
         grid = np.tile(np.reshape(z, -1), (len(dims), len(values), 1))
         for row, dim in enumerate(dims):
             grid[row, :, dim] = values
-        return self._generate_grid(tf.reshape(tf.cast(grid, tf.float32),
-                                              (len(dims), len(values), *self.latent_shape)))
+        return self._generate_grid(
+            tf.reshape(tf.cast(grid, tf.float32), (len(dims), len(values), *self.latent_shape))
+        )
 
     def _generate_grid(self, z):
         """`generate` for latents with two leading axes."""

@@ -78,8 +78,11 @@ def as_dataset(x, batch_size, shuffle, seed):
         return x
     data = tf.convert_to_tensor(x)
     return resumable_dataset(
-        lambda _, examples: tf.gather(data, examples), len(x), batch_size or 32,
-        seed=seed or 0, shuffle=shuffle,
+        lambda _, examples: tf.gather(data, examples),
+        len(x),
+        batch_size or 32,
+        seed=seed or 0,
+        shuffle=shuffle,
     )
 
 

@@ -111,8 +111,12 @@ class VAE(AutoencodingModel):
 
     def get_config(self):
         serialize = keras.saving.serialize_keras_object
-        return {**super().get_config(), "encoder": serialize(self.encoder),
-                "decoder": serialize(self.decoder), "prior": serialize(self.prior)}
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "decoder": serialize(self.decoder),
+            "prior": serialize(self.prior),
+        }
 
 
 def _checked_output(network, inputs, role, density, layer):

@@ -22,9 +22,7 @@ def train(recorder, network, epochs, images_path):
 
     if network != "mlp":
         raise ValueError(f"Only 'mlp' is written here. Received: network={network!r}.")
-    config = VAEConfig(
-        input_dim=(1, 28, 28), latent_dim=LATENT_DIM, reconstruction_loss="bce"
-    )
+    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=LATENT_DIM, reconstruction_loss="bce")
     model = VAE(config, _encoder(config), _decoder(config))
     with tempfile.TemporaryDirectory() as output_dir:
         training = BaseTrainerConfig(

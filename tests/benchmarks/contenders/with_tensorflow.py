@@ -121,9 +121,7 @@ class _Adam:
     def apply(self, gradients):
         import tensorflow as tf
 
-        for variable, (m, v), gradient in zip(
-            self.variables, self.moments, gradients, strict=True
-        ):
+        for variable, (m, v), gradient in zip(self.variables, self.moments, gradients, strict=True):
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.handle, m=m.handle, v=v.handle,
                 beta1_power=self.powers[0], beta2_power=self.powers[1],

@@ -9,9 +9,7 @@ from contenders import BATCH_SIZE, LATENT_DIM, LEARNING_RATE, load_images
 __all__ = ["train"]
 
 
-def train(
-    recorder, network, epochs, images_path, fused=True, compiled=False, channels_last=False
-):
+def train(recorder, network, epochs, images_path, fused=True, compiled=False, channels_last=False):
     """Trains the VAE.
 
     Args:
