@@ -4,8 +4,8 @@
     python examples/quickstart.py --dataset mnist --model beta-vae --beta 4
     python examples/quickstart.py --smoke
 
-Writes figures, metrics.json and model.keras into --output-dir. The default data are the 1,797 digits
-that come with scikit-learn, so nothing is downloaded.
+Writes figures, metrics.json and model.keras into --output-dir. The default data are the 1,797
+digits that come with scikit-learn, so nothing is downloaded.
 """
 
 import argparse

@@ -5,10 +5,11 @@
     python examples/soons_2020_vae_gan_flow.py --run vae-mlp --seeds 3
     python examples/soons_2020_vae_gan_flow.py --smoke
 
-The report answers the assignment of the UvA Deep Learning course; pixels are binarized at 0.5. All
-60,000 training images train. Nothing is selected: the test set is evaluated after each epoch for the
-curves, and the last epoch counts. Each experiment writes its figures, its model and result.json into
---output-dir; results.json and report.md gather them. A killed run goes on where it stopped.
+The report answers the assignment of the UvA Deep Learning course; pixels are binarized at 0.5.
+All 60,000 training images train. Nothing is selected: the test set is evaluated after each epoch
+for the curves, and the last epoch counts. Each experiment writes its figures, its model and
+result.json into --output-dir; results.json and report.md gather them. A killed run goes on where it
+stopped.
 """
 
 import functools
@@ -48,8 +49,8 @@ def train(model, run, train_data, test_data, callbacks=()):
     """Fits for the paper's 80 epochs and returns the measured metrics.
 
     `bits_per_dim` and the other terms are those of the last epoch's weights, as in the paper. The
-    optimizer also keeps a moving average of the weights, which the saved model and the figures have;
-    its value is `averaged_bits_per_dim`.
+    optimizer also keeps a moving average of the weights, which the saved model has; its value is
+    `averaged_bits_per_dim`.
     """
     model.compile(keras.optimizers.Adam(LEARNING_RATE, use_ema=True, ema_momentum=0.999))
     epochs = run.pick(**EPOCHS)
@@ -72,7 +73,7 @@ def train(model, run, train_data, test_data, callbacks=()):
 
 
 class Stages(keras.callbacks.Callback):
-    """Keeps 64 samples before training, after epoch 10 and at the end, the same latents each time."""
+    """Keeps 64 samples before training, after epoch 10 and at the end, of the same latents."""
 
     def __init__(self, run):
         super().__init__()

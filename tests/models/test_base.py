@@ -291,3 +291,22 @@ def test_base_class_says_what_a_subclass_gives():
         model.compile()
     with pytest.raises(NotImplementedError):
         model.sample(3)
+
+
+def test_averaged_weights_replace_those_of_each_update():
+    """Keras' `use_ema`, with momentum 0.5, followed by hand for both networks."""
+    model = Toy(seed=0)
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5))
+    variables = model.generator.trainable_variables + model.critic.trainable_variables
+    averages = []
+
+    class Average(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            values = [v.numpy() for v in variables]
+            old = averages.pop() if averages else values  # Keras begins with the first step's.
+            averages.append([(a + b) / 2 for a, b in zip(old, values, strict=True)])
+
+    model.compile(model.optimizers, steps_per_execution=1)
+    fit(model, 1, callbacks=[Average()])
+    for variable, average in zip(variables, averages[0], strict=True):
+        np.testing.assert_allclose(variable, average, rtol=1e-5, atol=1e-6)

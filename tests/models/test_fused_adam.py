@@ -46,8 +46,8 @@ def test_same_steps_as_keras(kwargs):
 
 
 def test_first_step_by_hand():
-    """After one gradient g, m = (1 - b1) g and v = (1 - b2) g^2, so that the step is lr * g / (|g| +
-    epsilon / sqrt(1 - b2)): Sec. 2 of the paper, with its epsilon outside the bias correction.
+    """After one gradient g, m = (1 - b1) g and v = (1 - b2) g^2, so that the step is
+    lr * g / (|g| + epsilon / sqrt(1 - b2)): Sec. 2 of the paper, epsilon outside the correction.
     """
     optimizer = keras.optimizers.Adam(0.1)
     fuse(optimizer)

@@ -26,8 +26,8 @@ class Update(NamedTuple):
     Attributes:
         name: string, key of its optimizer in `compile(optimizer={name: ...})`.
         networks: tuple of layers whose trainable variables move.
-        terms: callable (x, training) to a dict of tensors, one value per example each. Everything in
-            it is averaged and logged. Updates that follow each other with the same `terms` and
+        terms: callable (x, training) to a dict of tensors, one value per example each. Everything
+            in it is averaged and logged. Updates that follow each other with the same `terms` and
             `repeats` share one forward pass, and their gradients are taken before any is applied.
         minimise: key of `terms` that this update minimises.
         repeats: int, turns per training step.
@@ -84,6 +84,12 @@ def _written_aside(path):
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def _finalize_own_variables(optimizer, variables):
+    """At the end of `fit` Keras hands one optimizer all weights of the model, in their order."""
+    finalize = optimizer.finalize_variable_values
+    optimizer.finalize_variable_values = lambda _: finalize(variables)
 
 
 def _replica_id():
@@ -189,6 +195,7 @@ class GenerativeModel(keras.Model):
             )
             self.optimizer.build(update.variables)
             fused_adam.fuse(self.optimizer)
+            _finalize_own_variables(self.optimizer, update.variables)
             self.optimizers[update.name] = self.optimizer
         self.averages = TermAverages(self._log_names())
 
@@ -197,8 +204,8 @@ class GenerativeModel(keras.Model):
         if isinstance(optimizer, dict):
             if set(optimizer) != set(names):
                 raise ValueError(
-                    f"{type(self).__name__} has the updates {names}: give one optimizer for all, or "
-                    f"a dict with these keys. Received: optimizer with keys {list(optimizer)}."
+                    f"{type(self).__name__} has the updates {names}: give one optimizer for all, "
+                    f"or a dict with these keys. Received: optimizer with keys {list(optimizer)}."
                 )
             return {name: keras.optimizers.get(optimizer[name]) for name in names}
         first = keras.optimizers.get(optimizer)
@@ -293,13 +300,16 @@ class GenerativeModel(keras.Model):
             x, validation_data = x[:cut], x[cut:]
         training_data.check(x, self)
         x = training_data.as_dataset(x, batch_size, shuffle, self.seed)
-        self._choose_steps_per_execution(x, steps_per_epoch, validation_steps)
+        functions = ["train"] if validation_data is None else ["train", "test"]
+        self._choose_steps_per_execution(
+            functions, [x, validation_data], [steps_per_epoch, validation_steps]
+        )
         if isinstance(x, tf.data.Dataset):
             batch_size, shuffle = None, False
         batches = steps_per_epoch or training_data.num_batches(x)
         position = training_data.ResumePosition(x, callbacks, initial_epoch, batches)
         with position.active(self):
-            return super().fit(
+            history = super().fit(
                 x,
                 None,
                 batch_size,
@@ -313,6 +323,9 @@ class GenerativeModel(keras.Model):
                 validation_steps=validation_steps,
                 **kwargs,
             )
+        for optimizer in self.optimizers.values():  # Averages of weights, where asked for.
+            optimizer.finalize_variable_values(None)
+        return history
 
     def evaluate(
         self,
@@ -328,11 +341,15 @@ class GenerativeModel(keras.Model):
 
         The draws come from a fixed seed: the same model and data give the same numbers.
         """
-        within_fit = kwargs.get("_use_cached_eval_dataset")
-        if self.compiled and not within_fit and (steps or "test" not in self._traced_steps):
-            self._choose_steps_per_execution(x, steps, functions=("test",))
-        self.evaluation_seed_generator.state.assign([0, 0])
-        return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, **kwargs)
+        if self.compiled and not kwargs.get("_use_cached_eval_dataset"):  # Not within `fit`.
+            self._choose_steps_per_execution(["test"], [x], [steps])
+        seed = self.evaluation_seed_generator.state
+        before = keras.ops.convert_to_numpy(seed)
+        seed.assign([0, 0])
+        try:
+            return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, **kwargs)
+        finally:
+            seed.assign(before)
 
     def predict(self, *args, **kwargs):
         """`call` on all batches, as arrays; as `keras.Model.predict`."""
@@ -342,13 +359,13 @@ class GenerativeModel(keras.Model):
         finally:
             self.steps_per_execution = steps
 
-    def _choose_steps_per_execution(self, dataset, *limits, functions=("train", "test")):
-        """Sets Keras' `steps_per_execution` unless `compile` was given one."""
+    def _choose_steps_per_execution(self, functions, datasets, limits):
+        """Sets Keras' `steps_per_execution` for `functions`, unless `compile` was given one."""
         if self._compile_arguments["steps_per_execution"]:
             return
         # Keras overruns a number of steps that `steps_per_execution` does not divide.
-        steps = math.gcd(STEPS_PER_EXECUTION, *(limit for limit in limits if limit))
-        steps = min(steps, training_data.num_batches(dataset) or steps)
+        steps = math.gcd(STEPS_PER_EXECUTION, *filter(None, limits))
+        steps = min(steps, *(training_data.num_batches(data) or steps for data in datasets))
         if self.distribute_strategy.num_replicas_in_sync > 1:
             steps = 1  # Keras 3.15 cannot trace its loop over several replicas.
         self.steps_per_execution = steps

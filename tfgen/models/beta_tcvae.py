@@ -35,13 +35,14 @@ class BetaTCVAE(VAE):
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
-        ValueError: if `dataset_size` is missing, a weight is negative, the estimator is unknown, the
-            posterior is no diagonal Gaussian, or a batch has one example; and as `VAE`.
+        ValueError: if `dataset_size` is missing, a weight is negative, the estimator is unknown,
+            the posterior is no diagonal Gaussian, or a batch has one example; and as `VAE`.
 
     Example:
         >>> from tfgen import networks
-        >>> model = BetaTCVAE(networks.mlp_encoder((8, 8, 1), 2), networks.mlp_decoder((8, 8, 1), 2),
-        ...                   dataset_size=1000, beta=6.0)
+        >>> encoder = networks.mlp_encoder((8, 8, 1), latent_dim=2)
+        >>> decoder = networks.mlp_decoder((8, 8, 1), latent_dim=2)
+        >>> model = BetaTCVAE(encoder, decoder, dataset_size=1000, beta=6.0)
         >>> model.get_config()["dataset_size"]
         1000
     """

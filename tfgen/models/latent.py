@@ -184,7 +184,8 @@ def _input_shape(network, role, remedy):
     shape = getattr(network, "input_shape", None)
     if not isinstance(shape, tuple):
         raise ValueError(
-            f"The {role} must be a Keras model with one input of known shape. Received: {network!r}."
-            f" Begin it with {remedy}, or wrap it: keras.Sequential([{remedy}, network])."
+            f"The {role} must be a Keras model with one input of known shape. Received: "
+            f"{network!r}. Begin it with {remedy}, or wrap it: "
+            f"keras.Sequential([{remedy}, network])."
         )
     return tuple(shape[1:])

@@ -135,8 +135,8 @@ class ResumePosition(keras.callbacks.Callback):
         if self.seek is None:
             warnings.warn(
                 f"Training resumes after batch {batch} of an epoch, but these data cannot be moved "
-                "to a position, so the epoch begins anew. Pass what tfgen.datasets.load returns, or "
-                "an array, for an exact continuation.",
+                "to a position, so the epoch begins anew. For an exact continuation pass an array "
+                "or what tfgen.datasets.load returns.",
                 stacklevel=2,
             )
 

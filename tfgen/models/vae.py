@@ -105,8 +105,8 @@ class VAE(AutoencodingModel):
         if isinstance(pixel, tfd.Bernoulli) and not (x.min() >= 0 and x.max() <= 1):
             raise ValueError(
                 "A Bernoulli likelihood needs data in [0, 1]. Received: values from "
-                f"{np.min(x):g} to {np.max(x):g}. Rescale the data (uint8 images: divide by 255), or "
-                "end the decoder with FixedScaleNormal or IndependentNormal."
+                f"{np.min(x):g} to {np.max(x):g}. Rescale the data (uint8 images: divide by 255), "
+                "or end the decoder with FixedScaleNormal or IndependentNormal."
             )
 
     def get_config(self):
@@ -124,6 +124,7 @@ def _checked_output(network, inputs, role, density, layer):
     if not isinstance(output, tfd.Distribution):
         raise ValueError(
             f"The {role} of a VAE must return {density}, a distribution. Received: a {role} that "
-            f"returns {type(output).__name__}. End it with a layer of tfgen.layers, such as {layer}."
+            f"returns {type(output).__name__}. End it with a layer of tfgen.layers, for example "
+            f"{layer}."
         )
     return output

@@ -6,6 +6,8 @@ from tfgen.plotting.figures import COLORS, subplots
 
 __all__ = ["training_curves"]
 
+# More of them would hide which line is dashed.
+MAX_MARKED_EPOCHS = 20
 VALIDATION_PREFIX = "val_"
 NATS = "nats per example"
 UNITS = {
@@ -57,10 +59,11 @@ def _units_of(logs, units):
 
 
 def _plot_metric(axes, epochs, logs, metric, color):
-    """Training solid, validation dashed, in one colour."""
+    """Training solid, validation dashed, in one colour; few epochs as points too."""
+    marker = "." if len(epochs) <= MAX_MARKED_EPOCHS else None
     for name, style in ((metric, "-"), (VALIDATION_PREFIX + metric, "--")):
         if name in logs:
-            axes.plot(epochs, logs[name], style, marker=".", color=color, label=name)
+            axes.plot(epochs, logs[name], style, marker=marker, color=color, label=name)
 
 
 def _plot_unit(axes, epochs, logs, metrics):
