@@ -69,7 +69,7 @@ def main(title, experiments, first_seed, datasets, argv=None):
     if args.list:
         print_experiments(experiments)
         return
-    chosen = [e for e in experiments if args.run == ["all"] or e.name in args.run]
+    chosen = [e for e in experiments if "all" in args.run or e.name in args.run]
     args.output_dir.mkdir(parents=True, exist_ok=True)
     for seed in range(first_seed, first_seed + args.seeds):
         for experiment in chosen:
@@ -120,6 +120,8 @@ def parse_args(title, experiments, datasets, argv):
     args = parser.parse_args(argv)
     if args.smoke:
         args.dataset = "digits"
+    # Runs of other data or sizes are other results.
+    args.output_dir /= f"{args.dataset}-{'smoke' if args.smoke else args.scale}"
     return args
 
 

@@ -164,7 +164,7 @@ def manifold(run):
 MLP = (networks.mlp_encoder, networks.mlp_decoder)
 CNN = (networks.conv_encoder, networks.conv_decoder)
 FIGURES = ("samples.png", "reconstructions.png", "curves.png")
-MLP_SETUP = "512-512 ReLU, z 20, Bernoulli, batch 128, Adam 1e-3"
+MLP_SETUP = "512-512 ReLU, z 20, Bernoulli, batch 128, Adam 1e-3, last weights"
 THRESHOLD = "pixels binarized at 0.5"
 
 EXPERIMENTS = [

@@ -32,6 +32,7 @@ def test_soons(script, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", ["soons_2020_vae_gan_flow.py"])
     flags = ["--smoke", "--run", "vae-mlp", "--output-dir", str(tmp_path)]
     soons.main(flags)
+    tmp_path = tmp_path / "digits-smoke"
     result = json.loads((tmp_path / "results.json").read_text())["vae-mlp"][0]
     report = (tmp_path / "report.md").read_text()
     assert f"| 0.152 | {result['metrics']['bits_per_dim']:.4g} |" in report

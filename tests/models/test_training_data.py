@@ -1,5 +1,6 @@
 """Bad data are refused before training begins, with a message that says what to do."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -101,3 +102,75 @@ def test_batch_of_one_has_no_total_correlation():
     model.compile("adam")
     with pytest.raises(tf.errors.InvalidArgumentError, match="needs at least 2"):
         model.fit(images(num=5), batch_size=4, verbose=0)
+
+
+def test_bad_validation_and_evaluation_data(model):
+    with pytest.raises(ValueError, match="values from 2 to 2"):
+        model.fit(images(), validation_data=images(2.0), verbose=0)
+    with pytest.raises(ValueError, match="values from 2 to 2"):
+        model.fit(images(), validation_data=(images(2.0), np.zeros(6)), verbose=0)
+    with pytest.raises(ValueError, match="values from 2 to 2"):
+        model.evaluate(images(2.0), verbose=0)
+
+
+def test_fit_before_compile():
+    model = models.VAE(networks.mlp_encoder(SHAPE, 2), networks.mlp_decoder(SHAPE, 2))
+    with pytest.raises(ValueError, match=r"Call compile\(optimizer\) first"):
+        model.fit(images(), verbose=0)
+
+
+def test_validation_split(model):
+    history = model.fit(images(num=8), validation_split=0.25, batch_size=3, verbose=0).history
+    assert "val_loss" in history
+    assert (
+        model.fit(images(num=8), validation_split=0.25, batch_size=2, verbose=0).params["steps"]
+        == 3
+    )
+
+
+@pytest.mark.parametrize("x, fraction", [(as_pipeline(images()), 0.5), (images(num=1), 0.5)])
+def test_validation_split_of_what_cannot_be_split(model, x, fraction):
+    with pytest.raises(ValueError, match="validation_split needs an array"):
+        model.fit(x, validation_split=fraction, verbose=0)
+
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return images(num=2)
+
+
+def generator():
+    for _ in range(3):
+        yield (images(num=2),)
+
+
+@pytest.mark.parametrize("make", [Batches, generator], ids=["PyDataset", "generator"])
+def test_other_kinds_of_data(model, make):
+    before = int(model.steps)
+    model.fit(make(), verbose=0)
+    assert int(model.steps) == before + 3
+
+
+def test_evaluation_inside_a_callback_leaves_validation_alone():
+    """Both see all of their data, though they have different numbers of batches."""
+    model = models.VAE(
+        networks.mlp_encoder(SHAPE, 2, width=8), networks.mlp_decoder(SHAPE, 2, width=8), seed=0
+    )
+    model.compile(keras.optimizers.SGD(0.0))
+    x = np.random.default_rng(0).uniform(size=(40, *SHAPE)).astype("float32")
+    expected = model.evaluate(as_pipeline(x), verbose=0, return_dict=True)
+    inside = []
+
+    class Evaluate(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            inside.append(model.evaluate(as_pipeline(x[:8]), verbose=0))
+
+    history = model.fit(
+        x, epochs=3, validation_data=as_pipeline(x), verbose=0, callbacks=[Evaluate()]
+    ).history
+    for name, value in expected.items():
+        np.testing.assert_allclose(history[f"val_{name}"], 3 * [value], rtol=1e-6)
+    assert inside[0] == inside[1] == inside[2] == model.evaluate(as_pipeline(x[:8]), verbose=0)

@@ -143,6 +143,15 @@ def test_autoencoder_loss_is_the_squared_error():
     assert losses[-1] < 0.5 * losses[0]
 
 
+def test_autoencoder_refuses_distributions_and_draws():
+    with pytest.raises(ValueError, match="An AE is deterministic.*head=None"):
+        models.AE(networks.mlp_encoder(SHAPE, 3), networks.mlp_decoder(SHAPE, 3, None))
+    model = models.AE(networks.mlp_encoder(SHAPE, 3, None), networks.mlp_decoder(SHAPE, 3, None))
+    assert model.sample(2).shape == (2, *SHAPE)
+    with pytest.raises(ValueError, match="no distribution. Pass mean=True"):
+        model.sample(2, mean=False)
+
+
 # Linear-Gaussian model: Tipping & Bishop, "Probabilistic PCA", JRSS B 61, 1999, Eqs. 3 to 7.
 
 

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.models.base import Update
-from tfgen.models.latent import AutoencodingModel
+from tfgen.models.latent import AutoencodingModel, is_distribution
 
 __all__ = ["AE"]
 
@@ -23,7 +23,7 @@ class AE(AutoencodingModel):
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
-        ValueError: if the networks' shapes do not fit each other.
+        ValueError: if a network returns a distribution, or shapes do not fit each other.
 
     Example:
         >>> from tfgen import networks
@@ -35,6 +35,12 @@ class AE(AutoencodingModel):
 
     def __init__(self, encoder, decoder, **kwargs):
         super().__init__(encoder, decoder, **kwargs)
+        z = encoder(tf.zeros((1, *self.data_shape)))
+        if is_distribution(z) or is_distribution(decoder(tf.zeros((1, *self.latent_shape)))):
+            raise ValueError(
+                "An AE is deterministic. Received: an encoder or decoder that returns a "
+                "distribution. Build both with head=None, or use a VAE."
+            )
 
     @property
     def updates(self):
@@ -49,6 +55,7 @@ class AE(AutoencodingModel):
         return {"loss": squared_error, "reconstruction": squared_error}
 
     def sample_latents(self, num_samples, seed=None):
+        seed = self.sampling_seed() if seed is None else seed
         return tf.random.stateless_normal((num_samples, *self.latent_shape), seed)
 
     def get_config(self):

@@ -124,6 +124,7 @@ class GenerativeModel(keras.Model):
             name="steps",
             aggregation="only_first_replica",
         )
+        self._fitting = False
         self.built = True
 
     # What a subclass gives.
@@ -164,8 +165,8 @@ class GenerativeModel(keras.Model):
         """Configures training. The losses belong to the model.
 
         Args:
-            optimizer: Keras optimizer or its name, copied for each update; or a dict with one for
-                each update by name.
+            optimizer: Keras optimizer or its name, used by the first update and copied for the
+                others; or a dict with one for each update by name.
             steps_per_execution: int, batches per call of the compiled loop, after which callbacks
                 and the progress bar hear of them. None picks up to 32, and fewer where `fit` or
                 `evaluate` is given a number of steps that 32 does not divide.
@@ -295,19 +296,23 @@ class GenerativeModel(keras.Model):
             ValueError: if the data are empty, have another shape than the model, hold NaN, or lie
                 outside the likelihood's support.
         """
+        if not self.compiled:
+            raise ValueError("fit needs an optimizer. Call compile(optimizer) first.")
         if validation_split and validation_data is None:
-            cut = int(len(x) * (1 - validation_split))
-            x, validation_data = x[:cut], x[cut:]
+            x, validation_data = training_data.split(x, validation_split)
         training_data.check(x, self)
+        training_data.check(training_data.examples(validation_data), self)
         x = training_data.as_dataset(x, batch_size, shuffle, self.seed)
-        functions = ["train"] if validation_data is None else ["train", "test"]
         self._choose_steps_per_execution(
-            functions, [x, validation_data], [steps_per_epoch, validation_steps]
+            ["train", "test"], [x, validation_data], [steps_per_epoch, validation_steps]
         )
         if isinstance(x, tf.data.Dataset):
+            kwargs["validation_batch_size"] = kwargs.get("validation_batch_size") or batch_size
             batch_size, shuffle = None, False
         batches = steps_per_epoch or training_data.num_batches(x)
-        position = training_data.ResumePosition(x, callbacks, initial_epoch, batches)
+        # With steps_per_epoch Keras keeps its iterator from epoch to epoch.
+        seek = None if steps_per_epoch else getattr(x, "seek", None)
+        position = training_data.ResumePosition(seek, callbacks, initial_epoch, batches)
         with position.active(self):
             history = super().fit(
                 x,
@@ -341,7 +346,8 @@ class GenerativeModel(keras.Model):
 
         The draws come from a fixed seed: the same model and data give the same numbers.
         """
-        if self.compiled and not kwargs.get("_use_cached_eval_dataset"):  # Not within `fit`.
+        if self.compiled and not self._fitting:
+            training_data.check(x, self)
             self._choose_steps_per_execution(["test"], [x], [steps])
         seed = self.evaluation_seed_generator.state
         before = keras.ops.convert_to_numpy(seed)

@@ -1,5 +1,7 @@
 """beta-TCVAE. Chen, Li, Grosse & Duvenaud, arXiv:1802.04942v5."""
 
+import numbers
+
 import keras
 
 from tfgen.losses import kl_decomposition
@@ -62,7 +64,7 @@ class BetaTCVAE(VAE):
     ):
         super().__init__(encoder, decoder, prior, **kwargs)
         check_weights(alpha=alpha, beta=beta, gamma=gamma)
-        if not isinstance(dataset_size, int) or dataset_size < 2:
+        if not isinstance(dataset_size, numbers.Integral) or dataset_size < 2:
             raise ValueError(
                 "BetaTCVAE needs dataset_size, the number of training examples, an int of at least "
                 f"2. Received: dataset_size={dataset_size!r}. datasets.load gives it as "
@@ -70,7 +72,7 @@ class BetaTCVAE(VAE):
             )
         if estimator not in ESTIMATORS:
             raise ValueError(f"estimator must be one of {ESTIMATORS}. Received: {estimator!r}.")
-        self.dataset_size, self.estimator = dataset_size, estimator
+        self.dataset_size, self.estimator = int(dataset_size), estimator
         self.alpha, self.gamma, self.initial_beta = alpha, gamma, beta
         self.beta = self.add_weight(
             shape=(), initializer=keras.initializers.Constant(beta), trainable=False, name="beta"

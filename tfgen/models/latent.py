@@ -11,15 +11,29 @@ from tfgen.models.training_data import unpack
 
 tfd = tfp.distributions
 
-__all__ = ["AutoencodingModel", "LatentVariableModel"]
+__all__ = ["AutoencodingModel", "LatentVariableModel", "is_distribution"]
 
 # Latents decoded at a time, so that memory does not grow with the number of samples.
 CHUNK = 500
 
 
+def is_distribution(output):
+    """Whether a network returned a distribution rather than a tensor."""
+    return isinstance(output, tfd.Distribution)
+
+
 def _mean(output):
     """The mean of a distribution, a deterministic output itself."""
-    return output.mean() if isinstance(output, tfd.Distribution) else tf.convert_to_tensor(output)
+    return output.mean() if is_distribution(output) else tf.convert_to_tensor(output)
+
+
+def _draw(output, seed):
+    if not is_distribution(output):
+        raise ValueError(
+            "mean=False draws from p(x|z). Received: a decoder that returns "
+            f"{type(output).__name__}, no distribution. Pass mean=True."
+        )
+    return output.sample(seed=seed)
 
 
 def _chunks(z):
@@ -76,9 +90,9 @@ class LatentVariableModel(GenerativeModel):
         z = self.sample_latents(num_samples, seed)
         if mean:
             return self.generate(z)
+        fold_in = tf.random.experimental.stateless_fold_in
         draws = [
-            self.decode(part).sample(seed=tf.random.experimental.stateless_fold_in(seed, i + 1))
-            for i, part in enumerate(_chunks(z))
+            _draw(self.decode(part), fold_in(seed, i + 1)) for i, part in enumerate(_chunks(z))
         ]
         return tf.concat(draws, axis=0)
 

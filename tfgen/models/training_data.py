@@ -11,7 +11,15 @@ import tensorflow as tf
 
 from tfgen.datasets.pipeline import resumable_dataset
 
-__all__ = ["ResumePosition", "as_dataset", "check", "num_batches", "unpack"]
+__all__ = [
+    "ResumePosition",
+    "as_dataset",
+    "check",
+    "examples",
+    "num_batches",
+    "split",
+    "unpack",
+]
 
 
 def unpack(data):
@@ -72,6 +80,22 @@ def _remove_unreadable_metadata(callbacks):
                 path.unlink()
 
 
+def examples(data):
+    """The examples of validation data, which may come with labels; None if there are none."""
+    return data[0] if isinstance(data, tuple) else data
+
+
+def split(x, fraction):
+    """Arrays without, and with only, their last `fraction`, as Keras splits them."""
+    cut = int(len(x) * (1 - fraction)) if isinstance(x, (np.ndarray, tf.Tensor)) else 0
+    if not 0 < cut:
+        raise ValueError(
+            "validation_split needs an array and must leave some of it for training. Received: "
+            f"{type(x).__name__}, validation_split={fraction}. Pass validation_data instead."
+        )
+    return x[:cut], x[cut:]
+
+
 def as_dataset(x, batch_size, shuffle, seed):
     """Arrays as a pipeline that can resume; anything else unchanged."""
     if not isinstance(x, (np.ndarray, tf.Tensor)):
@@ -99,15 +123,15 @@ class ResumePosition(keras.callbacks.Callback):
     Data with a `seek(epoch, step)` (`tfgen.datasets.load`) are moved there.
 
     Args:
-        dataset: training data.
+        seek: function (epoch, step) that moves the training data there, or None.
         callbacks: the callbacks of `fit`; `self.callbacks` are these and this one.
         initial_epoch: int, epoch at which `fit` would begin.
         num_batches: int or None, batches in one epoch.
     """
 
-    def __init__(self, dataset, callbacks, initial_epoch, num_batches):
+    def __init__(self, seek, callbacks, initial_epoch, num_batches):
         super().__init__()
-        self.seek = getattr(dataset, "seek", None)
+        self.seek = seek
         self.initial_epoch, self.num_batches = initial_epoch, num_batches
         callbacks = keras.tree.flatten(callbacks or [])
         _remove_unreadable_metadata(callbacks)
@@ -122,23 +146,23 @@ class ResumePosition(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         done = self._steps_done() - self._steps_before
+        if done and self.seek is None:
+            self._warn()
         if done and self.num_batches is None:
             return  # Keras' own note of the epoch is all there is.
         epochs, batch = divmod(done, self.num_batches) if done else (0, 0)
         self.first = (self.initial_epoch + epochs, batch)
         self.model._initial_epoch = self.first[0]
-        if batch:
-            self._announce_part_of_epoch(batch)
+        if batch:  # Keras warns of an epoch that is shorter than the others.
+            warnings.filterwarnings("ignore", message="Your input ran out of data")
 
-    def _announce_part_of_epoch(self, batch):
-        warnings.filterwarnings("ignore", message="Your input ran out of data")
-        if self.seek is None:
-            warnings.warn(
-                f"Training resumes after batch {batch} of an epoch, but these data cannot be moved "
-                "to a position, so the epoch begins anew. For an exact continuation pass an array "
-                "or what tfgen.datasets.load returns.",
-                stacklevel=2,
-            )
+    def _warn(self):
+        warnings.warn(
+            "Training resumes, but these data cannot be moved to where it stopped: their order may "
+            "differ, and an interrupted epoch begins anew. For an exact continuation pass an array "
+            "or what tfgen.datasets.load returns, without steps_per_epoch.",
+            stacklevel=2,
+        )
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.seek is not None:
@@ -147,8 +171,9 @@ class ResumePosition(keras.callbacks.Callback):
     @contextlib.contextmanager
     def active(self, model):
         """Keeps Keras' state and its filter of warnings from outliving `fit`."""
+        model._fitting = True
         with warnings.catch_warnings():
             try:
                 yield
             finally:
-                model._initial_epoch = None
+                model._initial_epoch, model._fitting = None, False

@@ -9,7 +9,7 @@ from tfgen.layers import StandardNormal
 from tfgen.losses import kl_divergence
 from tfgen.metrics import bits_per_dim, is_discrete
 from tfgen.models.base import Update
-from tfgen.models.latent import AutoencodingModel
+from tfgen.models.latent import AutoencodingModel, is_distribution
 
 tfd = tfp.distributions
 
@@ -121,7 +121,7 @@ class VAE(AutoencodingModel):
 
 def _checked_output(network, inputs, role, density, layer):
     output = network(inputs)
-    if not isinstance(output, tfd.Distribution):
+    if not is_distribution(output):
         raise ValueError(
             f"The {role} of a VAE must return {density}, a distribution. Received: a {role} that "
             f"returns {type(output).__name__}. End it with a layer of tfgen.layers, for example "
