@@ -310,3 +310,21 @@ def test_averaged_weights_replace_those_of_each_update():
     fit(model, 1, callbacks=[Average()])
     for variable, average in zip(variables, averages[0], strict=True):
         np.testing.assert_allclose(variable, average, rtol=1e-5, atol=1e-6)
+
+
+@pytest.fixture
+def mixed_float16():
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def test_scaled_losses_of_several_optimizers_are_saved_and_go_on(mixed_float16, tmp_path):
+    model = toy()
+    assert isinstance(model.optimizers["critic"], keras.optimizers.LossScaleOptimizer)
+    fit(model, 2)
+    model.save(tmp_path / "toy.keras")
+    loaded = load_model(tmp_path / "toy.keras")
+    assert_same_state(model, loaded)
+    assert fit(model, 1) == fit(loaded, 1)
+    assert_same_state(model, loaded)

@@ -126,7 +126,7 @@ class _RiseToBeta(StepSchedule):
 
     def _final_beta(self):
         # model.beta itself is half way up when training resumes.
-        return self.model.get_config()["beta"] if self.end is None else self.end
+        return self.model.initial_beta if self.end is None else self.end
 
 
 class KLWarmUp(_RiseToBeta):

@@ -63,7 +63,7 @@ class TermAverages(keras.metrics.Metric):
     def update_state(self, terms):
         """Adds a dict of tensors of one value per example."""
         nothing = tf.zeros((1,))[:0]
-        values = [tf.reshape(terms.get(name, nothing), (-1,)) for name in self.names]
+        values = [tf.cast(terms.get(name, nothing), tf.float32) for name in self.names]
         sums = [tf.reduce_sum(value) for value in values]
         counts = [tf.cast(tf.size(value), tf.float32) for value in values]
         self.sums_and_counts.assign_add(tf.stack([sums, counts]))
@@ -261,7 +261,8 @@ class GenerativeModel(keras.Model):
         self.averages.update_state(terms)
 
     def _scaled_loss(self, update, terms):
-        loss = self.optimizers[update.name].scale_loss(tf.reduce_mean(terms[update.minimise]))
+        loss = tf.reduce_mean(tf.cast(terms[update.minimise], tf.float32))
+        loss = self.optimizers[update.name].scale_loss(loss)
         return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
     def test_step(self, data):
@@ -398,7 +399,8 @@ class GenerativeModel(keras.Model):
         self._save(super().save_weights, filepath, overwrite, **kwargs)
 
     def _save(self, save, filepath, overwrite, **kwargs):
-        if not overwrite or "://" in str(filepath):
+        many_files = kwargs.get("max_shard_size") or not kwargs.get("zipped", True)
+        if not overwrite or many_files or "://" in str(filepath):
             return save(filepath, overwrite=overwrite, **kwargs)
         with _written_aside(filepath) as aside:
             save(aside, overwrite=True, **kwargs)
