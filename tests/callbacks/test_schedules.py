@@ -57,7 +57,7 @@ def test_own_beta_is_not_the_half_warmed_one(fake_model):
 
 
 def test_warm_up_of_an_unregularized_model_stays_at_zero(fake_model):
-    fake_model.config["beta"] = 0.0
+    fake_model.initial_beta = 0.0
     assert values(KLWarmUp(num_steps=10), fake_model, [0, 10]) == [0.0, 0.0]
 
 
