@@ -16,7 +16,7 @@ from tfgen.models import fused_adam, training_data
 
 __all__ = ["GenerativeModel", "Update", "load_model"]
 
-# Batches per call of the compiled loop: past 32 the gain is under one percent.
+# Batches per call of the compiled loop, between which Python runs.
 STEPS_PER_EXECUTION = 32
 
 
@@ -49,7 +49,7 @@ class Update(NamedTuple):
 class TermAverages(keras.metrics.Metric):
     """Averages of all terms over examples, in one variable.
 
-    A `keras.metrics.Mean` for each would cost a sixth of a small VAE's training time.
+    A `keras.metrics.Mean` for each would add a dozen small operations per term to every step.
 
     Args:
         names: sequence of string, all names that `update_state` may be given.

@@ -12,9 +12,8 @@ def fuse(optimizer):
     """Lets a plain `keras.optimizers.Adam` update each variable in one pass over memory.
 
     Keras computes the same update in a dozen operations, each of which reads and writes all
-    weights: on a CPU a sixth of the time of a fully connected VAE. Config, state and saved files
-    are unchanged, and the weights agree to float32 rounding. Other optimizers, subclasses and
-    AMSGrad stay as they are.
+    weights. Config, state and saved files are unchanged, and the weights agree to float32
+    rounding. Other optimizers, subclasses and AMSGrad stay as they are.
 
     Source: Kingma & Ba, arXiv:1412.6980v9, Algorithm 1, in the order of its Sec. 2.
 
