@@ -34,6 +34,30 @@ def test_normal_density_by_hand():
     )
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_normal_draws(jit_compile):
+    """Distributed as they should, reparameterized, and a function of the seed alone."""
+    params = tf.constant([3.0, 1.0])
+    num = 20_000
+
+    @tf.function(jit_compile=jit_compile)
+    def draw(params, seed):
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            q = layers.IndependentNormal.new(params, (1,), scale_activation="exponential")
+            z = q.sample(num, seed=seed)
+        return z[:, 0], tape.gradient(z, params)
+
+    z, gradient = draw(params, tf.constant([1, 2]))
+    # The gradient of the sum: of loc once a draw, of log(scale) the noise times the scale.
+    np.testing.assert_allclose(gradient, [num, np.sum(z - 3)], rtol=1e-3)
+    # Kolmogorov-Smirnov distance; beyond 2 / sqrt(num) with probability 2 exp(-8) = 7e-4.
+    uniform = np.sort(tfp.distributions.Normal(3.0, np.e).cdf(z))
+    assert np.abs(uniform - (np.arange(num) + 0.5) / num).max() < 2 / np.sqrt(num)
+    np.testing.assert_array_equal(z, draw(params, tf.constant([1, 2]))[0])
+    assert (z.numpy() != draw(params, tf.constant([1, 3]))[0].numpy()).any()
+
+
 def test_logistic_density_by_hand():
     scale = softplus(PARAMS[0, 2:])
     standardized = (POINT - PARAMS[0, :2]) / scale

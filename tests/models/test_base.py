@@ -328,3 +328,28 @@ def test_scaled_losses_of_several_optimizers_are_saved_and_go_on(mixed_float16, 
     assert_same_state(model, loaded)
     assert fit(model, 1) == fit(loaded, 1)
     assert_same_state(model, loaded)
+
+
+# Compiling.
+
+
+@pytest.mark.parametrize(
+    "width, convolution, options, expected",
+    [
+        (600, False, {}, True),
+        (600, False, {"jit_compile": False}, False),
+        (600, False, {"run_eagerly": True}, False),
+        (60, False, {}, False),
+        (60, False, {"jit_compile": True}, True),
+        (600, True, {}, False),
+    ],
+)
+def test_xla_where_it_pays_on_a_cpu(width, convolution, options, expected):
+    model = Toy()
+    model.critic = keras.Sequential([keras.Input((600,)), keras.layers.Dense(width)])
+    if convolution:
+        model.generator = keras.Sequential([keras.Input((8, 1)), keras.layers.Conv1D(2, 3)])
+    model._log_names = list  # These networks fit no data.
+    model.compile("sgd", **options)
+    assert model.jit_compile == expected
+    assert model.get_compile_config()["jit_compile"] == options.get("jit_compile", "auto")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import models, networks
+from tfgen import datasets, models, networks
 
 SHAPE = (4, 4, 1)
 
@@ -92,16 +92,34 @@ def test_labels_are_ignored(model):
     assert model.evaluate(labelled, verbose=0) == plain
 
 
-def test_batch_of_one_has_no_total_correlation():
-    """Batch sizes of a pipeline are known only when it runs."""
+@pytest.fixture
+def tcvae():
     model = models.BetaTCVAE(
         networks.mlp_encoder(SHAPE, 2, width=8),
         networks.mlp_decoder(SHAPE, 2, width=8),
         dataset_size=5,
     )
     model.compile("adam")
+    return model
+
+
+def test_batch_of_one_has_no_total_correlation(tcvae):
+    """Found before training, though only the last batch is too small."""
+    with pytest.raises(ValueError, match="needs at least 2.*batch of 1"):
+        tcvae.fit(images(num=5), batch_size=4, verbose=0)
+    with pytest.raises(ValueError, match="needs at least 2.*batch of 1"):
+        tcvae.fit(datasets.load(images(num=5), batch_size=2)[0], verbose=0)
+    with pytest.raises(ValueError, match="needs at least 2.*batch of 1"):
+        tcvae.fit(images(num=4), batch_size=4, validation_data=images(num=5), verbose=0)
+    with pytest.raises(ValueError, match="needs at least 2.*batch of 1"):
+        tcvae.evaluate(images(num=5), batch_size=4, verbose=0)
+    assert int(tcvae.steps) == 0
+
+
+def test_batch_of_one_that_shows_only_in_training(tcvae):
+    data = tf.data.Dataset.from_tensor_slices(images(num=5)).batch(4)
     with pytest.raises(tf.errors.InvalidArgumentError, match="needs at least 2"):
-        model.fit(images(num=5), batch_size=4, verbose=0)
+        tcvae.fit(data, verbose=0)
 
 
 def test_bad_validation_and_evaluation_data(model):

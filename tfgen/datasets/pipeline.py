@@ -94,7 +94,8 @@ def resumable_dataset(
 ):
     """A `tf.data.Dataset` that can start at any batch of any epoch.
 
-    The dataset has one more method than others, `seek(epoch, step=0)`: see `Position.seek`.
+    The dataset has one more method than others, `seek(epoch, step=0)`: see `Position.seek`, and one
+    more attribute, `smallest_batch`, the number of examples in it.
     Without it every iteration that delivers a batch counts as one epoch. Datasets derived from
     it (`map`, `take`, a distributed dataset) follow the same position.
 
@@ -138,9 +139,21 @@ def resumable_dataset(
 
     dataset = _declare_cardinality(_planned_batches(next_plan, batch_size), num_batches)
     dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    dataset = dataset.prefetch(tf.data.AUTOTUNE)
+    dataset = dataset.prefetch(tf.data.AUTOTUNE).with_options(_without_autotuning())
     dataset.seek = position.seek
+    last = batch_size if drop_remainder else num_examples % batch_size
+    dataset.smallest_batch = last or batch_size
     return dataset
+
+
+def _without_autotuning():
+    """Options that spare an iteration the tuning of its buffers.
+
+    Its thread sleeps through the end of the iteration, and for a second holds up the next one.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
 
 
 def _count_batches(num_examples, batch_size, drop_remainder):

@@ -113,6 +113,19 @@ class IndependentBernoulli(ParametricDistribution):
         return event_size(event_shape)
 
 
+class _PhiloxNormal(tfd.Normal):
+    """`tfd.Normal` that names its random number generator.
+
+    Left to choose, XLA takes one that adds a sixth to the training step of a fully connected VAE.
+    """
+
+    def _sample_n(self, n, seed=None):
+        loc, scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale)
+        shape = tf.concat([[n], self._batch_shape_tensor(loc=loc, scale=scale)], axis=0)
+        seed = tfp.random.sanitize_seed(seed)
+        return loc + scale * tf.random.stateless_normal(shape, seed, dtype=self.dtype, alg="philox")
+
+
 class _LocScale(ParametricDistribution):
     """Two parameters, loc and raw scale; subclasses name the family."""
 
@@ -183,7 +196,7 @@ class IndependentNormal(_LocScale):
         (TensorShape([3]), np.float32(0.6931))
     """
 
-    family = tfd.Normal
+    family = _PhiloxNormal
 
 
 @register

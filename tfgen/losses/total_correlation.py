@@ -27,8 +27,8 @@ class KLDecomposition(NamedTuple):
     dimension_wise_kl: tf.Tensor
 
 
-def _check_sizes(batch_size, dataset_size):
-    """Raises where the sizes are known, and adds a run-time check where they are not."""
+def check_sizes(batch_size, dataset_size):
+    """Raises where the sizes are known, and adds a run-time check, which XLA drops, elsewhere."""
     message = (
         "The total correlation is estimated from pairs of examples: a batch needs at least 2 of "
         f"them and at most dataset_size={dataset_size}. Use a larger batch_size, or "
@@ -78,7 +78,7 @@ def log_importance_weights(batch_size, dataset_size, estimator="stratified"):
     """
     if estimator not in ESTIMATORS:
         raise ValueError(f"estimator must be one of {ESTIMATORS}. Received: {estimator!r}.")
-    batch_size = _check_sizes(batch_size, dataset_size)
+    batch_size = check_sizes(batch_size, dataset_size)
     num = tf.cast(batch_size, tf.float32)
     if estimator == "weighted":
         return tf.fill((batch_size, batch_size), -tf.math.log(num) - math.log(dataset_size))

@@ -18,6 +18,8 @@ __all__ = ["GenerativeModel", "Update", "load_model"]
 
 # Batches per call of the compiled loop, between which Python runs.
 STEPS_PER_EXECUTION = 32
+# Weights from which XLA is worth its compiling on a CPU.
+XLA_MIN_WEIGHTS = 200_000
 
 
 class Update(NamedTuple):
@@ -141,6 +143,9 @@ class GenerativeModel(keras.Model):
     def check_batch(self, x):
         """Raises ValueError if a batch of data, a NumPy array, cannot be modelled."""
 
+    def check_batch_size(self, batch_size):
+        """Raises ValueError if a batch of so few examples cannot be trained on."""
+
     # Randomness.
 
     def next_seed(self, training=True):
@@ -170,7 +175,9 @@ class GenerativeModel(keras.Model):
             steps_per_execution: int, batches per call of the compiled loop, after which callbacks
                 and the progress bar hear of them. None picks up to 32, and fewer where `fit` or
                 `evaluate` is given a number of steps that 32 does not divide.
-            jit_compile: bool or "auto", XLA; "auto" is Keras' choice, off on a CPU.
+            jit_compile: bool or "auto", XLA. "auto" is Keras' choice, except that on a CPU alone
+                XLA is used where it pays for some seconds of compiling: in large networks without
+                convolutions.
             run_eagerly: bool, for debugging.
             auto_scale_loss: bool, whether mixed_float16 scales the losses.
 
@@ -185,6 +192,8 @@ class GenerativeModel(keras.Model):
             auto_scale_loss=auto_scale_loss,
         )
         self._traced_steps = {}
+        if jit_compile == "auto" and not run_eagerly and self._gains_from_xla_on_cpu():
+            jit_compile = True
         self.optimizers = {}
         for update in reversed(self.updates):  # Keras' own `optimizer` ends as the first one.
             super().compile(
@@ -199,6 +208,15 @@ class GenerativeModel(keras.Model):
             _finalize_own_variables(self.optimizer, update.variables)
             self.optimizers[update.name] = self.optimizer
         self.averages = TermAverages(self._log_names())
+
+    def _gains_from_xla_on_cpu(self):
+        """Whether this is a CPU alone, and the networks are large and dense."""
+        only_cpu = all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        dense = all(len(v.shape) <= 2 for v in self.trainable_variables)
+        large = sum(math.prod(v.shape) for v in self.trainable_variables) >= XLA_MIN_WEIGHTS
+        allowed = all(layer.supports_jit for layer in self._flatten_layers())
+        return only_cpu and replicas == 1 and dense and large and allowed
 
     def _optimizers_by_name(self, optimizer):
         names = [update.name for update in self.updates]
@@ -301,14 +319,15 @@ class GenerativeModel(keras.Model):
             raise ValueError("fit needs an optimizer. Call compile(optimizer) first.")
         if validation_split and validation_data is None:
             x, validation_data = training_data.split(x, validation_split)
-        training_data.check(x, self)
-        training_data.check(training_data.examples(validation_data), self)
+        training_data.check(x, self, batch_size)
+        validation_batch_size = kwargs.get("validation_batch_size") or batch_size
+        training_data.check(training_data.examples(validation_data), self, validation_batch_size)
         x = training_data.as_dataset(x, batch_size, shuffle, self.seed)
         self._choose_steps_per_execution(
             ["train", "test"], [x, validation_data], [steps_per_epoch, validation_steps]
         )
         if isinstance(x, tf.data.Dataset):
-            kwargs["validation_batch_size"] = kwargs.get("validation_batch_size") or batch_size
+            kwargs["validation_batch_size"] = validation_batch_size
             batch_size, shuffle = None, False
         batches = steps_per_epoch or training_data.num_batches(x)
         # With steps_per_epoch Keras keeps its iterator from epoch to epoch.
@@ -348,7 +367,7 @@ class GenerativeModel(keras.Model):
         The draws come from a fixed seed: the same model and data give the same numbers.
         """
         if self.compiled and not self._fitting:
-            training_data.check(x, self)
+            training_data.check(x, self, batch_size)
             self._choose_steps_per_execution(["test"], [x], [steps])
         seed = self.evaluation_seed_generator.state
         before = keras.ops.convert_to_numpy(seed)

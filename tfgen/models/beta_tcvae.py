@@ -5,7 +5,7 @@ import numbers
 import keras
 
 from tfgen.losses import kl_decomposition
-from tfgen.losses.total_correlation import ESTIMATORS
+from tfgen.losses.total_correlation import ESTIMATORS, check_sizes
 from tfgen.models.beta_vae import check_weights
 from tfgen.models.vae import VAE
 
@@ -88,6 +88,9 @@ class BetaTCVAE(VAE):
             + self.beta * terms["total_correlation"]
             + self.gamma * terms["dimension_wise_kl"]
         )
+
+    def check_batch_size(self, batch_size):
+        check_sizes(batch_size, self.dataset_size)
 
     def get_config(self):
         return {

@@ -45,7 +45,15 @@ def _first_batch(x):
     return None
 
 
-def check(x, model):
+def _smallest_batch(x, batch_size):
+    """Examples in the smallest batch, where that is known without looking at them all."""
+    if isinstance(x, (np.ndarray, tf.Tensor)):
+        batch_size = batch_size or 32
+        return len(x) % batch_size or batch_size
+    return getattr(x, "smallest_batch", None)
+
+
+def check(x, model, batch_size=None):
     """Raises ValueError if training data are empty, misshapen, not finite, or not for this model.
 
     Arrays are checked whole, pipelines by their first batch.
@@ -67,6 +75,9 @@ def check(x, model):
             f"values that are NaN or infinite, of {batch.size}. Clean the data first."
         )
     model.check_batch(batch)
+    smallest = _smallest_batch(x, batch_size)
+    if smallest is not None:
+        model.check_batch_size(smallest)
 
 
 def _remove_unreadable_metadata(callbacks):
