@@ -113,7 +113,8 @@ def main(argv=None):
         },
     )
     figures = write_figures(model, history, test_data, info, args.output_dir)
-    print("\nTest set, mean over examples (nats, bits_per_dim in bits)")
+    units = "squared error" if args.model == "ae" else "nats, bits_per_dim in bits"
+    print(f"\nTest set, mean over examples ({units})")
     for name, value in metrics.items():
         print(f"  {name:<20} {value:10.4f}")
     print("\nWritten")
