@@ -11,7 +11,7 @@ import threading
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Position", "plan_epoch", "resumable_dataset"]
+__all__ = ["Position", "last_batch", "plan_epoch", "resumable_dataset"]
 
 
 class Position:
@@ -94,10 +94,10 @@ def resumable_dataset(
 ):
     """A `tf.data.Dataset` that can start at any batch of any epoch.
 
-    The dataset has one more method than others, `seek(epoch, step=0)`: see `Position.seek`, and one
-    more attribute, `smallest_batch`, the number of examples in it.
+    The dataset has one more method than others, `seek(epoch, step=0)`: see `Position.seek`.
     Without it every iteration that delivers a batch counts as one epoch. Datasets derived from
-    it (`map`, `take`, a distributed dataset) follow the same position.
+    it (`map`, `take`, a distributed dataset) follow the same position. Its attribute
+    `smallest_batch` is the number of examples in its smallest batch.
 
     Unshuffled datasets deliver the same batches, with the same noise, in every epoch.
 
@@ -141,8 +141,7 @@ def resumable_dataset(
     dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.prefetch(tf.data.AUTOTUNE).with_options(_without_autotuning())
     dataset.seek = position.seek
-    last = batch_size if drop_remainder else num_examples % batch_size
-    dataset.smallest_batch = last or batch_size
+    dataset.smallest_batch = batch_size if drop_remainder else last_batch(num_examples, batch_size)
     return dataset
 
 
@@ -159,6 +158,11 @@ def _without_autotuning():
 def _count_batches(num_examples, batch_size, drop_remainder):
     """Batches in one epoch."""
     return num_examples // batch_size if drop_remainder else -(-num_examples // batch_size)
+
+
+def last_batch(num_examples, batch_size):
+    """Examples in the last batch of all of them, the smallest one."""
+    return num_examples % batch_size or batch_size
 
 
 def _planned_batches(next_plan, batch_size):

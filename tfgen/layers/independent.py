@@ -116,8 +116,7 @@ class IndependentBernoulli(ParametricDistribution):
 class _PhiloxNormal(tfd.Normal):
     """`tfd.Normal` that names its random number generator.
 
-    Left to choose, XLA takes one that slows the training step of a fully connected VAE down by more
-    than a tenth.
+    Left to choose, XLA takes one that slows the training step of a small model down.
     """
 
     def _sample_n(self, n, seed=None):

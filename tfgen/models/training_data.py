@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.datasets.pipeline import resumable_dataset
+from tfgen.datasets.pipeline import last_batch, resumable_dataset
 
 __all__ = [
     "ResumePosition",
@@ -20,6 +20,9 @@ __all__ = [
     "split",
     "unpack",
 ]
+
+# Keras' own, for arrays.
+BATCH_SIZE = 32
 
 
 def unpack(data):
@@ -48,8 +51,7 @@ def _first_batch(x):
 def _smallest_batch(x, batch_size):
     """Examples in the smallest batch, where that is known without looking at them all."""
     if isinstance(x, (np.ndarray, tf.Tensor)):
-        batch_size = batch_size or 32
-        return len(x) % batch_size or batch_size
+        return last_batch(len(x), batch_size or BATCH_SIZE)
     return getattr(x, "smallest_batch", None)
 
 
@@ -115,7 +117,7 @@ def as_dataset(x, batch_size, shuffle, seed):
     return resumable_dataset(
         lambda _, examples: tf.gather(data, examples),
         len(x),
-        batch_size or 32,
+        batch_size or BATCH_SIZE,
         seed=seed or 0,
         shuffle=shuffle,
     )
