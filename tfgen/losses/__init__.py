@@ -1,5 +1,16 @@
 """Formulas: distributions and tensors in, one value per example out; and a Keras loss."""
 
+from tfgen.losses.adversarial import (
+    ADVERSARIAL_LOSSES,
+    AdversarialLoss,
+    WeightClipping,
+    adversarial_loss,
+    ascend_multiplier,
+    constraint_penalty,
+    gradient_penalty,
+    proximity,
+    r1_penalty,
+)
 from tfgen.losses.divergences import kl_divergence
 from tfgen.losses.negative_log_likelihood import NegativeLogLikelihood
 from tfgen.losses.total_correlation import (
@@ -9,9 +20,18 @@ from tfgen.losses.total_correlation import (
 )
 
 __all__ = [
+    "ADVERSARIAL_LOSSES",
+    "AdversarialLoss",
     "KLDecomposition",
     "NegativeLogLikelihood",
+    "WeightClipping",
+    "adversarial_loss",
+    "ascend_multiplier",
+    "constraint_penalty",
+    "gradient_penalty",
     "kl_decomposition",
     "kl_divergence",
     "log_importance_weights",
+    "proximity",
+    "r1_penalty",
 ]

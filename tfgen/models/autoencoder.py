@@ -6,7 +6,7 @@ import tensorflow as tf
 from tfgen.models.base import Update
 from tfgen.models.latent import AutoencodingModel, is_distribution
 
-__all__ = ["AE"]
+__all__ = ["AE", "reconstruction_error", "squared_error"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -15,11 +15,13 @@ class AE(AutoencodingModel):
 
     Source: Schik, Sec. II-A, equation for L(theta_1, theta_2). It logs `loss` and `reconstruction`,
     which here is that squared error, in squared units of the data. An autoencoder has no density to
-    sample from: `sample` decodes draws of a standard normal, which shows what is missing.
+    sample from: `sample` decodes draws of a prior it was not trained with, which shows what is
+    missing.
 
     Args:
         encoder: `keras.Model` from x to z.
         decoder: `keras.Model` from z to x.
+        prior: a prior of `tfgen.layers`, for `sample` alone; `StandardNormal` if None.
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
@@ -33,8 +35,8 @@ class AE(AutoencodingModel):
         TensorShape([5, 8, 8, 1])
     """
 
-    def __init__(self, encoder, decoder, **kwargs):
-        super().__init__(encoder, decoder, **kwargs)
+    def __init__(self, encoder, decoder, prior=None, **kwargs):
+        super().__init__(encoder, decoder, prior, **kwargs)
         z = encoder(tf.zeros((1, *self.data_shape)))
         if is_distribution(z) or is_distribution(decoder(tf.zeros((1, *self.latent_shape)))):
             raise ValueError(
@@ -50,18 +52,16 @@ class AE(AutoencodingModel):
         """Squared error per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
         output = self.decoder(self.encoder(x, training=training), training=training)
-        error = tf.square(x - tf.cast(output, tf.float32))
-        squared_error = tf.reduce_sum(error, axis=range(1, len(error.shape)))
-        return {"loss": squared_error, "reconstruction": squared_error}
+        error = squared_error(x, output)
+        return {"loss": error, "reconstruction": error}
 
-    def sample_latents(self, num_samples, seed=None):
-        seed = self.sampling_seed() if seed is None else seed
-        return tf.random.stateless_normal((num_samples, *self.latent_shape), seed)
 
-    def get_config(self):
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "encoder": serialize(self.encoder),
-            "decoder": serialize(self.decoder),
-        }
+def squared_error(x, output):
+    """||x - output||^2, summed over dimensions, shape (batch,)."""
+    error = tf.square(x - tf.cast(output, tf.float32))
+    return tf.reduce_sum(error, axis=range(1, len(error.shape)))
+
+
+def reconstruction_error(x, output):
+    """-log p(x|z) in nats, or the squared error of a deterministic output; shape (batch,)."""
+    return -output.log_prob(x) if is_distribution(output) else squared_error(x, output)

@@ -13,6 +13,7 @@ import keras
 import tensorflow as tf
 
 from tfgen.models import fused_adam, training_data
+from tfgen.models.divergence import StopOnDivergence
 
 __all__ = ["GenerativeModel", "Update", "load_model"]
 
@@ -30,16 +31,21 @@ class Update(NamedTuple):
         networks: tuple of layers whose trainable variables move.
         terms: callable (x, training) to a dict of tensors, one value per example each. Everything
             in it is averaged and logged. Updates that follow each other with the same `terms` and
-            `repeats` share one forward pass, and their gradients are taken before any is applied.
+            `turns` share one forward pass, and their gradients are taken before any is applied.
         minimise: key of `terms` that this update minimises.
-        repeats: int, turns per training step.
+        turns: callable (x, training) to the list of what `terms` is given instead of the batch, a
+            step of the optimizer for each; None for one turn on the batch itself.
     """
 
     name: str
     networks: tuple
     terms: Callable
     minimise: str = "loss"
-    repeats: int = 1
+    turns: Callable | None = None
+
+    def inputs(self, x, training):
+        """What `terms` is given in each turn."""
+        return [x] if self.turns is None else self.turns(x, training)
 
     @property
     def variables(self):
@@ -61,6 +67,7 @@ class TermAverages(keras.metrics.Metric):
         super().__init__(name="terms")
         self.names = tuple(names)
         self.sums_and_counts = self.add_variable((2, len(self.names)), "zeros")
+        self.finite_steps = self.add_variable((len(self.names),), "zeros")
 
     def update_state(self, terms):
         """Adds a dict of tensors of one value per example."""
@@ -69,6 +76,12 @@ class TermAverages(keras.metrics.Metric):
         sums = [tf.reduce_sum(value) for value in values]
         counts = [tf.cast(tf.size(value), tf.float32) for value in values]
         self.sums_and_counts.assign_add(tf.stack([sums, counts]))
+
+    def end_step(self):
+        """Counts a step for every average that is finite: none that follows NaN ever is."""
+        finite = tf.math.is_finite(tf.convert_to_tensor(self.sums_and_counts)[0])
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self.finite_steps.assign_add(tf.cast(finite, tf.float32) / replicas)
 
     def result(self):
         """Dict from name to average."""
@@ -234,7 +247,11 @@ class GenerativeModel(keras.Model):
     def _log_names(self):
         """Names of all terms, from one evaluation on zeros."""
         x = tf.zeros((2, *self.data_shape))
-        return {name: None for update in self.updates for name in update.terms(x, training=False)}
+        return {
+            name: None
+            for update in self.updates
+            for name in update.terms(update.inputs(x, training=False)[-1], training=False)
+        }
 
     def get_compile_config(self):
         if not self.compiled:
@@ -256,14 +273,15 @@ class GenerativeModel(keras.Model):
         with tf.control_dependencies(tf.nest.flatten(data)):
             self._take_turns(training_data.unpack(data))
             self.steps.assign_add(1)
+            self.averages.end_step()
             return self.averages.result()
 
     def _take_turns(self, x):
-        groups = itertools.groupby(self.updates, key=lambda update: (update.terms, update.repeats))
-        for (terms_fn, repeats), updates in groups:
+        groups = itertools.groupby(self.updates, key=lambda update: (update.terms, update.turns))
+        for (terms_fn, _), updates in groups:
             updates = tuple(updates)
-            for _ in range(repeats):
-                self._apply(updates, terms_fn, x)
+            for inputs in updates[0].inputs(x, training=True):
+                self._apply(updates, terms_fn, inputs)
 
     def _apply(self, updates, terms_fn, x):
         """One forward pass, and one step of each of `updates`."""
@@ -285,8 +303,9 @@ class GenerativeModel(keras.Model):
 
     def test_step(self, data):
         x = training_data.unpack(data)
-        for terms_fn in {update.terms: None for update in self.updates}:
-            self.averages.update_state(terms_fn(x, training=False))
+        for update in {(u.terms, u.turns): u for u in self.updates}.values():
+            for inputs in update.inputs(x, training=False):
+                self.averages.update_state(update.terms(inputs, training=False))
         return self.averages.result()
 
     def fit(
@@ -314,6 +333,7 @@ class GenerativeModel(keras.Model):
         Raises:
             ValueError: if the data are empty, have another shape than the model, hold NaN, or lie
                 outside the likelihood's support.
+            FloatingPointError: if a loss or a weight becomes NaN or infinite; says at which step.
         """
         if not self.compiled:
             raise ValueError("fit needs an optimizer. Call compile(optimizer) first.")
@@ -332,6 +352,7 @@ class GenerativeModel(keras.Model):
         batches = steps_per_epoch or training_data.num_batches(x)
         # With steps_per_epoch Keras keeps its iterator from epoch to epoch.
         seek = None if steps_per_epoch else getattr(x, "seek", None)
+        guard = StopOnDivergence(callbacks)
         position = training_data.ResumePosition(seek, callbacks, initial_epoch, batches)
         with position.active(self):
             history = super().fit(
@@ -340,7 +361,7 @@ class GenerativeModel(keras.Model):
                 batch_size,
                 epochs,
                 verbose,
-                position.callbacks,
+                [guard, *position.callbacks],
                 validation_data=validation_data,
                 shuffle=shuffle,
                 initial_epoch=initial_epoch,

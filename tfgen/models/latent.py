@@ -2,16 +2,25 @@
 
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.layers import StandardNormal
 from tfgen.models.base import GenerativeModel
 from tfgen.models.training_data import unpack
 
 tfd = tfp.distributions
 
-__all__ = ["AutoencodingModel", "LatentVariableModel", "is_distribution"]
+__all__ = [
+    "AutoencodingModel",
+    "LatentVariableModel",
+    "input_shape",
+    "is_distribution",
+    "mean_of",
+    "sample_of",
+]
 
 # Latents decoded at a time, so that memory does not grow with the number of samples.
 CHUNK = 500
@@ -22,9 +31,14 @@ def is_distribution(output):
     return isinstance(output, tfd.Distribution)
 
 
-def _mean(output):
+def mean_of(output):
     """The mean of a distribution, a deterministic output itself."""
     return output.mean() if is_distribution(output) else tf.convert_to_tensor(output)
+
+
+def sample_of(output, seed):
+    """A reparameterized sample of a distribution, a deterministic output itself; float32."""
+    return tf.cast(output.sample(seed=seed) if is_distribution(output) else output, tf.float32)
 
 
 def _draw(output, seed):
@@ -55,17 +69,35 @@ class LatentVariableModel(GenerativeModel):
         decoder: network from z to p(x|z), or to x.
         latent_shape: tuple, shape of one z, such as (20,).
         data_shape: tuple, shape of one example.
+        prior: a prior of `tfgen.layers` over z; `StandardNormal` if None.
         **kwargs: arguments of `GenerativeModel`.
+
+    Raises:
+        ValueError: if the prior is over another shape.
     """
 
-    def __init__(self, decoder, latent_shape, data_shape, **kwargs):
+    def __init__(self, decoder, latent_shape, data_shape, prior=None, **kwargs):
         super().__init__(data_shape, **kwargs)
         self.decoder = decoder
         self.latent_shape = tuple(latent_shape)
+        self.prior = prior or StandardNormal(self.latent_shape)
+
+    def check_prior(self):
+        """Raises ValueError if the prior is not over the decoder's latents."""
+        event_shape = tuple(self.prior_distribution().event_shape)
+        if event_shape != self.latent_shape:
+            raise ValueError(
+                f"The prior must be over the latents of shape {self.latent_shape}. Received: a "
+                f"prior over shape {event_shape}. Give the prior that shape."
+            )
+
+    def prior_distribution(self):
+        """p(z), a `tfd.Distribution`."""
+        return self.prior.as_distribution(getattr(self, "encoder", None))
 
     def sample_latents(self, num_samples, seed=None):
         """Draws from p(z), shape (num_samples, *latent_shape)."""
-        raise NotImplementedError
+        return self.prior_distribution().sample(num_samples, seed=seed)
 
     def decode(self, z):
         """p(x|z), or x where the decoder is deterministic."""
@@ -73,7 +105,7 @@ class LatentVariableModel(GenerativeModel):
 
     def generate(self, z):
         """The decoder's mean E[x|z], shape (len(z), *data_shape)."""
-        return tf.concat([_mean(self.decode(part)) for part in _chunks(z)], axis=0)
+        return tf.concat([mean_of(self.decode(part)) for part in _chunks(z)], axis=0)
 
     def sample(self, num_samples=1, seed=None, mean=True):
         """New examples.
@@ -137,6 +169,9 @@ class LatentVariableModel(GenerativeModel):
         images = self.generate(tf.reshape(z, (-1, *self.latent_shape)))
         return tf.reshape(images, (*z.shape[:2], *self.data_shape))
 
+    def get_config(self):
+        return {**super().get_config(), "prior": keras.saving.serialize_keras_object(self.prior)}
+
 
 class AutoencodingModel(LatentVariableModel):
     """A model with an encoder as well; its `call` reconstructs.
@@ -144,15 +179,16 @@ class AutoencodingModel(LatentVariableModel):
     Args:
         encoder: network from x to q(z|x), or to z.
         decoder: network from z to p(x|z), or to x.
+        prior: a prior of `tfgen.layers` over z; `StandardNormal` if None.
         **kwargs: arguments of `GenerativeModel`.
 
     Raises:
         ValueError: if the networks' shapes do not fit each other.
     """
 
-    def __init__(self, encoder, decoder, **kwargs):
-        data_shape = _input_shape(encoder, "encoder", "keras.Input(image_shape)")
-        latent_shape = _input_shape(decoder, "decoder", "keras.Input((latent_dim,))")
+    def __init__(self, encoder, decoder, prior=None, **kwargs):
+        data_shape = input_shape(encoder, "encoder", "keras.Input(image_shape)")
+        latent_shape = input_shape(decoder, "decoder", "keras.Input((latent_dim,))")
         if tuple(encoder.output_shape[1:]) != latent_shape:
             raise ValueError(
                 "The encoder's latents must be what the decoder takes. Received: an encoder of "
@@ -165,8 +201,9 @@ class AutoencodingModel(LatentVariableModel):
                 f"shape {decoder.output_shape} and an encoder of input shape "
                 f"{encoder.input_shape}. Give both the same image_shape."
             )
-        super().__init__(decoder, latent_shape, data_shape, **kwargs)
+        super().__init__(decoder, latent_shape, data_shape, prior, **kwargs)
         self.encoder = encoder
+        self.check_prior()
 
     def encode(self, x):
         """q(z|x), or z where the encoder is deterministic."""
@@ -174,11 +211,11 @@ class AutoencodingModel(LatentVariableModel):
 
     def embed(self, x):
         """Means of q(z|x) of an array or a data set: a NumPy array, shape (n, *latent_shape)."""
-        return np.concatenate([_mean(self.encode(batch)) for batch in _batches(x)])
+        return np.concatenate([mean_of(self.encode(batch)) for batch in _batches(x)])
 
     def reconstruct(self, x):
         """E[x|z] at the mean of q(z|x), shape of `x`."""
-        return _mean(self.decode(_mean(self.encode(x))))
+        return mean_of(self.decode(mean_of(self.encode(x))))
 
     def call(self, x):
         return self.reconstruct(x)
@@ -192,8 +229,16 @@ class AutoencodingModel(LatentVariableModel):
         z = np.zeros(self.latent_shape) if x is None else self.embed(np.asarray(x)[None])[0]
         return self.traverse_latents(z, dims, values)
 
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "encoder": serialize(self.encoder),
+            "decoder": serialize(self.decoder),
+        }
 
-def _input_shape(network, role, remedy):
+
+def input_shape(network, role, remedy):
     """Shape of one input of a network with a single known one."""
     shape = getattr(network, "input_shape", None)
     if not isinstance(shape, tuple):

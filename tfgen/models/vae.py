@@ -5,7 +5,6 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen.layers import StandardNormal
 from tfgen.losses import kl_divergence
 from tfgen.metrics import bits_per_dim, is_discrete
 from tfgen.models.base import Update
@@ -49,36 +48,33 @@ class VAE(AutoencodingModel):
     """
 
     def __init__(self, encoder, decoder, prior=None, **kwargs):
-        super().__init__(encoder, decoder, **kwargs)
-        self.prior = prior or StandardNormal(self.latent_shape)
+        super().__init__(encoder, decoder, prior, **kwargs)
         self._check_distributions()
 
     def _check_distributions(self):
         x = tf.zeros((1, *self.data_shape))
-        q = _checked_output(self.encoder, x, "encoder", "q(z|x)", "IndependentNormal")
+        _checked_output(self.encoder, x, "encoder", "q(z|x)", "IndependentNormal")
         z = tf.zeros((1, *self.latent_shape))
         _checked_output(self.decoder, z, "decoder", "p(x|z)", "IndependentBernoulli")
-        p = self.prior_distribution()
-        if q.event_shape != p.event_shape:
-            raise ValueError(
-                f"The prior must be over the latents of shape {tuple(q.event_shape)}. Received: a "
-                f"prior over shape {tuple(p.event_shape)}. Give the prior that shape."
-            )
 
     @property
     def updates(self):
         return [Update("vae", (self.encoder, self.decoder, self.prior), self.terms)]
 
-    def prior_distribution(self):
-        """p(z), a `tfd.Distribution`."""
-        return self.prior.as_distribution(self.encoder)
-
     def terms(self, x, training=True):
         """All that is logged, per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
+        q, z, likelihood = self.reconstruct_from_draw(x, training)
+        return self.elbo_terms(x, q, z, likelihood)
+
+    def reconstruct_from_draw(self, x, training):
+        """q(z|x), one draw of z from it, and p(x|z)."""
         q = self.encoder(x, training=training)
         z = q.sample(seed=self.next_seed(training))
-        likelihood = self.decoder(z, training=training)
+        return q, z, self.decoder(z, training=training)
+
+    def elbo_terms(self, x, q, z, likelihood):
+        """The terms of one draw of z, with the loss of this model."""
         prior = self.prior_distribution()
         reconstruction = -likelihood.log_prob(x)
         kl = kl_divergence(q, prior, z)
@@ -96,9 +92,6 @@ class VAE(AutoencodingModel):
         """What is minimised, per example: the line that a variant overrides."""
         return terms["reconstruction"] + terms["kl"]
 
-    def sample_latents(self, num_samples, seed=None):
-        return self.prior_distribution().sample(num_samples, seed=seed)
-
     def check_batch(self, x):
         likelihood = self.decode(tf.zeros((1, *self.latent_shape)))
         pixel = getattr(likelihood, "distribution", likelihood)
@@ -108,15 +101,6 @@ class VAE(AutoencodingModel):
                 f"{np.min(x):g} to {np.max(x):g}. Rescale the data (uint8 images: divide by 255), "
                 "or end the decoder with FixedScaleNormal or IndependentNormal."
             )
-
-    def get_config(self):
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "encoder": serialize(self.encoder),
-            "decoder": serialize(self.decoder),
-            "prior": serialize(self.prior),
-        }
 
 
 def _checked_output(network, inputs, role, density, layer):

@@ -1,0 +1,298 @@
+"""Losses of adversarial training, on logits. One value per example, shape (batch,)."""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+__all__ = [
+    "ADVERSARIAL_LOSSES",
+    "AdversarialLoss",
+    "WeightClipping",
+    "adversarial_loss",
+    "ascend_multiplier",
+    "constraint_penalty",
+    "gradient_penalty",
+    "proximity",
+    "r1_penalty",
+]
+
+
+class AdversarialLoss(NamedTuple):
+    """What the players minimise; each a function of logits, shape (batch, ...), to (batch,).
+
+    Logits of several values per example (patches) are averaged.
+
+    Attributes:
+        real: the discriminator's loss on logits of data; takes `label_smoothing` where the loss
+            has labels.
+        fake: the discriminator's loss on logits of generated examples.
+        generator: the generator's loss on the same logits.
+    """
+
+    real: Callable
+    fake: Callable
+    generator: Callable
+
+
+def _per_example(function):
+    """Applies `function` to float32 logits and averages all but the batch axis."""
+
+    @functools.wraps(function)
+    def wrapped(logits, **kwargs):
+        values = function(tf.cast(logits, tf.float32), **kwargs)
+        return tf.reduce_mean(values, axis=range(1, len(values.shape)))
+
+    return wrapped
+
+
+@_per_example
+def _log_odds(logits):
+    return -logits
+
+
+@_per_example
+def _says_real(logits, label_smoothing=0.0):
+    """-log D, or with a target of 1 - label_smoothing the cross-entropy."""
+    return tf.nn.softplus(-logits) + label_smoothing * logits
+
+
+@_per_example
+def _says_fake(logits):
+    """-log(1 - D)."""
+    return tf.nn.softplus(logits)
+
+
+@_per_example
+def _not_fake(logits):
+    """log(1 - D)."""
+    return -tf.nn.softplus(logits)
+
+
+@_per_example
+def _near_one(logits, label_smoothing=0.0):
+    return tf.square(logits - (1 - label_smoothing)) / 2
+
+
+_ADVERSARIAL = {
+    "minimax": AdversarialLoss(_says_real, _says_fake, _not_fake),
+    "non_saturating": AdversarialLoss(_says_real, _says_fake, _says_real),
+    "log_odds": AdversarialLoss(_says_real, _says_fake, _log_odds),
+    "wasserstein": AdversarialLoss(_log_odds, _per_example(lambda d: d), _log_odds),
+    "least_squares": AdversarialLoss(
+        _near_one, _per_example(lambda d: tf.square(d) / 2), _near_one
+    ),
+    "hinge": AdversarialLoss(
+        _per_example(lambda d: tf.nn.relu(1 - d)),
+        _per_example(lambda d: tf.nn.relu(1 + d)),
+        _log_odds,
+    ),
+}
+ADVERSARIAL_LOSSES = tuple(_ADVERSARIAL)
+
+
+def adversarial_loss(name, label_smoothing=0.0):
+    """An adversarial loss by name. With D = sigmoid(d), d the logits, and in nats:
+
+    | name | discriminator on data, on generated | generator | source |
+    | --- | --- | --- | --- |
+    | minimax | -log D, -log(1 - D) | log(1 - D) | Goodfellow, Eq. 1; Mi, Eq. 1 |
+    | non_saturating | the same | -log D | Goodfellow, Sec. 3; Mi, Eq. 2 |
+    | log_odds | the same | -log D + log(1 - D) = -d | Rosca, Alg. 1 |
+    | wasserstein | -d, d | -d | Arjovsky, Eq. 2; Mi, Eq. 5 |
+    | least_squares | (d - 1)^2 / 2, d^2 / 2 | (d - 1)^2 / 2 | Mao, Eq. 9 |
+    | hinge | max(0, 1 - d), max(0, 1 + d) | -d | Miyato, Eq. 16, 17 |
+
+    Source: Goodfellow et al., arXiv:1406.2661v1; Arjovsky et al., arXiv:1701.07875v3; Mao et al.,
+    arXiv:1611.04076v3; Miyato et al., arXiv:1802.05957v1; Rosca et al., arXiv:1706.04987v2;
+    L. Mi et al., "A Probe Towards Understanding GAN and VAE Models", arXiv:1812.05676v2, whose
+    Eq. 1 and 5 print "1 - log D" and "1 - D(G(z))": a misprint, and a constant.
+
+    Args:
+        name: string, one of `ADVERSARIAL_LOSSES`.
+        label_smoothing: float in [0, 1), by which the discriminator's target for data falls short
+            of 1 (one-sided: Salimans et al., arXiv:1606.03498v1, Sec. 3.4). Wasserstein and hinge
+            have no labels.
+
+    Returns:
+        `AdversarialLoss`.
+
+    Raises:
+        ValueError: if there is no such loss, or it cannot be smoothed that much.
+
+    Example:
+        >>> loss = adversarial_loss("non_saturating")
+        >>> [round(float(value), 4) for value in loss.generator(tf.zeros((2, 1)))]  # ln 2
+        [0.6931, 0.6931]
+    """
+    if name not in _ADVERSARIAL:
+        raise ValueError(
+            f"The adversarial loss must be one of {ADVERSARIAL_LOSSES}. Received: {name!r}."
+        )
+    loss = _ADVERSARIAL[name]
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(
+            f"label_smoothing must be in [0, 1). Received: label_smoothing={label_smoothing}."
+        )
+    if not label_smoothing:
+        return loss
+    if loss.real not in (_says_real, _near_one):
+        raise ValueError(
+            f"The loss {name!r} has no labels to smooth. Received: label_smoothing="
+            f"{label_smoothing}. Use 'non_saturating', 'minimax' or 'least_squares'."
+        )
+    return loss._replace(real=functools.partial(loss.real, label_smoothing=label_smoothing))
+
+
+def _squared_norm_of_gradient(discriminator, x):
+    """||d discriminator(x) / dx||^2, shape (batch,)."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        logits = discriminator(x)
+    gradient = tf.cast(tape.gradient(logits, x), tf.float32)
+    return tf.reduce_sum(tf.square(gradient), axis=range(1, len(gradient.shape)))
+
+
+def gradient_penalty(discriminator, real, fake, seed, one_sided=False):
+    """(||grad D(x)|| - 1)^2 at points between real and generated examples.
+
+    Source: Gulrajani et al., arXiv:1704.00028v3, Eq. 3 and Algorithm 1; one-sided, max(0, ||grad
+    D(x)|| - 1)^2, as in its Sec. 4 and Petzka et al., arXiv:1709.08894v2. The norm is over
+    all dimensions of an example, with 1e-12 inside the square root. The discriminator must look at
+    each example alone: no batch normalization.
+
+    Args:
+        discriminator: callable from x to logits, shape (batch, ...).
+        real: float tensor, shape (batch, ...).
+        fake: float tensor, the shape of `real`.
+        seed: stateless seed for the positions between them, one in [0, 1] per pair.
+        one_sided: bool, whether norms under 1 are free.
+
+    Returns:
+        Tensor >= 0, shape (batch,).
+
+    Example:
+        >>> x = tf.zeros((4, 2))
+        >>> penalty = gradient_penalty(lambda x: tf.reduce_sum(3 * x, -1), x, x, seed=[0, 0])
+        >>> [round(float(p), 3) for p in penalty]  # (3 sqrt(2) - 1)^2
+        [10.515, 10.515, 10.515, 10.515]
+    """
+    shape = [tf.shape(real)[0], *[1] * (len(real.shape) - 1)]
+    position = tf.random.stateless_uniform(shape, seed, dtype=real.dtype)
+    between = real + position * (fake - real)
+    excess = tf.sqrt(_squared_norm_of_gradient(discriminator, between) + 1e-12) - 1
+    return tf.square(tf.nn.relu(excess) if one_sided else excess)
+
+
+def r1_penalty(discriminator, real):
+    """||grad D(x)||^2 / 2 at real examples.
+
+    Source: Mescheder et al., arXiv:1801.04406v4, Eq. 9, without its gamma.
+
+    Args:
+        discriminator: callable from x to logits, shape (batch, ...).
+        real: float tensor, shape (batch, ...).
+
+    Returns:
+        Tensor >= 0, shape (batch,).
+
+    Example:
+        >>> [float(p) for p in r1_penalty(lambda x: tf.reduce_sum(3 * x, -1), tf.zeros((1, 2)))]
+        [9.0]
+    """
+    return _squared_norm_of_gradient(discriminator, real) / 2
+
+
+def proximity(samples, old_samples):
+    """Mean square distance of the generator's samples to those it made of the same z before.
+
+    Source: J. Su, "Variational Inference: A Unified Framework of Generative Models and Some
+    Revelations", arXiv:1807.05936v4, Eq. 26, there summed over the D dimensions; the mean, 1 / D of
+    it, is what the author's code weights with lambda = 5.
+
+    Args:
+        samples: tensor G(z), shape (batch, ...).
+        old_samples: tensor G_old(z), the same shape; no gradient flows into it.
+
+    Returns:
+        Tensor >= 0 in squared units of the data, shape (batch,).
+
+    Example:
+        >>> [float(p) for p in proximity(tf.ones((1, 4)), tf.zeros((1, 4)))]
+        [1.0]
+    """
+    step = tf.cast(samples, tf.float32) - tf.stop_gradient(tf.cast(old_samples, tf.float32))
+    return tf.reduce_mean(tf.square(step), axis=range(1, len(step.shape)))
+
+
+def constraint_penalty(loss, bound):
+    """max(L - d, 0) of the mean L of `loss` over the batch: what exceeds the bound d.
+
+    Source: Mi et al., arXiv:1812.05676v2, Sec. 4.1, min L_vae + lambda max(L_gan - d, 0).
+
+    Args:
+        loss: tensor, per example.
+        bound: float d, in units of the loss.
+
+    Returns:
+        Scalar tensor >= 0.
+
+    Example:
+        >>> float(constraint_penalty(tf.constant([1.0, 2.0]), bound=1.0))
+        0.5
+    """
+    return tf.nn.relu(tf.reduce_mean(loss) - bound)
+
+
+def ascend_multiplier(multiplier, loss, bound, rate):
+    """The Lagrange multiplier after one step of dual ascent, max(0, lambda + rate (L - d)).
+
+    Source: Mi et al., arXiv:1812.05676v2, Sec. 4.1, the Lagrangian of L_gan <= d, of which the
+    paper solves an approximation; dual ascent as in Boyd et al., "Distributed Optimization",
+    2011, Sec. 2.1, projected onto lambda >= 0.
+
+    Args:
+        multiplier: float tensor lambda >= 0.
+        loss: tensor, per example; L is its mean.
+        bound: float d.
+        rate: float > 0.
+
+    Returns:
+        Scalar tensor >= 0.
+
+    Example:
+        >>> float(ascend_multiplier(1.0, tf.constant([2.0]), bound=1.5, rate=0.5))
+        1.25
+    """
+    return tf.nn.relu(multiplier + rate * (tf.reduce_mean(loss) - bound))
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class WeightClipping(keras.constraints.Constraint):
+    """Clips weights to [-bound, bound] after each step of their optimizer.
+
+    Source: Arjovsky et al., arXiv:1701.07875v3, Algorithm 1, line 7.
+
+    Args:
+        bound: float > 0, c.
+
+    Raises:
+        ValueError: if `bound` is not positive.
+
+    Example:
+        >>> [round(float(w), 3) for w in WeightClipping(0.01)(tf.constant([-1.0, 0.005]))]
+        [-0.01, 0.005]
+    """
+
+    def __init__(self, bound=0.01):
+        if not bound > 0:
+            raise ValueError(f"Weights are clipped to [-bound, bound]. Received: bound={bound}.")
+        self.bound = bound
+
+    def __call__(self, weights):
+        return tf.clip_by_value(weights, -self.bound, self.bound)
+
+    def get_config(self):
+        return {"bound": self.bound}

@@ -1,0 +1,104 @@
+"""Adversarial autoencoder. Makhzani et al., arXiv:1511.05644v2; Su, arXiv:1807.05936v4."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.losses import adversarial_loss
+from tfgen.models.autoencoder import reconstruction_error
+from tfgen.models.base import Update
+from tfgen.models.beta_vae import check_weights
+from tfgen.models.gan import check_discriminator
+from tfgen.models.latent import AutoencodingModel, sample_of
+
+__all__ = ["AAE"]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class AAE(AutoencodingModel):
+    """Autoencoder whose codes an adversary cannot tell from draws of the prior.
+
+    Source: J. Su, arXiv:1807.05936v4: the discriminator's loss is Eq. 30, encoder and decoder
+    minimise Eq. 34 together, -log D(E(x)) + lambda ||x - G(E(x))||^2. Makhzani et al.,
+    arXiv:1511.05644v2, Sec. 2, take two steps for these two terms.
+
+    It logs `reconstruction`, the squared error summed over dimensions, or -log p(x|z) in nats if
+    the decoder returns a distribution; `encoder_loss`, the adversarial part; `autoencoder_loss`,
+    their sum, and `code_discriminator_loss`, which are minimised.
+
+    Args:
+        encoder: `keras.Model` from x to z, or to q(z|x), from which one reparameterized sample is
+            taken.
+        decoder: `keras.Model` from z to x, or to p(x|z).
+        code_discriminator: `keras.Model` from z to logits, shape (batch, 1).
+        reconstruction_weight: float >= 0, lambda.
+        loss: string, one of `tfgen.losses.ADVERSARIAL_LOSSES`; the paper's is "non_saturating".
+        prior: a prior of `tfgen.layers`: anything that can be sampled; `StandardNormal` if None.
+            It is not trained.
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: if an argument is out of range or shapes do not fit each other.
+
+    Example:
+        >>> from tfgen import networks
+        >>> encoder = networks.mlp_encoder((8, 8, 1), latent_dim=2, head=None, width=16)
+        >>> decoder = networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16)
+        >>> critic = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> AAE(encoder, decoder, critic).reconstruct(tf.zeros((5, 8, 8, 1))).shape
+        TensorShape([5, 8, 8, 1])
+    """
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        code_discriminator,
+        reconstruction_weight=1.0,
+        loss="non_saturating",
+        prior=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, decoder, prior, **kwargs)
+        check_weights(reconstruction_weight=reconstruction_weight)
+        check_discriminator(code_discriminator, self.latent_shape, "code_discriminator")
+        self.code_discriminator = code_discriminator
+        self.reconstruction_weight = reconstruction_weight
+        self.loss_name, self.adversarial_loss = loss, adversarial_loss(loss)
+
+    @property
+    def updates(self):
+        autoencoder = (self.encoder, self.decoder)
+        return [
+            Update(
+                "code_discriminator",
+                (self.code_discriminator,),
+                self.terms,
+                "code_discriminator_loss",
+            ),
+            Update("autoencoder", autoencoder, self.terms, "autoencoder_loss"),
+        ]
+
+    def terms(self, x, training=True):
+        """All that is logged, per example, shape (batch,)."""
+        x = tf.cast(x, tf.float32)
+        code = sample_of(self.encoder(x, training=training), self.next_seed(training))
+        z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
+        prior_logits = self.code_discriminator(z, training=training)
+        code_logits = self.code_discriminator(code, training=training)
+        reconstruction = reconstruction_error(x, self.decoder(code, training=training))
+        encoder_loss = self.adversarial_loss.generator(code_logits)
+        discriminator_loss = self.adversarial_loss.real(prior_logits)
+        return {
+            "code_discriminator_loss": discriminator_loss + self.adversarial_loss.fake(code_logits),
+            "encoder_loss": encoder_loss,
+            "reconstruction": reconstruction,
+            "autoencoder_loss": encoder_loss + self.reconstruction_weight * reconstruction,
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "code_discriminator": keras.saving.serialize_keras_object(self.code_discriminator),
+            "reconstruction_weight": self.reconstruction_weight,
+            "loss": self.loss_name,
+        }

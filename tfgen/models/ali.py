@@ -1,0 +1,123 @@
+"""Adversarially learned inference. Dumoulin et al., arXiv:1606.00704v3; Su, arXiv:1807.05936v4."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.losses import adversarial_loss
+from tfgen.models.autoencoder import squared_error
+from tfgen.models.base import Update
+from tfgen.models.gan import check_logits
+from tfgen.models.latent import AutoencodingModel, mean_of, sample_of
+
+__all__ = ["ALI"]
+
+# What encoder and decoder minimise of the logits of (x, E(x)) and of (G(z), z); s is softplus.
+_OBJECTIVES = {
+    "variational": lambda s, encoded, generated: s(-encoded) + s(-generated),
+    "minimax": lambda s, encoded, generated: -s(-encoded) - s(generated),
+    "non_saturating": lambda s, encoded, generated: s(encoded) + s(-generated),
+}
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class ALI(AutoencodingModel):
+    """Encoder and decoder whose pairs (x, E(x)) and (G(z), z) an adversary cannot tell apart.
+
+    Source: Dumoulin et al., arXiv:1606.00704v3, Algorithm 1; with deterministic networks BiGAN,
+    Donahue et al., arXiv:1605.09782v7. The discriminator D(x, z) minimises J. Su,
+    arXiv:1807.05936v4, Eq. 38. Encoder and decoder minimise, by `objective`,
+
+    - "variational": -log D(x, E(x)) - log D(G(z), z), Su's Eq. 41, from variational inference;
+    - "minimax": log D(x, E(x)) + log(1 - D(G(z), z)), Eq. 42;
+    - "non_saturating": -log(1 - D(x, E(x))) - log D(G(z), z), Eq. 43.
+
+    In Eq. 41 the encoder raises D on its own pairs, as the discriminator does; in Eq. 42 and 43 it
+    lowers it. The paper leaves out the term of its Eq. 40 that holds the encoder back.
+
+    It logs `discriminator_loss` and `autoencoder_loss`, which are minimised, the means
+    `encoded_logits` and `generated_logits`, and `reconstruction`, the squared error of G(E(x)),
+    which nothing minimises.
+
+    Args:
+        encoder: `keras.Model` from x to q(z|x), or to z.
+        decoder: `keras.Model` from z to p(x|z), or to x.
+        discriminator: `keras.Model` of two inputs [x, z] to logits, shape (batch, 1).
+        objective: string, as above.
+        prior: a prior of `tfgen.layers`, which is not trained; `StandardNormal` if None.
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: if there is no such objective or shapes do not fit each other.
+
+    Example:
+        >>> from tfgen import networks
+        >>> encoder = networks.mlp_encoder((8, 8, 1), latent_dim=2, width=16)
+        >>> decoder = networks.mlp_decoder((8, 8, 1), latent_dim=2, head=None, width=16)
+        >>> x, z = keras.Input((8, 8, 1)), keras.Input((2,))
+        >>> both = keras.layers.Concatenate()([keras.layers.Flatten()(x), z])
+        >>> ALI(encoder, decoder, keras.Model([x, z], keras.layers.Dense(1)(both))).objective
+        'variational'
+    """
+
+    def __init__(
+        self, encoder, decoder, discriminator, objective="variational", prior=None, **kwargs
+    ):
+        super().__init__(encoder, decoder, prior, **kwargs)
+        if objective not in _OBJECTIVES:
+            raise ValueError(
+                f"objective must be one of {list(_OBJECTIVES)}. Received: objective={objective!r}."
+            )
+        self._check_pairs(discriminator)
+        self.discriminator, self.objective = discriminator, objective
+
+    def _check_pairs(self, discriminator):
+        shapes = getattr(discriminator, "input_shape", None)
+        expected = [(None, *self.data_shape), (None, *self.latent_shape)]
+        if not isinstance(shapes, list) or [tuple(shape) for shape in shapes] != expected:
+            raise ValueError(
+                f"The discriminator must take pairs [x, z] of shapes {expected}. Received: a "
+                f"discriminator of input shape {shapes}. Build it as networks.joint_discriminator("
+                f"{self.data_shape}, {self.latent_shape[0]})."
+            )
+        check_logits(discriminator, "discriminator")
+
+    @property
+    def updates(self):
+        autoencoder = (self.encoder, self.decoder)
+        return [
+            Update("discriminator", (self.discriminator,), self.terms, "discriminator_loss"),
+            Update("autoencoder", autoencoder, self.terms, "autoencoder_loss"),
+        ]
+
+    def terms(self, x, training=True):
+        """All that is logged, per example, shape (batch,)."""
+        x = tf.cast(x, tf.float32)
+        encoded, generated, code = self._logits(x, training)
+        loss = adversarial_loss("non_saturating")
+        return {
+            "discriminator_loss": loss.real(encoded) + loss.fake(generated),
+            "autoencoder_loss": _OBJECTIVES[self.objective](loss.fake, encoded, generated),
+            "encoded_logits": encoded,
+            "generated_logits": generated,
+            "reconstruction": squared_error(x, self.generate_from(code)),
+        }
+
+    def _logits(self, x, training):
+        """D(x, E(x)), D(G(z), z) and E(x)."""
+        z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
+        code = sample_of(self.encoder(x, training=training), self.next_seed(training))
+        generated = sample_of(self.decoder(z, training=training), self.next_seed(training))
+        encoded_logits = self.discriminator([x, code], training=training)
+        generated_logits = self.discriminator([generated, z], training=training)
+        return encoded_logits, generated_logits, code
+
+    def generate_from(self, code):
+        """G(z) for looking at; batch normalization as in use, so that it counts no codes."""
+        return tf.cast(mean_of(self.decoder(code, training=False)), tf.float32)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "objective": self.objective,
+        }

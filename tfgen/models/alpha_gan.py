@@ -1,0 +1,120 @@
+"""alpha-GAN. Rosca et al., arXiv:1706.04987v2."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.losses import adversarial_loss
+from tfgen.models.base import Update
+from tfgen.models.beta_vae import check_weights
+from tfgen.models.gan import check_discriminator
+from tfgen.models.latent import AutoencodingModel, mean_of, sample_of
+
+__all__ = ["AlphaGAN"]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class AlphaGAN(AutoencodingModel):
+    """Autoencoder with one adversary for its images and one for its codes.
+
+    Source: Rosca et al., arXiv:1706.04987v2, Algorithm 1. With R(D) = -log D + log(1 - D), from one
+    forward pass the four networks minimise
+
+    - `encoder_loss` = lambda ||x - G(E(x))||_1 + R(C(E(x)));
+    - `decoder_loss` = lambda ||x - G(E(x))||_1 + R(D(G(E(x)))) + R(D(G(z)));
+    - `discriminator_loss` = -log D(x) - log(1 - D(G(E(x)))) - log(1 - D(G(z)));
+    - `code_discriminator_loss` = -log C(z) - log(1 - C(E(x))).
+
+    It also logs `reconstruction`, the absolute error summed over dimensions.
+
+    Args:
+        encoder: `keras.Model` from x to z, or to q(z|x), from which one reparameterized sample is
+            taken.
+        decoder: `keras.Model` from z to x, or to p(x|z), whose mean is the image.
+        discriminator: `keras.Model` D from x to logits, shape (batch, 1), without sigmoid.
+        code_discriminator: `keras.Model` C from z to logits, shape (batch, 1).
+        reconstruction_weight: float >= 0, lambda, on the error summed over dimensions.
+        prior: a prior of `tfgen.layers`, which is not trained; `StandardNormal` if None.
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: if an argument is out of range or shapes do not fit each other.
+
+    Example:
+        >>> from tfgen import networks
+        >>> encoder = networks.mlp_encoder((8, 8, 1), latent_dim=2, head=None, width=16)
+        >>> decoder = networks.mlp_decoder((8, 8, 1), latent_dim=2, head=None, width=16)
+        >>> critic = networks.mlp_encoder((8, 8, 1), latent_dim=1, head=None, width=16)
+        >>> code_critic = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> AlphaGAN(encoder, decoder, critic, code_critic).sample(3).shape
+        TensorShape([3, 8, 8, 1])
+    """
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        discriminator,
+        code_discriminator,
+        reconstruction_weight=1.0,
+        prior=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, decoder, prior, **kwargs)
+        check_weights(reconstruction_weight=reconstruction_weight)
+        check_discriminator(discriminator, self.data_shape)
+        check_discriminator(code_discriminator, self.latent_shape, "code_discriminator")
+        self.discriminator, self.code_discriminator = discriminator, code_discriminator
+        self.reconstruction_weight = reconstruction_weight
+
+    @property
+    def updates(self):
+        names = ("encoder", "decoder", "discriminator", "code_discriminator")
+        return [Update(name, (getattr(self, name),), self.terms, f"{name}_loss") for name in names]
+
+    def terms(self, x, training=True):
+        """All that is logged, per example, shape (batch,)."""
+        x = tf.cast(x, tf.float32)
+        code = sample_of(self.encoder(x, training=training), self.next_seed(training))
+        z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
+        reconstructed = self._image(code, training)
+        image_losses = self._image_losses(x, reconstructed, self._image(z, training), training)
+        code_losses = self._code_losses(z, code, training)
+        error = tf.reduce_sum(tf.abs(x - reconstructed), axis=range(1, len(x.shape)))
+        return {
+            "encoder_loss": self.reconstruction_weight * error + code_losses.pop("ratio"),
+            "decoder_loss": self.reconstruction_weight * error + image_losses.pop("ratio"),
+            "reconstruction": error,
+            **image_losses,
+            **code_losses,
+        }
+
+    def _image(self, z, training):
+        return tf.cast(mean_of(self.decoder(z, training=training)), tf.float32)
+
+    def _image_losses(self, x, reconstructed, sampled, training):
+        loss = adversarial_loss("log_odds")
+        real = self.discriminator(x, training=training)
+        fakes = [self.discriminator(fake, training=training) for fake in (reconstructed, sampled)]
+        return {
+            "discriminator_loss": loss.real(real) + sum(loss.fake(fake) for fake in fakes),
+            "ratio": sum(loss.generator(fake) for fake in fakes),
+        }
+
+    def _code_losses(self, z, code, training):
+        loss = adversarial_loss("log_odds")
+        prior_logits, code_logits = (
+            self.code_discriminator(codes, training=training) for codes in (z, code)
+        )
+        return {
+            "code_discriminator_loss": loss.real(prior_logits) + loss.fake(code_logits),
+            "ratio": loss.generator(code_logits),
+        }
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "discriminator": serialize(self.discriminator),
+            "code_discriminator": serialize(self.code_discriminator),
+            "reconstruction_weight": self.reconstruction_weight,
+        }

@@ -1,0 +1,70 @@
+"""Stops training that has diverged, before anything of it is saved."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["StopOnDivergence"]
+
+
+@tf.function
+def _all_finite(tensors):
+    return tf.reduce_all([tf.reduce_all(tf.math.is_finite(tensor)) for tensor in tensors])
+
+
+class StopOnDivergence(keras.callbacks.Callback):
+    """Raises FloatingPointError when a loss or a weight is NaN or infinite.
+
+    `GenerativeModel.fit` puts it before all other callbacks, so that those which save the model
+    never see such a state: the last good one stays on disk. Losses are looked at after each call
+    of the compiled loop, weights once an epoch, and with the losses if a callback saves by batches.
+
+    Args:
+        callbacks: the other callbacks of `fit`.
+    """
+
+    def __init__(self, callbacks=()):
+        super().__init__()
+        callbacks = keras.tree.flatten(callbacks or [])
+        frequencies = [getattr(callback, "save_freq", None) for callback in callbacks]
+        self.saves_by_batches = any(isinstance(frequency, int) for frequency in frequencies)
+        folders = [getattr(c, "backup_dir", getattr(c, "filepath", None)) for c in callbacks]
+        self.folders = [str(folder) for folder in folders if folder]
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+        counted = np.max(self._finite_steps(), initial=0)  # Not 0 in an epoch that is resumed.
+        self.steps_before = int(keras.ops.convert_to_numpy(self.model.steps)) - counted
+
+    def on_train_batch_end(self, batch, logs=None):
+        minimised = {update.minimise for update in self.model.updates}
+        bad = sorted(name for name in minimised if not np.isfinite((logs or {}).get(name, 0.0)))
+        if bad:
+            self._stop(f"{' and '.join(bad)} became NaN or infinite at step {self._step(bad)}")
+        if self.saves_by_batches:
+            self._check_weights()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self._check_weights()
+
+    def _finite_steps(self):
+        return keras.ops.convert_to_numpy(self.model.averages.finite_steps).round().astype(int)
+
+    def _step(self, names):
+        """The first step at which one of these losses was not finite, counted from 1."""
+        indices = [self.model.averages.names.index(name) for name in names]
+        return self.steps_before + self._finite_steps()[indices].min() + 1
+
+    def _check_weights(self):
+        if not _all_finite([v.value for v in self.model.trainable_variables]):
+            self._stop(f"weights became NaN or infinite by step {int(self.model.steps.numpy())}")
+
+    def _stop(self, what):
+        saved = " and ".join(self.folders)
+        where = f"The last good state is in {saved}" if saved else "No callback saved a good state"
+        raise FloatingPointError(
+            f"Training of {type(self.model).__name__} diverged: {what} (epoch {self.epoch + 1}). "
+            f"{where}. Lower the learning rate or clip gradients "
+            "(keras.optimizers.Adam(clipnorm=1.0)); keras.callbacks.BackupAndRestore(folder) keeps "
+            "the last good state."
+        )

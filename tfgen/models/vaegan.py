@@ -1,0 +1,346 @@
+"""VAE-GANs. Larsen et al., arXiv:1512.09300v2; L. Mi et al., arXiv:1812.05676v2; A. Sagar, GVAE."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.losses import (
+    adversarial_loss,
+    ascend_multiplier,
+    constraint_penalty,
+    gradient_penalty,
+)
+from tfgen.models.base import Update
+from tfgen.models.beta_vae import check_weights
+from tfgen.models.gan import check_discriminator
+from tfgen.models.latent import mean_of
+from tfgen.models.vae import VAE
+from tfgen.models.wgan import check_no_batch_normalization
+
+__all__ = ["GVAE", "VAEGAN", "ConstrainedVAEGAN"]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class VAEGAN(VAE):
+    """VAE whose decoder is also the generator of a GAN.
+
+    The discriminator sees data, reconstructions and samples from the prior; the images of the
+    latter two are the decoder's means E[x|z]. From one forward pass three losses are minimised,
+    each by its own network:
+
+    - `encoder_loss` = KL + R;
+    - `decoder_loss` = R + gan_weight * `generator_loss`;
+    - `discriminator_loss`,
+
+    where R is -log p(x|z), as Mi et al., arXiv:1812.05676v2, Sec. 2.4, describe it, or with
+    `feature_layer` ||Dis_l(x) - Dis_l(G(z))||^2 / 2, the `feature_reconstruction` of Larsen et al.,
+    arXiv:1512.09300v2, Eq. 6 to 8 and Algorithm 1.
+
+    Deviation: Larsen sums the loss over reconstructions and samples; here it is their mean, so that
+    real and generated images weigh alike. `gan_weight` is 1 / gamma of Larsen, Eq. 9.
+
+    It also logs `elbo`, `reconstruction` (-log p(x|z)), `kl` in nats, `generator_loss`, and the
+    means `real_logits` and `fake_logits`.
+
+    Args:
+        encoder: `keras.Model` from x to q(z|x).
+        decoder: `keras.Model` from z to p(x|z).
+        discriminator: `keras.Model` from x to logits, shape (batch, 1), without sigmoid.
+        feature_layer: string, name of a layer of the discriminator in whose outputs images are
+            compared; None compares pixels.
+        gan_weight: float >= 0.
+        loss: string, one of `tfgen.losses.ADVERSARIAL_LOSSES`.
+        prior: a prior of `tfgen.layers`, trained with the encoder; `StandardNormal` if None.
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: if an argument is out of range, the networks' shapes do not fit each other, or
+            the discriminator has no such layer.
+
+    Example:
+        >>> from tfgen import networks
+        >>> critic = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(),
+        ...                            keras.layers.Dense(16, "relu", name="features"),
+        ...                            keras.layers.Dense(1)])
+        >>> model = VAEGAN(networks.mlp_encoder((8, 8, 1), latent_dim=2, width=16),
+        ...                networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16),
+        ...                critic, feature_layer="features")
+        >>> [update.name for update in model.updates]
+        ['encoder', 'decoder', 'discriminator']
+    """
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        discriminator,
+        feature_layer=None,
+        gan_weight=1.0,
+        loss="non_saturating",
+        prior=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, decoder, prior, **kwargs)
+        check_weights(gan_weight=gan_weight)
+        check_discriminator(discriminator, self.data_shape)
+        self.discriminator, self.feature_layer = discriminator, feature_layer
+        self.gan_weight = gan_weight
+        self.loss_name, self.adversarial_loss = loss, adversarial_loss(loss)
+        self._discriminate = _with_features(discriminator, feature_layer)
+
+    @property
+    def updates(self):
+        return [
+            Update("encoder", (self.encoder, self.prior), self.terms, "encoder_loss"),
+            Update("decoder", (self.decoder,), self.terms, "decoder_loss"),
+            Update("discriminator", (self.discriminator,), self.terms, "discriminator_loss"),
+        ]
+
+    def terms(self, x, training=True):
+        """All that is logged, per example, shape (batch,)."""
+        x = tf.cast(x, tf.float32)
+        q, z, likelihood = self.reconstruct_from_draw(x, training)
+        vae_terms = self.elbo_terms(x, q, z, likelihood)
+        negative_elbo = vae_terms.pop("loss")
+        gan_terms = self.gan_terms(x, _image(likelihood), training)
+        return self.player_losses(negative_elbo, vae_terms | gan_terms)
+
+    def gan_terms(self, x, reconstructed, training):
+        """What the discriminator makes of data, reconstructions and samples from the prior."""
+        z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
+        sampled = _image(self.decoder(z, training=training))
+        features, real_logits = self._discriminate(x, training)
+        own_features, own_logits = self._discriminate(reconstructed, training)
+        _, sample_logits = self._discriminate(sampled, training)
+        loss = self.adversarial_loss
+        terms = {
+            "discriminator_loss": loss.real(real_logits)
+            + (loss.fake(own_logits) + loss.fake(sample_logits)) / 2,
+            "generator_loss": (loss.generator(own_logits) + loss.generator(sample_logits)) / 2,
+            "real_logits": real_logits,
+            "fake_logits": (own_logits + sample_logits) / 2,
+        }
+        if self.feature_layer is not None:
+            terms["feature_reconstruction"] = _half_squared_distance(features, own_features)
+        return self.add_penalty(terms, x, reconstructed, sampled, training)
+
+    def add_penalty(self, terms, x, reconstructed, sampled, training):
+        """`terms` with a penalty of the discriminator: what a variant overrides."""
+        return terms
+
+    def player_losses(self, negative_elbo, terms):
+        """`terms` with the losses of encoder and decoder: what a variant overrides.
+
+        Args:
+            negative_elbo: -ELBO, or what a subclass with another `objective` makes of it.
+            terms: dict of all other terms.
+        """
+        reconstruction = terms.get("feature_reconstruction", terms["reconstruction"])
+        in_features = reconstruction - terms["reconstruction"]  # 0 in pixels.
+        return {
+            "encoder_loss": negative_elbo + in_features,
+            "decoder_loss": reconstruction + self.gan_weight * terms["generator_loss"],
+            **terms,
+        }
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
+            "feature_layer": self.feature_layer,
+            "gan_weight": self.gan_weight,
+            "loss": self.loss_name,
+        }
+
+
+def _image(likelihood):
+    return tf.cast(mean_of(likelihood), tf.float32)
+
+
+def _half_squared_distance(a, b):
+    """-log N(a | b, I) without its constant, shape (batch,)."""
+    square = tf.square(tf.cast(a, tf.float32) - tf.cast(b, tf.float32))
+    return tf.reduce_sum(square, axis=range(1, len(square.shape))) / 2
+
+
+def _with_features(discriminator, layer_name):
+    """The discriminator as a function from images to (features, logits)."""
+    if layer_name is None:
+        return lambda x, training: (None, discriminator(x, training=training))
+    names = [layer.name for layer in discriminator.layers]
+    if layer_name not in names:
+        raise ValueError(
+            f"feature_layer must name a layer of the discriminator, one of {names}. Received: "
+            f"feature_layer={layer_name!r}."
+        )
+    outputs = [discriminator.get_layer(layer_name).output, *discriminator.outputs]
+    both = keras.Model(discriminator.inputs, outputs)
+    return lambda x, training: both(x, training=training)  # A closure: Keras would save it twice.
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class ConstrainedVAEGAN(VAEGAN):
+    """VAE-GAN that minimises the VAE's loss subject to L_gan <= bound.
+
+    Source: Mi et al., arXiv:1812.05676v2, Sec. 4.1. With a fixed multiplier lambda it minimises the
+    paper's approximation L_vae + lambda max(L_gan - d, 0); with `dual_rate` the Lagrangian L_vae +
+    lambda (L_gan - d), whose lambda >= 0 rises by `dual_rate` * (L_gan - d) with each batch. L_gan
+    is the mean of `generator_loss` over the batch: ln 2 = 0.69 for a non-saturating loss that has
+    the discriminator undecided. It also logs `multiplier`.
+
+    Args:
+        encoder: `keras.Model` from x to q(z|x).
+        decoder: `keras.Model` from z to p(x|z).
+        discriminator: `keras.Model` from x to logits, shape (batch, 1).
+        bound: float, d, in units of the adversarial loss.
+        multiplier: float >= 0, lambda, or what it begins with.
+        dual_rate: float >= 0; 0 keeps lambda fixed.
+        **kwargs: other arguments of `VAEGAN`; there is no `gan_weight`.
+
+    Raises:
+        ValueError: if `multiplier` or `dual_rate` is negative, and as `VAEGAN`.
+
+    Example:
+        >>> from tfgen import networks
+        >>> critic = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(),
+        ...                            keras.layers.Dense(1)])
+        >>> ConstrainedVAEGAN(networks.mlp_encoder((8, 8, 1), 2),
+        ...                   networks.mlp_decoder((8, 8, 1), 2),
+        ...                   critic, bound=1.0, multiplier=10.0).get_config()["bound"]
+        1.0
+    """
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        discriminator,
+        bound=1.0,
+        multiplier=1.0,
+        dual_rate=0.0,
+        **kwargs,
+    ):
+        super().__init__(encoder, decoder, discriminator, **{**kwargs, "gan_weight": 1.0})
+        check_weights(multiplier=multiplier, dual_rate=dual_rate)
+        self.bound, self.dual_rate, self.initial_multiplier = bound, dual_rate, multiplier
+        self.multiplier = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(multiplier),
+            trainable=False,
+            name="multiplier",
+            aggregation="mean",
+        )
+
+    def terms(self, x, training=True):
+        terms = super().terms(x, training)
+        if training and self.dual_rate:
+            self.multiplier.assign(
+                ascend_multiplier(
+                    self.multiplier, terms["generator_loss"], self.bound, self.dual_rate
+                )
+            )
+        return terms
+
+    def player_losses(self, negative_elbo, terms):
+        losses = super().player_losses(negative_elbo, terms)
+        reconstruction = losses["decoder_loss"] - terms["generator_loss"]
+        multiplier = tf.convert_to_tensor(self.multiplier)
+        return {
+            **losses,
+            "decoder_loss": reconstruction + multiplier * self.violation(terms["generator_loss"]),
+            "multiplier": tf.fill(tf.shape(reconstruction), multiplier),
+        }
+
+    def violation(self, generator_loss):
+        """What lambda weights: max(L_gan - d, 0), or L_gan - d under dual ascent."""
+        if self.dual_rate:
+            return tf.reduce_mean(generator_loss) - self.bound
+        return constraint_penalty(generator_loss, self.bound)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["gan_weight"]
+        return {
+            **config,
+            "bound": self.bound,
+            "multiplier": self.initial_multiplier,
+            "dual_rate": self.dual_rate,
+        }
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class GVAE(VAEGAN):
+    """VAE whose encoder and decoder, as one network, also satisfy a WGAN-GP critic.
+
+    Source: A. Sagar, "Generate High Fidelity Images With Generative Variational Autoencoder". The
+    text does not define one model: its Algorithm 1 updates no discriminator. This is an
+    interpretation of its Sec. 4.2: "the encoder and the generator are considered as one network.
+    Thus, we sum up the loss functions", with "WGAN loss" and "gradient penalty". Encoder and
+    decoder minimise
+
+    `loss` = reconstruction + KL + gan_weight * `generator_loss`
+
+    where the critic sees data, reconstructions and samples from the prior, with the penalty of
+    `tfgen.losses.gradient_penalty` between data and either of them, at random.
+
+    Args:
+        encoder: `keras.Model` from x to q(z|x).
+        decoder: `keras.Model` from z to p(x|z).
+        discriminator: `keras.Model` from x to one number, shape (batch, 1), without batch
+            normalization.
+        gan_weight: float >= 0. The reconstruction is summed over all pixels: weights of the order
+            of their number balance the two.
+        gradient_penalty: float >= 0, weight of the penalty.
+        **kwargs: other arguments of `VAEGAN` than `loss`.
+
+    Raises:
+        ValueError: if the critic has batch normalization, and as `VAEGAN`.
+
+    Example:
+        >>> from tfgen import networks
+        >>> critic = keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(),
+        ...                            keras.layers.Dense(1)])
+        >>> model = GVAE(networks.mlp_encoder((8, 8, 1), 2),
+        ...              networks.mlp_decoder((8, 8, 1), 2), critic)
+        >>> [update.name for update in model.updates]
+        ['vae', 'discriminator']
+    """
+
+    def __init__(
+        self, encoder, decoder, discriminator, gan_weight=1.0, gradient_penalty=10.0, **kwargs
+    ):
+        kwargs = {**kwargs, "gan_weight": gan_weight, "loss": "wasserstein"}
+        super().__init__(encoder, decoder, discriminator, **kwargs)
+        check_weights(gradient_penalty=gradient_penalty)
+        check_no_batch_normalization(discriminator)
+        self.gradient_penalty = gradient_penalty
+
+    @property
+    def updates(self):
+        vae = (self.encoder, self.decoder, self.prior)
+        return [
+            Update("vae", vae, self.terms),
+            Update("discriminator", (self.discriminator,), self.terms, "discriminator_loss"),
+        ]
+
+    def player_losses(self, negative_elbo, terms):
+        losses = super().player_losses(negative_elbo, terms)
+        loss = losses["encoder_loss"] + self.gan_weight * terms["generator_loss"]
+        return {"loss": loss, **terms}
+
+    def add_penalty(self, terms, x, reconstructed, sampled, training):
+        shape = [tf.shape(x)[0], *[1] * len(self.data_shape)]
+        either = tf.random.stateless_uniform(shape, self.next_seed(training)) < 0.5
+        penalty = self.gradient_penalty * gradient_penalty(
+            lambda x: self.discriminator(x, training=training),
+            x,
+            tf.where(either, reconstructed, sampled),
+            self.next_seed(training),
+        )
+        return {
+            **terms,
+            "discriminator_loss": terms["discriminator_loss"] + penalty,
+            "gradient_penalty": penalty,
+        }
+
+    def get_config(self):
+        return {**super().get_config(), "gradient_penalty": self.gradient_penalty}
