@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen import datasets, models, networks
+from tfgen.models import training_data
 
 SHAPE = (4, 4, 1)
 
@@ -192,3 +193,32 @@ def test_evaluation_inside_a_callback_leaves_validation_alone():
     for name, value in expected.items():
         np.testing.assert_allclose(history[f"val_{name}"], 3 * [value], rtol=1e-6)
     assert inside[0] == inside[1] == inside[2] == model.evaluate(as_pipeline(x[:8]), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "activation, value, text",
+    [
+        ("sigmoid", -0.5, r"ends in sigmoid gives values from 0 to 1\. Received: data from -0.5"),
+        ("tanh", 2.0, r"ends in tanh gives values from -1 to 1.*to 2.*value_range=\(-1, 1\)"),
+        ("linear", 2.0, None),
+        ("tanh", -1.0, None),
+    ],
+)
+def test_values_that_the_generator_cannot_reach(activation, value, text):
+    output = [keras.layers.Dense(3, activation), keras.layers.Reshape((3,))]
+    generator = keras.Sequential([keras.Input((2,)), *output])
+    discriminator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    gan = models.GAN(generator, discriminator)
+    x = np.full((4, 3), value, "float32")
+    if text is None:
+        training_data.check(x, gan)
+        return
+    with pytest.raises(ValueError, match=text):
+        training_data.check(x, gan)
+
+
+def test_values_behind_a_layer_that_rescales():
+    output = [keras.layers.Dense(3, "tanh"), keras.layers.Rescaling(127.5, offset=127.5)]
+    generator = keras.Sequential([keras.Input((2,)), *output])
+    discriminator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
+    training_data.check(np.full((4, 3), 255.0, "float32"), models.GAN(generator, discriminator))

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen.layers import StandardNormal
+from tfgen.layers import FixedScaleNormal, StandardNormal
 from tfgen.models.base import GenerativeModel
 from tfgen.models.training_data import unpack
 
@@ -22,6 +22,9 @@ __all__ = [
     "sample_of",
 ]
 
+# What an image can be that ends in these.
+_RANGES = {keras.activations.sigmoid: (0, 1), keras.activations.tanh: (-1, 1)}
+_PASS_VALUES_ON = (keras.layers.Reshape, keras.layers.Cropping2D, FixedScaleNormal)
 # Latents decoded at a time, so that memory does not grow with the number of samples.
 CHUNK = 500
 
@@ -48,6 +51,16 @@ def _draw(output, seed):
             f"{type(output).__name__}, no distribution. Pass mean=True."
         )
     return output.sample(seed=seed)
+
+
+def _last_activation(network):
+    """The activation that a network ends in, or None if something else changes its values."""
+    for layer in reversed(getattr(network, "layers", [])):
+        if getattr(layer, "activation", None):
+            return layer.activation
+        if not isinstance(layer, _PASS_VALUES_ON):
+            return None
+    return None
 
 
 def _chunks(z):
@@ -94,6 +107,17 @@ class LatentVariableModel(GenerativeModel):
     def prior_distribution(self):
         """p(z), a `tfd.Distribution`."""
         return self.prior.as_distribution(getattr(self, "encoder", None))
+
+    def check_batch(self, x):
+        """Raises ValueError if the decoder's last activation cannot reach values of `x`."""
+        activation = _last_activation(self.decoder)
+        low, high = _RANGES.get(activation, (-math.inf, math.inf))
+        if x.min() < low or x.max() > high:
+            raise ValueError(
+                f"A decoder or generator that ends in {activation.__name__} gives values from {low}"
+                f" to {high}. Received: data from {x.min():g} to {x.max():g}. Rescale the data "
+                f"(datasets.load(..., value_range=({low}, {high}))), or use another activation."
+            )
 
     def sample_latents(self, num_samples, seed=None):
         """Draws from p(z), shape (num_samples, *latent_shape)."""

@@ -93,6 +93,7 @@ class VAE(AutoencodingModel):
         return terms["reconstruction"] + terms["kl"]
 
     def check_batch(self, x):
+        super().check_batch(x)
         likelihood = self.decode(tf.zeros((1, *self.latent_shape)))
         pixel = getattr(likelihood, "distribution", likelihood)
         if isinstance(pixel, tfd.Bernoulli) and not (x.min() >= 0 and x.max() <= 1):
