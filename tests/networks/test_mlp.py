@@ -22,6 +22,18 @@ def test_decoder_has_the_papers_parameter_count():
     assert decoder.count_params() == by_hand
 
 
+def test_width_may_name_each_layer():
+    encoder = networks.mlp_encoder((28, 28, 1), 100, width=(392, 196, 98))
+    decoder = networks.mlp_decoder((28, 28, 1), 100, width=[98, 196, 392], depth=1)
+
+    def units(network):
+        return [layer.units for layer in network.layers if isinstance(layer, keras.layers.Dense)]
+
+    # Mi et al., arXiv:1812.05676v2, Sec. 3.1; the encoder ends in loc and scale.
+    assert units(encoder) == [392, 196, 98, 200]
+    assert units(decoder) == [98, 196, 392, 784]
+
+
 def test_plain_network_is_dense_layers_with_relu_between():
     encoder = networks.mlp_encoder((2, 3, 1), latent_dim=4, head=None, width=5, depth=1)
     image = np.random.default_rng(0).normal(size=(7, 2, 3, 1)).astype("float32")
@@ -90,6 +102,7 @@ def test_decoder_takes_any_head(head):
         (dict(latent_dim=0), "latent_dim must be an int of at least 1. Received: latent_dim=0"),
         (dict(latent_dim=2.5), "latent_dim=2.5"),
         (dict(width=0), "width must be an int of at least 1. Received: width=0"),
+        (dict(width=(8, -1)), r"a sequence of such ints.* Received: width=\(8, -1\)"),
         (dict(depth=-1), "depth must be an int of at least 0. Received: depth=-1"),
         (dict(head="normal"), "head must be None or a callable.* Received: head='normal'"),
         (dict(head=layers.IndependentNormal(2)), "Pass the class and not an instance"),

@@ -1,21 +1,48 @@
-"""Encoders and decoders of the papers, as functions that return plain Keras models.
+"""Encoders, decoders, generators and discriminators of the papers, as Keras models.
 
 A network ends in a distribution layer where its paper puts a probability, so that `encoder(x)` is
 q(z|x) and `decoder(z)` is p(x|z). That layer is the network's *head*: a callable that takes the
 shape of one event and returns the layer, such as `tfgen.layers.IndependentNormal`, or
 `functools.partial(tfgen.layers.FixedScaleNormal, scale=0.1)` to set its other arguments.
-`head=None` leaves the network deterministic, as in an autoencoder.
+`head=None` leaves the network deterministic, as in an autoencoder or a generator.
+
+A generator is a decoder without head: it ends in an activation that bounds its pixels, and with a
+head this activation bounds the mean. A discriminator, or critic, ends in one logit per example,
+without sigmoid; its layer named "features" serves to compare images. Outputs are float32 also under
+a mixed-precision policy.
 """
 
 from tfgen.networks.conv import conv_decoder, conv_encoder
 from tfgen.networks.conv64 import conv64_decoder, conv64_encoder
+from tfgen.networks.dcgan import dcgan_discriminator, dcgan_encoder, dcgan_generator
+from tfgen.networks.larsen import larsen_decoder, larsen_discriminator, larsen_encoder
 from tfgen.networks.mlp import mlp_decoder, mlp_encoder
+from tfgen.networks.mlp_gan import (
+    joint_discriminator,
+    mlp_code_discriminator,
+    mlp_discriminator,
+    mlp_generator,
+)
+from tfgen.networks.residual import gvae_encoder, residual_discriminator, residual_generator
 
 __all__ = [
     "conv64_decoder",
     "conv64_encoder",
     "conv_decoder",
     "conv_encoder",
+    "dcgan_discriminator",
+    "dcgan_encoder",
+    "dcgan_generator",
+    "gvae_encoder",
+    "joint_discriminator",
+    "larsen_decoder",
+    "larsen_discriminator",
+    "larsen_encoder",
+    "mlp_code_discriminator",
     "mlp_decoder",
+    "mlp_discriminator",
     "mlp_encoder",
+    "mlp_generator",
+    "residual_discriminator",
+    "residual_generator",
 ]

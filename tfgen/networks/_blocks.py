@@ -7,22 +7,45 @@ import numbers
 
 import keras
 
+from tfgen.layers import IndependentBernoulli, IndependentPoisson
+
 __all__ = [
+    "FEATURES",
+    "chain",
     "check_arguments",
     "check_int",
+    "check_rate",
+    "dense_layers",
     "halved_sizes",
+    "image_output",
+    "layer_widths",
+    "logit",
+    "nonlinearity",
+    "normalization",
     "output_channels",
     "output_layer",
     "stack",
     "upsample",
 ]
 
+FEATURES = "features"
+"""Name of the layer of a discriminator whose output compares images, by `get_layer`."""
+
+
+def chain(x, layers):
+    """Applies `layers` one after the other."""
+    return functools.reduce(lambda x, layer: layer(x), layers, x)
+
 
 def stack(input_shape, layers, name):
     """Functional model that applies `layers` one after the other."""
     inputs = keras.Input(input_shape)
-    outputs = functools.reduce(lambda x, layer: layer(x), layers, inputs)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, chain(inputs, layers), name=name)
+
+
+def output_dtype():
+    """Dtype of outputs: that of the weights, so float32 also under a mixed-precision policy."""
+    return keras.config.dtype_policy().variable_dtype
 
 
 def check_int(minimum, **values):
@@ -32,6 +55,37 @@ def check_int(minimum, **values):
             raise ValueError(
                 f"{name} must be an int of at least {minimum}. Received: {name}={value!r}."
             )
+
+
+def check_rate(**values):
+    """Raises ValueError unless every value, named by its keyword, is in [0, 1)."""
+    for name, value in values.items():
+        if not isinstance(value, numbers.Real) or not 0 <= value < 1:
+            raise ValueError(
+                f"{name} must be at least 0, for none, and less than 1. Received: {name}={value!r}."
+            )
+
+
+def layer_widths(width, depth):
+    """Units of the hidden layers: `width` if it is a sequence, else `depth` times `width`.
+
+    Raises:
+        ValueError: if `width` or `depth` is out of range.
+
+    Example:
+        >>> layer_widths(512, depth=2), layer_widths([392, 196, 98], depth=2)
+        ((512, 512), (392, 196, 98))
+    """
+    if not isinstance(width, (tuple, list)):
+        check_int(1, width=width)
+        check_int(0, depth=depth)
+        return depth * (width,)
+    if not all(isinstance(units, numbers.Integral) and units > 0 for units in width):
+        raise ValueError(
+            "width must be an int of at least 1 or a sequence of such ints, one for each hidden "
+            f"layer. Received: width={width!r}."
+        )
+    return tuple(width)
 
 
 def check_image_shape(image_shape):
@@ -45,13 +99,13 @@ def check_image_shape(image_shape):
     return shape
 
 
-def check_arguments(image_shape, latent_dim, width, num_halvings=0):
+def check_arguments(image_shape, latent_dim=1, width=1, num_halvings=0):
     """Checks what all networks have in common.
 
     Args:
         image_shape: sequence of int, (height, width, channels).
-        latent_dim: int >= 1, latent dimensions.
-        width: int >= 1, units or filters.
+        latent_dim: int >= 1, latent dimensions, if the network has any.
+        width: int >= 1, units or filters, if they are one number.
         num_halvings: int, how often the network halves height and width. Each time the image must
             become smaller, which takes more than 2**(num_halvings - 1) pixels.
 
@@ -90,6 +144,41 @@ def halved_sizes(image_shape, num_halvings):
     ]
 
 
+def dense_layers(widths, activation, dropout=0.0, name=None):
+    """Hidden Dense layers with dropout after each activation; `name` is that of the last Dense."""
+    check_rate(dropout=dropout)
+    names = [None] * (len(widths) - 1) + [name]
+    blocks = [
+        [keras.layers.Dense(units, activation, name=layer_name), *_dropout(dropout)]
+        for units, layer_name in zip(widths, names, strict=False)
+    ]
+    return sum(blocks, [])
+
+
+def _dropout(rate):
+    return [keras.layers.Dropout(rate)] if rate else []
+
+
+def normalization(batch_norm):
+    """Batch normalization, or nothing.
+
+    Its averages forget within tens of steps, as is usual for adversarial networks: they move, and
+    samples drawn during training use the averages.
+    """
+    return [keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)] if batch_norm else []
+
+
+def nonlinearity(batch_norm, activation="leaky_relu", dropout=0.0, name=None):
+    """Layers between two with weights; `name` is the activation's. Keras' leaky slope is 0.2."""
+    activate = keras.layers.Activation(activation, name=name)
+    return [*normalization(batch_norm), activate, *_dropout(dropout)]
+
+
+def logit(**kwargs):
+    """The last layer of a discriminator, one number without sigmoid."""
+    return keras.layers.Dense(1, dtype=output_dtype(), name="logit", **kwargs)
+
+
 def upsample(filters, kernel_size, size, **kwargs):
     """Layers that double an image to `size`, the inverse of halving with rounding up.
 
@@ -123,7 +212,7 @@ def output_layer(head, event_shape):
     """
     if head is None:
         shape = (event_shape,) if isinstance(event_shape, numbers.Integral) else event_shape
-        return keras.layers.Reshape(shape), math.prod(shape)
+        return keras.layers.Reshape(shape, dtype=output_dtype()), math.prod(shape)
     # A layer instance is callable too, but on tensors.
     is_factory = callable(head) and not isinstance(head, keras.layers.Layer)
     layer = head(event_shape) if is_factory else None
@@ -141,6 +230,38 @@ def _params_size(layer):
     config = layer.get_config()
     names = set(inspect.signature(layer.params_size).parameters) - {"name"}
     return layer.params_size(**{name: config[name] for name in names})
+
+
+def image_output(head, image_shape, output_activation):
+    """The layers that end a generator, and how many numbers they take for one image.
+
+    Args:
+        head: callable from `image_shape` to a distribution layer; None for the image.
+        image_shape: tuple of int, (height, width, channels).
+        output_activation: Keras activation of the pixels, or None.
+
+    Returns:
+        Tuple (list of layers, number of parameters).
+
+    Raises:
+        ValueError: if `head` is no head, or takes something else than one loc per pixel after an
+            activation.
+    """
+    output, num_parameters = output_layer(head, image_shape)
+    if output_activation is None:
+        return [output], num_parameters
+    unbounded = isinstance(output, (IndependentBernoulli, IndependentPoisson))
+    if unbounded or num_parameters != math.prod(image_shape):
+        raise ValueError(
+            "With an output_activation a head must take one number per pixel, its loc. Received: "
+            f"output_activation={output_activation!r}, and as head a {type(output).__name__} of "
+            f"{num_parameters} parameters for image_shape={image_shape}, which takes logits, rates "
+            "or scales. Set output_activation=None, or use a head such as FixedScaleNormal."
+        )
+    return [
+        keras.layers.Activation(output_activation, dtype=output_dtype()),
+        output,
+    ], num_parameters
 
 
 def output_channels(num_parameters, image_shape):

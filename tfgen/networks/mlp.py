@@ -3,14 +3,15 @@
 import keras
 
 from tfgen import layers
-from tfgen.networks._blocks import check_arguments, check_int, output_layer, stack
+from tfgen.networks._blocks import (
+    check_arguments,
+    dense_layers,
+    layer_widths,
+    output_layer,
+    stack,
+)
 
 __all__ = ["mlp_decoder", "mlp_encoder"]
-
-
-def _hidden_layers(depth, width, activation):
-    check_int(0, depth=depth)
-    return [keras.layers.Dense(width, activation) for _ in range(depth)]
 
 
 def mlp_encoder(
@@ -25,13 +26,17 @@ def mlp_encoder(
 
     flatten, `depth` times Dense(width), Dense to the parameters of the head.
 
+    `mlp_encoder(image_shape, 100, width=(392, 196, 98))` is the stack of Mi, Shen & Zhang, "A Probe
+    Towards Understanding GAN and VAE Models", arXiv:1812.05676v2, Sec. 3.
+
     Source: Soons, "Practical 3: Deep Generative Models", 2020, Question 1.9: 512-512, z of 20.
 
     Args:
         image_shape: tuple of int, (height, width, channels), any size.
         latent_dim: int >= 1, latent dimensions.
         head: callable from `latent_dim` to a distribution layer; None for a plain vector.
-        width: int >= 1, units of each hidden layer.
+        width: int >= 1, units of each hidden layer; or a sequence of int, those of one hidden layer
+            after the other, which leaves `depth` unused.
         depth: int >= 0, hidden layers; 0 makes the network linear.
         activation: Keras activation of the hidden layers.
 
@@ -46,13 +51,13 @@ def mlp_encoder(
         >>> encoder(keras.ops.zeros((8, 28, 28, 1))).event_shape
         TensorShape([20])
     """
-    image_shape = check_arguments(image_shape, latent_dim, width)
+    image_shape = check_arguments(image_shape, latent_dim)
     output, num_parameters = output_layer(head, latent_dim)
     return stack(
         image_shape,
         [
             keras.layers.Flatten(),
-            *_hidden_layers(depth, width, activation),
+            *dense_layers(layer_widths(width, depth), activation),
             keras.layers.Dense(num_parameters),
             output,
         ],
@@ -76,7 +81,8 @@ def mlp_decoder(
         image_shape: tuple of int, (height, width, channels), any size.
         latent_dim: int >= 1, latent dimensions.
         head: callable from `image_shape` to a distribution layer; None for plain images.
-        width: int >= 1, units of each hidden layer.
+        width: int >= 1, units of each hidden layer; or a sequence of int, those of one hidden layer
+            after the other, which leaves `depth` unused.
         depth: int >= 0, hidden layers; 0 makes the network linear.
         activation: Keras activation of the hidden layers.
 
@@ -91,12 +97,12 @@ def mlp_decoder(
         >>> decoder(keras.ops.zeros((8, 20))).event_shape
         TensorShape([28, 28, 1])
     """
-    image_shape = check_arguments(image_shape, latent_dim, width)
+    image_shape = check_arguments(image_shape, latent_dim)
     output, num_parameters = output_layer(head, image_shape)
     return stack(
         (latent_dim,),
         [
-            *_hidden_layers(depth, width, activation),
+            *dense_layers(layer_widths(width, depth), activation),
             keras.layers.Dense(num_parameters),
             output,
         ],

@@ -1,0 +1,219 @@
+"""Deep convolutional generator, discriminator and encoder (DCGAN).
+
+Radford, Metz & Chintala, "Unsupervised Representation Learning with Deep Convolutional Generative
+Adversarial Networks", arXiv:1511.06434v2.
+"""
+
+import functools
+import math
+
+import keras
+
+from tfgen import layers
+from tfgen.networks._blocks import (
+    FEATURES,
+    check_arguments,
+    check_image_shape,
+    check_rate,
+    halved_sizes,
+    image_output,
+    logit,
+    nonlinearity,
+    output_channels,
+    output_dtype,
+    output_layer,
+    stack,
+    upsample,
+)
+
+__all__ = ["dcgan_discriminator", "dcgan_encoder", "dcgan_generator"]
+
+_KERNEL_SIZE = 5
+_SMALLEST_SIZE = 4
+
+
+def _num_halvings(image_shape):
+    """Halvings until the shorter side has at most four pixels, at least one."""
+    return max(1, math.ceil(math.log2(min(image_shape[:2]) / _SMALLEST_SIZE)))
+
+
+def _initialized(make, *args, **kwargs):
+    # One initializer per layer: the same one would draw the same weights twice.
+    initializer = keras.initializers.RandomNormal(stddev=0.02)
+    return make(*args, kernel_initializer=initializer, **kwargs)
+
+
+_dense = functools.partial(_initialized, keras.layers.Dense)
+
+
+def _halve(filters, **kwargs):
+    return _initialized(
+        keras.layers.Conv2D, filters, _KERNEL_SIZE, strides=2, padding="same", **kwargs
+    )
+
+
+def _convolutions(image_shape, width, batch_norm, dropout=0.0, wrapper=None):
+    """What discriminator and encoder share: convolutions that halve the image, to Flatten."""
+    num_halvings = _num_halvings(image_shape)
+    blocks = []
+    for step in range(num_halvings):
+        normalized = batch_norm and step > 0
+        conv = _halve(width * 2**step, use_bias=not normalized)
+        name = FEATURES if step == num_halvings - 1 else None
+        between = nonlinearity(normalized, dropout=dropout, name=name)
+        blocks += [wrapper(conv) if wrapper else conv, *between]
+    return [*blocks, keras.layers.Flatten()]
+
+
+def _check(image_shape, latent_dim, width):
+    """Returns `image_shape` as a tuple, or raises ValueError."""
+    num_halvings = _num_halvings(check_image_shape(image_shape))
+    return check_arguments(image_shape, latent_dim, width, num_halvings)
+
+
+def dcgan_generator(
+    image_shape,
+    latent_dim,
+    width=64,
+    batch_norm=True,
+    output_activation="tanh",
+    head=None,
+):
+    """Convolutional network from latent variables to images.
+
+    Dense to a map of 4x4 pixels, then 5x5 transposed convolutions of stride 2, each with half the
+    filters of the one before and `width` in the last but one. Batch normalization and ReLU follow
+    all but the last. Images of 32 or 28 pixels take three such convolutions, by way of 8 and 16 or
+    7 and 14 pixels, images of 64 pixels four.
+
+    Source: Radford et al., arXiv:1511.06434v2, Sec. 3 and 4, Fig. 1. `width=128` at 64 pixels is
+    Fig. 1, with 1024 to 128 filters; 64 is the half of it that is common since.
+    Deviation: padding is Keras' "same".
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), from 2 pixels on.
+        latent_dim: int >= 1, latent dimensions; 100 in the paper.
+        width: int >= 1, filters of the last but one transposed convolution.
+        batch_norm: bool, whether to normalize all layers but the last by batch.
+        output_activation: Keras activation of the pixels: "tanh" for images in [-1, 1], "sigmoid"
+            for [0, 1], None for any range.
+        head: callable from `image_shape` to a distribution layer with the same number of
+            parameters for every pixel; None for plain images.
+
+    Returns:
+        `keras.Model` from (batch, latent_dim) to images of shape (batch, height, width, channels),
+        or to p(x|z) over them.
+
+    Raises:
+        ValueError: if an argument is out of range, the image too small, or `head` is no head or
+            does not fit `output_activation`.
+
+    Example:
+        >>> generator = dcgan_generator((32, 32, 3), latent_dim=100, width=8)
+        >>> generator(keras.ops.zeros((2, 100))).shape
+        TensorShape([2, 32, 32, 3])
+    """
+    image_shape = _check(image_shape, latent_dim, width)
+    output, num_parameters = image_output(head, image_shape, output_activation)
+    full, *sizes, smallest = halved_sizes(image_shape, _num_halvings(image_shape))
+    feature_map = (*smallest, width * 2 ** len(sizes))
+    double = functools.partial(_initialized, upsample)
+    blocks = [
+        [
+            *double(width * 2**step, _KERNEL_SIZE, size, use_bias=not batch_norm),
+            *nonlinearity(batch_norm, "relu"),
+        ]
+        for step, size in enumerate(sizes)
+    ]
+    return stack(
+        (latent_dim,),
+        [
+            _dense(math.prod(feature_map), use_bias=not batch_norm),
+            keras.layers.Reshape(feature_map),
+            *nonlinearity(batch_norm, "relu"),
+            *sum(reversed(blocks), []),
+            *double(output_channels(num_parameters, image_shape), _KERNEL_SIZE, full),
+            *output,
+        ],
+        name="dcgan_generator",
+    )
+
+
+def dcgan_discriminator(image_shape, width=64, batch_norm=True, spectral_norm=False, dropout=0.0):
+    """Convolutional network from images to one logit, the reverse of `dcgan_generator`.
+
+    5x5 convolutions of stride 2, the first with `width` filters and each further one with twice as
+    many, down to 4x4 pixels, then Dense(1). Batch normalization follows all convolutions but the
+    first, leaky ReLU of slope 0.2 all of them; the last leaky ReLU is named "features".
+
+    Source: Radford et al., arXiv:1511.06434v2, Sec. 3 and 4; filters are those of the generator.
+    Miyato et al., arXiv:1802.05957v1, Eq. 8, for `spectral_norm`.
+    Deviation: no sigmoid at the end, since the losses take logits.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), from 2 pixels on.
+        width: int >= 1, filters of the first convolution.
+        batch_norm: bool, whether to normalize by batch. False for a critic under a gradient
+            penalty, whose slope at one image must not depend on the rest of the batch.
+        spectral_norm: bool, whether all weights are divided by an estimate of their largest
+            singular value in each call with training=True, by `keras.layers.SpectralNormalization`.
+            Usually without `batch_norm`, which would scale the layers up again.
+        dropout: float in [0, 1), rate after each activation.
+
+    Returns:
+        `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
+
+    Raises:
+        ValueError: if an argument is out of range or the image too small.
+
+    Example:
+        >>> discriminator = dcgan_discriminator((32, 32, 3), width=8)
+        >>> discriminator(keras.ops.zeros((2, 32, 32, 3))).shape
+        TensorShape([2, 1])
+    """
+    check_rate(dropout=dropout)
+    image_shape = _check(image_shape, 1, width)
+    wrapper = keras.layers.SpectralNormalization if spectral_norm else None
+    last = _initialized(logit)
+    if spectral_norm:
+        last = wrapper(last, dtype=output_dtype())
+    return stack(
+        image_shape,
+        [*_convolutions(image_shape, width, batch_norm, dropout, wrapper), last],
+        name="dcgan_discriminator",
+    )
+
+
+def dcgan_encoder(
+    image_shape, latent_dim, head=layers.IndependentNormal, width=64, batch_norm=True
+):
+    """Convolutional network from images to latent variables, with the discriminator's layers.
+
+    Source: the convolutions of Radford et al., arXiv:1511.06434v2, Sec. 3, as in
+    `dcgan_discriminator`. The paper itself has no encoder.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), from 2 pixels on.
+        latent_dim: int >= 1, latent dimensions.
+        head: callable from `latent_dim` to a distribution layer; None for a plain vector.
+        width: int >= 1, filters of the first convolution.
+        batch_norm: bool, whether to normalize all convolutions but the first by batch.
+
+    Returns:
+        `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
+
+    Raises:
+        ValueError: if an argument is out of range, the image too small or `head` no head.
+
+    Example:
+        >>> encoder = dcgan_encoder((32, 32, 3), latent_dim=20, width=8)
+        >>> encoder(keras.ops.zeros((2, 32, 32, 3))).event_shape
+        TensorShape([20])
+    """
+    image_shape = _check(image_shape, latent_dim, width)
+    output, num_parameters = output_layer(head, latent_dim)
+    return stack(
+        image_shape,
+        [*_convolutions(image_shape, width, batch_norm), _dense(num_parameters), output],
+        name="dcgan_encoder",
+    )

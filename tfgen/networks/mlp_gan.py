@@ -1,0 +1,209 @@
+"""Fully connected generator and discriminators.
+
+Soons, "Practical 3: Deep Generative Models", 2020, Question 2.3.
+"""
+
+import keras
+
+from tfgen.networks._blocks import (
+    FEATURES,
+    chain,
+    check_arguments,
+    check_int,
+    dense_layers,
+    image_output,
+    layer_widths,
+    logit,
+    stack,
+)
+
+__all__ = ["joint_discriminator", "mlp_code_discriminator", "mlp_discriminator", "mlp_generator"]
+
+
+def _discriminator_layers(width, dropout, activation, depth=1):
+    """Hidden layers and logit of a discriminator."""
+    widths = layer_widths(width, depth)
+    if not widths:
+        raise ValueError(
+            "A discriminator needs a hidden layer, whose output are its features. "
+            f"Received: width={width!r}, depth={depth}."
+        )
+    return [*dense_layers(widths, activation, dropout, name=FEATURES), logit()]
+
+
+def mlp_generator(
+    image_shape,
+    latent_dim,
+    width=(128, 256, 512),
+    dropout=0.1,
+    activation="leaky_relu",
+    output_activation="tanh",
+    head=None,
+):
+    """Fully connected network from latent variables to images.
+
+    For each of `width` Dense, activation and dropout, then Dense to the pixels.
+
+    Source: Soons, "Practical 3: Deep Generative Models", 2020, Question 2.3 (z of 32), with the
+    leaky ReLU of slope 0.2 and the tanh of the assignment's text, UvA Deep Learning, 2020.
+    Mi et al., arXiv:1812.05676v2, Sec. 3: width=(98, 196, 392), dropout=0, activation="relu",
+    output_activation="sigmoid" (z of 100).
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), any size.
+        latent_dim: int >= 1, latent dimensions.
+        width: sequence of int >= 1, units of one hidden layer after the other; an int for one.
+        dropout: float in [0, 1), rate after each hidden layer.
+        activation: Keras activation of the hidden layers. "leaky_relu" has slope 0.2 in Keras.
+        output_activation: Keras activation of the pixels: "tanh" for images in [-1, 1], "sigmoid"
+            for [0, 1], None for any range.
+        head: callable from `image_shape` to a distribution layer; None for plain images.
+
+    Returns:
+        `keras.Model` from (batch, latent_dim) to images of shape (batch, height, width, channels),
+        or to p(x|z) over them.
+
+    Raises:
+        ValueError: if an argument is out of range, or `head` is no head or does not fit
+            `output_activation`.
+
+    Example:
+        >>> generator = mlp_generator((28, 28, 1), latent_dim=32)
+        >>> generator(keras.ops.zeros((8, 32))).shape
+        TensorShape([8, 28, 28, 1])
+    """
+    image_shape = check_arguments(image_shape, latent_dim)
+    output, num_parameters = image_output(head, image_shape, output_activation)
+    return stack(
+        (latent_dim,),
+        [
+            *dense_layers(layer_widths(width, depth=1), activation, dropout),
+            keras.layers.Dense(num_parameters),
+            *output,
+        ],
+        name="mlp_generator",
+    )
+
+
+def mlp_discriminator(image_shape, width=(512, 256), dropout=0.3, activation="leaky_relu"):
+    """Fully connected network from images to one logit.
+
+    Flatten, for each of `width` Dense, activation and dropout, then Dense(1). The last hidden layer
+    is named "features".
+
+    Source: Soons, "Practical 3: Deep Generative Models", 2020, Question 2.3, with the slope 0.2 of
+    the assignment's text. Mi et al., arXiv:1812.05676v2, Sec. 3: width=(392, 196, 98), dropout=0,
+    activation="relu".
+    Deviation: no sigmoid at the end, since the losses take logits.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), any size.
+        width: sequence of int >= 1, units of one hidden layer after the other; an int for one.
+        dropout: float in [0, 1), rate after each hidden layer.
+        activation: Keras activation of the hidden layers.
+
+    Returns:
+        `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> discriminator = mlp_discriminator((28, 28, 1))
+        >>> discriminator(keras.ops.zeros((8, 28, 28, 1))).shape
+        TensorShape([8, 1])
+    """
+    return stack(
+        check_arguments(image_shape),
+        [keras.layers.Flatten(), *_discriminator_layers(width, dropout, activation)],
+        name="mlp_discriminator",
+    )
+
+
+def mlp_code_discriminator(latent_dim, width=1000, depth=2, dropout=0.0, activation="relu"):
+    """Fully connected network from latent variables to one logit: prior or encoder?
+
+    Source: Makhzani et al., "Adversarial Autoencoders", arXiv:1511.05644v2, App. A.1: two layers of
+    1000 ReLU units.
+    Deviation: Keras' initial weights, where the paper draws them with standard deviation 0.01.
+
+    Args:
+        latent_dim: int >= 1, latent dimensions.
+        width: int >= 1, units of each hidden layer; or a sequence of int, those of one hidden layer
+            after the other, which leaves `depth` unused.
+        depth: int >= 1, hidden layers; the last one is named "features".
+        dropout: float in [0, 1), rate after each hidden layer.
+        activation: Keras activation of the hidden layers.
+
+    Returns:
+        `keras.Model` from (batch, latent_dim) to logits of shape (batch, 1).
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> discriminator = mlp_code_discriminator(latent_dim=8)
+        >>> discriminator(keras.ops.zeros((5, 8))).shape
+        TensorShape([5, 1])
+    """
+    check_int(1, latent_dim=latent_dim)
+    layers = _discriminator_layers(width, dropout, activation, depth)
+    return stack((latent_dim,), layers, name="mlp_code_discriminator")
+
+
+def joint_discriminator(
+    image_shape,
+    latent_dim,
+    width=(512, 256),
+    dropout=0.3,
+    activation="leaky_relu",
+    image_network=None,
+):
+    """Network from pairs of an image and its latent variables to one logit.
+
+    The flat image, or what `image_network` makes of it, and the latent variables are joined; then
+    the layers of `mlp_discriminator` follow.
+
+    Source: Dumoulin et al., "Adversarially Learned Inference", arXiv:1606.00704v3, Sec. 2.2, and
+    Donahue et al., "Adversarial Feature Learning", arXiv:1605.09782v7, for the two inputs; layer
+    sizes as in `mlp_discriminator`.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), any size.
+        latent_dim: int >= 1, latent dimensions.
+        width: sequence of int >= 1, units of one hidden layer after the other; an int for one.
+        dropout: float in [0, 1), rate after each hidden layer.
+        activation: Keras activation of the hidden layers.
+        image_network: `keras.Model` from images to features of any shape, for a convolutional
+            discriminator, such as `dcgan_encoder(image_shape, 256, head=None)`; None for pixels.
+
+    Returns:
+        `keras.Model` from [images of shape (batch, height, width, channels), latent variables of
+        shape (batch, latent_dim)] to logits of shape (batch, 1).
+
+    Raises:
+        ValueError: if an argument is out of range, or `image_network` takes other images.
+
+    Example:
+        >>> discriminator = joint_discriminator((28, 28, 1), latent_dim=8)
+        >>> discriminator([keras.ops.zeros((5, 28, 28, 1)), keras.ops.zeros((5, 8))]).shape
+        TensorShape([5, 1])
+    """
+    image_shape = check_arguments(image_shape, latent_dim)
+    if image_network is not None:
+        _check_image_network(image_network, image_shape)
+    image, code = keras.Input(image_shape), keras.Input((latent_dim,))
+    features = keras.layers.Flatten()(image_network(image) if image_network else image)
+    pair = keras.layers.Concatenate()([features, code])
+    outputs = chain(pair, _discriminator_layers(width, dropout, activation))
+    return keras.Model([image, code], outputs, name="joint_discriminator")
+
+
+def _check_image_network(image_network, image_shape):
+    input_shape = getattr(image_network, "input_shape", None)
+    if not isinstance(image_network, keras.Model) or input_shape != (None, *image_shape):
+        raise ValueError(
+            f"image_network must be a keras.Model that takes images of shape {image_shape}. "
+            f"Received: image_network={image_network!r} with input_shape={input_shape}. Build it "
+            "with the same image_shape."
+        )
