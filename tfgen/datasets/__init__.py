@@ -2,5 +2,6 @@
 
 from tfgen.datasets import sprites
 from tfgen.datasets.load import DatasetInfo, load
+from tfgen.datasets.medical import VolumesInfo, load_volumes, split_patients
 
-__all__ = ["DatasetInfo", "load", "sprites"]
+__all__ = ["DatasetInfo", "VolumesInfo", "load", "load_volumes", "split_patients", "sprites"]

@@ -121,12 +121,12 @@ def load(
         >>> next(iter(dataset)).shape, info.num_examples
         (TensorShape([32, 8, 8, 1]), 1437)
     """
-    _check_split(split)
-    _check_batch_size(batch_size)
+    check_split(split)
+    check_batch_size(batch_size)
     _check_binarize(binarize)
-    value_range, image_size = _as_value_range(value_range), _as_size(image_size)
+    value_range, image_size = as_value_range(value_range), _as_size(image_size)
     examples = _read(source, split, image_size, data_dir, download)
-    _check_examples(examples, split, batch_size, labels, drop_remainder)
+    check_examples(examples, split, batch_size, labels, drop_remainder)
     info = _describe(examples, split, value_range, binarize)
     if binarize == "fixed":
         examples = binarize_once(examples, seed)
@@ -202,7 +202,7 @@ def _as_size(image_size):
     return tuple(int(side) for side in sides)
 
 
-def _as_value_range(value_range):
+def as_value_range(value_range):
     """(low, high), floats."""
     values = tuple(float(value) for value in value_range)
     if len(values) != 2 or not all(map(math.isfinite, values)) or values[0] >= values[1]:
@@ -213,7 +213,7 @@ def _as_value_range(value_range):
     return values
 
 
-def _check_split(split):
+def check_split(split):
     if not isinstance(split, str):
         raise ValueError(
             f"split must be a str such as 'train' or 'train[:90%]'. Received: split={split!r}. "
@@ -221,7 +221,7 @@ def _check_split(split):
         )
 
 
-def _check_batch_size(batch_size):
+def check_batch_size(batch_size):
     if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
         raise ValueError(
             f"batch_size must be an int, at least 1. Received: batch_size={batch_size!r}. "
@@ -237,7 +237,7 @@ def _check_binarize(binarize):
         )
 
 
-def _check_examples(examples, split, batch_size, labels, drop_remainder):
+def check_examples(examples, split, batch_size, labels, drop_remainder):
     num_examples = len(examples.rows)
     if num_examples < (batch_size if drop_remainder else 1):
         raise ValueError(
