@@ -1,15 +1,15 @@
-"""Soons, "Deep Learning practical 3" (2020): VAEs on MNIST
+"""Soons, "Deep Learning practical 3" (2020): VAEs and a GAN on MNIST
 
     python examples/soons_2020_vae_gan_flow.py --list
     python examples/soons_2020_vae_gan_flow.py --data-dir ~/tensorflow_datasets
     python examples/soons_2020_vae_gan_flow.py --run vae-mlp --seeds 3
     python examples/soons_2020_vae_gan_flow.py --smoke
 
-The report answers the assignment of the UvA Deep Learning course; pixels are binarized at 0.5.
-All 60,000 training images train. Nothing is selected: the test set is evaluated after each epoch
-for the curves, and the last epoch counts. Each experiment writes its figures, its model and
-result.json into --output-dir; results.json and report.md gather them. A killed run goes on where it
-stopped.
+The report answers the assignment of the UvA Deep Learning course. The VAEs' pixels are binarized at
+0.5, those of the GAN lie in [-1, 1]. All 60,000 training images train. Nothing is selected: the
+test set is evaluated after each epoch for the curves, and the last epoch counts. Each experiment
+writes its figures, its model and result.json into --output-dir; results.json and report.md gather
+them. A killed run goes on where it stopped.
 """
 
 import functools
@@ -17,28 +17,30 @@ import functools
 import keras
 import numpy as np
 import paper_script
+import tensorflow as tf
 from paper_script import Experiment
 
-from tfgen import datasets, layers, models, networks, plotting
+from tfgen import datasets, layers, metrics, models, networks, plotting
 
 BATCH_SIZE = 128
 LEARNING_RATE = 1e-3
 EPOCHS = {"paper": 80, "cpu": 10, "smoke": 2}
+GAN_EPOCHS = {"paper": 250, "cpu": 25, "smoke": 2}
 
 
 # Question 1.9: data and training.
 
 
-def load_data(run, binarize):
+def load_data(run, **options):
     """Training and test pipelines, and the description of the data."""
     loaded = [
         datasets.load(
             run.args.dataset,
             split,
             BATCH_SIZE,
-            binarize=binarize,
             data_dir=run.args.data_dir,
             seed=run.seed,
+            **options,
         )
         for split in ("train", "test")
     ]
@@ -75,10 +77,11 @@ def train(model, run, train_data, test_data, callbacks=()):
 class Stages(keras.callbacks.Callback):
     """Keeps 64 samples before training, after epoch 10 and at the end, of the same latents."""
 
-    def __init__(self, run):
+    def __init__(self, run, epochs=None, binarized=True):
         super().__init__()
-        self.folder, self.epochs = run.folder, run.pick(**EPOCHS)
+        self.folder, self.epochs = run.folder, epochs or run.pick(**EPOCHS)
         self.stages = sorted({0, min(10, self.epochs), self.epochs})
+        self.kinds = ("binarized", "continuous") if binarized else ("continuous",)
 
     def on_train_begin(self, logs=None):
         if self.model.steps == 0:
@@ -89,21 +92,20 @@ class Stages(keras.callbacks.Callback):
             self._keep(epoch + 1)
 
     def _keep(self, epoch):
-        binarized = tile(self.model.sample(64, seed=0, mean=False))
-        np.savez(
-            self.folder / f"stage_{epoch}.npz",
-            binarized=binarized,
-            continuous=tile(self.model.sample(64, seed=0, mean=True)),
-        )
+        samples = {
+            kind: tile(self.model.sample(64, seed=0, mean=kind == "continuous"))
+            for kind in self.kinds
+        }
+        np.savez(self.folder / f"stage_{epoch}.npz", **samples)
 
     def figure(self):
-        """Figures 2 and 3 (6 and 7): drawn pixels above, their means below."""
+        """Figures 2 and 3 (6 and 7): drawn pixels above, their means below. Figure 8."""
         stages = [np.load(self.folder / f"stage_{epoch}.npz") for epoch in self.stages]
-        images = [stage[kind] for kind in ("binarized", "continuous") for stage in stages]
+        images = [stage[kind] for kind in self.kinds for stage in stages]
         fig, _ = plotting.image_grid(
             np.stack(images),
             columns=len(stages),
-            row_labels=["x ~ p(x|z)", "E[x|z]"],
+            row_labels=["x ~ p(x|z)", "E[x|z]"] if len(self.kinds) == 2 else ["G(z)"],
             column_labels=[f"epoch {epoch}" for epoch in self.stages],
         )
         return fig
@@ -137,28 +139,96 @@ def vae_experiment(encoder, decoder, binarize="threshold", cls=models.VAE, **kwa
     """Trains one model, with the samples of figures 2 and 3."""
 
     def experiment(run):
-        train_data, test_data, info = load_data(run, binarize)
+        train_data, test_data, info = load_data(run, binarize=binarize)
         extra = {"dataset_size": info.num_examples} if cls is models.BetaTCVAE else {}
         stages = Stages(run)
         model = vae(run, info, encoder, decoder, cls=cls, **kwargs, **extra)
-        metrics = train(model, run, train_data, test_data, [stages])
+        measured = train(model, run, train_data, test_data, [stages])
         paper_script.save_figure(stages.figure(), run.folder / "samples.png")
         images = next(iter(test_data))[:10]
         fig, _ = plotting.reconstructions(model, images)
         paper_script.save_figure(fig, run.folder / "reconstructions.png")
-        return metrics
+        return measured
 
     return experiment
 
 
 def manifold(run):
     """Question 1.11, figure 4: the decoder's means over the quantiles of a 2-D latent."""
-    train_data, test_data, info = load_data(run, "threshold")
+    train_data, test_data, info = load_data(run, binarize="threshold")
     model = vae(run, info, networks.mlp_encoder, networks.mlp_decoder, latent_dim=2)
-    metrics = train(model, run, train_data, test_data)
+    measured = train(model, run, train_data, test_data)
     fig, _ = plotting.manifold(model)
     paper_script.save_figure(fig, run.folder / "manifold.png")
-    return metrics
+    return measured
+
+
+# Questions 2.3 and 2.4: the GAN.
+
+
+def gan(run):
+    """Question 2.3, figure 8: samples at three stages, and the digits among 10,000 of them."""
+    train_data, test_data, info = load_data(run, value_range=(-1, 1))
+    epochs = run.pick(**GAN_EPOCHS)
+    model = models.GAN(
+        networks.mlp_generator(info.image_shape, 32),
+        networks.mlp_discriminator(info.image_shape),
+        seed=run.seed,
+    )
+    model.compile(keras.optimizers.Adam(2e-4, beta_1=0.5))
+    stages = Stages(run, epochs, binarized=False)
+    history = paper_script.fit_resumable(model, train_data, run, epochs, callbacks=[stages])
+    seconds = history.pop("seconds")
+    model.save(run.folder / "model.keras")
+    fig, _ = plotting.training_curves(history)
+    paper_script.save_figure(fig, run.folder / "curves.png")
+    paper_script.save_figure(stages.figure(), run.folder / "samples.png")
+    return {
+        **{name: values[-1] for name, values in history.items()},
+        **mode_coverage(model, run),
+        "seconds_per_epoch": float(np.median(seconds)),
+    }
+
+
+def mode_coverage(model, run):
+    """Entropy of the digits among 10,000 samples, in nats: at most ln 10 = 2.303."""
+    data = [
+        datasets.load(
+            run.args.dataset, split, data_dir=run.args.data_dir, labels=True, value_range=(-1, 1)
+        )[0]
+        for split in ("train", "test")
+    ]
+    steps = run.pick(2500, 2500, 50)
+    judge = metrics.classifier(data[0], kind="conv", value_range=(-1, 1), steps=steps)
+    samples = model.sample(run.pick(10_000, 10_000, 100), seed=run.seed)
+    probabilities = metrics.classifier_outputs(judge, samples).probabilities
+    return {
+        "class_entropy": metrics.class_entropy(probabilities),
+        "judge_accuracy": judge.evaluate(data[1], verbose=0, return_dict=True)["accuracy"],
+    }
+
+
+def interpolations(run):
+    """Question 2.4, figure 9: five steps between four pairs of latents, VAE and GAN."""
+    images = []
+    for name, experiment in (("vae-mlp", vae_experiment(*MLP)), ("gan-mlp", gan)):
+        folder = run.folder.parents[1] / name / run.folder.name
+        if not (folder / "model.keras").exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            experiment(run._replace(folder=folder))
+        model = models.load_model(folder / "model.keras")
+        ends = model.sample_latents(8, seed=[run.seed, 0])
+        rows = model.interpolate_latents(ends[:4], ends[4:], num_steps=7)
+        images.append(tf.clip_by_value(rows if name == "vae-mlp" else (rows + 1) / 2, 0, 1))
+    columns = ["z", *[f"{step}/6" for step in range(1, 6)], "z'"]
+    fig, _ = plotting.image_grid(
+        tf.reshape(tf.concat(images, 0), (-1, *model.data_shape)),
+        columns=7,
+        row_labels=[f"{kind} {pair}" for kind in ("VAE", "GAN") for pair in range(1, 5)],
+        column_labels=columns,
+    )
+    paper_script.save_figure(fig, run.folder / "interpolations.png")
+    return {}
 
 
 MLP = (networks.mlp_encoder, networks.mlp_decoder)
@@ -222,6 +292,25 @@ EXPERIMENTS = [
         f"BetaTCVAE, beta 6, stratified estimator, {MLP_SETUP}; {THRESHOLD}",
         {"paper": "6 min", "cpu": "105 s"},
         FIGURES,
+    ),
+    Experiment(
+        "gan-mlp",
+        "Q. 2.3, figure 8",
+        gan,
+        {},
+        "GAN, non-saturating, G 128-256-512 dropout 0.1, D 512-256 dropout 0.3, z 32, batch 128, "
+        "Adam 2e-4 (0.5, 0.999); pixels in [-1, 1]",
+        {"paper": "25 min"},
+        ("samples.png", "curves.png"),
+    ),
+    Experiment(
+        "interpolations",
+        "Q. 2.4, figure 9",
+        interpolations,
+        {},
+        "vae-mlp and gan-mlp, straight lines between two draws of z",
+        {"paper": "seconds after the two"},
+        ("interpolations.png",),
     ),
 ]
 

@@ -1,0 +1,75 @@
+"""Checks that the scores of samples share."""
+
+import numpy as np
+
+__all__ = ["flat_pair", "flat_samples", "probability_array"]
+
+
+def flat_samples(samples, name="samples"):
+    """Samples as a NumPy array, one row each; not copied where that can be avoided.
+
+    Args:
+        samples: array or tensor, shape (num_samples, ...).
+        name: str, what an error calls them.
+
+    Returns:
+        array, shape (num_samples, d).
+
+    Raises:
+        ValueError: if there are fewer than 2 samples, or a value is not finite.
+
+    Example:
+        >>> flat_samples(np.zeros((5, 28, 28, 1))).shape
+        (5, 784)
+    """
+    samples = np.asarray(samples)
+    if samples.ndim == 0 or len(samples) < 2 or samples.size == 0:
+        raise ValueError(
+            f"{name} must hold at least 2 samples along the first axis. "
+            f"Received: shape {samples.shape}."
+        )
+    with np.errstate(invalid="ignore"):  # inf - inf
+        total = np.sum(samples, dtype="float64")  # Needs no array of booleans, as isfinite would.
+    if not np.isfinite(total):
+        raise ValueError(f"{name} must be finite. Received: NaN or infinite values.")
+    return samples.reshape(len(samples), -1)
+
+
+def flat_pair(x, y, names=("x", "y")):
+    """Two sets of samples as arrays of shapes (n, d) and (m, d); ValueError as `flat_samples`."""
+    shapes = np.shape(x)[1:], np.shape(y)[1:]
+    if shapes[0] != shapes[1]:
+        raise ValueError(
+            f"{names[0]} and {names[1]} must hold samples of one shape. "
+            f"Received: {shapes[0]} and {shapes[1]}."
+        )
+    return flat_samples(x, names[0]), flat_samples(y, names[1])
+
+
+def probability_array(probabilities, tolerance=1e-3):
+    """Class probabilities as a float64 array, after checks of shape, range and sums.
+
+    Args:
+        probabilities: array or tensor, shape (num_samples, num_classes), num_classes >= 2.
+        tolerance: float >= 0, how far a row's sum may be from 1.
+
+    Returns:
+        float64 array, shape (num_samples, num_classes).
+
+    Raises:
+        ValueError: if the shape is another, or rows are no probabilities.
+    """
+    probabilities = np.asarray(probabilities, dtype="float64")
+    if probabilities.ndim != 2 or len(probabilities) == 0 or probabilities.shape[1] < 2:
+        raise ValueError(
+            "probabilities must have shape (num_samples, num_classes), with at least 1 sample and "
+            f"2 classes. Received: shape {probabilities.shape}."
+        )
+    sums = probabilities.sum(axis=1)
+    if not (np.all(probabilities >= 0.0) and np.all(np.abs(sums - 1.0) <= tolerance)):
+        raise ValueError(
+            "Rows of probabilities must be at least 0 and sum to 1; end the classifier in a "
+            f"softmax, or apply one to its logits. Received: values from {probabilities.min():.4g} "
+            f"to {probabilities.max():.4g}, sums from {sums.min():.4g} to {sums.max():.4g}."
+        )
+    return probabilities

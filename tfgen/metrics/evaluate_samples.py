@@ -1,0 +1,309 @@
+"""All scores of a model's samples, and of real images in their place, in one table."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.metrics._images import check_image_shape, check_pixels, check_value_range
+from tfgen.metrics.class_entropy import class_entropy, image_entropies, mode_count
+from tfgen.metrics.classifier import classifier_outputs, pixel_range
+from tfgen.metrics.frechet import frechet_distance
+from tfgen.metrics.mmd import BANDWIDTH_FACTORS, median_bandwidth, squared_mmd
+from tfgen.metrics.ms_ssim import _check_window, pairwise_ms_ssim
+from tfgen.metrics.neighbours import precision_recall
+
+__all__ = ["SampleScores", "evaluate_samples"]
+
+_CHUNK = 1000  # Samples drawn at a time.
+_MIN_SAMPLES = 10
+
+
+class SampleScores(NamedTuple):
+    """Scores by name, and what they were computed with.
+
+    Attributes:
+        generated: dict from name to the score of the model's samples.
+        real: dict from name to the score of as many training images in their place: what a
+            perfect model would have.
+        settings: dict of sizes, seed and range, and by score the arguments it was given.
+    """
+
+    generated: dict
+    real: dict
+    settings: dict
+
+    def to_markdown(self):
+        """Table of all scores, and below it their settings."""
+        rows = [
+            f"| {name} | {self.generated[name]:.4g} | {self.real[name]:.4g} |" for name in self.real
+        ]
+        notes = [f"- {name}: {_as_text(value)}" for name, value in self.settings.items()]
+        head = ["| score | generated | real |", "| --- | --- | --- |"]
+        return "\n".join([*head, *rows, "", *notes])
+
+
+def _as_text(value):
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={_as_text(item)}" for name, item in value.items())
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_as_text, value))})"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def evaluate_samples(
+    model,
+    train_data,
+    test_data,
+    num_samples=10_000,
+    *,
+    classifier=None,
+    value_range=(0.0, 1.0),
+    clip=False,
+    num_neighbours=5,
+    seed=0,
+    verbose=True,
+):
+    """Scores samples of a model against test images, and training images in the same way.
+
+    Without a classifier:
+        squared_mmd: of pixels, mean of Gaussian kernels around the median distance of test images;
+        ms_ssim, ms_ssim_standard_error: of `num_samples // 2` random pairs.
+    In the classes and features of a classifier:
+        class_entropy, image_entropy (mean);
+        mode_count: classes with at least a tenth of an equal share;
+        classifier_squared_mmd: polynomial kernel;
+        classifier_frechet_distance: comparable between models under the same classifier and number
+            of samples, and with no Inception distance (FID);
+        precision, recall, density, coverage.
+
+    Each function of `tfgen.metrics` says what its values mean. The real column is what samples as
+    good as the training images would get. The classifier has seen these, so that distances in its
+    features are slightly larger there than between two sets that it has not.
+
+    Args:
+        model: anything with `sample(num_samples, seed=)` that returns images.
+        train_data: array, shape (num_images, height, width, channels), at least `num_samples`
+            images; or a `tf.data.Dataset` of batches of images, or of (images, labels). It is read
+            once, and `num_samples` of its images are drawn.
+        test_data: likewise, of other images than `train_data`.
+        num_samples: int >= 10, samples of the model, training and test images. All scores depend
+            on it.
+        classifier: `keras.Model` as `classifier` returns; None leaves its scores out.
+        value_range: (low, high), what black and white are in the data and the samples.
+        clip: bool, cut samples off at `value_range`, for a decoder whose mean is unbounded.
+        num_neighbours: int >= 1, of precision, recall, density and coverage.
+        seed: int, of samples, the choice of images and pairs.
+        verbose: bool, whether to show a progress bar.
+
+    Returns:
+        `SampleScores`. `print(scores.to_markdown())` shows the table.
+
+    Raises:
+        ValueError: if there are too few images; if shapes differ; if samples are not finite or,
+            with `clip` False, leave the range; or if the classifier expects another range.
+
+    Example:
+        >>> class Noise:
+        ...     def sample(self, num_samples, seed=None):
+        ...         return np.random.default_rng(seed).uniform(size=(num_samples, 8, 8, 1))
+        >>> train, test = Noise().sample(60, seed=1), Noise().sample(50, seed=2)
+        >>> scores = evaluate_samples(Noise(), train, test, num_samples=50, verbose=False)
+        >>> list(scores.generated)
+        ['squared_mmd', 'ms_ssim', 'ms_ssim_standard_error']
+        >>> scores.settings["ms_ssim"]["num_pairs"]
+        25
+    """
+    _check_arguments(model, num_samples, value_range, classifier)
+    scores = {**_PIXEL_SCORES, **({} if classifier is None else _CLASSIFIER_SCORES)}
+    num_chunks = -(-num_samples // _CHUNK)
+    bar = keras.utils.Progbar(num_chunks + 2 * len(scores), verbose=int(verbose))
+    test = _draw_images(test_data, num_samples, value_range, seed, "test_data")
+    train = _draw_images(train_data, num_samples, value_range, seed, "train_data")
+    samples = _draw_samples(model, num_samples, seed, bar)
+    _check_samples(samples, value_range, clip)
+    _check_shapes(test, train, samples)
+    settings = _settings(test, value_range, classifier, num_neighbours, seed, clip)
+    sets = [_judge(np.clip(images, *value_range), classifier) for images in (test, samples, train)]
+    generated, real = {}, {}
+    for name, score in scores.items():
+        for column, judged in zip((generated, real), sets[1:], strict=True):
+            column.update(score(sets[0], judged, settings.get(name)))
+            bar.add(1)
+    return SampleScores(generated, real, settings)
+
+
+# The images.
+
+
+def _batches(data):
+    """The images of a pipeline batch by batch, those of an array at once."""
+    if not isinstance(data, tf.data.Dataset):
+        yield np.asarray(data, dtype="float32")
+        return
+    for batch in data.as_numpy_iterator():
+        yield batch[0] if isinstance(batch, tuple) else batch
+
+
+def _draw_images(data, num_images, value_range, seed, name):
+    """So many of the images, each equally likely, float32; holds no more of them than these.
+
+    Reservoir sampling: image i takes a random place of i + 1, if it is one of those kept.
+    """
+    rng = np.random.default_rng(seed)
+    kept, seen = None, 0
+    for batch in _batches(data):
+        check_image_shape(batch, name)
+        check_pixels(batch, value_range, name)
+        kept = np.empty((num_images, *batch.shape[1:]), "float32") if kept is None else kept
+        rows = np.arange(seen, seen + len(batch))
+        places = np.where(rows < num_images, rows, rng.integers(rows + 1))
+        kept[places[places < num_images]] = batch[places < num_images]
+        seen += len(batch)
+    if seen < num_images:
+        raise ValueError(
+            f"{name} must hold at least num_samples={num_images} images. Received: {seen}. "
+            f"Pass num_samples={seen} or less."
+        )
+    return kept
+
+
+def _draw_samples(model, num_samples, seed, bar):
+    """Samples of the model, float32."""
+    sizes = [min(_CHUNK, num_samples - start) for start in range(0, num_samples, _CHUNK)]
+    seeds = np.random.default_rng(seed).integers(2**31, size=len(sizes))
+    chunks = []
+    for size, chunk_seed in zip(sizes, seeds, strict=True):
+        chunks.append(np.asarray(model.sample(size, seed=int(chunk_seed)), dtype="float32"))
+        bar.add(1)
+    return np.concatenate(chunks)
+
+
+# The scores: functions of the test images, of images to score and of further arguments.
+
+
+class _Judged(NamedTuple):
+    images: np.ndarray
+    features: np.ndarray | None = None
+    probabilities: np.ndarray | None = None
+
+
+def _judge(images, classifier):
+    if classifier is None:
+        return _Judged(images)
+    return _Judged(images, *classifier_outputs(classifier, images))
+
+
+def _pixel_mmd(test, x, arguments):
+    return {"squared_mmd": squared_mmd(test.images, x.images, **arguments)}
+
+
+def _ms_ssim(test, x, arguments):
+    mean, error = pairwise_ms_ssim(x.images, **arguments)
+    return {"ms_ssim": mean, "ms_ssim_standard_error": error}
+
+
+def _entropies(test, x, arguments):
+    mean = float(np.mean(image_entropies(x.probabilities)))
+    return {"class_entropy": class_entropy(x.probabilities), "image_entropy": mean}
+
+
+def _modes(test, x, arguments):
+    return {"mode_count": mode_count(x.probabilities, **arguments)}
+
+
+def _feature_mmd(test, x, arguments):
+    return {"classifier_squared_mmd": squared_mmd(test.features, x.features, **arguments)}
+
+
+def _frechet(test, x, arguments):
+    return {"classifier_frechet_distance": frechet_distance(test.features, x.features)}
+
+
+def _neighbours(test, x, arguments):
+    return precision_recall(test.features, x.features, **arguments)._asdict()
+
+
+_PIXEL_SCORES = {"squared_mmd": _pixel_mmd, "ms_ssim": _ms_ssim}
+_CLASSIFIER_SCORES = {
+    "entropies": _entropies,
+    "mode_count": _modes,
+    "classifier_squared_mmd": _feature_mmd,
+    "classifier_frechet_distance": _frechet,
+    "precision_recall": _neighbours,
+}
+
+
+def _settings(test, value_range, classifier, num_neighbours, seed, clip):
+    """What a reader must know of the numbers, the arguments of each score among it."""
+    filter_size, num_scales = _check_window(test.shape[1:], None)
+    bandwidths = median_bandwidth(test) * np.array(BANDWIDTH_FACTORS)
+    settings = {
+        "num_samples": len(test),
+        "seed": seed,
+        "value_range": tuple(map(float, value_range)),
+        "clip": clip,
+        "squared_mmd": {
+            "kernel": "gaussian",
+            "bandwidths": tuple(bandwidths.tolist()),
+            "biased": False,
+        },
+        "ms_ssim": {
+            "num_pairs": len(test) // 2,
+            "seed": seed,
+            "value_range": tuple(map(float, value_range)),
+            "filter_size": filter_size,
+        },
+        "ms_ssim_scales": num_scales,
+    }
+    if classifier is None:
+        return settings
+    return {
+        **settings,
+        "classifier": classifier.name,
+        "num_features": classifier.get_layer("features").output.shape[-1],
+        "mode_count": {"threshold": 0.1 / classifier.output_shape[-1]},
+        "classifier_squared_mmd": {"kernel": "polynomial", "biased": False},
+        "precision_recall": {"num_neighbours": num_neighbours},
+    }
+
+
+# Checks.
+
+
+def _check_arguments(model, num_samples, value_range, classifier):
+    if not hasattr(model, "sample"):
+        raise ValueError(
+            "model must have a method sample(num_samples, seed=). "
+            f"Received: {type(model).__name__}."
+        )
+    if num_samples < _MIN_SAMPLES:
+        raise ValueError(f"num_samples must be at least {_MIN_SAMPLES}. Received: {num_samples}.")
+    check_value_range(value_range)
+    trained = None if classifier is None else pixel_range(classifier)
+    if trained is not None and not np.allclose(trained, value_range):
+        raise ValueError(
+            f"The classifier takes pixels in {trained}. Received: value_range={value_range}. "
+            "Train it with the value_range of the data; weights in the cache serve any range."
+        )
+
+
+def _check_shapes(test, train, samples):
+    if not test.shape == train.shape == samples.shape:
+        raise ValueError(
+            "Test images, training images and samples must have one shape. "
+            f"Received: {test.shape}, {train.shape} and {samples.shape}."
+        )
+
+
+def _check_samples(samples, value_range, clip):
+    check_image_shape(samples, "Samples")
+    if not np.isfinite(samples).all():
+        raise ValueError(
+            f"Samples must be finite. Received: {np.sum(~np.isfinite(samples))} values of "
+            f"{samples.size} that are NaN or infinite. Has the model's training diverged?"
+        )
+    if not clip:
+        remedy = "Pass clip=True if the model's range is unbounded, or else the range that it has."
+        check_pixels(samples, value_range, "Samples", remedy)
