@@ -199,7 +199,13 @@ def mode_coverage(model, run):
         for split in ("train", "test")
     ]
     steps = run.pick(2500, 2500, 50)
-    judge = metrics.classifier(data[0], kind="conv", value_range=(-1, 1), steps=steps)
+    judge = metrics.classifier(
+        data[0],
+        kind="conv",
+        value_range=(-1, 1),
+        steps=steps,
+        cache_dir=run.folder.parents[1] / "classifier",
+    )
     samples = model.sample(run.pick(10_000, 10_000, 100), seed=run.seed)
     probabilities = metrics.classifier_outputs(judge, samples).probabilities
     return {

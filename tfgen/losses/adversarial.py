@@ -49,6 +49,11 @@ def _per_example(function):
 
 
 @_per_example
+def _mean_logit(logits):
+    return logits
+
+
+@_per_example
 def _log_odds(logits):
     return -logits
 
@@ -80,7 +85,7 @@ _ADVERSARIAL = {
     "minimax": AdversarialLoss(_says_real, _says_fake, _not_fake),
     "non_saturating": AdversarialLoss(_says_real, _says_fake, _says_real),
     "log_odds": AdversarialLoss(_says_real, _says_fake, _log_odds),
-    "wasserstein": AdversarialLoss(_log_odds, _per_example(lambda d: d), _log_odds),
+    "wasserstein": AdversarialLoss(_log_odds, _mean_logit, _log_odds),
     "least_squares": AdversarialLoss(
         _near_one, _per_example(lambda d: tf.square(d) / 2), _near_one
     ),
@@ -150,7 +155,7 @@ def _squared_norm_of_gradient(discriminator, x):
     """||d discriminator(x) / dx||^2, shape (batch,)."""
     with tf.GradientTape() as tape:
         tape.watch(x)
-        logits = discriminator(x)
+        logits = _mean_logit(discriminator(x))
     gradient = tf.cast(tape.gradient(logits, x), tf.float32)
     return tf.reduce_sum(tf.square(gradient), axis=range(1, len(gradient.shape)))
 
@@ -160,8 +165,8 @@ def gradient_penalty(discriminator, real, fake, seed, one_sided=False):
 
     Source: Gulrajani et al., arXiv:1704.00028v3, Eq. 3 and Algorithm 1; one-sided, max(0, ||grad
     D(x)|| - 1)^2, as in its Sec. 4 and Petzka et al., arXiv:1709.08894v2. The norm is over
-    all dimensions of an example, with 1e-12 inside the square root. The discriminator must look at
-    each example alone: no batch normalization.
+    all dimensions of an example, with 1e-12 inside the square root; D is the mean of an example's
+    logits. The discriminator must look at each example alone: no batch normalization.
 
     Args:
         discriminator: callable from x to logits, shape (batch, ...).

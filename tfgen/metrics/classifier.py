@@ -14,7 +14,13 @@ import tensorflow as tf
 
 from tfgen.metrics._images import check_image_shape, check_pixels, check_value_range
 
-__all__ = ["ClassifierOutputs", "classifier", "classifier_outputs", "pixel_range"]
+__all__ = [
+    "ClassifierOutputs",
+    "check_features",
+    "classifier",
+    "classifier_outputs",
+    "pixel_range",
+]
 
 _LEVELS = 65535  # Pixels are trained on with 16 bits: the same data in any range are the same.
 _NUM_FEATURES = 128
@@ -46,7 +52,8 @@ def classifier(
     "mlp" has a hidden layer of 128 units, as the two-layer classifier of Mi et al. that scores
     95.4 % on MNIST's test images. "conv" has two 3x3 convolutions of 32 and 64 filters, each
     followed by max pooling, before that hidden layer. Both: ReLU, dropout of 0.5 behind the hidden
-    layer, and Adam with a rate that falls from 0.002 to 0 along a cosine.
+    layer, and Adam with a rate that falls from 0.002 to 0 along a cosine. With the defaults their
+    accuracy on the test images of MNIST is 96.9 % and 99.3 %.
 
     Distances in its features are no Inception distances: say which classifier a number is from.
 
@@ -149,6 +156,16 @@ def pixel_range(network):
     return low, low + 1.0 / scaling.scale
 
 
+def check_features(network):
+    """Raises ValueError if a network has no layer "features"."""
+    names = [layer.name for layer in network.layers]
+    if "features" not in names:
+        raise ValueError(
+            f'The network needs a layer of the name "features". Received: layers {names}. Take one '
+            "that tfgen.metrics.classifier returns."
+        )
+
+
 # The network: float32 whatever the global policy is, and every layer seeded and named.
 
 
@@ -229,11 +246,7 @@ def _check_data(images, labels, value_range):
 
 
 def _check_images(network, images):
-    if "features" not in [layer.name for layer in network.layers]:
-        raise ValueError(
-            'The network needs a layer of the name "features". Received: layers '
-            f"{[layer.name for layer in network.layers]}. Take one that classifier returns."
-        )
+    check_features(network)
     if images.shape[1:] != network.input_shape[1:]:
         raise ValueError(
             f"The network takes images of shape {network.input_shape[1:]}. "

@@ -8,10 +8,10 @@ import tensorflow as tf
 
 from tfgen.metrics._images import check_image_shape, check_pixels, check_value_range
 from tfgen.metrics.class_entropy import class_entropy, image_entropies, mode_count
-from tfgen.metrics.classifier import classifier_outputs, pixel_range
+from tfgen.metrics.classifier import check_features, classifier_outputs, pixel_range
 from tfgen.metrics.frechet import frechet_distance
 from tfgen.metrics.mmd import BANDWIDTH_FACTORS, median_bandwidth, squared_mmd
-from tfgen.metrics.ms_ssim import _check_window, pairwise_ms_ssim
+from tfgen.metrics.ms_ssim import check_window, pairwise_ms_ssim
 from tfgen.metrics.neighbours import precision_recall
 
 __all__ = ["SampleScores", "evaluate_samples"]
@@ -86,7 +86,8 @@ def evaluate_samples(
         model: anything with `sample(num_samples, seed=)` that returns images.
         train_data: array, shape (num_images, height, width, channels), at least `num_samples`
             images; or a `tf.data.Dataset` of batches of images, or of (images, labels). It is read
-            once, and `num_samples` of its images are drawn.
+            once, and `num_samples` of its images are drawn: the same ones in each call unless a
+            pipeline shuffles them anew.
         test_data: likewise, of other images than `train_data`.
         num_samples: int >= 10, samples of the model, training and test images. All scores depend
             on it.
@@ -237,7 +238,7 @@ _CLASSIFIER_SCORES = {
 
 def _settings(test, value_range, classifier, num_neighbours, seed, clip):
     """What a reader must know of the numbers, the arguments of each score among it."""
-    filter_size, num_scales = _check_window(test.shape[1:], None)
+    filter_size, num_scales = check_window(test.shape[1:], None)
     bandwidths = median_bandwidth(test) * np.array(BANDWIDTH_FACTORS)
     settings = {
         "num_samples": len(test),
@@ -281,8 +282,11 @@ def _check_arguments(model, num_samples, value_range, classifier):
     if num_samples < _MIN_SAMPLES:
         raise ValueError(f"num_samples must be at least {_MIN_SAMPLES}. Received: {num_samples}.")
     check_value_range(value_range)
-    trained = None if classifier is None else pixel_range(classifier)
-    if trained is not None and not np.allclose(trained, value_range):
+    if classifier is None:
+        return
+    check_features(classifier)
+    trained = pixel_range(classifier)
+    if trained and not np.allclose(trained, value_range):
         raise ValueError(
             f"The classifier takes pixels in {trained}. Received: value_range={value_range}. "
             "Train it with the value_range of the data; weights in the cache serve any range."

@@ -40,7 +40,7 @@ def _choose_filter_size(size):
     return min(_MAX_FILTER_SIZE, smallest - 1 + smallest % 2)
 
 
-def _check_window(image_shape, filter_size):
+def check_window(image_shape, filter_size):
     """The window and the number of scales at which it fits; ValueError if at none."""
     size = min(image_shape[:2])
     if filter_size is None:
@@ -119,7 +119,7 @@ def ms_ssim(a, b, value_range=(0.0, 1.0), filter_size=None):
     a, b = _check_images(a, value_range), _check_images(b, value_range)
     if a.shape != b.shape:
         raise ValueError(f"a and b must have one shape. Received: {a.shape} and {b.shape}.")
-    filter_size, num_scales = _check_window(a.shape[1:], filter_size)
+    filter_size, num_scales = check_window(a.shape[1:], filter_size)
     low, high = value_range
     values = [
         _similarities(a[rows], b[rows], float(low), float(high - low), filter_size, num_scales)

@@ -72,7 +72,8 @@ class GAN(LatentVariableModel):
         latent_shape = input_shape(generator, "generator", "keras.Input((latent_dim,))")
         super().__init__(generator, latent_shape, generator.output_shape[1:], prior, **kwargs)
         check_weights(proximity=proximity, r1=r1)
-        generator_steps = generator_steps or (2 if proximity else 1)
+        if generator_steps is None:
+            generator_steps = 2 if proximity else 1
         check_steps(discriminator_steps=discriminator_steps, generator_steps=generator_steps)
         check_discriminator(discriminator, self.data_shape)
         self.check_prior()
@@ -166,7 +167,7 @@ class GAN(LatentVariableModel):
         return tf.cast(mean_of(self.generator(z, training=training)), tf.float32)
 
     def call(self, z):
-        return self.generate(z)
+        return mean_of(self.decode(z))
 
     def check_batch_size(self, batch_size):
         check_batch_is_shared(batch_size, self.discriminator_steps)
@@ -217,9 +218,15 @@ def check_discriminator(network, data_shape, name="discriminator"):
 
 def check_logits(network, name):
     """Raises ValueError if a network ends in probabilities."""
-    activation = getattr(network.layers[-1], "activation", None) if network.layers else None
+    activation = getattr(_last_layer(network), "activation", None)
     if activation in (keras.activations.sigmoid, keras.activations.softmax):
         raise ValueError(
             f"The {name} must return logits: the losses take the sigmoid where they need one. "
             f"Received: a {name} that ends in {activation.__name__}. End it with Dense(1)."
         )
+
+
+def _last_layer(network):
+    """The last layer of a network, or of the network that it ends in."""
+    layers = getattr(network, "layers", None)
+    return _last_layer(layers[-1]) if layers else network

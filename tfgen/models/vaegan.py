@@ -219,7 +219,7 @@ class ConstrainedVAEGAN(VAEGAN):
         dual_rate=0.0,
         **kwargs,
     ):
-        super().__init__(encoder, decoder, discriminator, **{**kwargs, "gan_weight": 1.0})
+        super().__init__(encoder, decoder, discriminator, gan_weight=1.0, **kwargs)
         check_weights(multiplier=multiplier, dual_rate=dual_rate)
         self.bound, self.dual_rate, self.initial_multiplier = bound, dual_rate, multiplier
         self.multiplier = self.add_weight(
@@ -308,8 +308,8 @@ class GVAE(VAEGAN):
     def __init__(
         self, encoder, decoder, discriminator, gan_weight=1.0, gradient_penalty=10.0, **kwargs
     ):
-        kwargs = {**kwargs, "gan_weight": gan_weight, "loss": "wasserstein"}
-        super().__init__(encoder, decoder, discriminator, **kwargs)
+        weights = {"gan_weight": gan_weight}
+        super().__init__(encoder, decoder, discriminator, loss="wasserstein", **weights, **kwargs)
         check_weights(gradient_penalty=gradient_penalty)
         check_no_batch_normalization(discriminator)
         self.gradient_penalty = gradient_penalty
@@ -343,4 +343,6 @@ class GVAE(VAEGAN):
         }
 
     def get_config(self):
-        return {**super().get_config(), "gradient_penalty": self.gradient_penalty}
+        config = super().get_config()
+        del config["loss"]
+        return {**config, "gradient_penalty": self.gradient_penalty}

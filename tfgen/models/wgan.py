@@ -35,8 +35,8 @@ class WGAN(GAN):
     """
 
     def __init__(self, generator, discriminator, clip=0.01, discriminator_steps=5, **kwargs):
-        kwargs = {**kwargs, "loss": "wasserstein", "discriminator_steps": discriminator_steps}
-        super().__init__(generator, discriminator, **kwargs)
+        steps = {"discriminator_steps": discriminator_steps}
+        super().__init__(generator, discriminator, loss="wasserstein", **steps, **kwargs)
         self.clip = clip
         clipping = WeightClipping(clip)
         for variable in discriminator.trainable_variables:
@@ -44,7 +44,9 @@ class WGAN(GAN):
             variable.assign(clipping(variable))
 
     def get_config(self):
-        return {**super().get_config(), "clip": self.clip}
+        config = super().get_config()
+        del config["loss"]
+        return {**config, "clip": self.clip}
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -62,7 +64,7 @@ class WGANGP(GAN):
         discriminator_steps: int >= 1, the critic's steps for each batch, which is split over them:
             for steps of m examples give `fit` batches of `discriminator_steps` * m.
         one_sided: bool, whether gradients shorter than 1 are free.
-        **kwargs: other arguments of `GAN` than `loss` and `label_smoothing`.
+        **kwargs: other arguments of `GAN` than `loss`, `label_smoothing` and `r1`.
 
     Raises:
         ValueError: if the critic has batch normalization, and as `GAN`.
@@ -83,8 +85,8 @@ class WGANGP(GAN):
         one_sided=False,
         **kwargs,
     ):
-        kwargs = {**kwargs, "loss": "wasserstein", "discriminator_steps": discriminator_steps}
-        super().__init__(generator, discriminator, **kwargs)
+        steps = {"discriminator_steps": discriminator_steps}
+        super().__init__(generator, discriminator, loss="wasserstein", r1=0.0, **steps, **kwargs)
         check_weights(gradient_penalty=gradient_penalty)
         check_no_batch_normalization(discriminator)
         self.gradient_penalty, self.one_sided = gradient_penalty, one_sided
@@ -97,11 +99,9 @@ class WGANGP(GAN):
         )
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "gradient_penalty": self.gradient_penalty,
-            "one_sided": self.one_sided,
-        }
+        config = super().get_config()
+        del config["loss"], config["r1"]
+        return {**config, "gradient_penalty": self.gradient_penalty, "one_sided": self.one_sided}
 
 
 def check_no_batch_normalization(network):
