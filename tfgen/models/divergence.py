@@ -1,5 +1,7 @@
 """Stops training that has diverged, before anything of it is saved."""
 
+import os
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -7,7 +9,6 @@ import tensorflow as tf
 __all__ = ["StopOnDivergence"]
 
 
-@tf.function
 def _all_finite(tensors):
     return tf.reduce_all([tf.reduce_all(tf.math.is_finite(tensor)) for tensor in tensors])
 
@@ -28,13 +29,13 @@ class StopOnDivergence(keras.callbacks.Callback):
         callbacks = keras.tree.flatten(callbacks or [])
         frequencies = [getattr(callback, "save_freq", None) for callback in callbacks]
         self.saves_by_batches = any(isinstance(frequency, int) for frequency in frequencies)
-        folders = [getattr(c, "backup_dir", getattr(c, "filepath", None)) for c in callbacks]
-        self.folders = [str(folder) for folder in folders if folder]
+        paths = [getattr(c, "backup_dir", getattr(c, "filepath", None)) for c in callbacks]
+        self.paths = [os.fspath(path) for path in paths if path]
+        self._all_finite = tf.function(_all_finite)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
-        counted = np.max(self._finite_steps(), initial=0)  # Not 0 in an epoch that is resumed.
-        self.steps_before = int(keras.ops.convert_to_numpy(self.model.steps)) - counted
+        self.steps_before = int(keras.ops.convert_to_numpy(self.model.steps))
 
     def on_train_batch_end(self, batch, logs=None):
         minimised = {update.minimise for update in self.model.updates}
@@ -48,7 +49,9 @@ class StopOnDivergence(keras.callbacks.Callback):
         self._check_weights()
 
     def _finite_steps(self):
-        return keras.ops.convert_to_numpy(self.model.averages.finite_steps).round().astype(int)
+        """Steps that were finite in every replica, each of which adds its share of 1."""
+        steps = keras.ops.convert_to_numpy(self.model.averages.finite_steps)
+        return np.floor(steps + 1e-3).astype(int)
 
     def _step(self, names):
         """The first step at which one of these losses was not finite, counted from 1."""
@@ -56,11 +59,11 @@ class StopOnDivergence(keras.callbacks.Callback):
         return self.steps_before + self._finite_steps()[indices].min() + 1
 
     def _check_weights(self):
-        if not _all_finite([v.value for v in self.model.trainable_variables]):
+        if not self._all_finite([v.value for v in self.model.trainable_variables]):
             self._stop(f"weights became NaN or infinite by step {int(self.model.steps.numpy())}")
 
     def _stop(self, what):
-        saved = " and ".join(self.folders)
+        saved = " and ".join(path for path in self.paths if os.path.exists(path))
         where = f"The last good state is in {saved}" if saved else "No callback saved a good state"
         raise FloatingPointError(
             f"Training of {type(self.model).__name__} diverged: {what} (epoch {self.epoch + 1}). "

@@ -28,7 +28,8 @@ class GAN(LatentVariableModel):
         generator: `keras.Model` from z to x.
         discriminator: `keras.Model` from x to logits, shape (batch, 1), without sigmoid.
         loss: string, one of `tfgen.losses.ADVERSARIAL_LOSSES`.
-        proximity: float >= 0, weight lambda of the mean square distance to the old samples.
+        proximity: float >= 0, weight lambda of the mean square distance to the old samples. A
+            generator with dropout draws other masks for them, and is never at distance 0.
         discriminator_steps: int >= 1, steps for each batch, which is split over them: every step
             sees other examples, as in Arjovsky et al., arXiv:1701.07875v3, Algorithm 1. For steps
             of m examples, give `fit` batches of `discriminator_steps` * m.

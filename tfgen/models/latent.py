@@ -109,7 +109,8 @@ class LatentVariableModel(GenerativeModel):
         return self.prior.as_distribution(getattr(self, "encoder", None))
 
     def check_batch(self, x):
-        """Raises ValueError if the decoder's last activation cannot reach values of `x`."""
+        """Raises ValueError if the decoder can neither return nor explain values of `x`."""
+        self._check_support(x)
         activation = _last_activation(self.decoder)
         low, high = _RANGES.get(activation, (-math.inf, math.inf))
         if x.min() < low or x.max() > high:
@@ -117,6 +118,16 @@ class LatentVariableModel(GenerativeModel):
                 f"A decoder or generator that ends in {activation.__name__} gives values from {low}"
                 f" to {high}. Received: data from {x.min():g} to {x.max():g}. Rescale the data "
                 f"(datasets.load(..., value_range=({low}, {high}))), or use another activation."
+            )
+
+    def _check_support(self, x):
+        likelihood = self.decode(tf.zeros((1, *self.latent_shape)))
+        pixel = getattr(likelihood, "distribution", likelihood)
+        if isinstance(pixel, tfd.Bernoulli) and not (x.min() >= 0 and x.max() <= 1):
+            raise ValueError(
+                "A Bernoulli likelihood needs data in [0, 1]. Received: values from "
+                f"{x.min():g} to {x.max():g}. Rescale the data (uint8 images: divide by 255), "
+                "or end the decoder with FixedScaleNormal or IndependentNormal."
             )
 
     def sample_latents(self, num_samples, seed=None):

@@ -172,9 +172,23 @@ def _with_features(discriminator, layer_name):
             f"feature_layer must name a layer of the discriminator, one of {names}. Received: "
             f"feature_layer={layer_name!r}."
         )
-    outputs = [discriminator.get_layer(layer_name).output, *discriminator.outputs]
-    both = keras.Model(discriminator.inputs, outputs)
+    both = keras.Model(*_inputs_and_outputs(discriminator, layer_name))
     return lambda x, training: both(x, training=training)  # A closure: Keras would save it twice.
+
+
+def _inputs_and_outputs(discriminator, layer_name):
+    """Symbolic inputs, and [features, logits]."""
+    if not isinstance(discriminator, keras.Sequential):
+        return discriminator.inputs, [
+            discriminator.get_layer(layer_name).output,
+            *discriminator.outputs,
+        ]
+    # In one that was loaded, `layer.output` belongs to an earlier chain, which would run as well.
+    inputs = keras.Input(discriminator.input_shape[1:])
+    outputs, x = {}, inputs
+    for layer in discriminator.layers:
+        outputs[layer.name] = x = layer(x)
+    return inputs, [outputs[layer_name], x]
 
 
 @keras.saving.register_keras_serializable("tfgen")

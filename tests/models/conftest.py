@@ -1,0 +1,148 @@
+"""Tiny adversarial models of every kind, by name."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen import layers, models
+
+SHAPE, LATENT = (2, 2, 1), 2
+
+
+def _network(inputs, num_outputs, *head, noisy=False, batch_norm=True):
+    """Flatten, a hidden layer "features", and a linear one; `noisy` adds layers with state."""
+    state = [keras.layers.BatchNormalization()] if batch_norm else []
+    return keras.Sequential(
+        [
+            keras.Input(inputs),
+            keras.layers.Flatten(),
+            keras.layers.Dense(8, "tanh", name="features"),
+            *([*state, keras.layers.Dropout(0.5, seed=0)] if noisy else []),
+            keras.layers.Dense(num_outputs),
+            *head,
+        ]
+    )
+
+
+def _joint_discriminator(noisy):
+    x, z = keras.Input(SHAPE), keras.Input((LATENT,))
+    pair = keras.layers.Concatenate()([keras.layers.Flatten()(x), z])
+    return keras.Model([x, z], _network((4 + LATENT,), 1, noisy=noisy)(pair))
+
+
+def _networks(noisy=False):
+    """All networks that an adversarial model may need; decoders without batch normalization."""
+    normal = layers.FixedScaleNormal(SHAPE, scale=0.5)
+    head = layers.IndependentNormal(LATENT)
+    return types.SimpleNamespace(
+        generator=_network((LATENT,), 4, keras.layers.Reshape(SHAPE), noisy=noisy),
+        decoder=_network((LATENT,), 4, normal, noisy=noisy),
+        encoder=_network(SHAPE, LATENT, noisy=noisy),
+        posterior=_network(SHAPE, 2 * LATENT, head, noisy=noisy),
+        discriminator=_network(SHAPE, 1, noisy=noisy),
+        critic=_network(SHAPE, 1, noisy=noisy, batch_norm=False),
+        code_discriminator=_network((LATENT,), 1, noisy=noisy),
+        joint_discriminator=_joint_discriminator(noisy),
+    )
+
+
+_BUILDERS = {
+    "gan": lambda n, **kwargs: models.GAN(n.generator, n.discriminator, **kwargs),
+    "gan_proximity": lambda n, **kwargs: models.GAN(
+        n.generator, n.discriminator, proximity=5.0, r1=0.1, label_smoothing=0.1, **kwargs
+    ),
+    "wgan": lambda n, **kwargs: models.WGAN(
+        n.generator, n.discriminator, **{"clip": 0.1, "discriminator_steps": 2, **kwargs}
+    ),
+    "wgan_gp": lambda n, **kwargs: models.WGANGP(
+        n.generator, n.critic, **{"discriminator_steps": 2, **kwargs}
+    ),
+    "aae": lambda n, **kwargs: models.AAE(
+        n.encoder,
+        n.generator,
+        n.code_discriminator,
+        **{"prior": layers.MixtureOfNormals(LATENT, 3, seed=0), **kwargs},
+    ),
+    "ali": lambda n, **kwargs: models.ALI(n.posterior, n.decoder, n.joint_discriminator, **kwargs),
+    "vae_gan": lambda n, **kwargs: models.VAEGAN(n.posterior, n.decoder, n.discriminator, **kwargs),
+    "vae_gan_features": lambda n, **kwargs: models.VAEGAN(
+        n.posterior, n.decoder, n.discriminator, **{"feature_layer": "features", **kwargs}
+    ),
+    "constrained": lambda n, **kwargs: models.ConstrainedVAEGAN(
+        n.posterior, n.decoder, n.discriminator, **{"bound": 0.5, "dual_rate": 0.1, **kwargs}
+    ),
+    "alpha_gan": lambda n, **kwargs: models.AlphaGAN(
+        n.posterior, n.generator, n.discriminator, n.code_discriminator, **kwargs
+    ),
+    "gvae": lambda n, **kwargs: models.GVAE(n.posterior, n.decoder, n.critic, **kwargs),
+}
+
+
+def pytest_generate_tests(metafunc):
+    """Runs a test that asks for `name` once for every adversarial model."""
+    if "adversarial_name" in metafunc.fixturenames:
+        metafunc.parametrize("adversarial_name", _BUILDERS)
+
+
+@pytest.fixture(scope="session")
+def build_adversarial():
+    """Function from a name, and arguments of the model, to a new tiny model with seed 0."""
+
+    def build(name, noisy=False, **kwargs):
+        keras.utils.set_random_seed(0)
+        return _BUILDERS[name](_networks(noisy), **{"seed": 0, **kwargs})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def blobs():
+    """64 images near one of two constant ones, float32 of shape (64, 2, 2, 1)."""
+    rng = np.random.default_rng(0)
+    centres = rng.choice([-1.0, 1.0], size=(64, 1, 1, 1))
+    return (centres + 0.2 * rng.normal(size=(64, *SHAPE))).astype("float32")
+
+
+@pytest.fixture(scope="session")
+def assert_step_by_hand():
+    """Function that checks one training step against gradient descent written out in the test.
+
+    Its arguments are a model, one batch, and functions without arguments, one for each forward
+    pass in turn, from which it takes pairs (loss, networks that descend it). They and the model
+    draw the same random numbers.
+    """
+
+    def check(model, x, *forward_passes, rate=0.1):
+        variables = model.trainable_variables
+        initial = [v.numpy() for v in variables]
+        seed = model.seed_generator.state.numpy()
+        for forward_pass in forward_passes:
+            _descend(forward_pass, rate)
+        expected = [v.numpy() for v in variables]
+        for variable, value in zip(variables, initial, strict=True):
+            variable.assign(value)
+        model.seed_generator.state.assign(seed)
+        model.compile(keras.optimizers.SGD(rate), run_eagerly=True)
+        model.fit(x, batch_size=len(x), shuffle=False, verbose=0)
+        for variable, value, start in zip(variables, expected, initial, strict=True):
+            # Float32 rounding of steps of order 0.1, through a few operations.
+            np.testing.assert_allclose(
+                variable - start, value - start, rtol=1e-3, atol=2e-6, err_msg=variable.path
+            )
+
+    return check
+
+
+def _descend(forward_pass, rate):
+    """One step of gradient descent for each pair that `forward_pass` returns, all from one tape."""
+    with tf.GradientTape(persistent=True) as tape:
+        pairs = forward_pass()
+    steps = []
+    for loss, *networks in pairs:
+        for variable in [v for network in networks for v in network.trainable_variables]:
+            steps.append((variable, tape.gradient(loss, variable.value)))
+    for variable, gradient in steps:
+        variable.assign_sub(rate * gradient)

@@ -1,0 +1,175 @@
+"""What all adversarial models have in common: training, sampling, saving, resuming."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tfgen import layers
+from tfgen.models import latent
+
+
+def optimizers(model):
+    """One of another kind for each update."""
+    kinds = [
+        lambda: keras.optimizers.Adam(1e-2, beta_1=0.5),
+        lambda: keras.optimizers.RMSprop(1e-2),
+        lambda: keras.optimizers.SGD(1e-2, momentum=0.9),
+        lambda: keras.optimizers.Nadam(1e-2),
+    ]
+    return {update.name: kind() for update, kind in zip(model.updates, kinds, strict=False)}
+
+
+def fit(model, x, epochs, **kwargs):
+    return model.fit(x[:48], batch_size=16, epochs=epochs, verbose=0, **kwargs).history
+
+
+def state(model):
+    """Everything that training depends on."""
+    variables = [*model.variables]
+    for optimizer in model.optimizers.values():
+        variables += optimizer.variables
+    return [keras.ops.convert_to_numpy(v) for v in variables]
+
+
+def assert_same_state(a, b):
+    for left, right in zip(state(a), state(b), strict=True):
+        assert_array_equal(left, right)
+
+
+class StepsAtBegin(keras.callbacks.Callback):
+    """Notes how many steps were done when training began, after backups are restored."""
+
+    def on_train_begin(self, logs=None):
+        self.steps = int(self.model.steps)
+
+
+# Training, evaluation, sampling.
+
+
+def test_trains_evaluates_and_samples(adversarial_name, build_adversarial, blobs):
+    """As a compiled loop; the two autoencoding losses that are minimised fall."""
+    model = build_adversarial(adversarial_name)
+    model.compile(optimizers(model), jit_compile=False)
+    x = np.tile(blobs[:48], (4, 1, 1, 1))
+    history = model.fit(x, batch_size=48, epochs=10, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    reconstruction = history.get("reconstruction")
+    if reconstruction and adversarial_name != "ali":
+        assert reconstruction[-1] < reconstruction[0]
+    first, second = (model.evaluate(x, batch_size=96, verbose=0, return_dict=True) for _ in "ab")
+    assert first == second
+    assert set(first) == set(history)
+    check_samples(model)
+    if isinstance(model, latent.AutoencodingModel):
+        check_codes(model, blobs)
+
+
+def check_samples(model):
+    assert model.sample(5, seed=1).shape == (5, 2, 2, 1)
+    assert_array_equal(model.sample(5, seed=1), model.sample(5, seed=1))
+    assert not np.array_equal(model.sample(5, seed=1), model.sample(5, seed=2))
+    z = model.sample_latents(3, [0, 1])
+    assert_array_equal(model.sample_latents(3, [0, 1]), z)
+    assert_allclose(model.generate(z), latent.mean_of(model.decode(z)))
+    images = model.interpolate_latents(z[:1], z[1:2], num_steps=3)
+    assert_allclose(images[0, 1], model.generate((z[:1] + z[1:2]) / 2)[0], rtol=1e-4, atol=1e-5)
+
+
+def check_codes(model, x):
+    codes = model.embed(x[:6])
+    assert_array_equal(codes, latent.mean_of(model.encode(x[:6])))
+    images = model.generate(codes)
+    assert_allclose(model.reconstruct(x[:6]), images, rtol=1e-4, atol=1e-5)
+    assert_allclose(model.predict(x[:6], verbose=0), images, rtol=1e-4, atol=1e-5)
+    path = model.interpolate(x[:2], x[2:4], num_steps=4)
+    assert_allclose(
+        path.numpy()[:, [0, -1]], np.stack([images[:2], images[2:4]], 1), rtol=1e-4, atol=1e-5
+    )
+    grid = model.traverse(x[0], dims=[1], values=[codes[0, 1], 2.0])
+    assert_allclose(grid[0, 0], images[0], rtol=1e-4, atol=1e-5)
+
+
+# Saving and resuming, with Dropout and BatchNormalization in all networks that may have them.
+
+
+def test_resumed_and_loaded_runs_continue_exactly(
+    adversarial_name, build_adversarial, blobs, tmp_path
+):
+    """From a backup in the middle of the second epoch, and from a file at its end."""
+
+    def train():
+        model = build_adversarial(adversarial_name, noisy=True)
+        model.compile(optimizers(model), run_eagerly=True, steps_per_execution=1)
+        backup = keras.callbacks.BackupAndRestore(tmp_path, save_freq=4, delete_checkpoint=False)
+        started = StepsAtBegin()
+        fit(model, blobs, 2, callbacks=[backup, started])
+        return model, started.steps
+
+    reference, steps = train()
+    assert steps == 0
+    resumed, steps = train()
+    assert steps == 4
+    assert_same_state(reference, resumed)
+    reference.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert type(loaded) is type(reference)
+    assert_same_state(reference, loaded)
+    for model in (reference, loaded):
+        model.fit(blobs[:16], batch_size=16, verbose=0)
+    assert_same_state(reference, loaded)
+
+
+# Precision and XLA.
+
+
+@pytest.fixture
+def bfloat16():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def test_mixed_precision(adversarial_name, bfloat16, build_adversarial, blobs):
+    model = build_adversarial(adversarial_name)
+    assert model.decoder.layers[-2].compute_dtype == "bfloat16"
+    assert all(v.dtype == "float32" for v in model.trainable_variables)
+    before = model.decoder.get_weights()
+    model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+    history = model.fit(blobs[:16], batch_size=16, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    for old, new in zip(before, model.decoder.get_weights(), strict=True):
+        assert not np.array_equal(old, new)
+    for update in model.updates:
+        x = update.inputs(tf.constant(blobs[:16]), training=False)[-1]
+        assert update.terms(x, training=False)[update.minimise].dtype == tf.float32
+
+
+def test_xla_trains_as_without(build_adversarial, blobs):
+    """XLA draws other noise from the same seed: the losses agree as two seeds do."""
+    losses = {}
+    for jit_compile in (False, True):
+        model = build_adversarial("wgan_gp")
+        model.compile(keras.optimizers.SGD(1e-4), jit_compile=jit_compile, steps_per_execution=1)
+        logs = fit(model, blobs, 4)
+        losses[jit_compile] = {key: np.mean(values) for key, values in logs.items()}
+    assert set(losses[False]) == set(losses[True])
+    for key, value in losses[False].items():
+        # 12 steps on 16 examples: a tenth of the terms' size, which is of order 1.
+        assert losses[True][key] == pytest.approx(value, rel=0.1, abs=0.15), key
+
+
+# Priors.
+
+
+def test_trained_priors(build_adversarial, blobs):
+    """The encoder's update moves the prior of a VAE-GAN; that of a GAN's family is given."""
+    for name, moves in {"vae_gan": True, "gvae": True, "alpha_gan": False}.items():
+        prior = layers.MixtureOfNormals(2, 3, seed=0)
+        before = [np.array(weight) for weight in prior.get_weights()]
+        model = build_adversarial(name, prior=prior)
+        model.compile(keras.optimizers.SGD(0.1), run_eagerly=True)
+        fit(model, blobs, 1)
+        pairs = zip(before, prior.get_weights(), strict=True)
+        assert [not np.array_equal(a, b) for a, b in pairs] == [moves] * 3, name
