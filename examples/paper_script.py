@@ -231,7 +231,10 @@ def fit_resumable(model, dataset, run, epochs, validation_data=None, callbacks=(
     )
     with open(log) as file:
         rows = {int(row.pop("epoch")): row for row in csv.DictReader(file)}  # The last of repeats.
-    return {name: [float(rows[e][name]) for e in sorted(rows)] for name in rows[0]}
+    names = [
+        name for name in rows[0] if rows[0][name] != "NA"
+    ]  # Of validation that was not asked for.
+    return {name: [float(rows[e][name]) for e in sorted(rows)] for name in names}
 
 
 # Results and report.
