@@ -32,7 +32,8 @@ class ALI(AutoencodingModel):
     - "non_saturating": -log(1 - D(x, E(x))) - log D(G(z), z), Eq. 43.
 
     In Eq. 41 the encoder raises D on its own pairs, as the discriminator does; in Eq. 42 and 43 it
-    lowers it. The paper leaves out the term of its Eq. 40 that holds the encoder back.
+    lowers it. The paper leaves out the term of its Eq. 40 that holds the encoder back; without it
+    codes ran away on MNIST (docs/su.md).
 
     It logs `discriminator_loss` and `autoencoder_loss`, which are minimised, the means
     `encoded_logits` and `generated_logits`, and `reconstruction`, the squared error of G(E(x)),
@@ -56,11 +57,11 @@ class ALI(AutoencodingModel):
         >>> x, z = keras.Input((8, 8, 1)), keras.Input((2,))
         >>> both = keras.layers.Concatenate()([keras.layers.Flatten()(x), z])
         >>> ALI(encoder, decoder, keras.Model([x, z], keras.layers.Dense(1)(both))).objective
-        'variational'
+        'non_saturating'
     """
 
     def __init__(
-        self, encoder, decoder, discriminator, objective="variational", prior=None, **kwargs
+        self, encoder, decoder, discriminator, objective="non_saturating", prior=None, **kwargs
     ):
         super().__init__(encoder, decoder, prior, **kwargs)
         if objective not in _OBJECTIVES:
