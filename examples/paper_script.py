@@ -185,7 +185,7 @@ def write_json(path, content):
 def write_text(path, text):
     """Writes a text file aside and renames it."""
     aside = path.with_name(f".writing.{path.name}")
-    aside.write_text(text)
+    aside.write_text(text, encoding="utf-8")
     os.replace(aside, path)
 
 

@@ -34,7 +34,7 @@ def test_smoke_run(mi, monkeypatch, tmp_path):
     assert real["classifier_accuracy"] > 0.7
     assert 2.2 < real["entropy"] <= np.log(10)
     assert wgan["iterations"] == 2 * (1437 // (32 * mi.CRITIC_STEPS))
-    assert f"| 2.28 | {wgan['entropy']:.4g} |" in (folder / "report.md").read_text()
+    assert f"| 2.28 | {wgan['entropy']:.4g} |" in (folder / "report.md").read_text(encoding="utf-8")
     # Each of its 200 samples is judged, and their shares are within their interval.
     samples = np.load(folder / "wgan" / "seed_42" / "samples.npz")
     assert samples["probabilities"].shape == (200, 10)

@@ -37,8 +37,9 @@ def test_table_4_and_5(smoke):
     assert not (folder / "z-100" / "seed_0" / "model.keras").exists()
     # Training images score as test images do; an untrained model's samples are far from both.
     assert abs(metrics["real_mmd_pixels"]) < 100 < metrics["mmd_pixels"]
-    assert f"| 0.068 | {metrics['mmd_pixels']:.4g} |" in (folder / "report.md").read_text()
-    scores = (folder / "gvae" / "seed_0" / "scores.md").read_text()
+    report = (folder / "report.md").read_text(encoding="utf-8")
+    assert f"| 0.068 | {metrics['mmd_pixels']:.4g} |" in report
+    scores = (folder / "gvae" / "seed_0" / "scores.md").read_text(encoding="utf-8")
     assert "kernel=gaussian" in scores and "filter_size=3" in scores
     samples = np.load(folder / "gvae" / "seed_0" / "samples.npy")
     assert samples.shape == (64, 8, 8, 1) and 0 <= samples.min() and samples.max() <= 1
@@ -60,7 +61,8 @@ def test_tables_1_and_2(smoke):
     convs = [(9, 3, 4), *[(9, 4, 4)] * 3, (9, 4, 8), (1, 4, 8), *[(9, 8, 8)] * 3, (9, 8, 16)]
     layers = [*convs, (1, 8, 16), (1, 16 * 8 * 8, 63), (1, 63, 1)]
     assert metrics["discriminator_parameters"] == sum(k * i * o + o for k, i, o in layers)
-    assert "residual_generator" in (folder / "networks" / "seed_0" / "layers.txt").read_text()
+    sizes = folder / "networks" / "seed_0" / "layers.txt"
+    assert "residual_generator" in sizes.read_text(encoding="utf-8")
 
 
 def test_residual_width_trains_the_printed_networks(script):

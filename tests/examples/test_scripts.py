@@ -34,7 +34,7 @@ def test_soons(script, monkeypatch, tmp_path, capsys):
     soons.main(flags)
     tmp_path = tmp_path / "digits-smoke"
     result = json.loads((tmp_path / "results.json").read_text())["vae-mlp"][0]
-    report = (tmp_path / "report.md").read_text()
+    report = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert f"| 0.152 | {result['metrics']['bits_per_dim']:.4g} |" in report
     assert "![vae-mlp, samples.png](vae-mlp/seed_42/samples.png)" in report
     assert (tmp_path / "vae-mlp" / "seed_42" / "samples.png").exists()

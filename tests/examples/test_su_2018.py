@@ -57,6 +57,7 @@ def whole_ali(su, latent_dim=3):
         networks.mlp_encoder(SHAPE, latent_dim, layers.IndependentNormal, width=8),
         networks.mlp_generator(SHAPE, latent_dim, (8,), dropout=0.0),
         networks.joint_discriminator(SHAPE, latent_dim, (8,), dropout=0.0),
+        objective="variational",
         seed=0,
     )
 
