@@ -68,15 +68,18 @@ def evaluate_samples(
     """Scores samples of a model against test images, and training images in the same way.
 
     Without a classifier:
-        squared_mmd: of pixels, mean of Gaussian kernels around the median distance of test images;
-        ms_ssim, ms_ssim_standard_error: of `num_samples // 2` random pairs.
+
+    - squared_mmd: of pixels, mean of Gaussian kernels around the median distance of test images;
+    - ms_ssim, ms_ssim_standard_error: of `num_samples // 2` random pairs.
+
     In the classes and features of a classifier:
-        class_entropy, image_entropy (mean);
-        mode_count: classes with at least a tenth of an equal share;
-        classifier_squared_mmd: polynomial kernel;
-        classifier_frechet_distance: comparable between models under the same classifier and number
-            of samples, and with no Inception distance (FID);
-        precision, recall, density, coverage.
+
+    - class_entropy, image_entropy (mean);
+    - mode_count: classes with at least a tenth of an equal share;
+    - classifier_squared_mmd: polynomial kernel;
+    - classifier_frechet_distance: comparable between models under the same classifier and number
+      of samples, and with no Inception distance (FID);
+    - precision, recall, density, coverage.
 
     Each function of `tfgen.metrics` says what its values mean. The real column is what samples as
     good as the training images would get. The classifier has seen these, so that distances in its

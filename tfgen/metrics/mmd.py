@@ -190,17 +190,18 @@ def squared_mmd(
     """Squared maximum mean discrepancy, E k(x, x') + E k(y, y') - 2 E k(x, y).
 
     Kernels of two samples of d dimensions:
-        "gaussian": exp(-|x - y|^2 / (2 s^2)), averaged over the bandwidths s;
-        "rational_quadratic": (1 + |x - y|^2 / (2 a s^2))^-a, averaged over the bandwidths s and
-            over a in `RATIONAL_QUADRATIC_ALPHAS`;
-        "polynomial": (x.y / d + 1)^3. Of a classifier's features this is the score that
-            Binkowski et al. name after the Inception network ("KID"), whose features they take.
+
+    - "gaussian": exp(-|x - y|^2 / (2 s^2)), averaged over the bandwidths s;
+    - "rational_quadratic": (1 + |x - y|^2 / (2 a s^2))^-a, averaged over the bandwidths s and
+      over a in `RATIONAL_QUADRATIC_ALPHAS`;
+    - "polynomial": (x.y / d + 1)^3. Of a classifier's features this is the score that
+      Binkowski et al. name after the Inception network ("KID"), whose features they take.
 
     Source: Gretton et al., JMLR 13, 2012, Eq. 3 and 5; Binkowski et al., arXiv:1801.01401v5.
     Deviation: kernels are averaged, so that k(x, x) = 1, where Binkowski et al. sum the five
     rational quadratic ones.
 
-    The kernel matrix is computed in blocks: beside x and y it takes about 10 `block_size`^2 floats,
+    The kernel matrix is computed in blocks: beside x and y it takes about 10 floats per pair of a block,
     whatever their number.
 
     Args:
