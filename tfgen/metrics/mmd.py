@@ -201,8 +201,8 @@ def squared_mmd(
     Deviation: kernels are averaged, so that k(x, x) = 1, where Binkowski et al. sum the five
     rational quadratic ones.
 
-    The kernel matrix is computed in blocks: beside x and y it takes about 10 floats per pair of a block,
-    whatever their number.
+    The kernel matrix is computed in blocks: beside x and y it takes about 10 floats for each pair
+    of a block, however many blocks there are.
 
     Args:
         x: array or tensor, real samples, shape (n, ...), n >= 2.
