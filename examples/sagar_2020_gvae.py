@@ -84,12 +84,6 @@ def critic(run, image_shape):
     return networks.dcgan_discriminator(image_shape, run.pick(**DCGAN_WIDTH), batch_norm=False)
 
 
-def code_critic(latent_dim, width=256):
-    """alpha-GAN's discriminator of codes."""
-    hidden = [keras.layers.Dense(width, "leaky_relu") for _ in range(2)]
-    return keras.Sequential([keras.Input((latent_dim,)), *hidden, keras.layers.Dense(1)])
-
-
 # Section 5: the models of Table 4.
 
 
@@ -117,7 +111,7 @@ def alpha_gan(run, shape, latent_dim):
         encoder(run, shape, latent_dim),
         generator(run, shape, latent_dim),
         critic(run, shape),
-        code_critic(latent_dim),
+        networks.mlp_code_discriminator(latent_dim, width=256, activation="leaky_relu"),
         reconstruction_weight=0.1,
         seed=run.seed,
     )

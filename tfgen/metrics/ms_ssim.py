@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfgen.metrics._images import check_image_shape, check_value_range
 from tfgen.metrics._samples import flat_samples
 
 __all__ = ["MeanAndError", "ms_ssim", "pairwise_ms_ssim"]
@@ -56,14 +57,9 @@ def check_window(image_shape, filter_size):
 def _check_images(images, value_range):
     """Images as an array, whose values lie in the range; else ValueError."""
     images = np.asarray(images)
+    check_image_shape(images)
+    check_value_range(value_range)
     low, high = value_range
-    if images.ndim != 4 or images.size == 0:
-        raise ValueError(
-            "Images must have shape (num_images, height, width, channels), none of them 0. "
-            f"Received: shape {images.shape}."
-        )
-    if not low < high:
-        raise ValueError(f"value_range must be (low, high), low < high. Received: {value_range}.")
     if not (low <= images.min() and images.max() <= high):
         raise ValueError(
             f"Pixels must lie in value_range={tuple(value_range)}. "

@@ -7,7 +7,7 @@ from tfgen.losses import adversarial_loss
 from tfgen.models.autoencoder import squared_error
 from tfgen.models.base import Update
 from tfgen.models.gan import check_logits
-from tfgen.models.latent import AutoencodingModel, mean_of, sample_of
+from tfgen.models.latent import AutoencodingModel, sample_of
 
 __all__ = ["ALI"]
 
@@ -100,7 +100,8 @@ class ALI(AutoencodingModel):
             "autoencoder_loss": _OBJECTIVES[self.objective](loss.fake, encoded, generated),
             "encoded_logits": encoded,
             "generated_logits": generated,
-            "reconstruction": squared_error(x, self.generate_from(code)),
+            # With batch normalization as in use, so that it counts no codes.
+            "reconstruction": squared_error(x, self.generate_in_training(code, training=False)),
         }
 
     def _logits(self, x, training):
@@ -111,10 +112,6 @@ class ALI(AutoencodingModel):
         encoded_logits = self.discriminator([x, code], training=training)
         generated_logits = self.discriminator([generated, z], training=training)
         return encoded_logits, generated_logits, code
-
-    def generate_from(self, code):
-        """G(z) for looking at; batch normalization as in use, so that it counts no codes."""
-        return tf.cast(mean_of(self.decoder(code, training=False)), tf.float32)
 
     def get_config(self):
         return {

@@ -7,7 +7,7 @@ from tfgen.losses import adversarial_loss
 from tfgen.models.base import Update
 from tfgen.models.beta_vae import check_weights
 from tfgen.models.gan import check_discriminator
-from tfgen.models.latent import AutoencodingModel, mean_of, sample_of
+from tfgen.models.latent import AutoencodingModel, sample_of
 
 __all__ = ["AlphaGAN"]
 
@@ -76,8 +76,9 @@ class AlphaGAN(AutoencodingModel):
         x = tf.cast(x, tf.float32)
         code = sample_of(self.encoder(x, training=training), self.next_seed(training))
         z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
-        reconstructed = self._image(code, training)
-        image_losses = self._image_losses(x, reconstructed, self._image(z, training), training)
+        reconstructed = self.generate_in_training(code, training)
+        sampled = self.generate_in_training(z, training)
+        image_losses = self._image_losses(x, reconstructed, sampled, training)
         code_losses = self._code_losses(z, code, training)
         error = tf.reduce_sum(tf.abs(x - reconstructed), axis=range(1, len(x.shape)))
         return {
@@ -87,9 +88,6 @@ class AlphaGAN(AutoencodingModel):
             **image_losses,
             **code_losses,
         }
-
-    def _image(self, z, training):
-        return tf.cast(mean_of(self.decoder(z, training=training)), tf.float32)
 
     def _image_losses(self, x, reconstructed, sampled, training):
         loss = adversarial_loss("log_odds")

@@ -8,7 +8,7 @@ from tfgen.models.base import Update
 from tfgen.models.beta_vae import check_weights
 from tfgen.models.latent import LatentVariableModel, input_shape, mean_of
 
-__all__ = ["GAN", "check_discriminator", "check_steps"]
+__all__ = ["GAN", "check_discriminator", "check_logits", "with_penalty"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -124,14 +124,12 @@ class GAN(LatentVariableModel):
         real_logits = self.discriminator(real, training=training)
         fake_logits = self.discriminator(fake, training=training)
         loss = self.adversarial_loss.real(real_logits) + self.adversarial_loss.fake(fake_logits)
-        penalty = self.discriminator_penalty(real, fake, training)
-        terms = {} if penalty is None else {"gradient_penalty": penalty}
-        return {
-            "discriminator_loss": loss + (0.0 if penalty is None else penalty),
+        terms = {
+            "discriminator_loss": loss,
             "real_logits": real_logits,
             "fake_logits": fake_logits,
-            **terms,
         }
+        return with_penalty(terms, self.discriminator_penalty(real, fake, training))
 
     def discriminator_penalty(self, real, fake, training):
         """A weighted penalty, shape (batch,), or None: what a variant overrides."""
@@ -163,10 +161,6 @@ class GAN(LatentVariableModel):
         distance = proximity(fake, old)
         return {"generator_loss": loss + self.proximity * distance, "proximity": distance}
 
-    def generate_in_training(self, z, training):
-        """x = G(z), float32."""
-        return tf.cast(mean_of(self.generator(z, training=training)), tf.float32)
-
     def call(self, z):
         return mean_of(self.decode(z))
 
@@ -174,10 +168,9 @@ class GAN(LatentVariableModel):
         check_batch_is_shared(batch_size, self.discriminator_steps)
 
     def get_config(self):
-        config = super().get_config()
         serialize = keras.saving.serialize_keras_object
         return {
-            **config,
+            **super().get_config(),
             "generator": serialize(self.generator),
             "discriminator": serialize(self.discriminator),
             "loss": self.loss_name,
@@ -187,6 +180,14 @@ class GAN(LatentVariableModel):
             "label_smoothing": self.label_smoothing,
             "r1": self.r1,
         }
+
+
+def with_penalty(terms, penalty):
+    """`terms` with the discriminator's weighted penalty, if there is one."""
+    if penalty is None:
+        return terms
+    loss = terms["discriminator_loss"] + penalty
+    return {**terms, "discriminator_loss": loss, "gradient_penalty": penalty}
 
 
 def check_steps(**steps):

@@ -138,6 +138,10 @@ class LatentVariableModel(GenerativeModel):
         """p(x|z), or x where the decoder is deterministic."""
         return self.decoder(z)
 
+    def generate_in_training(self, z, training):
+        """The decoder's mean within a training step, float32 whatever the policy."""
+        return tf.cast(mean_of(self.decoder(z, training=training)), tf.float32)
+
     def generate(self, z):
         """The decoder's mean E[x|z], shape (len(z), *data_shape)."""
         return tf.concat([mean_of(self.decode(part)) for part in _chunks(z)], axis=0)

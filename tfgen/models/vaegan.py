@@ -11,8 +11,7 @@ from tfgen.losses import (
 )
 from tfgen.models.base import Update
 from tfgen.models.beta_vae import check_weights
-from tfgen.models.gan import check_discriminator
-from tfgen.models.latent import mean_of
+from tfgen.models.gan import check_discriminator, with_penalty
 from tfgen.models.vae import VAE
 from tfgen.models.wgan import check_no_batch_normalization
 
@@ -100,14 +99,14 @@ class VAEGAN(VAE):
         x = tf.cast(x, tf.float32)
         q, z, likelihood = self.reconstruct_from_draw(x, training)
         vae_terms = self.elbo_terms(x, q, z, likelihood)
-        negative_elbo = vae_terms.pop("loss")
-        gan_terms = self.gan_terms(x, _image(likelihood), training)
-        return self.player_losses(negative_elbo, vae_terms | gan_terms)
+        del vae_terms["loss"]
+        reconstructed = tf.cast(likelihood.mean(), tf.float32)
+        return self.player_losses(vae_terms | self.gan_terms(x, reconstructed, training))
 
     def gan_terms(self, x, reconstructed, training):
         """What the discriminator makes of data, reconstructions and samples from the prior."""
         z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
-        sampled = _image(self.decoder(z, training=training))
+        sampled = self.generate_in_training(z, training)
         features, real_logits = self._discriminate(x, training)
         own_features, own_logits = self._discriminate(reconstructed, training)
         _, sample_logits = self._discriminate(sampled, training)
@@ -121,26 +120,25 @@ class VAEGAN(VAE):
         }
         if self.feature_layer is not None:
             terms["feature_reconstruction"] = _half_squared_distance(features, own_features)
-        return self.add_penalty(terms, x, reconstructed, sampled, training)
+        penalty = self.discriminator_penalty(x, reconstructed, sampled, training)
+        return with_penalty(terms, penalty)
 
-    def add_penalty(self, terms, x, reconstructed, sampled, training):
-        """`terms` with a penalty of the discriminator: what a variant overrides."""
-        return terms
+    def discriminator_penalty(self, x, reconstructed, sampled, training):
+        """A weighted penalty, shape (batch,), or None: what a variant overrides."""
+        return None
 
-    def player_losses(self, negative_elbo, terms):
-        """`terms` with the losses of encoder and decoder: what a variant overrides.
-
-        Args:
-            negative_elbo: -ELBO, or what a subclass with another `objective` makes of it.
-            terms: dict of all other terms.
-        """
+    def player_losses(self, terms):
+        """`terms` with the losses of encoder and decoder: what a variant overrides."""
         reconstruction = terms.get("feature_reconstruction", terms["reconstruction"])
-        in_features = reconstruction - terms["reconstruction"]  # 0 in pixels.
         return {
-            "encoder_loss": negative_elbo + in_features,
-            "decoder_loss": reconstruction + self.gan_weight * terms["generator_loss"],
+            "encoder_loss": self.objective({**terms, "reconstruction": reconstruction}),
+            "decoder_loss": reconstruction + self.weighted_gan_loss(terms["generator_loss"]),
             **terms,
         }
+
+    def weighted_gan_loss(self, generator_loss):
+        """What L_gan adds to the decoder's loss: what a variant overrides."""
+        return self.gan_weight * generator_loss
 
     def get_config(self):
         return {
@@ -150,10 +148,6 @@ class VAEGAN(VAE):
             "gan_weight": self.gan_weight,
             "loss": self.loss_name,
         }
-
-
-def _image(likelihood):
-    return tf.cast(mean_of(likelihood), tf.float32)
 
 
 def _half_squared_distance(a, b):
@@ -245,30 +239,18 @@ class ConstrainedVAEGAN(VAEGAN):
         )
 
     def terms(self, x, training=True):
-        terms = super().terms(x, training)
-        if training and self.dual_rate:
-            self.multiplier.assign(
-                ascend_multiplier(
-                    self.multiplier, terms["generator_loss"], self.bound, self.dual_rate
-                )
-            )
-        return terms
-
-    def player_losses(self, negative_elbo, terms):
-        losses = super().player_losses(negative_elbo, terms)
-        reconstruction = losses["decoder_loss"] - terms["generator_loss"]
         multiplier = tf.convert_to_tensor(self.multiplier)
-        return {
-            **losses,
-            "decoder_loss": reconstruction + multiplier * self.violation(terms["generator_loss"]),
-            "multiplier": tf.fill(tf.shape(reconstruction), multiplier),
-        }
+        terms = super().terms(x, training)
+        loss = terms["generator_loss"]
+        if training and self.dual_rate:
+            self.multiplier.assign(ascend_multiplier(multiplier, loss, self.bound, self.dual_rate))
+        return {**terms, "multiplier": tf.fill(tf.shape(loss), multiplier)}
 
-    def violation(self, generator_loss):
-        """What lambda weights: max(L_gan - d, 0), or L_gan - d under dual ascent."""
+    def weighted_gan_loss(self, generator_loss):
+        """lambda max(L_gan - d, 0), or lambda (L_gan - d) under dual ascent."""
         if self.dual_rate:
-            return tf.reduce_mean(generator_loss) - self.bound
-        return constraint_penalty(generator_loss, self.bound)
+            return self.multiplier * (tf.reduce_mean(generator_loss) - self.bound)
+        return self.multiplier * constraint_penalty(generator_loss, self.bound)
 
     def get_config(self):
         config = super().get_config()
@@ -336,25 +318,19 @@ class GVAE(VAEGAN):
             Update("discriminator", (self.discriminator,), self.terms, "discriminator_loss"),
         ]
 
-    def player_losses(self, negative_elbo, terms):
-        losses = super().player_losses(negative_elbo, terms)
-        loss = losses["encoder_loss"] + self.gan_weight * terms["generator_loss"]
-        return {"loss": loss, **terms}
+    def player_losses(self, terms):
+        encoder_loss = super().player_losses(terms)["encoder_loss"]
+        return {"loss": encoder_loss + self.weighted_gan_loss(terms["generator_loss"]), **terms}
 
-    def add_penalty(self, terms, x, reconstructed, sampled, training):
+    def discriminator_penalty(self, x, reconstructed, sampled, training):
         shape = [tf.shape(x)[0], *[1] * len(self.data_shape)]
         either = tf.random.stateless_uniform(shape, self.next_seed(training)) < 0.5
-        penalty = self.gradient_penalty * gradient_penalty(
+        return self.gradient_penalty * gradient_penalty(
             lambda x: self.discriminator(x, training=training),
             x,
             tf.where(either, reconstructed, sampled),
             self.next_seed(training),
         )
-        return {
-            **terms,
-            "discriminator_loss": terms["discriminator_loss"] + penalty,
-            "gradient_penalty": penalty,
-        }
 
     def get_config(self):
         config = super().get_config()
