@@ -1,4 +1,4 @@
-"""Tiny adversarial models of every kind, by name."""
+"""Tiny models by name: all adversarial ones, and those that compare batches of codes."""
 
 import types
 
@@ -34,7 +34,7 @@ def _joint_discriminator(noisy):
 
 
 def _networks(noisy=False):
-    """All networks that an adversarial model may need; decoders without batch normalization."""
+    """All networks that a model may need; decoders without batch normalization."""
     normal = layers.FixedScaleNormal(SHAPE, scale=0.5)
     head = layers.IndependentNormal(LATENT)
     return types.SimpleNamespace(
@@ -78,11 +78,19 @@ _BUILDERS = {
         n.posterior, n.generator, n.discriminator, n.code_discriminator, **kwargs
     ),
     "gvae": lambda n, **kwargs: models.GVAE(n.posterior, n.decoder, n.critic, **kwargs),
+    "factor_vae": lambda n, **kwargs: models.FactorVAE(
+        n.posterior, n.decoder, n.code_discriminator, **kwargs
+    ),
+    "dip_vae": lambda n, **kwargs: models.DIPVAE(n.posterior, n.decoder, **kwargs),
+    "info_vae": lambda n, **kwargs: models.InfoVAE(
+        n.posterior, n.decoder, **{"lambda_mmd": 10.0, **kwargs}
+    ),
+    "wae": lambda n, **kwargs: models.WAE(n.encoder, n.generator, **kwargs),
 }
 
 
 def pytest_generate_tests(metafunc):
-    """Runs a test that asks for `name` once for every adversarial model."""
+    """Runs a test that asks for `name` once for every model in `_BUILDERS`."""
     if "adversarial_name" in metafunc.fixturenames:
         metafunc.parametrize("adversarial_name", _BUILDERS)
 

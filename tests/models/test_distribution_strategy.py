@@ -40,6 +40,16 @@ assert losses[-1] < losses[0], losses
 assert int(tf.convert_to_tensor(model.steps.value)) == 3 * 12
 check_replicas(model)
 
+data, info = datasets.load("digits", batch_size=120, labels=True)
+with strategy.scope():
+    model = models.ConditionalVAE(networks.mlp_encoder((8, 8, 1 + 10), 4, width=32),
+                                  networks.mlp_decoder(info.image_shape, 4 + 10, width=32),
+                                  num_classes=10, seed=0)
+    model.compile("adam", jit_compile=False)
+losses = model.fit(data, epochs=3, verbose=0).history["loss"]
+assert losses[-1] < losses[0], losses
+check_replicas(model)
+
 x = np.random.default_rng(0).normal(size=(32, 2, 2, 1)).astype("float32")
 for name in sys.argv[2:]:
     with strategy.scope():
@@ -56,8 +66,8 @@ for name in sys.argv[2:]:
     print(name, "trained")
 print("two replicas trained")
 """
-# Turns and old samples, clipping, second derivatives, and a multiplier that a step assigns.
-NAMES = ["gan_proximity", "wgan", "wgan_gp", "constrained"]
+# Turns and old samples, clipping, second derivatives, a multiplier that a step assigns, shuffling.
+NAMES = ["gan_proximity", "wgan", "wgan_gp", "constrained", "factor_vae"]
 
 
 def test_two_replicas():

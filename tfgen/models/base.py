@@ -153,6 +153,14 @@ class GenerativeModel(keras.Model):
         """New examples, shape (num_samples, *data_shape)."""
         raise NotImplementedError
 
+    def unpack(self, data):
+        """What `terms` takes of a batch that `fit` was given: the examples, without labels."""
+        return training_data.unpack(data)
+
+    def zeros(self, num_examples):
+        """A batch of zeros, as `unpack` returns it."""
+        return tf.zeros((num_examples, *self.data_shape))
+
     def check_batch(self, x):
         """Raises ValueError if a batch of data, a NumPy array, cannot be modelled."""
 
@@ -246,7 +254,7 @@ class GenerativeModel(keras.Model):
 
     def _log_names(self):
         """Names of all terms, from one evaluation on zeros."""
-        x = tf.zeros((2, *self.data_shape))
+        x = self.zeros(2)
         return {
             name: None
             for update in self.updates
@@ -271,7 +279,7 @@ class GenerativeModel(keras.Model):
     def train_step(self, data):
         # At the end of the data, seeds and steps must not move on without a batch.
         with tf.control_dependencies(tf.nest.flatten(data)):
-            self._take_turns(training_data.unpack(data))
+            self._take_turns(self.unpack(data))
             self.steps.assign_add(1)
             self.averages.end_step()
             return self.averages.result()
@@ -302,7 +310,7 @@ class GenerativeModel(keras.Model):
         return loss / tf.distribute.get_strategy().num_replicas_in_sync
 
     def test_step(self, data):
-        x = training_data.unpack(data)
+        x = self.unpack(data)
         for update in {(u.terms, u.turns): u for u in self.updates}.values():
             for inputs in update.inputs(x, training=False):
                 self.averages.update_state(update.terms(inputs, training=False))

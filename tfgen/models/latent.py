@@ -16,6 +16,7 @@ tfd = tfp.distributions
 __all__ = [
     "AutoencodingModel",
     "LatentVariableModel",
+    "decode_in_chunks",
     "input_shape",
     "is_distribution",
     "mean_of",
@@ -42,6 +43,15 @@ def mean_of(output):
 def sample_of(output, seed):
     """A reparameterized sample of a distribution, a deterministic output itself; float32."""
     return tf.cast(output.sample(seed=seed) if is_distribution(output) else output, tf.float32)
+
+
+def decode_in_chunks(decode, z, seed=None):
+    """Means of what `decode` returns for `z`, or draws if there is a seed."""
+    if seed is None:
+        return tf.concat([mean_of(decode(part)) for part in _chunks(z)], axis=0)
+    fold_in = tf.random.experimental.stateless_fold_in
+    draws = [_draw(decode(part), fold_in(seed, i + 1)) for i, part in enumerate(_chunks(z))]
+    return tf.concat(draws, axis=0)
 
 
 def _draw(output, seed):
@@ -121,7 +131,7 @@ class LatentVariableModel(GenerativeModel):
             )
 
     def _check_support(self, x):
-        likelihood = self.decode(tf.zeros((1, *self.latent_shape)))
+        likelihood = self.decoder(tf.zeros((1, *self.decoder.input_shape[1:])))
         pixel = getattr(likelihood, "distribution", likelihood)
         if isinstance(pixel, tfd.Bernoulli) and not (x.min() >= 0 and x.max() <= 1):
             raise ValueError(
@@ -144,7 +154,7 @@ class LatentVariableModel(GenerativeModel):
 
     def generate(self, z):
         """The decoder's mean E[x|z], shape (len(z), *data_shape)."""
-        return tf.concat([mean_of(self.decode(part)) for part in _chunks(z)], axis=0)
+        return decode_in_chunks(self.decode, z)
 
     def sample(self, num_samples=1, seed=None, mean=True):
         """New examples.
@@ -159,13 +169,7 @@ class LatentVariableModel(GenerativeModel):
         """
         seed = self.sampling_seed(seed)
         z = self.sample_latents(num_samples, seed)
-        if mean:
-            return self.generate(z)
-        fold_in = tf.random.experimental.stateless_fold_in
-        draws = [
-            _draw(self.decode(part), fold_in(seed, i + 1)) for i, part in enumerate(_chunks(z))
-        ]
-        return tf.concat(draws, axis=0)
+        return self.generate(z) if mean else decode_in_chunks(self.decode, z, seed)
 
     def interpolate_latents(self, start, end, num_steps=7):
         """Images on the straight lines from `start` to `end`, both included.
@@ -219,15 +223,16 @@ class AutoencodingModel(LatentVariableModel):
         encoder: network from x to q(z|x), or to z.
         decoder: network from z to p(x|z), or to x.
         prior: a prior of `tfgen.layers` over z; `StandardNormal` if None.
+        num_classes: int, how many values at the end of both networks' inputs are those of a label.
         **kwargs: arguments of `GenerativeModel`.
 
     Raises:
         ValueError: if the networks' shapes do not fit each other.
     """
 
-    def __init__(self, encoder, decoder, prior=None, **kwargs):
-        data_shape = input_shape(encoder, "encoder", "keras.Input(image_shape)")
-        latent_shape = input_shape(decoder, "decoder", "keras.Input((latent_dim,))")
+    def __init__(self, encoder, decoder, prior=None, num_classes=0, **kwargs):
+        data_shape = input_shape(encoder, "encoder", "keras.Input(image_shape)", num_classes)
+        latent_shape = input_shape(decoder, "decoder", "keras.Input((latent_dim,))", num_classes)
         if tuple(encoder.output_shape[1:]) != latent_shape:
             raise ValueError(
                 "The encoder's latents must be what the decoder takes. Received: an encoder of "
@@ -277,8 +282,8 @@ class AutoencodingModel(LatentVariableModel):
         }
 
 
-def input_shape(network, role, remedy):
-    """Shape of one input of a network with a single known one."""
+def input_shape(network, role, remedy, num_classes=0):
+    """Shape of one input of a network with a single known one, less the values of a label."""
     shape = getattr(network, "input_shape", None)
     if not isinstance(shape, tuple):
         raise ValueError(
@@ -286,4 +291,4 @@ def input_shape(network, role, remedy):
             f"{network!r}. Begin it with {remedy}, or wrap it: "
             f"keras.Sequential([{remedy}, network])."
         )
-    return tuple(shape[1:])
+    return (*shape[1:-1], shape[-1] - num_classes) if num_classes else tuple(shape[1:])

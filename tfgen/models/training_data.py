@@ -110,13 +110,13 @@ def split(x, fraction):
 
 
 def as_dataset(x, batch_size, shuffle, seed):
-    """Arrays as a pipeline that can resume; anything else unchanged."""
-    if not isinstance(x, (np.ndarray, tf.Tensor)):
+    """An array, or a tuple of them, as a pipeline that can resume; anything else unchanged."""
+    if not all(isinstance(part, (np.ndarray, tf.Tensor)) for part in tf.nest.flatten(x)):
         return x
-    data = tf.convert_to_tensor(x)
+    data = tf.nest.map_structure(tf.convert_to_tensor, x)
     return resumable_dataset(
-        lambda _, examples: tf.gather(data, examples),
-        len(x),
+        lambda _, examples: tf.nest.map_structure(lambda part: tf.gather(part, examples), data),
+        len(tf.nest.flatten(x)[0]),
         batch_size or BATCH_SIZE,
         seed=seed or 0,
         shuffle=shuffle,

@@ -1,0 +1,245 @@
+"""Conditional VAE: terms against NumPy, what labels do, saving and resuming, and its errors."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tfgen import datasets, layers, networks
+from tfgen.models import ConditionalVAE, load_model
+
+SHAPE, LATENT, CLASSES = (4, 4, 1), 2, 3
+LABELS = np.arange(48) % CLASSES
+
+
+def build(noisy=False, **kwargs):
+    keras.utils.set_random_seed(0)
+    encoder = networks.mlp_encoder((4, 4, 1 + CLASSES), LATENT, width=16)
+    decoder = networks.mlp_decoder(SHAPE, LATENT + CLASSES, width=16)
+    if noisy:
+        noise = keras.layers.Dropout(0.2, seed=0)
+        encoder = keras.Sequential([keras.Input((4, 4, 1 + CLASSES)), noise, encoder])
+    return ConditionalVAE(encoder, decoder, num_classes=CLASSES, **{"seed": 0, **kwargs})
+
+
+@pytest.fixture(scope="module")
+def model():
+    return build()
+
+
+@pytest.fixture(scope="module")
+def images():
+    """Images of which class k has its k-th column white."""
+    x = np.zeros((48, *SHAPE), "float32")
+    x[np.arange(48), :, LABELS] = 1.0
+    return x
+
+
+def one_hot_pixels(x, labels):
+    maps = np.eye(CLASSES, dtype="float32")[labels]
+    return np.concatenate([x, np.broadcast_to(maps[:, None, None], (*x.shape[:3], CLASSES))], -1)
+
+
+# Terms.
+
+
+def test_terms_against_numpy(model, images):
+    x, labels = images[:6], LABELS[:6]
+    terms = model.terms((x, tf.constant(labels)), training=False)
+    model.evaluation_seed_generator.state.assign([0, 0])
+    q = model.encoder(one_hot_pixels(x, labels))
+    z = q.sample(seed=model.next_seed(training=False)).numpy()
+    p = model.decoder(np.c_[z, np.eye(CLASSES, dtype="float32")[labels]]).mean().numpy()
+    loc, scale = q.mean().numpy(), q.stddev().numpy()
+    kl = 0.5 * np.sum(loc**2 + scale**2 - 1 - 2 * np.log(scale), axis=1)
+    reconstruction = -np.sum(x * np.log(p) + (1 - x) * np.log1p(-p), axis=(1, 2, 3))
+    assert_allclose(terms["kl"], kl, rtol=1e-4, atol=1e-6)
+    assert_allclose(terms["reconstruction"], reconstruction, rtol=1e-5)
+    assert_allclose(terms["loss"], reconstruction + kl, rtol=1e-5)
+
+
+def test_codes_and_images_of_labels(model, images):
+    x, labels = images[:6], LABELS[:6]
+    q = model.encode(x, labels)
+    assert_array_equal(q.mean(), model.encoder(one_hot_pixels(x, labels)).mean())
+    assert_array_equal(model.encode(x, 1).mean(), model.encode(x, [1] * 6).mean())
+    z = q.mean()
+    decoded = model.decoder(tf.concat([z, tf.one_hot(labels, CLASSES)], 1)).mean()
+    assert_array_equal(model.decode(z, labels).mean(), decoded)
+    for generated in (model.generate(z, labels), model.reconstruct(x, labels), model([x, labels])):
+        assert_allclose(generated, decoded, rtol=1e-5)
+    assert_allclose(model.predict([x, labels], verbose=0), decoded, rtol=1e-5)
+
+
+def test_samples_of_labels(model):
+    seed = tf.constant([4, 0])
+    z = model.sample_latents(5, seed)
+    assert_allclose(model.sample(5, labels=2, seed=4), model.generate(z, 2), rtol=1e-6)
+    in_turn = model.generate(z, [0, 1, 2, 0, 1])
+    assert_allclose(model.sample(5, seed=4), in_turn, rtol=1e-6)
+    draws = model.sample(5, seed=4, mean=False).numpy()
+    assert set(np.unique(draws)) == {0.0, 1.0}
+    assert_array_equal(draws, model.sample(5, seed=4, mean=False))
+
+
+def test_given_a_label_it_is_a_vae(model, images, tmp_path):
+    vae, x = model.given(1), images[:4]
+    assert_allclose(vae.embed(x), model.encode(x, 1).mean(), rtol=1e-5, atol=1e-6)
+    assert_array_equal(vae.sample(3, seed=0), model.sample(3, labels=1, seed=0))
+    path = vae.interpolate(x[:2], x[2:], num_steps=3)
+    assert_allclose(path[:, 0], model.reconstruct(x[:2], 1), rtol=1e-5)
+    assert_allclose(path[:, 2], model.reconstruct(x[2:], 1), rtol=1e-5)
+    assert vae.traverse(x[0]).shape == (LATENT, 7, *SHAPE)
+    assert vae.encoder.trainable_variables[0] is model.encoder.trainable_variables[0]
+    vae.save(tmp_path / "vae.keras")
+    assert_array_equal(load_model(tmp_path / "vae.keras").sample(3, seed=0), vae.sample(3, seed=0))
+
+
+# Training.
+
+
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_learns_what_labels_tell(images, jit_compile):
+    """The label says all: the latents have nothing left to tell."""
+    model = build()
+    model.compile(keras.optimizers.Adam(0.02), jit_compile=jit_compile)
+    x, labels = np.tile(images, (4, 1, 1, 1)), np.tile(LABELS, 4)
+    model.fit(x, labels, batch_size=48, epochs=40, validation_data=(x[:48], labels[:48]), verbose=0)
+    samples = model.sample(9, seed=0)
+    assert_allclose(samples, images[:9], atol=0.1)
+    right, wrong = (
+        model.evaluate(images, y, verbose=0, return_dict=True) for y in (LABELS, (LABELS + 1) % 3)
+    )
+    assert right["kl"] < 0.1
+    assert right["loss"] < 1 < wrong["loss"]
+    assert set(right) == {"bits_per_dim", "elbo", "kl", "loss", "reconstruction"}
+
+
+def test_arrays_and_data_sets_train_alike(images):
+    data = tf.data.Dataset.from_tensor_slices((images, LABELS)).batch(16)
+    losses = []
+    for arguments in ((images, LABELS, 16), (data,)):
+        model = build()
+        model.compile("sgd", run_eagerly=True)
+        losses.append(model.fit(*arguments, shuffle=False, verbose=0).history["loss"])
+    assert losses[0] == losses[1]
+
+
+def test_trains_on_loaded_data():
+    data, info = datasets.load("digits", batch_size=120, labels=True)
+    model = ConditionalVAE(
+        networks.mlp_encoder((8, 8, 1 + 10), LATENT, width=16),
+        networks.mlp_decoder(info.image_shape, LATENT + 10, width=16),
+        num_classes=10,
+        seed=0,
+    )
+    model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+    before = model.evaluate(data.take(2), verbose=0)[0]
+    model.fit(data.take(8), verbose=0)
+    assert model.evaluate(data.take(2), verbose=0)[0] < before
+
+
+def state(model):
+    variables = [*model.variables, *model.optimizer.variables]
+    return [keras.ops.convert_to_numpy(v) for v in variables]
+
+
+def test_resumed_and_loaded_runs_continue_exactly(images, tmp_path):
+    def train():
+        model = build(noisy=True)
+        model.compile(keras.optimizers.Adam(0.01), run_eagerly=True, steps_per_execution=1)
+        backup = keras.callbacks.BackupAndRestore(tmp_path, save_freq=4, delete_checkpoint=False)
+        model.fit(images, LABELS, batch_size=16, epochs=2, callbacks=[backup], verbose=0)
+        return model
+
+    reference, resumed = train(), train()
+    assert int(resumed.steps) == 6
+    reference.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    for other in (resumed, loaded):
+        for a, b in zip(state(reference), state(other), strict=True):
+            assert_array_equal(a, b)
+    for one in (reference, loaded):
+        one.fit(images, LABELS, batch_size=16, verbose=0)
+    for a, b in zip(state(reference), state(loaded), strict=True):
+        assert_array_equal(a, b)
+
+
+@pytest.fixture
+def bfloat16():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def test_mixed_precision(bfloat16, images):
+    model = build()
+    before = model.decoder.get_weights()
+    model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
+    loss = model.fit(images, LABELS, batch_size=16, verbose=0).history["loss"][0]
+    assert np.isfinite(loss)
+    assert not np.array_equal(before[0], model.decoder.get_weights()[0])
+    assert_allclose(model.given(1).sample(2, seed=0), model.sample(2, 1, seed=0))
+
+
+# Errors.
+
+
+def test_labels_out_of_range(model, images):
+    x = images[:4]
+    model.compile("sgd", run_eagerly=True)
+    for labels in ([0, 1, 2, 3], [0, 1, 2, -1], 3):
+        message = r"labels must be in \[0, 3\).*Received: labels from"
+        with pytest.raises(ValueError, match=message):
+            model.encode(x, labels)
+    with pytest.raises(ValueError, match=r"labels must be in \[0, 3\)"):
+        model.fit(x, np.arange(4), verbose=0)
+    with pytest.raises(ValueError, match=r"labels must be in \[0, 3\)"):
+        model.given(3)
+
+
+def test_labels_out_of_range_in_a_compiled_step(model, images):
+    step = tf.function(lambda x, y: model.terms((x, y), training=False)["loss"])
+    assert step(images[:4], tf.constant(LABELS[:4])).shape == (4,)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"labels must be in \[0, 3\)"):
+        step(images[:4], tf.constant([0, 1, 2, 3], LABELS.dtype))
+
+
+@pytest.mark.parametrize("labels", [[0.0, 1.0, 2.0, 0.0], [0, 1], [[0], [1], [2], [0]]])
+def test_labels_that_are_none(model, images, labels):
+    with pytest.raises(ValueError, match="one for each of 4 examples. Received: (int|float)64 of"):
+        model.encode(images[:4], labels)
+
+
+def test_missing_labels(model, images):
+    for method in (model.encode, model.embed, model.reconstruct):
+        with pytest.raises(ValueError, match=r"Received: labels=None.*model\.given\(label\)"):
+            method(images[:4])
+    with pytest.raises(ValueError, match=r"Received: labels=None.*model\.given\(label\)"):
+        model.traverse()
+    model.compile("sgd", run_eagerly=True)
+    with pytest.raises(ValueError, match=r"Received: a batch without. Call fit\(x, y\)"):
+        model.fit(images, verbose=0)
+
+
+def test_networks_without_room_for_the_label(model):
+    for networks_, message in (
+        ((networks.mlp_encoder(SHAPE, LATENT), model.decoder), r"encoder .*\(None, 4, 4, 1\)"),
+        ((model.encoder, networks.mlp_decoder(SHAPE, LATENT)), r"decoder .*\(None, 2\)"),
+    ):
+        with pytest.raises(ValueError, match=f"num_classes=3 further.*Received: a.* {message}"):
+            ConditionalVAE(*networks_, num_classes=CLASSES)
+    with pytest.raises(ValueError, match="at least 1. Received: num_classes=0"):
+        ConditionalVAE(model.encoder, model.decoder, num_classes=0)
+
+
+def test_networks_without_distribution(model):
+    with pytest.raises(ValueError, match=r"must return q\(z\|x, y\), a distribution"):
+        plain = networks.mlp_encoder((4, 4, 1 + CLASSES), LATENT, None)
+        ConditionalVAE(plain, model.decoder, num_classes=CLASSES)
+
+
+def test_prior_over_other_latents():
+    with pytest.raises(ValueError, match=r"shape \(2,\)\. Received: a prior over shape \(5,\)"):
+        build(prior=layers.StandardNormal(LATENT + CLASSES))

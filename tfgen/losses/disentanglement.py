@@ -1,0 +1,71 @@
+"""What FactorVAE and DIP-VAE add to the ELBO, for codes whose dimensions are independent."""
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+__all__ = ["dip_penalty", "permute_dims"]
+
+
+def permute_dims(z, seed):
+    """Each dimension of `z` shuffled over the batch by a permutation of its own.
+
+    Draws of q(z) become draws of the product of its marginals, except that the dimensions of a row
+    are from the same example where their permutations happen to agree, with probability 1 / batch
+    for each pair of them.
+
+    Source: Kim & Mnih, "Disentangling by Factorising", arXiv:1802.05983v3, Algorithm 1.
+
+    Args:
+        z: float tensor, draws of q(z), shape (batch, ...).
+        seed: stateless seed, shape (2,).
+
+    Returns:
+        Tensor of the shape and the values of `z`; each [:, d] holds the values it had.
+
+    Example:
+        >>> z = tf.constant([[0.0, 10.0], [1.0, 11.0], [2.0, 12.0]])
+        >>> tf.sort(permute_dims(z, seed=[0, 0]), axis=0).numpy().tolist()
+        [[0.0, 10.0], [1.0, 11.0], [2.0, 12.0]]
+    """
+    columns = tf.transpose(tf.reshape(z, (tf.shape(z)[0], -1)))
+    order = tf.argsort(tf.random.stateless_uniform(tf.shape(columns), seed), axis=1)
+    shuffled = tf.gather(columns, order, batch_dims=1)
+    return tf.reshape(tf.transpose(shuffled), tf.shape(z))
+
+
+def dip_penalty(mean, variance=None, lambda_od=10.0, lambda_d=100.0):
+    """How far the covariance C of the codes is from the identity matrix.
+
+    lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2
+
+    C is that of the means of q(z|x), Cov_p(x)[E[z|x]], or with `variance` that of the codes
+    themselves, Cov_q(z)[z] = Cov_p(x)[E[z|x]] + E_p(x)[Cov[z|x]].
+
+    Source: Kumar, Sattigeri & Balakrishnan, "Variational Inference of Disentangled Latent Concepts
+    from Unlabeled Observations", arXiv:1711.00848v3, Eq. 6 (DIP-VAE-I) and 7 (DIP-VAE-II); the
+    covariance is that within the batch, divided by its size.
+
+    Args:
+        mean: float tensor, means of q(z|x), shape (batch, D), batch >= 2.
+        variance: float tensor, variances of a diagonal q(z|x), shape (batch, D), or None.
+        lambda_od: float >= 0, weight of what is off the diagonal.
+        lambda_d: float >= 0, weight of the diagonal.
+
+    Returns:
+        Scalar tensor >= 0, for the batch as a whole.
+
+    Example:
+        >>> corners = tf.constant([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])
+        >>> float(dip_penalty(corners))
+        0.0
+        >>> float(dip_penalty(corners, tf.ones((4, 2))))  # of two variances of 2
+        200.0
+    """
+    covariance = tfp.stats.covariance(mean)
+    diagonal = tf.linalg.diag_part(covariance)
+    off_diagonal = covariance - tf.linalg.diag(diagonal)
+    if variance is not None:
+        diagonal += tf.reduce_mean(variance, axis=0)
+    return lambda_od * tf.reduce_sum(tf.square(off_diagonal)) + lambda_d * tf.reduce_sum(
+        tf.square(diagonal - 1.0)
+    )

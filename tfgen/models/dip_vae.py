@@ -1,0 +1,94 @@
+"""DIP-VAE I and II. Kumar, Sattigeri & Balakrishnan, arXiv:1711.00848v3."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgen.losses import dip_penalty
+from tfgen.losses.divergences import is_diagonal_normal
+from tfgen.models.beta_vae import check_weights
+from tfgen.models.factor_vae import check_several_examples
+from tfgen.models.vae import VAE
+
+__all__ = ["DIPVAE"]
+
+# lambda_d / lambda_od.
+_DIAGONAL_FACTORS = {"i": 10.0, "ii": 1.0}
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class DIPVAE(VAE):
+    """VAE with a penalty on the covariance of its codes, which pulls it to the identity matrix.
+
+    loss = reconstruction + KL + covariance_penalty, where covariance_penalty = lambda_od sum_{i !=
+    j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2 (`tfgen.losses.dip_penalty`). In kind "i" C is the
+    covariance of the means of q(z|x), in kind "ii" that of the codes z themselves.
+
+    Source: Kumar et al., "Variational Inference of Disentangled Latent Concepts from Unlabeled
+    Observations", arXiv:1711.00848v3, Eq. 6 and 7, with the covariance within the batch, so that
+    the penalty's value depends on the batch size. `covariance_penalty` is logged, with its weights,
+    beside the terms of `VAE`.
+
+    Args:
+        encoder: `keras.Model` from x to q(z|x); for kind "ii" a diagonal Gaussian.
+        decoder: `keras.Model` from z to p(x|z).
+        prior: a prior of `tfgen.layers`; `StandardNormal` if None.
+        kind: "i" or "ii".
+        lambda_od: float >= 0, weight of the covariances.
+        lambda_d: float >= 0, weight of the variances; None for the ratio that Locatello et al.,
+            arXiv:1811.12359v4, take: 10 * `lambda_od` in kind "i", `lambda_od` in kind "ii".
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: for an unknown kind, a negative weight, a posterior that is no diagonal Gaussian
+            where it must be, or a batch of one example; and as `VAE`.
+
+    Example:
+        >>> from tfgen import networks
+        >>> model = DIPVAE(networks.mlp_encoder((8, 8, 1), latent_dim=2, width=16),
+        ...                networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16), kind="ii")
+        >>> model.lambda_od, model.lambda_d
+        (10.0, 10.0)
+    """
+
+    def __init__(
+        self, encoder, decoder, prior=None, kind="i", lambda_od=10.0, lambda_d=None, **kwargs
+    ):
+        super().__init__(encoder, decoder, prior, **kwargs)
+        if kind not in _DIAGONAL_FACTORS:
+            raise ValueError(f'kind must be "i" or "ii". Received: kind={kind!r}.')
+        if lambda_d is None:
+            lambda_d = _DIAGONAL_FACTORS[kind] * lambda_od
+        check_weights(lambda_od=lambda_od, lambda_d=lambda_d)
+        self.kind, self.lambda_od, self.lambda_d = kind, lambda_od, lambda_d
+        if kind == "ii":
+            _check_diagonal(self.encode(tf.zeros((1, *self.data_shape))))
+
+    def regularizers(self, q, z, prior, kl):
+        shape = (-1, math.prod(self.latent_shape))
+        variance = tf.reshape(q.variance(), shape) if self.kind == "ii" else None
+        penalty = dip_penalty(tf.reshape(q.mean(), shape), variance, self.lambda_od, self.lambda_d)
+        return {"covariance_penalty": tf.fill(tf.shape(kl), penalty)}
+
+    def objective(self, terms):
+        return super().objective(terms) + terms["covariance_penalty"]
+
+    def check_batch_size(self, batch_size):
+        check_several_examples(batch_size, "takes the covariance of a batch of codes")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "kind": self.kind,
+            "lambda_od": self.lambda_od,
+            "lambda_d": self.lambda_d,
+        }
+
+
+def _check_diagonal(q):
+    if not is_diagonal_normal(q):
+        raise ValueError(
+            'DIPVAE of kind "ii" needs a diagonal Gaussian q(z|x). Received: '
+            f"{type(q).__name__}. End the encoder with IndependentNormal."
+        )
