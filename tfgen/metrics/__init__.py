@@ -2,10 +2,15 @@
 
 from tfgen.metrics.class_entropy import class_entropy, image_entropies, mode_count
 from tfgen.metrics.classifier import ClassifierOutputs, classifier, classifier_outputs
+from tfgen.metrics.dci import DCI, dci
+from tfgen.metrics.disentanglement_report import DisentanglementReport, disentanglement_report
 from tfgen.metrics.evaluate_samples import SampleScores, evaluate_samples
+from tfgen.metrics.fixed_factor import beta_vae_score, factor_vae_score
 from tfgen.metrics.frechet import frechet_distance
 from tfgen.metrics.inception import inception_features
+from tfgen.metrics.irs import irs
 from tfgen.metrics.likelihood import bits_per_dim, is_discrete
+from tfgen.metrics.mig_by_samples import MIGBySamples, mig_by_samples
 from tfgen.metrics.mmd import (
     BANDWIDTH_FACTORS,
     RATIONAL_QUADRATIC_ALPHAS,
@@ -13,28 +18,55 @@ from tfgen.metrics.mmd import (
     squared_mmd,
 )
 from tfgen.metrics.ms_ssim import MeanAndError, ms_ssim, pairwise_ms_ssim
+from tfgen.metrics.mutual_information import (
+    entropies,
+    explicitness,
+    gaussian_total_correlation,
+    mig,
+    modularity,
+    mutual_information_matrix,
+)
 from tfgen.metrics.neighbours import PrecisionRecall, precision_recall
+from tfgen.metrics.sap import sap_score
+from tfgen.metrics.udr import udr
 
 __all__ = [
     "BANDWIDTH_FACTORS",
+    "DCI",
     "RATIONAL_QUADRATIC_ALPHAS",
     "ClassifierOutputs",
+    "DisentanglementReport",
+    "MIGBySamples",
     "MeanAndError",
     "PrecisionRecall",
     "SampleScores",
+    "beta_vae_score",
     "bits_per_dim",
     "class_entropy",
     "classifier",
     "classifier_outputs",
+    "dci",
+    "disentanglement_report",
+    "entropies",
     "evaluate_samples",
+    "explicitness",
+    "factor_vae_score",
     "frechet_distance",
+    "gaussian_total_correlation",
     "image_entropies",
     "inception_features",
+    "irs",
     "is_discrete",
     "median_bandwidth",
+    "mig",
+    "mig_by_samples",
     "mode_count",
+    "modularity",
     "ms_ssim",
+    "mutual_information_matrix",
     "pairwise_ms_ssim",
     "precision_recall",
+    "sap_score",
     "squared_mmd",
+    "udr",
 ]

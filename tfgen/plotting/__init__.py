@@ -2,14 +2,18 @@
 
 from tfgen.plotting.curves import training_curves
 from tfgen.plotting.grids import interpolations, reconstructions, samples, traversals
+from tfgen.plotting.heat_map import heat_map
 from tfgen.plotting.images import image_grid
 from tfgen.plotting.latents import latent_scatter, manifold
+from tfgen.plotting.rate_distortion import rate_distortion
 
 __all__ = [
+    "heat_map",
     "image_grid",
     "interpolations",
     "latent_scatter",
     "manifold",
+    "rate_distortion",
     "reconstructions",
     "samples",
     "training_curves",

@@ -1,0 +1,149 @@
+"""A matrix as coloured cells with their numbers."""
+
+import numpy as np
+
+from tfgen.plotting.figures import subplots
+
+__all__ = ["heat_map"]
+
+# Even in lightness, and in order for all three kinds of colour blindness.
+COLOR_MAP = "viridis"
+INCHES_PER_CHARACTER = 0.09
+ROW_INCHES = 0.38
+MIN_WIDTH_INCHES = 3.0  # The titles' length.
+
+
+def _check_matrix(values):
+    """Values as a float64 matrix with at least one number in it."""
+    values = np.asarray(values, dtype="float64")
+    if values.ndim != 2 or not np.isfinite(values).any() or np.isinf(values).any():
+        raise ValueError(
+            "heat_map expects a matrix of numbers, NaN where one is missing, and at least one that "
+            f"is not. Received: shape {values.shape}, {np.isfinite(values).sum()} finite, "
+            f"{np.isinf(values).sum()} infinite values."
+        )
+    return values
+
+
+def _check_labels(name, labels, expected):
+    if labels is not None and len(labels) != expected:
+        raise ValueError(
+            f"{name} must hold one label for each of {expected}. Received: {len(labels)} labels."
+        )
+
+
+def _check_highlight(cells, shape):
+    for row, column in cells:
+        if not (0 <= row < shape[0] and 0 <= column < shape[1]):
+            raise ValueError(
+                f"highlight must hold (row, column) of a matrix of shape {shape}. "
+                f"Received: {(row, column)}. Count from 0."
+            )
+
+
+def _relative_luminance(rgba):
+    """Of sRGB colours, in [0, 1]: Web Content Accessibility Guidelines 2.1."""
+    rgb = np.asarray(rgba)[..., :3]
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def _text_color(rgba):
+    """Black or white, whichever has the greater contrast: at least 4.58, the guidelines ask 4.5."""
+    return "black" if _relative_luminance(rgba) > np.sqrt(1.05 * 0.05) - 0.05 else "white"
+
+
+def _write_values(axes, image, values, texts):
+    colors = image.to_rgba(values)
+    for cell, text in np.ndenumerate(texts):
+        missing = np.isnan(values[cell])
+        color = "dimgray" if missing else _text_color(colors[cell])
+        axes.text(*cell[::-1], text, ha="center", va="center", fontsize=8, color=color)
+
+
+def _frame(axes, cells):
+    """A frame that shows on light and dark: black around white."""
+    from matplotlib.patches import Rectangle
+
+    for row, column in cells:
+        for color, width in (("black", 4.0), ("white", 1.5)):
+            corner = (column - 0.46, row - 0.46)
+            axes.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, ec=color, lw=width))
+
+
+def _tick(set_ticks, labels):
+    if labels is None:
+        set_ticks([])
+    else:
+        set_ticks(range(len(labels)), labels=list(map(str, labels)), fontsize=8)
+
+
+def _longest(texts):
+    return max(map(len, map(str, texts)), default=0)
+
+
+def _figure_size(texts, row_labels, column_labels):
+    """Inches (width, height) that let every cell hold its text."""
+    num_rows, num_columns = texts.shape
+    characters = 2 + max(_longest(texts.flat), _longest(column_labels or []), 4)
+    labels = INCHES_PER_CHARACTER * _longest(row_labels or [])
+    width = INCHES_PER_CHARACTER * characters * num_columns + labels + 1.3
+    return max(width, MIN_WIDTH_INCHES), ROW_INCHES * num_rows + 1.1
+
+
+def heat_map(
+    values,
+    row_labels=None,
+    column_labels=None,
+    title=None,
+    value_label=None,
+    value_format=".2f",
+    value_range=None,
+    highlight=(),
+):
+    """A matrix as coloured cells, each with its number: dark is low, light is high.
+
+    Write what rows and columns are on the axes: `axes.set(xlabel="latent_dim", ylabel="beta")`.
+
+    Args:
+        values: array, shape (num_rows, num_columns); a NaN is shown as a white cell with "n/a".
+        row_labels: sequence of str or numbers, from top to bottom, or None.
+        column_labels: sequence of str or numbers, from left to right, or None.
+        title: str or None.
+        value_label: str or None, what the values are and their unit, beside the colour bar.
+        value_format: str, of the numbers in the cells, as in `format`.
+        value_range: (low, high), the values of the darkest and the lightest colour; None for the
+            least and the greatest value.
+        highlight: sequence of (row, column), cells to frame, such as the best one.
+
+    Returns:
+        `(fig, axes)`, one matplotlib Axes.
+
+    Raises:
+        ValueError: if `values` is no matrix, has an infinite value or only NaN, or if labels or
+            cells do not fit it.
+
+    Example:
+        >>> fig, axes = heat_map([[0.1, 0.5], [np.nan, 0.3]], row_labels=[1, 4], highlight=[(0, 1)])
+        >>> [text.get_text() for text in axes.texts]
+        ['0.10', '0.50', 'n/a', '0.30']
+    """
+    values = _check_matrix(values)
+    _check_labels("row_labels", row_labels, values.shape[0])
+    _check_labels("column_labels", column_labels, values.shape[1])
+    _check_highlight(highlight, values.shape)
+    shown = ["n/a" if np.isnan(value) else format(value, value_format) for value in values.flat]
+    texts = np.reshape(shown, values.shape)
+    size = _figure_size(texts, row_labels, column_labels)
+    fig, axes = subplots(figsize=size, layout="constrained")
+    low, high = value_range or (np.nanmin(values), np.nanmax(values))
+    image = axes.imshow(values, cmap=COLOR_MAP, vmin=low, vmax=high, aspect="auto")
+    _write_values(axes, image, values, texts)
+    _frame(axes, highlight)
+    _tick(axes.set_xticks, column_labels)
+    _tick(axes.set_yticks, row_labels)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(title or "", fontsize=10)
+    fig.colorbar(image, ax=axes, label=value_label)
+    return fig, axes
