@@ -23,6 +23,7 @@ __all__ = [
     "models",
     "networks",
     "plotting",
+    "tuning",
 ]
 
 

@@ -1,0 +1,138 @@
+"""Chief and workers: their environments, restarts, and a whole search over loopback."""
+
+import sys
+import textwrap
+
+import pytest
+
+from tfgen import tuning
+from tfgen.tuning import parallel
+
+
+def test_environments_name_one_chief_and_its_address():
+    chief, *workers = tuning.worker_environments(3, port=8000)
+    assert chief["KERASTUNER_TUNER_ID"] == "chief"
+    assert [w["KERASTUNER_TUNER_ID"] for w in workers] == ["worker0", "worker1", "worker2"]
+    addresses = {
+        (e["KERASTUNER_ORACLE_IP"], e["KERASTUNER_ORACLE_PORT"]) for e in [chief, *workers]
+    }
+    assert addresses == {("127.0.0.1", "8000")}
+
+
+def test_each_worker_has_one_gpu_in_turns_and_the_chief_none():
+    chief, *workers = tuning.worker_environments(3, gpus=["0", "2"])
+    assert chief["CUDA_VISIBLE_DEVICES"] == ""
+    assert [w["CUDA_VISIBLE_DEVICES"] for w in workers] == ["0", "2", "0"]
+    assert {w["TF_FORCE_GPU_ALLOW_GROWTH"] for w in workers} == {"true"}
+
+
+def test_workers_share_the_cores(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert tuning.worker_environments(3)[1]["TF_NUM_INTRAOP_THREADS"] == "2"
+    assert tuning.worker_environments(20)[1]["OMP_NUM_THREADS"] == "1"
+
+
+def test_no_worker():
+    with pytest.raises(ValueError, match="at least 1. Received: 0"):
+        tuning.worker_environments(0)
+
+
+def test_gpus_that_the_process_may_use(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert parallel.visible_gpus() == ["3", "5"]
+
+
+def test_roles(monkeypatch):
+    assert not tuning.is_worker() and not parallel.is_chief()
+    monkeypatch.setenv("KERASTUNER_ORACLE_IP", "127.0.0.1")
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "chief")
+    assert tuning.is_worker() and parallel.is_chief()
+    monkeypatch.setenv("KERASTUNER_TUNER_ID", "worker0")
+    assert tuning.is_worker() and not parallel.is_chief()
+
+
+# Processes that import nothing: what becomes of those that die.
+
+FAILS_ONCE = """
+    import os, pathlib, sys, time
+    name = os.environ["KERASTUNER_TUNER_ID"]
+    if name == "chief":
+        time.sleep({chief})
+        sys.exit(1)
+    path = pathlib.Path(sys.argv[1], name)
+    path.write_text(path.read_text() + "x" if path.exists() else "x")
+    sys.exit(len(path.read_text()) < {runs})
+"""
+
+
+def command(folder, chief=600, runs=2):
+    code = textwrap.dedent(FAILS_ONCE.format(chief=chief, runs=runs))
+    return [sys.executable, "-S", "-c", code, str(folder)]
+
+
+def test_a_worker_that_dies_is_started_again_and_the_chief_ends_with_the_workers(tmp_path):
+    tuning.run_workers(command(tmp_path), 2)
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"worker0": "xx", "worker1": "xx"}
+
+
+def test_workers_that_keep_dying_end_the_run(tmp_path):
+    with pytest.raises(RuntimeError, match="Worker 0 .*Received: exit status 1"):
+        tuning.run_workers(command(tmp_path, runs=9), 1, max_restarts=1)
+    assert (tmp_path / "worker0").read_text() == "xx"
+
+
+def test_without_its_chief_the_run_ends(tmp_path):
+    waits = command(tmp_path, chief=0)
+    waits[3] = waits[3].replace("path.write_text", "time.sleep(600); path.write_text")
+    with pytest.raises(RuntimeError, match="The chief .*Received: exit status 1"):
+        tuning.run_workers(waits, 1)
+
+
+def test_command_line(tmp_path, capsys):
+    parallel.main(["--workers", "1", "--", *command(tmp_path, runs=1)])
+    assert (tmp_path / "worker0").read_text() == "x"
+    with pytest.raises(SystemExit):
+        parallel.main(["--workers", "1"])
+    assert "Name the command" in capsys.readouterr().err
+
+
+def test_a_cpu_alone_keeps_its_precision():
+    import keras
+
+    before = keras.config.dtype_policy().name
+    if tuning.configure_devices(mixed_precision=True) == 0:
+        assert keras.config.dtype_policy().name == before
+
+
+SEARCH = """
+    import functools, os, pathlib, sys
+    from tfgen import datasets, tuning
+
+    class Model(tuning.BetaLatentHyperModel):
+        def fit(self, hp, model, **kwargs):
+            path = pathlib.Path(sys.argv[1], os.environ["KERASTUNER_TUNER_ID"] + ".txt")
+            with open(path, "a") as file:
+                print(self.values(hp)["beta"], self.values(hp)["latent_dim"], file=file)
+            return super().fit(hp, model, **kwargs)
+
+    data = functools.partial(datasets.load, "digits", binarize="threshold")
+    hypermodel = Model(data, beta=(0.1, 1.0, 4.0), latent_dim=(2, 3), learning_rate=(1e-3, 3e-3),
+                       width=8, splits=("test", "test"))
+    tuning.search(hypermodel, sys.argv[1], epochs=1, verbose=0, tuner="grid")
+"""
+
+
+@pytest.mark.slow
+def test_chief_and_two_workers_share_a_grid_over_loopback(tmp_path):
+    """Twelve trials, each trained once, by both workers; the parent then only reads them."""
+    tuning.run_workers([sys.executable, "-c", textwrap.dedent(SEARCH), str(tmp_path)], 2)
+    shares = {path.stem: path.read_text().splitlines() for path in tmp_path.glob("*.txt")}
+    assert set(shares) == {"worker0", "worker1"}
+    assert all(shares.values())
+    assert sum(map(len, shares.values())) == 12
+    trials = tuning.load_trials(tmp_path)
+    assert [t.status for t in trials] == ["COMPLETED"] * 12
+    names = ("beta", "latent_dim", "learning_rate")
+    assert len({tuple(t.hyperparameters[name] for name in names) for t in trials}) == 12
+    kept = {t.trial_id for t in trials if t.model_path}
+    assert kept == {tuning.best_trial(trials).trial_id, tuning.worst_trial(trials).trial_id}

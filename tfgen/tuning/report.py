@@ -1,0 +1,80 @@
+"""The report of a search: table, heat maps, rate-distortion curve, traversals, one HTML page."""
+
+import os
+import pathlib
+
+from tfgen.tuning.report_figures import heat_maps, model_figures, rate_distortion_figure
+from tfgen.tuning.report_page import html_page
+from tfgen.tuning.report_table import csv_table, markdown_table, ranked
+from tfgen.tuning.trials import load_search, load_trials
+
+__all__ = ["write_report"]
+
+
+def write_report(output_dir, x=None, rows=None, columns="latent_dim", value_range=(0.0, 1.0)):
+    """Writes what a search has found so far into `<output_dir>/report/`.
+
+    - trials.csv, trials.md: all trials that have ended, the best one first, those that did not
+      complete last, with the reason.
+    - elbo.png, rate.png, distortion.png, mig.png, where the trials have them, and objective.png,
+      where that is another: heat maps over two hyperparameters. A cell is the mean of its trials,
+      where seeds or further hyperparameters vary; without a completed trial it stays empty.
+    - rate_distortion.png: see `tfgen.plotting.rate_distortion`.
+    - best.png, worst.png: traversals by the best and the worst model, if the search kept them;
+      samples of a model without traversals.
+    - report.html: all of these in one file that needs no other and no network.
+
+    Args:
+        output_dir: path of the search, also while it runs.
+        x: array of shape (n, h, w, c) or None. Traversals keep the code of the first image, in the
+            ten dimensions whose means vary most over all n; None for the first ten at the origin.
+        rows: string, the hyperparameter down the heat maps; None for "beta", or else the first
+            other than `columns` whose values differ.
+        columns: string, the hyperparameter across.
+        value_range: (low, high), what black and white are in the data.
+
+    Returns:
+        `pathlib.Path` of report.html.
+
+    Raises:
+        ValueError: if no trial has ended.
+        FileNotFoundError: if the folder holds no search.
+    """
+    output_dir = pathlib.Path(output_dir)
+    search, trials = load_search(output_dir), ranked(load_trials(output_dir))
+    if not trials:
+        raise ValueError(
+            "write_report expects the folder of a search of which a trial has ended. Received: "
+            f"{str(output_dir)!r}, without any. Run the search on, or pass its output_dir."
+        )
+    rows = rows or _rows(trials, columns)
+    figures = {
+        **heat_maps(trials, rows, columns),
+        **rate_distortion_figure(trials, rows),
+        **model_figures(trials, x, value_range),
+    }
+    folder = output_dir / "report"
+    folder.mkdir(exist_ok=True)
+    for name, figure in figures.items():
+        _write(folder / f"{name}.png", figure.png)
+    _write(folder / "trials.csv", csv_table(trials).encode())
+    _write(folder / "trials.md", markdown_table(trials).encode())
+    _write(folder / "report.html", html_page(search, trials, figures).encode())
+    return folder / "report.html"
+
+
+def _rows(trials, columns):
+    """beta, or else the first hyperparameter other than `columns` whose values differ."""
+    values = {}
+    for trial in trials:
+        for name, value in trial.hyperparameters.items():
+            values.setdefault(name, set()).add(value)
+    varied = [name for name in values if name != columns and len(values[name]) > 1]
+    return "beta" if "beta" in varied or not varied else varied[0]
+
+
+def _write(path, content):
+    """Writes aside and renames, so that nobody reads half a file."""
+    aside = path.with_name(f".writing.{path.name}")
+    aside.write_bytes(content)
+    os.replace(aside, path)
