@@ -78,7 +78,7 @@ def parse_args(argv=None):
     add("--network", choices=["mlp", "conv", "conv64"], help="default by the height of the images")
     add("--width", type=int, help="of the networks; default that of each network")
     add("--mixed-precision", action="store_true", help="bfloat16, on a GPU")
-    add("--jit", action="store_true", help="compile the training step with XLA; takes memory for each trial")
+    add("--jit", action="store_true", help="XLA; keeps the code of each trial in memory")
     add("--memory-growth", action=switch, default=True, help="take GPU memory as needed")
     add("--data-dir", help="TensorFlow Datasets folder; default TFDS_DATA_DIR")
     add("--seed", type=int, default=0)
