@@ -284,8 +284,8 @@ class BetaLatentHyperModel(_HyperModel):
         >>> from tfgen import datasets
         >>> data = functools.partial(datasets.load, "digits", binarize="threshold")
         >>> hypermodel = BetaLatentHyperModel(data, beta=(1.0, 4.0), latent_dim=2)
-        >>> hypermodel.build(kt.HyperParameters()).name
-        'beta_vae'
+        >>> type(hypermodel.build(kt.HyperParameters())).__name__
+        'BetaVAE'
     """
 
     def __init__(
