@@ -187,13 +187,13 @@ def load_sprites(run, split, **kwargs):
     )
 
 
-def sprites_networks(run, shape, heads):
-    """Two hidden layers each."""
+def sprites_networks(run, shape, heads, **decoder):
+    """Two hidden layers each, unless `decoder` says otherwise of the second network."""
     encoder_head, decoder_head = heads
     width = run.pick(**SPRITES_WIDTH)
     return (
         networks.mlp_encoder(shape, SPRITES_LATENT_DIM, encoder_head, width),
-        networks.mlp_decoder(shape, SPRITES_LATENT_DIM, decoder_head, width),
+        networks.mlp_decoder(shape, SPRITES_LATENT_DIM, decoder_head, width, **decoder),
     )
 
 
@@ -209,12 +209,12 @@ def beta_vae(run, encoder, decoder, info):
     return models.BetaVAE(encoder, decoder, beta=4.0, seed=run.seed)
 
 
-def beta_tcvae(run, encoder, decoder, info):
+def beta_tcvae(run, encoder, decoder, info, estimator="weighted"):
     return models.BetaTCVAE(
         encoder,
         decoder,
         beta=6.0,
-        estimator="weighted",
+        estimator=estimator,
         dataset_size=info.num_examples,
         seed=run.seed,
     )
@@ -232,13 +232,23 @@ def dip_vae(run, encoder, decoder, info):
     return models.DIPVAE(encoder, decoder, kind="ii", lambda_od=10.0, seed=run.seed)
 
 
-def sprites_model(build, heads=(layers.IndependentNormal, layers.IndependentBernoulli)):
-    """Trains a model on sprites and scores its codes of the test split."""
+BERNOULLI_VAE = (layers.IndependentNormal, layers.IndependentBernoulli)
+
+
+def sprites_model(build, heads=BERNOULLI_VAE, passes=1, **decoder):
+    """Trains a model on sprites and scores its codes of the test split.
+
+    Args:
+        build: function (run, encoder, decoder, info) to a model.
+        heads: of encoder and decoder.
+        passes: int, multiplies the epochs.
+        **decoder: arguments of its network.
+    """
 
     def experiment(run):
         data, info = load_sprites(run, "train", drop_remainder=True)
-        model = build(run, *sprites_networks(run, info.image_shape, heads), info)
-        times = train(model, run, data, run.pick(**SPRITES_EPOCHS), 1e-3)
+        model = build(run, *sprites_networks(run, info.image_shape, heads, **decoder), info)
+        times = train(model, run, data, passes * run.pick(**SPRITES_EPOCHS), 1e-3)
         return {**disentanglement(model, run), **times}
 
     return experiment
@@ -352,6 +362,17 @@ EXPERIMENTS = [
     on_sprites("beta-vae", sprites_model(beta_vae), "beta 4, "),
     on_sprites(
         "beta-tcvae", sprites_model(beta_tcvae), "beta 6, weighted estimator, ", {"mig_4": 0.5}
+    ),
+    on_sprites(
+        "beta-tcvae-long",
+        sprites_model(
+            functools.partial(beta_tcvae, estimator="stratified"),
+            passes=4,
+            depth=3,
+            activation="tanh",
+        ),
+        "beta 6, stratified estimator, decoder of three tanh layers, four times the epochs, ",
+        {"mig_4": 0.5},
     ),
     on_sprites("factor-vae", sprites_model(factor_vae), "gamma 35, "),
     on_sprites("dip-vae", sprites_model(dip_vae), "kind II, lambda 10, "),

@@ -29,8 +29,8 @@ class FactorVAE(VAE):
     forward pass: that of `loss` moves encoder, decoder and prior, that of the discriminator's loss
     the discriminator alone.
 
-    The paper's discriminator is `networks.mlp_code_discriminator(latent_dim, width=1000, depth=6,
-    activation="leaky_relu")`, with Adam(1e-4, beta_1=0.5, beta_2=0.9), beside Adam(1e-4) for the
+    The paper's discriminator is `tfgen.networks.mlp_code_discriminator` of width 1000 and depth 6
+    with activation "leaky_relu", with Adam(1e-4, beta_1=0.5, beta_2=0.9), beside Adam(1e-4) for the
     VAE and batches of 64. It logs `total_correlation` and `code_discriminator_loss`, in nats,
     beside the terms of `VAE`.
 

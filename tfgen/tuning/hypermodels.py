@@ -257,7 +257,7 @@ class BetaLatentHyperModel(_HyperModel):
     8 and 16 at 10 latents, the default here.
 
     Args:
-        data: function (split, batch_size, **options) to (dataset, info), as
+        data: function of split, batch_size and options to (dataset, info), as
             `functools.partial(tfgen.datasets.load, "mnist", binarize="threshold")`.
         model_class: a VAE class of `tfgen.models`.
         beta: weight of the KL term, or of the total correlation in `BetaTCVAE`; left out where the
