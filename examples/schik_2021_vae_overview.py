@@ -125,13 +125,15 @@ def trained(run, name):
 def traversals(run):
     """Figure 1: the dimensions that change the images most, around one test image."""
     image = next(iter(load_images(run, "test[:8]")[0]))[0]
+    values = np.linspace(-3, 3, 9)
     rows, labels = [], []
     for name in PAPER_MODELS:
         model = trained(run, name)
         for dim in strongest_dimensions(model, image, 3):
-            rows.append(model.traverse(image, [dim], np.linspace(-3, 3, 9))[0])
+            rows.append(model.traverse(image, [dim], values)[0])
             labels.append(f"{name}, z{dim}")
-    fig, _ = plotting.image_grid(np.clip(np.concatenate(rows), 0, 1), 9, row_labels=labels)
+    images, columns = np.clip(np.concatenate(rows), 0, 1), [f"{value:.3g}" for value in values]
+    fig, _ = plotting.image_grid(images, 9, row_labels=labels, column_labels=columns)
     paper_script.save_figure(fig, run.folder / "traversals.png")
     return {}
 
