@@ -115,9 +115,7 @@ def build_hypermodel(args, data):
 
 def print_result(result, weight, report):
     """The best trials, best first, and where everything is."""
-    sign = -1 if result.best and result.best.objective["direction"] == "max" else 1
-    completed = [trial for trial in result.trials if trial.objective]
-    completed.sort(key=lambda trial: sign * trial.objective["value"])
+    completed = [trial for trial in tuning.ranked(result.trials) if trial.objective]
     print(f"\n{len(completed)} of {len(result.trials)} trials completed. The best of them:")
     for trial in completed[:NUM_PRINTED]:
         values = {name: trial.hyperparameters.get(name) for name in (weight, "latent_dim") if name}

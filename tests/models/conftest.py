@@ -154,3 +154,11 @@ def _descend(forward_pass, rate):
             steps.append((variable, tape.gradient(loss, variable.value)))
     for variable, gradient in steps:
         variable.assign_sub(rate * gradient)
+
+
+@pytest.fixture
+def bfloat16():
+    """Mixed precision while a test runs."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")

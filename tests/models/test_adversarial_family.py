@@ -124,13 +124,6 @@ def test_resumed_and_loaded_runs_continue_exactly(
 # Precision and XLA.
 
 
-@pytest.fixture
-def bfloat16():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    yield
-    keras.config.set_dtype_policy("float32")
-
-
 def test_mixed_precision(adversarial_name, bfloat16, build_adversarial, blobs):
     model = build_adversarial(adversarial_name)
     assert model.decoder.layers[-2].compute_dtype == "bfloat16"

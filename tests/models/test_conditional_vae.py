@@ -166,13 +166,6 @@ def test_resumed_and_loaded_runs_continue_exactly(images, tmp_path):
         assert_array_equal(a, b)
 
 
-@pytest.fixture
-def bfloat16():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    yield
-    keras.config.set_dtype_policy("float32")
-
-
 def test_mixed_precision(bfloat16, images):
     model = build()
     before = model.decoder.get_weights()

@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tfgen.tuning import TrialRecord, report_figures
 from tfgen.tuning.report_figures import heat_maps, model_figures, rate_distortion_figure
-from tfgen.tuning.report_table import ranked
+from tfgen.tuning.trials import ranked
 
 matplotlib.use("Agg")
 

@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from tfgen.tuning import TrialRecord
-from tfgen.tuning.report_table import csv_table, html_table, markdown_table, ranked
+from tfgen.tuning.report_table import csv_table, html_table, markdown_table
+from tfgen.tuning.trials import ranked
 
 MESSAGE = 'ValueError: a | b, "c" <d> & \\e\nsecond line'
 GOAL = {"name": "val_elbo", "direction": "max", "value": -101.23456789}

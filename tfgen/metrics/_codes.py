@@ -7,6 +7,7 @@ __all__ = [
     "check_codes",
     "check_codes_and_factors",
     "points_by_value",
+    "rows_by_value",
     "split",
     "standardize",
 ]
@@ -139,6 +140,20 @@ def standardize(codes):
     )
 
 
+def rows_by_value(factor):
+    """Indices of the points of each value: a list of int arrays, by rising value.
+
+    Args:
+        factor: int64 array, shape (num_points,).
+
+    Example:
+        >>> rows_by_value(np.array([7, 3, 7, 5]))
+        [array([1]), array([3]), array([0, 2])]
+    """
+    order = np.argsort(factor, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(factor[order])) + 1)
+
+
 def points_by_value(factor):
     """Indices of the points of each value that at least two points share.
 
@@ -155,9 +170,7 @@ def points_by_value(factor):
         >>> points_by_value(np.array([7, 3, 7, 5, 3, 3]))
         [array([1, 4, 5]), array([0, 2])]
     """
-    order = np.argsort(factor, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(factor[order])) + 1)
-    groups = [group for group in groups if len(group) > 1]
+    groups = [group for group in rows_by_value(factor) if len(group) > 1]
     if not groups:
         raise ValueError(
             "This score fixes each factor while the others vary, so points must share values. "

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.fft
 import scipy.special
 
-from tfgen.metrics._codes import check_codes, check_codes_and_factors
+from tfgen.metrics._codes import check_codes, check_codes_and_factors, rows_by_value
 from tfgen.metrics.mutual_information import entropies, information_gaps
 
 __all__ = ["MIGBySamples", "mig_by_samples"]
@@ -82,7 +82,7 @@ def mig_by_samples(loc, scale, factors, verbose=False):
     """
     loc, factors = check_codes_and_factors(loc, factors)
     scale = _check_scale(scale, loc.shape)
-    groups = [_rows_by_value(factor) for factor in factors.T]
+    groups = [rows_by_value(factor) for factor in factors.T]
     bar = keras.utils.Progbar(loc.shape[1], verbose=int(verbose))
     rows = []
     for means, scales in zip(loc.T, scale.T, strict=True):
@@ -101,12 +101,6 @@ def _check_scale(scale, shape):
             f"Received: shape {scale.shape}, least value {scale.min():.4g}."
         )
     return scale
-
-
-def _rows_by_value(factor):
-    """Rows of the points of each value."""
-    _, counts = np.unique(factor, return_counts=True)
-    return np.split(np.argsort(factor, kind="stable"), np.cumsum(counts)[:-1])
 
 
 def _information(loc, scale, groups):

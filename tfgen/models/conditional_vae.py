@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfgen.models import training_data
 from tfgen.models.latent import decode_in_chunks, input_shape, mean_of
-from tfgen.models.vae import VAE, _checked_output
+from tfgen.models.vae import VAE
 
 __all__ = ["ConditionalVAE"]
 
@@ -89,6 +89,8 @@ class ConditionalVAE(VAE):
         TensorShape([2, 7, 8, 8, 1])
     """
 
+    _densities = ("q(z|x, y)", "p(x|z, y)")
+
     def __init__(self, encoder, decoder, prior=None, *, num_classes, **kwargs):
         if not isinstance(num_classes, int) or num_classes < 1:
             raise ValueError(
@@ -97,13 +99,6 @@ class ConditionalVAE(VAE):
         _check_room(encoder, decoder, num_classes)
         super().__init__(encoder, decoder, prior, num_classes=num_classes, **kwargs)
         self.num_classes = num_classes
-
-    def _check_distributions(self):
-        for network, role, density, layer in (
-            (self.encoder, "encoder", "q(z|x, y)", "IndependentNormal"),
-            (self.decoder, "decoder", "p(x|z, y)", "IndependentBernoulli"),
-        ):
-            _checked_output(network, tf.zeros((1, *network.input_shape[1:])), role, density, layer)
 
     # Training.
 

@@ -31,7 +31,6 @@ class StopOnDivergence(keras.callbacks.Callback):
         self.saves_by_batches = any(isinstance(frequency, int) for frequency in frequencies)
         paths = [getattr(c, "backup_dir", getattr(c, "filepath", None)) for c in callbacks]
         self.paths = [os.fspath(path) for path in paths if path]
-        self._all_finite = tf.function(_all_finite)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
@@ -59,7 +58,7 @@ class StopOnDivergence(keras.callbacks.Callback):
         return self.steps_before + self._finite_steps()[indices].min() + 1
 
     def _check_weights(self):
-        if not self._all_finite([v.value for v in self.model.trainable_variables]):
+        if not _all_finite([v.value for v in self.model.trainable_variables]):
             self._stop(f"weights became NaN or infinite by step {int(self.model.steps.numpy())}")
 
     def _stop(self, what):

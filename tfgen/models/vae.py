@@ -50,11 +50,13 @@ class VAE(AutoencodingModel):
         super().__init__(encoder, decoder, prior, **kwargs)
         self._check_distributions()
 
+    # What the networks must return; both are given a label in a conditional VAE.
+    _densities = ("q(z|x)", "p(x|z)")
+
     def _check_distributions(self):
-        x = tf.zeros((1, *self.data_shape))
-        _checked_output(self.encoder, x, "encoder", "q(z|x)", "IndependentNormal")
-        z = tf.zeros((1, *self.latent_shape))
-        _checked_output(self.decoder, z, "decoder", "p(x|z)", "IndependentBernoulli")
+        posterior, likelihood = self._densities
+        _check_distribution(self.encoder, "encoder", posterior, "IndependentNormal")
+        _check_distribution(self.decoder, "decoder", likelihood, "IndependentBernoulli")
 
     @property
     def updates(self):
@@ -92,12 +94,11 @@ class VAE(AutoencodingModel):
         return terms["reconstruction"] + terms["kl"]
 
 
-def _checked_output(network, inputs, role, density, layer):
-    output = network(inputs)
+def _check_distribution(network, role, density, layer):
+    output = network(tf.zeros((1, *network.input_shape[1:])))
     if not is_distribution(output):
         raise ValueError(
             f"The {role} of a VAE must return {density}, a distribution. Received: a {role} that "
             f"returns {type(output).__name__}. End it with a layer of tfgen.layers, for example "
             f"{layer}."
         )
-    return output

@@ -10,6 +10,7 @@ from tfgen.tuning.trials import (
     best_trial,
     load_search,
     load_trials,
+    ranked,
     worst_trial,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "is_worker",
     "load_search",
     "load_trials",
+    "ranked",
     "run_workers",
     "search",
     "worker_environments",

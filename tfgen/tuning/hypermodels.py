@@ -154,7 +154,7 @@ class _HyperModel(kt.HyperModel):
         settings = {"latent_dim", "learning_rate", "batch_size", "likelihood", "width"}
         weights = {name: value for name, value in values.items() if name not in settings}
         if "dataset_size" in self._takes:
-            weights["dataset_size"] = self.load(self.splits[0], 1)[1].num_examples
+            weights["dataset_size"] = self.info.num_examples
         model = self.model_class(**self.build_networks(values), **weights, seed=self.seed)
         model.compile(self.optimizer(values["learning_rate"]), jit_compile=self.jit_compile)
         return model

@@ -1,12 +1,11 @@
 """The report of a search: table, heat maps, rate-distortion curve, traversals, one HTML page."""
 
-import os
 import pathlib
 
 from tfgen.tuning.report_figures import heat_maps, model_figures, rate_distortion_figure
 from tfgen.tuning.report_page import html_page
-from tfgen.tuning.report_table import csv_table, markdown_table, ranked
-from tfgen.tuning.trials import load_search, load_trials
+from tfgen.tuning.report_table import csv_table, markdown_table
+from tfgen.tuning.trials import load_search, load_trials, ranked, write_aside
 
 __all__ = ["write_report"]
 
@@ -54,12 +53,11 @@ def write_report(output_dir, x=None, rows=None, columns="latent_dim", value_rang
         **model_figures(trials, x, value_range),
     }
     folder = output_dir / "report"
-    folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        _write(folder / f"{name}.png", figure.png)
-    _write(folder / "trials.csv", csv_table(trials).encode())
-    _write(folder / "trials.md", markdown_table(trials).encode())
-    _write(folder / "report.html", html_page(search, trials, figures).encode())
+        write_aside(folder / f"{name}.png", figure.png)
+    write_aside(folder / "trials.csv", csv_table(trials).encode())
+    write_aside(folder / "trials.md", markdown_table(trials).encode())
+    write_aside(folder / "report.html", html_page(search, trials, figures).encode())
     return folder / "report.html"
 
 
@@ -71,10 +69,3 @@ def _rows(trials, columns):
             values.setdefault(name, set()).add(value)
     varied = [name for name in values if name != columns and len(values[name]) > 1]
     return "beta" if "beta" in varied or not varied else varied[0]
-
-
-def _write(path, content):
-    """Writes aside and renames, so that nobody reads half a file."""
-    aside = path.with_name(f".writing.{path.name}")
-    aside.write_bytes(content)
-    os.replace(aside, path)

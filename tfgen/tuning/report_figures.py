@@ -8,8 +8,6 @@ import numpy as np
 
 from tfgen import plotting
 from tfgen.models import load_model
-from tfgen.plotting.heat_map import heat_map
-from tfgen.plotting.rate_distortion import rate_distortion
 from tfgen.tuning.trials import best_trial, worst_trial
 
 __all__ = ["Figure", "describe", "heat_maps", "model_figures", "rate_distortion_figure"]
@@ -105,7 +103,7 @@ def _heat_map(trials, numbers, title, unit, value_format, rows, columns):
     means = [[np.mean(cells.get((r, c), math.nan)) for c in column_labels] for r in row_labels]
     best = (row_labels.index(row_values[0]), column_labels.index(column_values[0]))
     labels = _texts(row_labels), _texts(column_labels)
-    fig, axes = heat_map(means, *labels, title, unit, value_format, highlight=[best])
+    fig, axes = plotting.heat_map(means, *labels, title, unit, value_format, highlight=[best])
     axes.set(xlabel=column_name, ylabel=row_name)
     span = f"from {np.nanmin(means):.4g} to {np.nanmax(means):.4g}"
     alt = f"Heat map of {title} over {row_name} (down) and {column_name} (across), {span}."
@@ -167,7 +165,7 @@ def rate_distortion_figure(trials, color_by="beta"):
         return {}
     rate, distortion = _values(trials, "val_kl"), _values(trials, "val_reconstruction")
     colors, sizes = _numbers(trials, color_by), _numbers(trials, "latent_dim")
-    fig, _ = rate_distortion(rate, distortion, colors, sizes, beta_label=color_by)
+    fig, _ = plotting.rate_distortion(rate, distortion, colors, sizes, beta_label=color_by)
     alt = (
         f"Rate and distortion of {len(trials)} trials: rate {rate.min():.4g} to {rate.max():.4g}, "
         f"distortion {distortion.min():.4g} to {distortion.max():.4g} nats."

@@ -5,26 +5,7 @@ import html
 import io
 import math
 
-__all__ = ["csv_table", "html_table", "markdown_table", "ranked"]
-
-
-def ranked(trials):
-    """Trials by their objective, the best one first; those without one last, in their order.
-
-    Args:
-        trials: list of `TrialRecord` of one search.
-
-    Returns:
-        List of the same.
-    """
-
-    def cost(trial):
-        if trial.objective is None:
-            return (True, 0.0)
-        value = trial.objective["value"]
-        return (False, -value if trial.objective["direction"] == "max" else value)
-
-    return sorted(trials, key=cost)
+__all__ = ["csv_table", "html_table", "markdown_table"]
 
 
 def _union(dicts):

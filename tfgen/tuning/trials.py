@@ -12,7 +12,9 @@ __all__ = [
     "best_trial",
     "load_search",
     "load_trials",
+    "ranked",
     "worst_trial",
+    "write_aside",
     "write_trial",
 ]
 
@@ -61,13 +63,18 @@ def trial_folder(output_dir, trial_id):
     return pathlib.Path(output_dir) / "trials" / trial_id
 
 
-def write_json(path, value):
-    """Writes aside, then renames: a reader never sees half a file, nor does a killed search."""
+def write_aside(path, content):
+    """Writes bytes aside, then renames: a reader never sees half a file, nor a killed search."""
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{os.getpid()}.{path.name}")
-    aside.write_text(json.dumps(value, indent=2) + "\n")
+    aside.write_bytes(content)
     os.replace(aside, path)
+
+
+def write_json(path, value):
+    """`write_aside` of a value as JSON."""
+    write_aside(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def write_trial(output_dir, record):
@@ -142,21 +149,34 @@ def load_search(output_dir):
     return json.loads(path.read_text())
 
 
-def _ranked(trials):
-    """Completed trials, best first; the earlier of equal ones comes first."""
-    completed = [t for t in trials if t.status == "COMPLETED"]
-    return sorted(
-        completed,
-        key=lambda t: t.objective["value"],
-        reverse=bool(completed) and completed[0].objective["direction"] == "max",
-    )
+def ranked(trials):
+    """Trials by their objective, the best one first; those without one last, in their order.
+
+    Args:
+        trials: list of `TrialRecord` of one search.
+
+    Returns:
+        List of the same.
+    """
+
+    def cost(trial):
+        if trial.objective is None:
+            return (True, 0.0)
+        value = trial.objective["value"]
+        return (False, -value if trial.objective["direction"] == "max" else value)
+
+    return sorted(trials, key=cost)
 
 
 def best_trial(trials):
     """The completed `TrialRecord` of the best objective, or None if there is none."""
-    return next(iter(_ranked(trials)), None)
+    return next(iter(_completed(trials)), None)
 
 
 def worst_trial(trials):
     """The completed `TrialRecord` of the worst objective, or None if there is none."""
-    return next(reversed(_ranked(trials)), None)
+    return next(reversed(_completed(trials)), None)
+
+
+def _completed(trials):
+    return [trial for trial in ranked(trials) if trial.status == "COMPLETED"]
