@@ -21,7 +21,7 @@ MAX_EPOCHS = 4
 
 def code_blocks(page):
     """Triples (language, code, line number) of a page."""
-    text = page.read_text()
+    text = page.read_text(encoding="utf-8")
     for block in BLOCK.finditer(text):
         yield *block.groups(), text.count("\n", 0, block.start(2))
 
@@ -62,7 +62,7 @@ def quick_and_apart(tmp_path, monkeypatch):
 
 
 def pages_with_code():
-    return [page for page in PAGES if BLOCK.search(page.read_text())]
+    return [page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))]
 
 
 @pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: str(page.relative_to(ROOT)))
@@ -74,11 +74,15 @@ def test_code_runs(page, quick_and_apart):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_named_scripts_exist(page):
-    missing = {name for name in SCRIPT.findall(page.read_text()) if not (ROOT / name).exists()}
+    missing = {
+        name
+        for name in SCRIPT.findall(page.read_text(encoding="utf-8"))
+        if not (ROOT / name).exists()
+    }
     assert not missing
 
 
 def test_links_of_readme_lead_to_files():  # Sphinx checks those of the docs.
-    links = README_LINK.findall((ROOT / "README.md").read_text())
+    links = README_LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
     assert links
     assert not [link for link in links if not (ROOT / link).exists()]
