@@ -11,10 +11,12 @@ if keras.config.backend() != "tensorflow":
         "KERAS_BACKEND=tensorflow (or the backend in ~/.keras/keras.json) before importing keras."
     )
 
-from tfgen import layers, losses, models, networks  # noqa: E402  (registers their Keras classes)
+# What holds Keras classes is imported at once, which registers them.
+from tfgen import bijectors, layers, losses, models, networks  # noqa: E402
 
 __version__ = "0.1.0"
 __all__ = [
+    "bijectors",
     "callbacks",
     "datasets",
     "layers",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import layers, models
+from tfgen import bijectors, layers, models
 
 SHAPE, LATENT = (2, 2, 1), 2
 
@@ -49,6 +49,14 @@ def _networks(noisy=False):
     )
 
 
+def _flow():
+    """Two couplings over images; their networks take no noise."""
+    networks = [_network(SHAPE, 8, keras.layers.Reshape((2, 2, 2))) for _ in range(2)]
+    masks = [bijectors.checkerboard_mask(SHAPE, invert=invert) for invert in (False, True)]
+    couplings = map(bijectors.AffineCoupling, networks, masks)
+    return bijectors.Chain([*couplings, bijectors.ActNorm(SHAPE)])
+
+
 _BUILDERS = {
     "gan": lambda n, **kwargs: models.GAN(n.generator, n.discriminator, **kwargs),
     "gan_proximity": lambda n, **kwargs: models.GAN(
@@ -86,6 +94,7 @@ _BUILDERS = {
         n.posterior, n.decoder, **{"lambda_mmd": 10.0, **kwargs}
     ),
     "wae": lambda n, **kwargs: models.WAE(n.encoder, n.generator, **kwargs),
+    "flow": lambda n, **kwargs: models.NormalizingFlow(_flow(), **kwargs),
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfgen import datasets, layers, networks
+from tfgen import datasets, layers, metrics, networks
 from tfgen.models import ConditionalVAE, load_model
 
 SHAPE, LATENT, CLASSES = (4, 4, 1), 2, 3
@@ -236,3 +236,26 @@ def test_networks_without_distribution(model):
 def test_prior_over_other_latents():
     with pytest.raises(ValueError, match=r"shape \(2,\)\. Received: a prior over shape \(5,\)"):
         build(prior=layers.StandardNormal(LATENT + CLASSES))
+
+
+# Likelihoods.
+
+
+def test_log_weights_are_those_of_each_class(model, images):
+    """Of one class, against the VAE that is left when the label is given."""
+    seed = tf.constant([0, 1])
+    for label in range(CLASSES):
+        x, labels = images[:4], tf.fill((4,), label)
+        weights = model.log_weights((x, labels), 5, seed)
+        expected = model.given(label).log_weights(x, 5, seed)
+        assert_allclose(weights, expected, rtol=1e-5, atol=1e-5)
+    mixed = model.log_weights((images[:4], LABELS[:4]), 5, seed)
+    for i, label in enumerate(LABELS[:4]):
+        one = model.log_weights((images[:4], tf.fill((4,), label)), 5, seed)
+        assert_allclose(mixed[:, i], one[:, i], rtol=1e-5, atol=1e-5)
+
+
+def test_importance_sampled_nll_of_pairs(model, images):
+    result = metrics.importance_sampled_nll(model, (images, LABELS), 20, at=(1,), verbose=False)
+    assert len(result.nlls) == 48
+    assert result.nll < result.bounds[1]

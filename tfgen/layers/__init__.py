@@ -1,6 +1,8 @@
 """Distribution layers and priors for Keras 3, with the names and arguments of `tfp.layers`."""
 
 from tfgen.layers.distribution_lambda import DistributionLambda
+from tfgen.layers.flow import FlowDistribution, FlowNormal, FlowPrior
+from tfgen.layers.hierarchical import HierarchicalDistribution, HierarchicalNormal
 from tfgen.layers.independent import (
     FixedScaleNormal,
     IndependentBernoulli,
@@ -17,11 +19,18 @@ from tfgen.layers.mixtures import (
 )
 from tfgen.layers.multivariate import MultivariateNormalTriL, OneHotCategorical
 from tfgen.layers.priors import MixtureOfNormals, Prior, StandardNormal, VampPrior
+from tfgen.layers.vector_quantizer import CodeFrequencies, VectorQuantizer
 
 __all__ = [
     "CategoricalMixtureOfOneHotCategorical",
+    "CodeFrequencies",
     "DistributionLambda",
     "FixedScaleNormal",
+    "FlowDistribution",
+    "FlowNormal",
+    "FlowPrior",
+    "HierarchicalDistribution",
+    "HierarchicalNormal",
     "IndependentBernoulli",
     "IndependentLogistic",
     "IndependentNormal",
@@ -37,4 +46,5 @@ __all__ = [
     "Prior",
     "StandardNormal",
     "VampPrior",
+    "VectorQuantizer",
 ]

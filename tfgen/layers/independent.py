@@ -59,6 +59,17 @@ def _independent(distribution, event_shape, validate_args):
     return tfd.Independent(distribution, len(as_shape(event_shape)), validate_args=validate_args)
 
 
+class Bernoulli(tfd.Bernoulli):
+    """`tfd.Bernoulli` of logits, whose `log_prob` takes one softplus instead of two.
+
+    x log s(l) + (1 - x) log(1 - s(l)) = x l - softplus(l), with the logistic function s.
+    """
+
+    def _log_prob(self, event):
+        logits = self.logits_parameter()
+        return tf.cast(event, logits.dtype) * logits - tf.nn.softplus(logits)
+
+
 @register
 class IndependentBernoulli(ParametricDistribution):
     """Independent Bernoulli pixels from logits.
@@ -104,7 +115,7 @@ class IndependentBernoulli(ParametricDistribution):
     def new(params, event_shape=(), dtype=None, validate_args=False, name=None):
         """The distribution for `params` as logits."""
         (logits,) = _split(params, event_shape, 1)
-        pixel = tfd.Bernoulli(logits, dtype=dtype or logits.dtype, validate_args=validate_args)
+        pixel = Bernoulli(logits, dtype=dtype or logits.dtype, validate_args=validate_args)
         return _independent(pixel, event_shape, validate_args)
 
     @staticmethod

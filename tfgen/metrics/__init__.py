@@ -1,5 +1,6 @@
 """Measures of models and samples: pure functions on arrays, tensors and distributions."""
 
+from tfgen.metrics.annealed_importance_sampling import AnnealedNLL, annealed_importance_sampling
 from tfgen.metrics.class_entropy import class_entropy, image_entropies, mode_count
 from tfgen.metrics.classifier import ClassifierOutputs, classifier, classifier_outputs
 from tfgen.metrics.dci import DCI, dci
@@ -7,6 +8,7 @@ from tfgen.metrics.disentanglement_report import DisentanglementReport, disentan
 from tfgen.metrics.evaluate_samples import SampleScores, evaluate_samples
 from tfgen.metrics.fixed_factor import beta_vae_score, factor_vae_score
 from tfgen.metrics.frechet import frechet_distance
+from tfgen.metrics.importance_sampling import ImportanceSampledNLL, importance_sampled_nll
 from tfgen.metrics.inception import inception_features
 from tfgen.metrics.irs import irs
 from tfgen.metrics.likelihood import bits_per_dim, is_discrete
@@ -27,19 +29,31 @@ from tfgen.metrics.mutual_information import (
     mutual_information_matrix,
 )
 from tfgen.metrics.neighbours import PrecisionRecall, precision_recall
+from tfgen.metrics.posterior_collapse import (
+    ActiveUnits,
+    PosteriorCollapseReport,
+    active_units,
+    posterior_collapse_report,
+)
 from tfgen.metrics.sap import sap_score
 from tfgen.metrics.udr import udr
 
 __all__ = [
+    "ActiveUnits",
+    "AnnealedNLL",
     "BANDWIDTH_FACTORS",
-    "DCI",
-    "RATIONAL_QUADRATIC_ALPHAS",
     "ClassifierOutputs",
+    "DCI",
     "DisentanglementReport",
+    "ImportanceSampledNLL",
     "MIGBySamples",
     "MeanAndError",
+    "PosteriorCollapseReport",
     "PrecisionRecall",
+    "RATIONAL_QUADRATIC_ALPHAS",
     "SampleScores",
+    "active_units",
+    "annealed_importance_sampling",
     "beta_vae_score",
     "bits_per_dim",
     "class_entropy",
@@ -54,6 +68,7 @@ __all__ = [
     "frechet_distance",
     "gaussian_total_correlation",
     "image_entropies",
+    "importance_sampled_nll",
     "inception_features",
     "irs",
     "is_discrete",
@@ -65,6 +80,7 @@ __all__ = [
     "ms_ssim",
     "mutual_information_matrix",
     "pairwise_ms_ssim",
+    "posterior_collapse_report",
     "precision_recall",
     "sap_score",
     "squared_mmd",

@@ -4,16 +4,26 @@ from tfgen.models.aae import AAE
 from tfgen.models.ali import ALI
 from tfgen.models.alpha_gan import AlphaGAN
 from tfgen.models.autoencoder import AE
+from tfgen.models.auxiliary_vae import AuxiliaryVAE, Inference
 from tfgen.models.base import GenerativeModel, Update, load_model
 from tfgen.models.beta_tcvae import BetaTCVAE
 from tfgen.models.beta_vae import BetaVAE
 from tfgen.models.conditional_vae import ConditionalVAE
 from tfgen.models.dip_vae import DIPVAE
+from tfgen.models.draw import DRAW
 from tfgen.models.factor_vae import FactorVAE
+from tfgen.models.flow_vae import FlowVAE
 from tfgen.models.gan import GAN
+from tfgen.models.hvi import HVI
 from tfgen.models.info_vae import InfoVAE
+from tfgen.models.iwae import IWAE
+from tfgen.models.ladder_vae import LadderVAE
+from tfgen.models.mixture_em import MixtureEM
+from tfgen.models.normalizing_flow import NormalizingFlow
 from tfgen.models.vae import VAE
 from tfgen.models.vaegan import GVAE, VAEGAN, ConstrainedVAEGAN
+from tfgen.models.vgp import VGP
+from tfgen.models.vq_vae import VQVAE
 from tfgen.models.wae import WAE
 from tfgen.models.wgan import WGAN, WGANGP
 
@@ -21,22 +31,33 @@ __all__ = [
     "AAE",
     "AE",
     "ALI",
-    "DIPVAE",
-    "GAN",
-    "GVAE",
-    "VAE",
-    "VAEGAN",
-    "WAE",
-    "WGAN",
-    "WGANGP",
     "AlphaGAN",
+    "AuxiliaryVAE",
     "BetaTCVAE",
     "BetaVAE",
     "ConditionalVAE",
     "ConstrainedVAEGAN",
+    "DIPVAE",
+    "DRAW",
     "FactorVAE",
+    "FlowVAE",
+    "GAN",
+    "GVAE",
     "GenerativeModel",
+    "HVI",
+    "IWAE",
+    "Inference",
     "InfoVAE",
+    "LadderVAE",
+    "MixtureEM",
+    "NormalizingFlow",
     "Update",
+    "VAE",
+    "VAEGAN",
+    "VGP",
+    "VQVAE",
+    "WAE",
+    "WGAN",
+    "WGANGP",
     "load_model",
 ]

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfgen.models import training_data
 from tfgen.models.latent import decode_in_chunks, input_shape, mean_of
-from tfgen.models.vae import VAE
+from tfgen.models.vae import VAE, repeat_batch
 
 __all__ = ["ConditionalVAE"]
 
@@ -134,6 +134,26 @@ class ConditionalVAE(VAE):
             x = (np.asarray(x), self.check_labels(y, len(x)))
             x = training_data.as_dataset(x, batch_size, shuffle, self.seed)
         return super().fit(x, None, batch_size, *args, shuffle=shuffle, **kwargs)
+
+    # Likelihoods, of examples with labels.
+
+    def log_likelihood(self, x, z, training=False):
+        """log p(x|z, y) in nats, of a pair `x` of examples and labels; see `VAE`."""
+        x, labels = x
+        draws = tf.shape(z)[:-1]
+        copies = tf.reduce_prod(draws[:-1])
+        z = tf.reshape(z, (-1, *self.latent_shape))
+        z = self.append_labels(z, repeat_batch(tf.convert_to_tensor(labels), copies))
+        x = repeat_batch(tf.cast(x, tf.float32), copies)
+        return tf.reshape(self.decoder(z, training=training).log_prob(x), draws)
+
+    def log_weights(self, x, num_samples, seed, training=False):
+        """log p(x, z|y) - log q(z|x, y) in nats, of a pair `x`; see `VAE`."""
+        images, labels = x
+        images = self.append_labels(tf.cast(images, tf.float32), labels)
+        q = self.encoder(images, training=training)
+        z, log_q = q.experimental_sample_and_log_prob(num_samples, seed=seed)
+        return self.log_joint(x, z, training) - log_q
 
     # Labels.
 

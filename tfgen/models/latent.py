@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen.layers import FixedScaleNormal, StandardNormal
+from tfgen.layers import FixedScaleNormal, FlowDistribution, StandardNormal
 from tfgen.models.base import GenerativeModel
 from tfgen.models.training_data import unpack
 
@@ -36,7 +36,9 @@ def is_distribution(output):
 
 
 def mean_of(output):
-    """The mean of a distribution, a deterministic output itself."""
+    """The mean of a distribution (of a flow, its center), a deterministic output itself."""
+    if isinstance(output, FlowDistribution):
+        return output.center()
     return output.mean() if is_distribution(output) else tf.convert_to_tensor(output)
 
 

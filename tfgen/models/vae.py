@@ -11,7 +11,7 @@ from tfgen.models.latent import AutoencodingModel, is_distribution
 
 tfd = tfp.distributions
 
-__all__ = ["VAE"]
+__all__ = ["VAE", "repeat_batch"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -56,7 +56,8 @@ class VAE(AutoencodingModel):
     def _check_distributions(self):
         posterior, likelihood = self._densities
         _check_distribution(self.encoder, "encoder", posterior, "IndependentNormal")
-        _check_distribution(self.decoder, "decoder", likelihood, "IndependentBernoulli")
+        output = _check_distribution(self.decoder, "decoder", likelihood, "IndependentBernoulli")
+        self._discrete = is_discrete(output)
 
     @property
     def updates(self):
@@ -77,13 +78,20 @@ class VAE(AutoencodingModel):
     def elbo_terms(self, x, q, z, likelihood):
         """The terms of one draw of z, with the loss of this model."""
         prior = self.prior_distribution()
-        reconstruction = -likelihood.log_prob(x)
-        kl = kl_divergence(q, prior, z)
-        terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
-        if is_discrete(likelihood):
-            terms["bits_per_dim"] = bits_per_dim(reconstruction + kl, self.data_shape)
-        terms |= self.regularizers(q, z, prior, kl)
+        kl = self.kl_divergence(q, prior, z)
+        terms = self.bound_terms(-likelihood.log_prob(x), kl) | self.regularizers(q, z, prior, kl)
         return {"loss": self.objective(terms), **terms}
+
+    def kl_divergence(self, q, prior, z):
+        """KL(q(z|x) || p(z)) per example, in closed form or at the draw z."""
+        return kl_divergence(q, prior, z)
+
+    def bound_terms(self, reconstruction, kl):
+        """The ELBO and its parts, per example."""
+        terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
+        if self._discrete:
+            terms["bits_per_dim"] = bits_per_dim(reconstruction + kl, self.data_shape)
+        return terms
 
     def regularizers(self, q, z, prior, kl):
         """Further terms of a variant, by name, per example."""
@@ -93,8 +101,56 @@ class VAE(AutoencodingModel):
         """What is minimised, per example: the line that a variant overrides."""
         return terms["reconstruction"] + terms["kl"]
 
+    # Likelihoods.
+
+    def log_likelihood(self, x, z, training=False):
+        """log p(x|z) in nats.
+
+        Args:
+            x: tensor, shape (batch, *data_shape).
+            z: tensor, shape (..., batch, *latent_shape), any number of draws for each example.
+            training: bool, for the layers that differ.
+
+        Returns:
+            Tensor, shape (..., batch).
+        """
+        draws = tf.shape(z)[: tf.rank(z) - len(self.latent_shape)]
+        likelihood = self.decoder(tf.reshape(z, (-1, *self.latent_shape)), training=training)
+        copies = repeat_batch(tf.cast(x, tf.float32), tf.reduce_prod(draws[:-1]))
+        return tf.reshape(likelihood.log_prob(copies), draws)
+
+    def log_joint(self, x, z, training=False):
+        """log p(x, z) in nats; see `log_likelihood`."""
+        return self.log_likelihood(x, z, training) + self.prior_distribution().log_prob(z)
+
+    def log_weights(self, x, num_samples, seed, training=False):
+        """Importance weights log p(x, z) - log q(z|x) of draws z from q(z|x), in nats.
+
+        The mean of their exponentials is an unbiased estimate of p(x).
+
+        Source: Burda, Grosse & Salakhutdinov, arXiv:1509.00519v4, Eq. 7 and 8.
+
+        Args:
+            x: tensor, shape (batch, *data_shape).
+            num_samples: int, draws for each example.
+            seed: int32 tensor of shape (2,), a stateless seed.
+            training: bool, for the layers that differ.
+
+        Returns:
+            Tensor, shape (num_samples, batch).
+        """
+        q = self.encoder(tf.cast(x, tf.float32), training=training)
+        z, log_q = q.experimental_sample_and_log_prob(num_samples, seed=seed)
+        return self.log_joint(x, z, training) - log_q
+
+
+def repeat_batch(x, num_copies):
+    """`num_copies` copies of a batch one after the other, shape (num_copies * batch, ...)."""
+    return tf.tile(x, [num_copies, *[1] * (len(x.shape) - 1)])
+
 
 def _check_distribution(network, role, density, layer):
+    """What the network returns; raises ValueError unless it is a distribution."""
     output = network(tf.zeros((1, *network.input_shape[1:])))
     if not is_distribution(output):
         raise ValueError(
@@ -102,3 +158,4 @@ def _check_distribution(network, role, density, layer):
             f"returns {type(output).__name__}. End it with a layer of tfgen.layers, for example "
             f"{layer}."
         )
+    return output

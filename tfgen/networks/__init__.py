@@ -12,9 +12,19 @@ without sigmoid; its layer named "features" serves to compare images. Outputs ar
 a mixed-precision policy.
 """
 
+from tfgen.networks.auxiliary import mlp_auxiliary
 from tfgen.networks.conv import conv_decoder, conv_encoder
 from tfgen.networks.conv64 import conv64_decoder, conv64_encoder
 from tfgen.networks.dcgan import dcgan_discriminator, dcgan_encoder, dcgan_generator
+from tfgen.networks.draw import DRAWDecoder, DRAWEncoder
+from tfgen.networks.flows import (
+    gated_conv_net,
+    multiscale_flow,
+    simple_flow,
+    variational_dequantization,
+    vector_flow,
+)
+from tfgen.networks.ladder import ladder_decoder, ladder_encoder, ladder_prior
 from tfgen.networks.larsen import larsen_decoder, larsen_discriminator, larsen_encoder
 from tfgen.networks.mlp import mlp_decoder, mlp_encoder
 from tfgen.networks.mlp_gan import (
@@ -24,8 +34,14 @@ from tfgen.networks.mlp_gan import (
     mlp_generator,
 )
 from tfgen.networks.residual import gvae_encoder, residual_discriminator, residual_generator
+from tfgen.networks.vgp import GaussianProcessMapping, VGPPosterior
+from tfgen.networks.vq import vq_decoder, vq_encoder
 
 __all__ = [
+    "DRAWDecoder",
+    "DRAWEncoder",
+    "GaussianProcessMapping",
+    "VGPPosterior",
     "conv64_decoder",
     "conv64_encoder",
     "conv_decoder",
@@ -33,16 +49,27 @@ __all__ = [
     "dcgan_discriminator",
     "dcgan_encoder",
     "dcgan_generator",
+    "gated_conv_net",
     "gvae_encoder",
     "joint_discriminator",
+    "ladder_decoder",
+    "ladder_encoder",
+    "ladder_prior",
     "larsen_decoder",
     "larsen_discriminator",
     "larsen_encoder",
+    "mlp_auxiliary",
     "mlp_code_discriminator",
     "mlp_decoder",
     "mlp_discriminator",
     "mlp_encoder",
     "mlp_generator",
+    "multiscale_flow",
     "residual_discriminator",
     "residual_generator",
+    "simple_flow",
+    "variational_dequantization",
+    "vector_flow",
+    "vq_decoder",
+    "vq_encoder",
 ]

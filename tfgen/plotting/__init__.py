@@ -1,5 +1,6 @@
 """Figures of models, latent spaces and training. Each function returns `(fig, axes)`."""
 
+from tfgen.plotting.components import mixture_components
 from tfgen.plotting.curves import training_curves
 from tfgen.plotting.grids import interpolations, reconstructions, samples, traversals
 from tfgen.plotting.heat_map import heat_map
@@ -13,6 +14,7 @@ __all__ = [
     "interpolations",
     "latent_scatter",
     "manifold",
+    "mixture_components",
     "rate_distortion",
     "reconstructions",
     "samples",

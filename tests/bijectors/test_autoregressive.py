@@ -1,0 +1,139 @@
+"""Masked autoregressive flows: masks by enumeration, TFP, the papers' formulas, errors by text."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tfgen.bijectors.autoregressive import MADE, MaskedAutoregressive, iaf, maf, masks
+from tfgen.bijectors.bijector import Invert
+from tfgen.bijectors.elementwise import Permute
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+# The network.
+
+
+@pytest.mark.parametrize("size, hidden", [(1, (3,)), (2, (1,)), (5, (4, 9)), (5, (16, 8, 16))])
+@pytest.mark.parametrize("with_context", [False, True])
+def test_paths_lead_from_all_earlier_elements_and_no_others(size, hidden, with_context):
+    paths = np.eye(size)
+    for mask in masks(size, 2, hidden, with_context):
+        paths = paths @ mask
+    earlier = np.arange(size)[:, None] < np.arange(size)
+    if not (with_context and min(hidden) < size):  # then a unit is spent on the context alone
+        assert_array_equal(paths > 0, np.tile(earlier, 2))
+    assert not np.any(paths[~np.tile(earlier, 2)])
+
+
+def test_outputs_depend_on_all_earlier_elements_and_no_others(perturb):
+    made = perturb(MADE(4, 3, hidden=(16, 16)))
+    x = tf.constant(normal(1, 4))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        outputs = made(x)
+    earlier = np.tile(np.arange(4) < np.arange(4)[:, None], (3, 1))
+    assert_array_equal(tape.jacobian(outputs, x)[0, :, 0] != 0, earlier)
+
+
+def test_context_reaches_every_output(perturb):
+    made = perturb(MADE(4, 2, hidden=(16,), context_size=3))
+    context = tf.constant(normal(1, 3))
+    with tf.GradientTape() as tape:
+        tape.watch(context)
+        outputs = made(tf.zeros((1, 4)), made.condition(context))
+    assert np.all(tape.jacobian(outputs, context)[0, :, 0] != 0)
+
+
+def test_network_by_hand(perturb):
+    made = perturb(MADE(2, 1, hidden=(1,), activation="tanh", context_size=1))
+    # One unit, of degree 0: it sees the context alone, and serves both elements.
+    (kernel, bias), (kernel_out, bias_out) = made.dense[0].get_weights(), made.last.get_weights()
+    assert kernel.shape == (2, 1)
+    hidden = np.tanh(0.7 * made.context_dense[0].get_weights()[0] + bias)
+    outputs = made(tf.constant([[5.0, -3.0]]), made.condition(tf.constant([[0.7]])))
+    assert_allclose(outputs, hidden @ kernel_out + bias_out, rtol=1e-5)
+
+
+# The bijector.
+
+
+def test_against_tfp(perturb):
+    ours = perturb(MaskedAutoregressive(3, hidden=(8, 8)))
+    theirs = tfb.MaskedAutoregressiveFlow(lambda x: tf.split(ours.made(x), 2, axis=-1))
+    x = tf.constant(normal(5, 3))
+    y, log_det = ours.forward(x)
+    assert_allclose(y, theirs.forward(x), rtol=1e-5, atol=1e-5)
+    assert_allclose(log_det, theirs.forward_log_det_jacobian(x), rtol=1e-5, atol=1e-5)
+    assert_allclose(ours.inverse(x)[0], theirs.inverse(x), rtol=1e-5, atol=1e-5)
+
+
+def test_density_is_a_product_of_conditionals(perturb):
+    """Papamakarios et al., Eq. 2: y_i given those before is normal with loc m_i, log scale s_i."""
+    flow = perturb(MaskedAutoregressive(3, hidden=(8,)))
+    y = tf.constant(normal(5, 3))
+    loc, log_scale = tf.split(flow.made(y), 2, axis=-1)
+    expected = tf.reduce_sum(tfd.Normal(loc, tf.exp(log_scale)).log_prob(y), axis=-1)
+    x, log_det = flow.inverse(y)
+    log_prob = tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(x), axis=-1) + log_det
+    assert_allclose(log_prob, expected, rtol=1e-5)
+
+
+def test_gated_step_is_that_of_iaf(perturb):
+    """Kingma et al., Algorithm 1: z <- g z + (1 - g) m, and l <- l - sum log g."""
+    flow = perturb(MaskedAutoregressive(3, hidden=(8,), gated=True))
+    z = tf.constant(normal(5, 3))
+    m, s = np.split(flow.made(z).numpy().astype("float64"), 2, axis=-1)
+    gate = 1 / (1 + np.exp(-(s + 1.5)))
+    image, log_det = flow.inverse(z)
+    assert_allclose(image, gate * z + (1 - gate) * m, rtol=1e-5, atol=1e-6)
+    assert_allclose(log_det, np.sum(np.log(gate), axis=-1), rtol=1e-5)
+
+
+def test_forward_survives_values_that_are_not_yet_right():
+    """s_3 = 100 - 50 y_1 is 0 at the right y_1 = 2, but a first guess of y_3 would be infinite."""
+    flow = MaskedAutoregressive(3, hidden=(2,), activation="relu")
+    flow.made.dense[0].kernel.assign([[1.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    kernel, bias = np.zeros((2, 6)), np.zeros(6)
+    kernel[0, 5], bias[5] = -50.0, 100.0
+    flow.made.last.set_weights([kernel, bias])
+    y, log_det = flow.forward(tf.constant([[2.0, 3.0, 4.0]]))
+    assert_allclose(y, [[2.0, 3.0, 4.0]], rtol=1e-6)
+    assert_allclose(log_det, [0.0], atol=1e-6)
+
+
+# Chains.
+
+
+def test_maf_alternates_models_and_reversals():
+    assert [type(b) for b in maf(3, num_steps=2).bijectors] == [
+        MaskedAutoregressive,
+        Permute,
+        MaskedAutoregressive,
+    ]
+    assert not maf(3, num_steps=1).bijectors[0].gated
+
+
+def test_iaf_starts_with_gates_nearly_open():
+    flow = iaf(3, num_steps=3, hidden=(4,))
+    assert [type(b) for b in flow.bijectors] == [Invert, Permute, Invert, Permute, Invert]
+    z = normal(2, 3)
+    y, log_det = flow.forward(z)
+    gate = 1 / (1 + math.exp(-1.5))
+    assert_allclose(y, gate**3 * z, rtol=1e-5)
+    assert_allclose(log_det, [9 * math.log(gate)] * 2, rtol=1e-5)
+
+
+def test_errors():
+    with pytest.raises(ValueError, match=r"Received: event_shape=\(2, 2\)"):
+        MaskedAutoregressive((2, 2))
+    with pytest.raises(ValueError, match=r"Received: context of None"):
+        iaf(2, num_steps=1, context_size=3).forward(tf.zeros((1, 2)))

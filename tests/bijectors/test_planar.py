@@ -1,0 +1,156 @@
+"""Planar and radial flows: the paper's formulas, extremes, gradients, errors by text."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.testing import assert_allclose
+
+from tfgen.bijectors import planar
+from tfgen.bijectors.planar import Planar, Radial, constrain
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def softplus(x):
+    return np.log1p(np.exp(x))
+
+
+def planar_by_hand(z, bias):
+    """Rezende & Mohamed, Eq. 10-13, in double precision, one example."""
+    log_det = 0.0
+    for row in bias.astype("float64"):
+        u, w, b = row[:3], row[3:6], row[6]
+        m = -1 + softplus(w @ u + np.log(np.e - 1))
+        u = u + (m - w @ u) * w / (w @ w)
+        log_det += np.log(abs(1 + u @ w * (1 - np.tanh(w @ z + b) ** 2)))
+        z = z + u * np.tanh(w @ z + b)
+    return z, log_det
+
+
+def test_planar_against_the_paper(perturb):
+    flow = perturb(Planar(3, num_steps=4), stddev=1.0)
+    z = normal(5, 3)
+    expected = [planar_by_hand(row, flow.bias.numpy()) for row in z]
+    y, log_det = flow.forward(z)
+    assert_allclose(y, [y for y, _ in expected], rtol=1e-5, atol=1e-5)
+    assert_allclose(log_det, [log_det for _, log_det in expected], rtol=1e-4, atol=1e-5)
+
+
+def radial_by_hand(z, bias):
+    """Rezende & Mohamed, Eq. 14, in double precision, one example."""
+    log_det = 0.0
+    for row in bias.astype("float64"):
+        offset, alpha = z - row[:3], softplus(row[3])
+        beta, r = -alpha + softplus(row[3] + row[4]), np.linalg.norm(offset)
+        h, slope = 1 / (alpha + r), -1 / (alpha + r) ** 2
+        log_det += 2 * np.log(1 + beta * h) + np.log(1 + beta * h + beta * slope * r)
+        z = z + beta * h * offset
+    return z, log_det
+
+
+def test_radial_against_the_paper(perturb):
+    flow = perturb(Radial(3, num_steps=4), stddev=1.0)
+    z = normal(5, 3)
+    expected = [radial_by_hand(row, flow.bias.numpy()) for row in z]
+    y, log_det = flow.forward(z)
+    assert_allclose(y, [y for y, _ in expected], rtol=1e-5, atol=1e-5)
+    assert_allclose(log_det, [log_det for _, log_det in expected], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("flow_class", [Planar, Radial])
+def test_context_sets_the_parameters_of_every_example(flow_class, perturb):
+    flow = perturb(flow_class(3, num_steps=2, context_size=4), stddev=0.5)
+    z, context = normal(2, 5, 3), normal(5, 4, seed=1)
+    y, log_det = flow.forward(z, context)
+    alone = flow_class(3, num_steps=2)
+    for i in range(5):
+        alone.bias.assign(flow.bias + tf.reshape(context[i] @ flow.kernel, alone.bias.shape))
+        y_alone, log_det_alone = alone.forward(z[:, i])
+        assert_allclose(y[:, i], y_alone, rtol=1e-5, atol=1e-5)
+        assert_allclose(log_det[:, i], log_det_alone, rtol=1e-4, atol=1e-5)
+
+
+def test_constraint_moves_u_along_w_until_the_map_is_invertible():
+    u, w = 5 * normal(1000, 4), normal(1000, 4, seed=1)
+    constrained, slope = constrain(u, w)
+    products = np.sum(w * constrained, axis=-1)
+    # Rounding of products of size 5 * 4 in float32, some of which is multiplied by |u| / |w|.
+    assert np.all(products >= -1 - 1e-4) and np.all(slope > 0)
+    assert_allclose(slope[:, 0], 1 + products, atol=1e-4)
+    unit = w / np.linalg.norm(w, axis=-1, keepdims=True)
+    change = constrained - u
+    across = change - np.sum(change * unit, axis=-1, keepdims=True) * unit
+    assert_allclose(across, np.zeros_like(u), atol=1e-4)
+
+
+def test_constraint_where_w_vanishes():
+    u = tf.ones((3, 2))
+    w = tf.constant([[0.0, 0.0], [1e-3, 0.0], [0.0, -1e-2]])
+    with tf.GradientTape() as tape:
+        tape.watch(w)
+        constrained, slope = constrain(u, w)
+    # To first order in w: softplus' slope at its shift is 1 - exp(-1), so u loses exp(-1) along w.
+    lost = [[0.0, 0.0], [np.exp(-1), 0.0], [0.0, np.exp(-1)]]
+    assert_allclose(constrained, 1 - np.array(lost), atol=5e-3)
+    assert_allclose(slope[:, 0], [1.0, 1.0, 0.99], atol=5e-3)
+    assert np.all(np.isfinite(tape.gradient(constrained, w)))
+
+
+def test_gradient_by_hand_equals_that_of_steps_written_out():
+    shapes = [(2, 5, 3), (4, 1, 5, 3), (4, 1, 5, 3), (4, 1, 1, 1)]
+    values = [tf.constant(normal(*shape, seed=i)) for i, shape in enumerate(shapes)]
+
+    def written_out(x, u, w, b):
+        activations = []
+        for t in range(4):
+            activations.append(tf.tanh(tf.reduce_sum(w[t] * x, -1, keepdims=True) + b[t]))
+            x += u[t] * activations[-1]
+        return x, tf.stack(activations)
+
+    gradients = []
+    for steps in (planar._planar_steps, written_out):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            z, activations = steps(*values)
+            loss = tf.reduce_sum(tf.sin(z)) + tf.reduce_sum(activations**3)
+        gradients.append(tape.gradient(loss, values))
+    for ours, theirs in zip(*gradients, strict=True):
+        assert ours.shape == theirs.shape
+        assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_radial_near_the_constraint_and_at_the_centre():
+    """alpha + beta = softplus(-9.5) is nearly 0: the ball around the centre almost collapses."""
+    flow = Radial(2)
+    flow.bias.assign([[1.0, -1.0, 0.5, -10.0]])
+    x = tf.constant([[1.0, -1.0], [1.5, 0.0], [-2.0, 7.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y, log_det = flow.forward(x)
+    assert np.all(np.isfinite(tape.gradient([y, log_det], x)))
+    assert_allclose(flow.inverse(y)[0], x, rtol=1e-3, atol=1e-3)
+
+
+def test_planar_near_the_constraint():
+    """w.u = -1 + softplus(-30): the slope at the centre is about 1e-13."""
+    flow = Planar(2)
+    flow.bias.assign([[-30.0, 1.0, 1.0, 0.0, 0.0]])
+    y, log_det = flow.forward(tf.constant([[0.0, 0.0], [1e-3, 0.0], [3.0, 0.0]]))
+    squared = np.tanh([0.0, 1e-3, 3.0]) ** 2
+    slope = np.exp(-30.0) * (np.e - 1)
+    assert_allclose(log_det, np.log(squared + (1 - squared) * slope), rtol=1e-4)
+
+
+def test_no_step():
+    with pytest.raises(ValueError, match=r"Planar needs at least one step\. .*num_steps=0"):
+        Planar(2, num_steps=0)
+
+
+@pytest.mark.parametrize("flow_class", [Planar, Radial])
+def test_errors(flow_class):
+    with pytest.raises(ValueError, match=r"Received: event_shape=\(2, 2\)"):
+        flow_class((2, 2))
+    with pytest.raises(ValueError, match="needs a context"):
+        flow_class(2, context_size=3).forward(tf.zeros((1, 2)))

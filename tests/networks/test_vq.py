@@ -1,0 +1,53 @@
+"""Convolutional networks of a VQ-VAE: parameters by hand, sizes, blocks, errors by text."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen import layers
+from tfgen.networks.vq import vq_decoder, vq_encoder
+
+
+def conv(inputs, filters, size):
+    return size**2 * inputs * filters + filters
+
+
+def block(width):
+    return conv(width, width, 3) + conv(width, width, 1)
+
+
+def test_paper_sizes():
+    """128 pixels become 32, with 256 hidden units; code size 64."""
+    encoder, decoder = vq_encoder((128, 128, 3)), vq_decoder((128, 128, 3))
+    assert encoder.output_shape == decoder.input_shape == (None, 32, 32, 64)
+    ends = conv(3, 256, 4) + conv(256, 256, 4) + conv(256, 64, 1)
+    assert encoder.count_params() == ends + 2 * block(256)
+    ends = conv(64, 256, 3) + conv(256, 256, 4) + conv(256, 3, 4)
+    assert decoder.count_params() == ends + 2 * block(256)
+
+
+@pytest.mark.parametrize("image_shape, quarter", [((28, 28, 1), (7, 7)), ((5, 10, 3), (2, 3))])
+def test_decoder_restores_the_encoders_image_shape(image_shape, quarter):
+    encoder = vq_encoder(image_shape, code_dim=3, width=4, num_blocks=1)
+    decoder = vq_decoder(image_shape, 3, layers.IndependentNormal, width=4, num_blocks=0)
+    assert encoder.output_shape == decoder.input_shape == (None, *quarter, 3)
+    assert decoder(encoder(tf.zeros((2, *image_shape)))).event_shape == image_shape
+
+
+def test_residual_blocks_add_their_input():
+    with_blocks = vq_encoder((4, 4, 1), 2, width=3, num_blocks=1)
+    without = vq_encoder((4, 4, 1), 2, width=3, num_blocks=0)
+    ends, inner = with_blocks.get_weights(), with_blocks.get_weights()[4:8]
+    without.set_weights(ends[:4] + ends[8:])
+    with_blocks.set_weights(ends[:4] + [np.zeros_like(w) for w in inner] + ends[8:])
+    x = np.random.default_rng(0).normal(size=(3, 4, 4, 1)).astype("float32")
+    np.testing.assert_allclose(with_blocks(x), without(x), rtol=1e-5, atol=1e-6)
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="num_blocks must be.*Received: num_blocks=-1"):
+        vq_encoder((8, 8, 1), num_blocks=-1)
+    with pytest.raises(ValueError, match="code_dim must be.*Received: code_dim=0"):
+        vq_decoder((8, 8, 1), code_dim=0)
+    with pytest.raises(ValueError, match=r"at least 3 .*Received: image_shape=\(2, 8, 1\)"):
+        vq_encoder((2, 8, 1))

@@ -1,0 +1,160 @@
+"""Masks, squeeze and split of flows over images. Dinh et al., arXiv:1605.08803v3."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen.bijectors.bijector import _Combined, register
+
+__all__ = ["Split", "Squeezed", "channel_mask", "checkerboard_mask"]
+
+
+def checkerboard_mask(image_shape, invert=False):
+    """Mask of a coupling layer: 1 for every other pixel, which passes unchanged.
+
+    Source: Dinh et al., arXiv:1605.08803v3, Sec. 3.4: 1 where the sum of the spatial coordinates is
+    odd.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels).
+        invert: bool, 1 where the sum is even instead.
+
+    Returns:
+        Array of 0 and 1, float32, shape (height, width, 1).
+
+    Example:
+        >>> checkerboard_mask((2, 3, 1))[..., 0].tolist()
+        [[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
+    """
+    rows, columns = np.indices(image_shape[:2])
+    return ((rows + columns + invert) % 2).astype("float32")[..., None]
+
+
+def channel_mask(num_channels, invert=False):
+    """Mask of a coupling layer: 1 for the first half of the channels, which passes unchanged.
+
+    Source: Dinh et al., arXiv:1605.08803v3, Sec. 3.4.
+
+    Args:
+        num_channels: int.
+        invert: bool, 1 for the second half instead.
+
+    Returns:
+        Array of 0 and 1, float32, shape (1, 1, num_channels).
+
+    Example:
+        >>> channel_mask(4, invert=True).ravel().tolist()
+        [0.0, 0.0, 1.0, 1.0]
+    """
+    first = np.arange(num_channels) < num_channels // 2
+    return (first != invert).astype("float32")[None, None]
+
+
+class _Around(_Combined):
+    """A bijector that applies another to a view or a part of each example.
+
+    Args:
+        bijector: `Bijector`.
+        event_shape: tuple, of this one.
+        **kwargs: arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, bijector, event_shape, **kwargs):
+        super().__init__(event_shape, **kwargs)
+        self.bijector = bijector
+
+    def take(self, x):
+        """What the inner bijector is given of `x`."""
+        raise NotImplementedError
+
+    def put_back(self, part, x):
+        """`x` with `part` instead of `take(x)`."""
+        raise NotImplementedError
+
+    def forward(self, x, context=None):
+        y, log_det = self.bijector.forward(self.take(x), context)
+        return self.put_back(y, x), log_det
+
+    def inverse(self, y, context=None):
+        x, log_det = self.bijector.inverse(self.take(y), context)
+        return self.put_back(x, y), log_det
+
+    def initialize(self, y, context=None):
+        return self.put_back(self.bijector.initialize(self.take(y), context), y)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["event_shape"]
+        return {**config, "bijector": keras.saving.serialize_keras_object(self.bijector)}
+
+
+@register
+class Squeezed(_Around):
+    """A bijector on squares of 2 x 2 pixels: (2 h, 2 w, c) becomes (h, w, 4 c) inside, and back.
+
+    Latents keep the image's shape, so that flows of several scales are bijectors like others.
+
+    Source: Dinh et al., arXiv:1605.08803v3, Sec. 3.6, the squeezing operation.
+
+    Args:
+        bijector: `Bijector` with an event shape (h, w, 4 c), to which a context is passed as it is.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if the event shape is another.
+
+    Example:
+        >>> from tfgen.bijectors import ActNorm
+        >>> Squeezed(ActNorm((14, 14, 4))).event_shape
+        (28, 28, 1)
+    """
+
+    def __init__(self, bijector, **kwargs):
+        shape = bijector.event_shape
+        if len(shape) != 3 or shape[-1] % 4:
+            raise ValueError(
+                "Squeezed expects a bijector over images with a multiple of 4 channels. Received: "
+                f"event_shape={shape}. Build it for (height / 2, width / 2, 4 * channels)."
+            )
+        height, width, channels = shape
+        super().__init__(bijector, (2 * height, 2 * width, channels // 4), **kwargs)
+
+    def take(self, x):
+        squares = tf.nn.space_to_depth(tf.reshape(x, (-1, *self.event_shape)), 2)
+        return self._with_leading_axes(squares, x)
+
+    def put_back(self, part, x):
+        images = tf.nn.depth_to_space(tf.reshape(part, (-1, *self.bijector.event_shape)), 2)
+        return self._with_leading_axes(images, x)
+
+    def _with_leading_axes(self, images, x):
+        return tf.reshape(images, tf.concat([tf.shape(x)[:-3], images.shape[1:]], axis=0))
+
+
+@register
+class Split(_Around):
+    """A bijector on the first half of the channels; the other half passes unchanged.
+
+    The half that passes is final: only the prior judges it, which makes a flow of several scales.
+
+    Source: Dinh et al., arXiv:1605.08803v3, Eq. 13 to 15.
+
+    Args:
+        bijector: `Bijector` with an event shape (..., c); this one has (..., 2 c).
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Example:
+        >>> from tfgen.bijectors import ActNorm
+        >>> Split(ActNorm((14, 14, 2))).event_shape
+        (14, 14, 4)
+    """
+
+    def __init__(self, bijector, **kwargs):
+        *sizes, channels = bijector.event_shape
+        super().__init__(bijector, (*sizes, 2 * channels), **kwargs)
+
+    def take(self, x):
+        return x[..., : x.shape[-1] // 2]
+
+    def put_back(self, part, x):
+        return tf.concat([part, x[..., x.shape[-1] // 2 :]], axis=-1)

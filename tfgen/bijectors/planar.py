@@ -1,0 +1,262 @@
+"""Planar and radial flows. Rezende & Mohamed, arXiv:1505.05770v6.
+
+Both start as the identity: the paper's softplus functions that keep the maps invertible are moved
+so that a parameter of 0 stands for no change. The maps that can be reached are the same.
+"""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgen.bijectors.bijector import Bijector, check_context, register, vector_size
+
+__all__ = ["Planar", "Radial"]
+
+# softplus(_SHIFT) = 1
+_SHIFT = math.log(math.e - 1)
+
+
+class _Steps(Bijector):
+    """Steps over vectors whose parameters are trained, or one linear map of the context.
+
+    Args:
+        event_shape: int or tuple (d,), shape of one example.
+        num_steps: int >= 1, steps T.
+        context_size: int, size of the context; 0 for none.
+        sizes: sequence of int, numbers of values of each of a step's parameters.
+        direction: int, which of these starts at random, in every step its own; the others at 0.
+        **kwargs: arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, event_shape, num_steps, context_size, sizes, direction, **kwargs):
+        super().__init__(event_shape, **kwargs)
+        if num_steps < 1:
+            raise ValueError(
+                f"{type(self).__name__} needs at least one step. Received: num_steps={num_steps}."
+            )
+        self.num_steps, self.context_size = num_steps, context_size
+        self._sizes, self._direction = sizes, direction
+        shape = (num_steps, sum(sizes))
+        self.bias = self.add_weight(shape=shape, initializer=self._initial_bias, name="bias")
+        if context_size:
+            self.kernel = self.add_weight(
+                shape=(context_size, math.prod(shape)), initializer="zeros", name="kernel"
+            )
+
+    def _initial_bias(self, shape, dtype=None):
+        """Zeros, and a random direction of length about 1 for every step."""
+        stddev = self.event_shape[0] ** -0.5
+        parts = [keras.ops.zeros((shape[0], size), dtype) for size in self._sizes]
+        random = keras.random.normal((shape[0], self._sizes[self._direction]), 0.0, stddev, dtype)
+        parts[self._direction] = random
+        return keras.ops.concatenate(parts, axis=-1)
+
+    def parameters(self, x, context):
+        """All steps' parameters for `x`: tensors of shapes (num_steps, ..., size)."""
+        bias = tf.convert_to_tensor(self.bias)
+        shape = [self.num_steps, *[1] * (len(x.shape) - 1), bias.shape[-1]]
+        if not self.context_size:
+            return tf.split(tf.reshape(bias, shape), self._sizes, axis=-1)
+        context = check_context(context, self.context_size)
+        flat = tf.reshape(context, (-1, self.context_size))
+        values = tf.reshape(flat @ self.kernel, (-1, *bias.shape)) + bias
+        leading = tf.shape(context)[:-1]
+        shape = tf.concat([shape[: -len(context.shape)], leading, shape[-1:]], axis=0)
+        return tf.split(tf.reshape(tf.transpose(values, (1, 0, 2)), shape), self._sizes, axis=-1)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "num_steps": self.num_steps,
+            "context_size": self.context_size,
+        }
+
+
+@register
+class Planar(_Steps):
+    """Planar flow, T steps z -> z + u tanh(w.z + b).
+
+    With context the parameters u, w and b of all steps are one linear map of it, as the paper has
+    them; they are computed once for every context, however many z share it. There is no inverse in
+    closed form.
+
+    Source: Rezende & Mohamed, arXiv:1505.05770v6, Eq. 10-12, Sec. 4.1 and, for the constraint
+    w.u >= -1, App. A.1.
+    Deviation: m(x) = -1 + softplus(x + ln(e - 1)) in place of -1 + softplus(x), so that u = 0 is
+    the identity, and the constrained u stays finite where w tends to 0.
+
+    Args:
+        event_shape: int or tuple (d,), shape of one example.
+        num_steps: int >= 1, steps T.
+        context_size: int, size of the context; 0 for parameters that are trained directly.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if the event is no vector, there is no step, or a context is missing or of
+            another size.
+
+    Example:
+        >>> flow = Planar(2, num_steps=10, context_size=3)
+        >>> z, log_det = flow.forward(tf.zeros((5, 8, 2)), tf.ones((8, 3)))
+        >>> z.shape, log_det.shape
+        (TensorShape([5, 8, 2]), TensorShape([5, 8]))
+    """
+
+    def __init__(self, event_shape, num_steps=1, context_size=0, **kwargs):
+        size = vector_size(event_shape)
+        super().__init__(event_shape, num_steps, context_size, (size, size, 1), 1, **kwargs)
+
+    def forward(self, x, context=None):
+        u, w, b = self.parameters(x, context)
+        u, slope = constrain(u, w)
+        y, activations = _planar_steps(x, u, w, b)
+        # 1 + h'(a) u.w with h' = 1 - tanh^2 and u.w = slope - 1: a sum of positive terms.
+        squared = activations**2
+        log_dets = tf.math.log(squared + (1.0 - squared) * slope)
+        return y, tf.reduce_sum(log_dets, axis=(0, -1))
+
+
+def _activation(x, w, b):
+    return tf.tanh(tf.reduce_sum(w * x, axis=-1, keepdims=True) + b)
+
+
+@tf.custom_gradient
+def _planar_steps(x, u, w, b):
+    """The planar steps: the last z and all steps' tanh(w.z + b), shape (num_steps, ..., 1).
+
+    Loops, since XLA compiles 80 steps written out for more than half a minute. The gradient is by
+    hand: it takes each z back from the next one, where that of TensorFlow's loops would store all,
+    and be many times slower under XLA.
+    """
+    num_steps = u.shape[0]
+
+    def step(t, z, activations):
+        activation = _activation(z, w[t], b[t])
+        return t + 1, z + u[t] * activation, activations.write(t, activation)
+
+    activations = tf.TensorArray(x.dtype, num_steps, element_shape=(*x.shape[:-1], 1))
+    _, z, activations = _loop(num_steps, step, (x, activations))
+    activations = activations.stack()
+
+    def gradient(z_gradient, activation_gradients):
+        def step_back(i, z, dz, *arrays):
+            t = num_steps - 1 - i
+            activation = activations[t]
+            z -= u[t] * activation
+            total = tf.reduce_sum(dz * u[t], axis=-1, keepdims=True) + activation_gradients[t]
+            db = total * (1.0 - activation**2)
+            changes = zip(arrays, (u, w, b), (dz * activation, db * z, db), strict=True)
+            arrays = [array.write(t, _sum_to(p[t], change)) for array, p, change in changes]
+            return i + 1, z, dz + db * w[t], *arrays
+
+        arrays = [tf.TensorArray(x.dtype, num_steps, element_shape=p.shape[1:]) for p in (u, w, b)]
+        _, _, dx, *arrays = _loop(num_steps, step_back, (z, z_gradient, *arrays))
+        return dx, *(array.stack() for array in arrays)
+
+    return (z, activations), gradient
+
+
+def _loop(num_steps, body, variables):
+    return tf.while_loop(
+        lambda t, *_: t < num_steps, body, (0, *variables), maximum_iterations=num_steps
+    )
+
+
+def _sum_to(parameter, gradient):
+    """Sum over the axes along which the parameter was broadcast."""
+    axes = [axis for axis, size in enumerate(parameter.shape[:-1]) if size == 1]
+    return tf.reduce_sum(gradient, axes, keepdims=True)
+
+
+def constrain(u, w):
+    """The u nearest to the given one with w.u > -1, and 1 + w.u; App. A.1.
+
+    Args:
+        u: tensor, shape (..., d), unconstrained.
+        w: tensor of the same shape.
+
+    Returns:
+        Tuple (u, slope) of shapes (..., d) and (..., 1); slope = 1 + w.u > 0.
+
+    Example:
+        >>> u, slope = constrain(tf.constant([-9.0, 5.0]), tf.constant([1.0, 0.0]))
+        >>> u.numpy().round(3), slope.numpy().round(3)
+        (array([-1.,  5.], dtype=float32), array([0.], dtype=float32))
+    """
+    product = tf.reduce_sum(u * w, axis=-1, keepdims=True)
+    slope = tf.math.softplus(product + _SHIFT)
+    squared_norm = tf.reduce_sum(w**2, axis=-1, keepdims=True)
+    return u + tf.math.divide_no_nan(slope - 1.0 - product, squared_norm) * w, slope
+
+
+@register
+class Radial(_Steps):
+    """Radial flow, T steps z -> z + beta (z - centre) / (alpha + r), r = |z - centre|.
+
+    alpha = softplus(a) > 0, and alpha + beta = softplus(a + c) > 0, with trained, or context's, a
+    and c: c = 0 is the identity. The inverse solves a quadratic equation for r.
+
+    Source: Rezende & Mohamed, arXiv:1505.05770v6, Eq. 14; constraint beta >= -alpha, App. A.2.
+    Deviation: the paper has beta = -alpha + softplus(c).
+
+    Args:
+        event_shape: int or tuple (d,), shape of one example.
+        num_steps: int >= 1, steps T.
+        context_size: int, size of the context; 0 for parameters that are trained directly.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if the event is no vector, there is no step, or a context is missing or of
+            another size.
+
+    Example:
+        >>> flow = Radial(2, num_steps=10)
+        >>> z, log_det = flow.forward(tf.zeros((8, 2)))
+        >>> z.shape, log_det.shape
+        (TensorShape([8, 2]), TensorShape([8]))
+    """
+
+    def __init__(self, event_shape, num_steps=1, context_size=0, **kwargs):
+        size = vector_size(event_shape)
+        super().__init__(event_shape, num_steps, context_size, (size, 1, 1), 0, **kwargs)
+
+    def _steps(self, x, context):
+        """Tuples (centre, alpha, alpha + beta), one for every step."""
+        centre, a, c = self.parameters(x, context)
+        values = centre, tf.math.softplus(a), tf.math.softplus(a + c)
+        return list(zip(*map(tf.unstack, values), strict=True))
+
+    def forward(self, x, context=None):
+        log_det = self.no_log_det(x)
+        for centre, alpha, alpha_beta in self._steps(x, context):
+            radius = _norm(x - centre)
+            log_det += self._log_det(radius, alpha, alpha_beta)
+            x = centre + (x - centre) * (alpha_beta + radius) / (alpha + radius)
+        return x, log_det
+
+    def inverse(self, y, context=None):
+        log_det = self.no_log_det(y)
+        for centre, alpha, alpha_beta in reversed(self._steps(y, context)):
+            radius = _preimage_of_radius(_norm(y - centre), alpha, alpha_beta)
+            log_det -= self._log_det(radius, alpha, alpha_beta)
+            y = centre + (y - centre) * (alpha + radius) / (alpha_beta + radius)
+        return y, log_det
+
+    def _log_det(self, radius, alpha, alpha_beta):
+        """(d - 1) ln(1 + beta h) + ln(1 + beta h + beta h' r), h = 1 / (alpha + r)."""
+        tangential = tf.math.log((alpha_beta + radius) / (alpha + radius))
+        numerator = radius * (radius + 2.0 * alpha) + alpha * alpha_beta
+        radial = tf.math.log(numerator) - 2.0 * tf.math.log(alpha + radius)
+        return ((self.event_shape[0] - 1) * tangential + radial)[..., 0]
+
+
+def _norm(x):
+    """Length of vectors, shape (..., 1), with a finite gradient at 0."""
+    return tf.sqrt(tf.reduce_sum(x**2, axis=-1, keepdims=True) + 1e-12)
+
+
+def _preimage_of_radius(radius, alpha, alpha_beta):
+    """The r >= 0 with r (alpha_beta + r) / (alpha + r) = radius."""
+    half = (radius - alpha_beta) / 2.0
+    return half + tf.sqrt(half**2 + alpha * radius)

@@ -1,0 +1,175 @@
+"""Distributions through normalizing flows. Rezende & Mohamed, arXiv:1505.05770v6."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.layers.distribution_lambda import DistributionLayer, register
+from tfgen.layers.independent import IndependentNormal, as_shape, event_size
+from tfgen.layers.priors import Prior, StandardNormal
+
+tfd = tfp.distributions
+
+__all__ = ["FlowDistribution", "FlowNormal", "FlowPrior"]
+
+
+class FlowDistribution(tfd.Distribution):
+    """Distribution of the image of a base distribution's draws under a bijector.
+
+    As `tfd.TransformedDistribution`, for the bijectors of `tfgen.bijectors`. The density of a draw
+    that was just made needs no inverse, so that maps with none can be posteriors.
+
+    Args:
+        base: `tfd.Distribution`.
+        bijector: `tfgen.bijectors.Bijector` over its events.
+        context: tensor, shape (batch, context_size), for the bijector.
+    """
+
+    def __init__(self, base, bijector, context=None, name="FlowDistribution"):
+        parameters = dict(locals())
+        self.base, self.bijector, self.context = base, bijector, context
+        self._last_draw = (None, None, None)
+        super().__init__(
+            dtype=base.dtype,
+            reparameterization_type=base.reparameterization_type,
+            validate_args=False,
+            allow_nan_stats=True,
+            parameters=parameters,
+            name=name,
+        )
+
+    def _batch_shape_tensor(self):
+        return self.base.batch_shape_tensor()
+
+    def _batch_shape(self):
+        return self.base.batch_shape
+
+    def _event_shape_tensor(self):
+        return self.base.event_shape_tensor()
+
+    def _event_shape(self):
+        return self.base.event_shape
+
+    def _call_sample_n(self, sample_shape, seed, **kwargs):
+        x = self.base.sample(sample_shape, seed=seed)
+        z, log_det = self.bijector.forward(x, self.context)
+        self._last_draw = (z, x, log_det)
+        return z
+
+    def _sample_and_log_prob(self, sample_shape, seed, **kwargs):
+        z = self.sample(sample_shape, seed)
+        return z, self.log_prob(z)
+
+    def _log_prob(self, value):
+        x, log_det = self._preimage(value)
+        return self.base.log_prob(x) - log_det
+
+    def _preimage(self, value):
+        """The point that is sent to `value`, and the map's log-determinant there."""
+        z, *preimage = self._last_draw
+        if value is z:
+            return preimage
+        x, log_det = self.bijector.inverse(value, self.context)
+        return x, -log_det
+
+    def log_det(self, z):
+        """The map's log-determinant at the point that is sent to `z`, shape of `log_prob(z)`."""
+        return self._preimage(z)[1]
+
+    def center(self):
+        """Where the base's mean is sent: one typical value, while the mean is not known."""
+        return self.bijector.forward(self.base.mean(), self.context)[0]
+
+
+@register
+class FlowNormal(DistributionLayer):
+    """A diagonal normal carried on by a flow, such as a posterior q(z|x).
+
+    z = bijector.forward(loc + scale * noise, context), where the network gives loc, scale, and what
+    the flow depends on besides.
+
+    Source: Rezende & Mohamed, arXiv:1505.05770v6, Alg. 1; Kingma et al., arXiv:1606.04934v2, Alg. 1
+
+    Args:
+        event_shape: int or tuple, shape of one latent variable z.
+        bijector: `tfgen.bijectors.Bijector` over that shape.
+        context_size: int >= 0, size of the context, as the bijector was built for.
+        **kwargs: arguments of `DistributionLambda`.
+
+    Call arguments:
+        inputs: shape (..., params_size): context, loc, and scale before its softplus.
+
+    Returns:
+        `FlowDistribution`; its density away from its own draws needs a bijector with an inverse.
+
+    Raises:
+        ValueError: if the bijector is over another shape.
+    """
+
+    def __init__(
+        self, event_shape, bijector, context_size=0, convert_to_tensor_fn="sample", **kwargs
+    ):
+        super().__init__(self._new, convert_to_tensor_fn, **kwargs)
+        self.event_shape, self.context_size = as_shape(event_shape), context_size
+        check_event_shape(bijector, self.event_shape)
+        self.bijector = bijector
+
+    def _new(self, params):
+        context, params = tf.split(tf.convert_to_tensor(params), [self.context_size, -1], axis=-1)
+        base = IndependentNormal.new(params, self.event_shape)
+        return FlowDistribution(base, self.bijector, context if self.context_size else None)
+
+    @staticmethod
+    def params_size(event_shape, context_size=0, name=None):
+        """Numbers that a network must return for one event."""
+        return 2 * event_size(event_shape) + context_size
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "event_shape": self.event_shape,
+            "bijector": keras.saving.serialize_keras_object(self.bijector),
+            "context_size": self.context_size,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
+
+@register
+class FlowPrior(Prior):
+    """The standard normal carried on by a trained flow.
+
+    Training evaluates its density at given z, in the bijector's `inverse` direction.
+
+    Args:
+        bijector: `tfgen.bijectors.Bijector`, with an inverse, over one latent variable.
+        **kwargs: arguments of `keras.layers.Layer`.
+    """
+
+    def __init__(self, bijector, **kwargs):
+        super().__init__(**kwargs)
+        self.bijector = bijector
+        self.base = StandardNormal(bijector.event_shape)
+        self.built = True
+
+    def as_distribution(self, encoder=None):
+        return FlowDistribution(self.base.as_distribution(), self.bijector)
+
+    def get_config(self):
+        bijector = keras.saving.serialize_keras_object(self.bijector)
+        return {**super().get_config(), "bijector": bijector}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+
+
+def check_event_shape(bijector, event_shape):
+    """Raises ValueError unless `bijector` is over `event_shape`."""
+    if bijector.event_shape != event_shape:
+        raise ValueError(
+            f"The bijector must be over the events of shape {event_shape}. Received: a bijector "
+            f"over shape {bijector.event_shape}. Build it for that shape."
+        )

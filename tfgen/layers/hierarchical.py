@@ -1,0 +1,164 @@
+"""Levels of latent variables, each given the one above. Sonderby et al., arXiv:1602.02282v3."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.layers.distribution_lambda import register
+from tfgen.layers.independent import IndependentNormal
+from tfgen.layers.priors import Prior
+
+tfd = tfp.distributions
+
+__all__ = ["HierarchicalDistribution", "HierarchicalNormal", "diagonal_normal", "top_down"]
+
+
+def diagonal_normal(loc, scale):
+    """Independent normal variables along the last axis."""
+    return tfd.Independent(IndependentNormal.family(loc, scale), 1)
+
+
+def top_down(num_levels, density, choose):
+    """Goes through all levels, from the top one down.
+
+    Args:
+        num_levels: int L.
+        density: callable (level, z of the level above, None at the top) to the density of a level;
+            levels are counted from 0, the lowest.
+        choose: callable (level, density) to z of that level.
+
+    Returns:
+        List of pairs (density, z), the lowest level first.
+
+    Example:
+        >>> steps = top_down(3, lambda level, above: (level, above), lambda level, _: 10 * level)
+        >>> [density for density, z in steps]
+        [(0, 10), (1, 20), (2, None)]
+    """
+    levels, z = [], None
+    for level in reversed(range(num_levels)):
+        p = density(level, z)
+        z = choose(level, p)
+        levels.insert(0, (p, z))
+    return levels
+
+
+class HierarchicalDistribution(tfd.Distribution):
+    """p(z_L) p(z_{L-1}|z_L) ... p(z_1|z_2) over the vector z = (z_1, ..., z_L).
+
+    `mean` is the one of the top level, and of each other level given the mean of the one above: a
+    typical value, exact in the levels below the top only where they are linear.
+
+    Args:
+        density: callable as `top_down` takes it; its distributions are over vectors, and take any
+            leading dimensions of z.
+        latent_dims: sequence of int, sizes of z_1, ..., z_L.
+    """
+
+    def __init__(self, density, latent_dims, name="HierarchicalDistribution"):
+        parameters = dict(locals())
+        self.density, self.latent_dims = density, tuple(latent_dims)
+        self.top = density(len(self.latent_dims) - 1, None)
+        super().__init__(
+            dtype=self.top.dtype,
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            parameters=parameters,
+            name=name,
+        )
+
+    def _batch_shape_tensor(self):
+        return self.top.batch_shape_tensor()
+
+    def _batch_shape(self):
+        return self.top.batch_shape
+
+    def _event_shape_tensor(self):
+        return tf.constant([sum(self.latent_dims)])
+
+    def _event_shape(self):
+        return tf.TensorShape([sum(self.latent_dims)])
+
+    def _join(self, choose):
+        levels = top_down(len(self.latent_dims), self.density, choose)
+        return tf.concat([z for _, z in levels], axis=-1)
+
+    def _sample_n(self, n, seed=None):
+        seeds = tfp.random.split_seed(seed, len(self.latent_dims))
+        top = len(seeds) - 1
+        return self._join(lambda level, p: p.sample(n if level == top else (), seed=seeds[level]))
+
+    def _log_prob(self, value):
+        parts = tf.split(value, self.latent_dims, axis=-1)
+        levels = top_down(len(parts), self.density, lambda level, _: parts[level])
+        return tf.add_n([p.log_prob(z) for p, z in levels])
+
+    def _mean(self):
+        return self._join(lambda level, p: p.mean())
+
+
+@register
+class HierarchicalNormal(Prior):
+    """Levels of normal variables: p(z_L) = N(0, I), and a network for each p(z_i|z_{i+1}).
+
+    Source: Sonderby et al., arXiv:1602.02282v3, Eq. 1 and 2.
+
+    Args:
+        networks: sequence of `keras.Model`, from z_2 to p(z_1|z_2), from z_3 to p(z_2|z_3), and so
+            on, each of which ends in `IndependentNormal`.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if there is no network, or one does not take what the next returns.
+
+    Example:
+        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(6),
+        ...                             IndependentNormal(3)])
+        >>> prior = HierarchicalNormal([network])
+        >>> prior.latent_dims, prior.as_distribution().sample(5, seed=0).shape
+        ((3, 2), TensorShape([5, 5]))
+    """
+
+    def __init__(self, networks, **kwargs):
+        super().__init__(**kwargs)
+        _check_chain(networks)
+        self.networks = list(networks)
+        self.latent_dims = (
+            *(network.output_shape[-1] for network in networks),
+            networks[-1].input_shape[-1],
+        )
+        self.built = True
+
+    def density(self, level, above, training=False):
+        """p(z_level|above) for `above` of any leading dimensions; p(z_L), of none, at the top."""
+        if level == len(self.networks):
+            return diagonal_normal(tf.zeros(self.latent_dims[level]), 1.0)
+        leading = tf.shape(above)[:-1]
+        flat = tf.reshape(above, (-1, above.shape[-1]))
+        p = self.networks[level](flat, training=training)
+        shape = tf.concat([leading, p.event_shape], axis=0)
+        return diagonal_normal(tf.reshape(p.mean(), shape), tf.reshape(p.stddev(), shape))
+
+    def as_distribution(self, encoder=None):
+        return HierarchicalDistribution(self.density, self.latent_dims)
+
+    def get_config(self):
+        networks = [keras.saving.serialize_keras_object(network) for network in self.networks]
+        return {**super().get_config(), "networks": networks}
+
+    @classmethod
+    def from_config(cls, config):
+        networks = [keras.saving.deserialize_keras_object(n) for n in config["networks"]]
+        return cls(**{**config, "networks": networks})
+
+
+def _check_chain(networks):
+    inputs = [network.input_shape for network in networks]
+    outputs = [network.output_shape for network in networks]
+    if not networks or inputs[:-1] != outputs[1:]:
+        raise ValueError(
+            "HierarchicalNormal needs a network for each level but the top one, lowest first, and "
+            f"each takes what the next returns. Received: {len(inputs)} networks of input shapes "
+            f"{inputs} and output shapes {outputs}. Use networks.ladder_prior(latent_dims)."
+        )

@@ -1,0 +1,121 @@
+"""DRAW, a recurrent VAE. Gregor, Danihelka, Graves, Rezende & Wierstra, arXiv:1502.04623v2."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.layers import StandardNormal
+from tfgen.metrics import is_discrete
+from tfgen.models.auxiliary_vae import AuxiliaryVAE, Inference
+from tfgen.models.latent import mean_of
+from tfgen.networks.draw import DRAWDecoder, DRAWEncoder
+
+__all__ = ["DRAW"]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class DRAW(AuxiliaryVAE):
+    """VAE that draws an image in T steps, each with latent variables z_t of its own.
+
+    In each step the encoder sees the image, what the canvas still lacks of it, and the decoder's
+    output; the decoder adds to the canvas, whose last state gives p(x|z_1..z_T). The loss is
+
+        E_q[-log p(x|z) + sum_t KL(q(z_t|x, z_1..z_{t-1}) || N(0, I))]
+
+    with each KL divergence in closed form at the draws before it.
+
+    Source: Gregor et al., arXiv:1502.04623v2, Eq. 3 to 12; Fig. 2. With a VGP as the encoder's
+    posterior it is the DRAW + VGP of Tran, Ranganath & Blei, arXiv:1511.06499v4, Sec. 5.1.
+
+    Latents have the shape (T, latent_dim). Codes (`encode`, `embed`, `reconstruct`) are the means
+    of the z_t, each carried on to the next step. It logs the terms of `VAE`.
+
+    Args:
+        encoder: `networks.DRAWEncoder`.
+        decoder: `networks.DRAWDecoder`.
+        prior: `StandardNormal` over (T, latent_dim), or None.
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: if the networks are others or do not fit each other, or the prior is another.
+
+    Example:
+        >>> from tfgen import networks
+        >>> size = dict(latent_dim=3, num_steps=4, width=16)
+        >>> model = DRAW(networks.DRAWEncoder((8, 8, 1), read_size=2, **size),
+        ...              networks.DRAWDecoder((8, 8, 1), write_size=3, **size), seed=0)
+        >>> model.compile("adam", jit_compile=False)
+        >>> history = model.fit(tf.zeros((32, 8, 8, 1)), verbose=0)
+        >>> model.canvases(model.sample_latents(5, seed=0)).shape
+        TensorShape([5, 4, 8, 8, 1])
+    """
+
+    def __init__(self, encoder, decoder, prior=None, **kwargs):
+        _check_networks(encoder, decoder)
+        super().__init__(encoder, decoder, prior, **kwargs)
+        if not isinstance(self.prior, StandardNormal):
+            raise ValueError(
+                "DRAW has standard normal priors of its z_t. Received: a prior "
+                f"{type(self.prior).__name__}. Leave prior=None."
+            )
+
+    def _check_distributions(self):
+        self._discrete = is_discrete(self.decoder.likelihood(self.decoder.begin(1)[-1]))
+
+    def _gains_from_xla_on_cpu(self):
+        return False  # Its T unrolled steps take XLA long to compile, and run no faster.
+
+    def infer(self, x, seed, training):
+        def draw(step, features):
+            step_seed = tf.random.experimental.stateless_fold_in(seed, step, alg="philox")
+            return self.encoder.posterior.draw(features, step_seed, training)
+
+        draws, likelihood = self._run(x, draw)
+        z, kl, log_ratio = zip(*draws, strict=True)
+        return Inference(tf.stack(z, axis=1), likelihood, tf.add_n(kl), tf.add_n(log_ratio))
+
+    def _run(self, x, draw):
+        """Encoder and decoder in turns; `draw` of a step and features returns a tuple from z_t on.
+
+        Returns:
+            Tuple (what `draw` returned in each step, p(x|z)).
+        """
+        encoder_state, state = self.encoder.begin(x), self.decoder.begin(tf.shape(x)[0])
+        draws = []
+        for step in range(self.encoder.num_steps):
+            error = x - mean_of(self.decoder.likelihood(state[-1]))
+            encoder_state = self.encoder.step(x, error, state[0], encoder_state)
+            draws.append(draw(step, encoder_state[0]))
+            state = self.decoder.step(draws[-1][0], state)
+        return draws, self.decoder.likelihood(state[-1])
+
+    def encode(self, x):
+        """Means of the z_t, each carried on to the next step, shape (batch, T, latent_dim)."""
+        mean = self.encoder.posterior.mean
+        draws, _ = self._run(tf.cast(x, tf.float32), lambda _, features: (mean(features),))
+        return tf.stack([z for (z,) in draws], axis=1)
+
+    def canvases(self, z):
+        """The image after each step: the means of what would be p(x|z) if it were the last.
+
+        Args:
+            z: latents, shape (n, T, latent_dim).
+
+        Returns:
+            Tensor, shape (n, T, *data_shape).
+        """
+        means = [mean_of(self.decoder.likelihood(canvas)) for canvas in self.decoder.canvases(z)]
+        return tf.stack(means, axis=1)
+
+
+def _check_networks(encoder, decoder):
+    if not (isinstance(encoder, DRAWEncoder) and isinstance(decoder, DRAWDecoder)):
+        raise ValueError(
+            "DRAW runs its networks in turns, step by step: give it a networks.DRAWEncoder and a "
+            f"networks.DRAWDecoder. Received: {type(encoder).__name__} and "
+            f"{type(decoder).__name__}."
+        )
+    if encoder.decoder_width != decoder.width:
+        raise ValueError(
+            "The encoder must take the decoder's output. Received: an encoder of decoder_width="
+            f"{encoder.decoder_width} and a decoder of width={decoder.width}. Give both the same."
+        )

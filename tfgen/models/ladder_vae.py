@@ -1,0 +1,166 @@
+"""Ladder VAE. Sonderby et al., arXiv:1602.02282v3."""
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen.layers.hierarchical import (
+    HierarchicalDistribution,
+    HierarchicalNormal,
+    diagonal_normal,
+    top_down,
+)
+from tfgen.losses import kl_divergence
+from tfgen.losses.divergences import is_diagonal_normal
+from tfgen.models.auxiliary_vae import AuxiliaryVAE, Inference
+from tfgen.models.beta_vae import BetaVAE
+
+__all__ = ["LadderVAE", "product_of_normals"]
+
+
+def product_of_normals(a, b):
+    """The normal density in proportion to a(z) b(z): locations weighted by precision.
+
+    Source: Sonderby et al., arXiv:1602.02282v3, Eq. 18 and 19, without reciprocals of variances.
+
+    Args:
+        a: `tfd.Independent` over `tfd.Normal`, over vectors.
+        b: the same; their batch shapes broadcast.
+
+    Returns:
+        The same.
+
+    Example:
+        >>> a, b = diagonal_normal([0.0], [1.0]), diagonal_normal([5.0], [2.0])
+        >>> product = product_of_normals(a, b)
+        >>> product.mean().numpy(), product.variance().numpy().round(4)
+        (array([1.], dtype=float32), array([0.8], dtype=float32))
+    """
+    variance_a, variance_b = a.variance(), b.variance()
+    total = variance_a + variance_b
+    loc = (a.mean() * variance_b + b.mean() * variance_a) / total
+    return diagonal_normal(loc, a.stddev() * b.stddev() * tf.math.rsqrt(total))
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class LadderVAE(AuxiliaryVAE, BetaVAE):
+    """VAE with L levels of latent variables, whose posterior corrects the prior level by level.
+
+    The encoder sees the image alone and gives a normal density for every level. From the top down
+    q(z_i|z_{i+1}, x) is this density times the prior p(z_i|z_{i+1}), which is normal again; at the
+    top q(z_L|x) is the encoder's.
+
+    Source: Sonderby et al., arXiv:1602.02282v3, Eq. 14 to 20. Its warm-up, Eq. 21, is
+    `tfgen.callbacks.KLWarmUp`; `beta` weights the KL divergence as in `BetaVAE`.
+
+    z is one vector, (z_1, ..., z_L), for the decoder, the prior and all that takes latents. The
+    `kl` is the sum of the closed forms of all levels, at one draw of the levels above, which are
+    logged as `kl_1` to `kl_L` next to the terms of `VAE`.
+
+    Args:
+        encoder: `keras.Model` from x to a normal density over all levels; it ends in
+            `IndependentNormal`, as `networks.ladder_encoder` does.
+        decoder: `keras.Model` from all levels to p(x|z), such as `networks.ladder_decoder`.
+        prior: `tfgen.layers.HierarchicalNormal`, such as `networks.ladder_prior`.
+        beta: float >= 0.
+        **kwargs: arguments of `BetaVAE`.
+
+    Raises:
+        ValueError: if the prior or the encoder are of another kind, and as `VAE`.
+
+    Example:
+        >>> from tfgen import networks
+        >>> sizes, widths = (4, 2), (16, 8)
+        >>> model = LadderVAE(
+        ...     networks.ladder_encoder((8, 8, 1), sizes, widths),
+        ...     networks.ladder_decoder(networks.mlp_decoder((8, 8, 1), 4, width=16), sizes),
+        ...     networks.ladder_prior(sizes, widths), seed=0)
+        >>> model.compile("adam")
+        >>> history = model.fit(tf.zeros((32, 8, 8, 1)), verbose=0)
+        >>> sorted(history.history)
+        ['bits_per_dim', 'elbo', 'kl', 'kl_1', 'kl_2', 'loss', 'reconstruction']
+    """
+
+    def __init__(self, encoder, decoder, prior, beta=1.0, **kwargs):
+        _check_prior(prior)
+        super().__init__(encoder, decoder, prior, beta=beta, **kwargs)
+        _check_encoder(encoder(tf.zeros((1, *self.data_shape))))
+
+    @property
+    def num_levels(self):
+        """L."""
+        return len(self.prior.latent_dims)
+
+    def encode(self, x):
+        """q(z|x), a `HierarchicalDistribution`."""
+        likelihoods = self._likelihoods(tf.cast(x, tf.float32), training=False)
+
+        def density(level, above):
+            return self._densities_of_level(likelihoods, level, above)[0]
+
+        return HierarchicalDistribution(density, self.prior.latent_dims)
+
+    def _likelihoods(self, x, training):
+        """What the encoder says about each level, lowest first."""
+        normal = self.encoder(x, training=training)
+        loc, scale = (
+            tf.split(parameter, self.prior.latent_dims, axis=-1)
+            for parameter in (normal.mean(), normal.stddev())
+        )
+        return [diagonal_normal(*parameters) for parameters in zip(loc, scale, strict=True)]
+
+    def _densities_of_level(self, likelihoods, level, above, training=False):
+        """q(z_level|above, x) and p(z_level|above)."""
+        p = self.prior.density(level, above, training)
+        is_top = level == self.num_levels - 1
+        return likelihoods[level] if is_top else product_of_normals(likelihoods[level], p), p
+
+    def draw_levels(self, x, seed, training):
+        """Triples (q, p, z) of q(z_i|z_{i+1}, x), p(z_i|z_{i+1}) and a draw of q, lowest first."""
+        likelihoods = self._likelihoods(x, training)
+        seeds = tfp.random.split_seed(seed, self.num_levels)
+        levels = top_down(
+            self.num_levels,
+            lambda level, above: self._densities_of_level(likelihoods, level, above, training),
+            lambda level, densities: densities[0].sample(seed=seeds[level]),
+        )
+        return [(q, p, z) for (q, p), z in levels]
+
+    def infer(self, x, seed, training):
+        levels = self.draw_levels(x, seed, training)
+        z = tf.concat([z for _, _, z in levels], axis=-1)
+        log_ratio = tf.add_n([q.log_prob(z) - p.log_prob(z) for q, p, z in levels])
+        kl = tf.add_n(level_kls(levels))
+        return Inference(z, self.decoder(z, training=training), kl, log_ratio)
+
+    def terms(self, x, training=True):
+        x = tf.cast(x, tf.float32)
+        levels = self.draw_levels(x, self.next_seed(training), training)
+        kls = level_kls(levels)
+        z = tf.concat([z for _, _, z in levels], axis=-1)
+        reconstruction = -self.decoder(z, training=training).log_prob(x)
+        terms = self.bound_terms(reconstruction, tf.add_n(kls))
+        terms |= {f"kl_{level}": kl for level, kl in enumerate(kls, start=1)}
+        return {"loss": self.objective(terms), **terms}
+
+
+def level_kls(levels):
+    """KL(q || p) of each level in closed form, in nats, from `LadderVAE.draw_levels`."""
+    return [kl_divergence(q, p) for q, p, _ in levels]
+
+
+def _check_prior(prior):
+    if not isinstance(prior, HierarchicalNormal):
+        raise ValueError(
+            "The prior of a LadderVAE must be a tfgen.layers.HierarchicalNormal. Received: "
+            f"prior={prior!r}. Build it with networks.ladder_prior(latent_dims)."
+        )
+
+
+def _check_encoder(likelihoods):
+    if not is_diagonal_normal(likelihoods):
+        raise ValueError(
+            "The encoder of a LadderVAE must return a diagonal normal density over all levels. "
+            f"Received: an encoder that returns {type(likelihoods).__name__}. End it with "
+            "IndependentNormal, as networks.ladder_encoder does."
+        )

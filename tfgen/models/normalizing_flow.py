@@ -1,0 +1,182 @@
+"""Normalizing flow, over real vectors or over whole-numbered images.
+
+Dinh, Sohl-Dickstein & Bengio, arXiv:1605.08803v3; Ho et al., arXiv:1902.00275v2.
+"""
+
+import keras
+import tensorflow as tf
+
+from tfgen.bijectors.glow import ActNorm
+from tfgen.metrics import bits_per_dim
+from tfgen.models import training_data
+from tfgen.models.base import Update
+from tfgen.models.latent import LatentVariableModel
+from tfgen.models.vae import repeat_batch
+
+__all__ = ["NormalizingFlow"]
+
+# Examples that set the scales of `ActNorm`.
+INITIAL_EXAMPLES = 256
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class NormalizingFlow(LatentVariableModel):
+    """Invertible map from latents to data, trained by maximum likelihood.
+
+    log p(x) = log p(z) + log|det dz/dx| with z = f^-1(x), exact for real data. Whole numbers, such
+    as 8-bit images, need a `dequantization`, which adds noise u from q(u|x): then log P(x) >=
+    E_q(u|x)[log p(x + u) - log q(u|x)], estimated with one draw of u.
+
+    Source: Dinh et al., arXiv:1605.08803v3, Eq. 2 and 3; Ho et al., arXiv:1902.00275v2, Eq. 12.
+
+    It logs, per example: `loss`, which is minimised, in nats; for real data `log_prob` = -loss; for
+    whole numbers `elbo` = -loss, and `bits_per_dim` = loss / (D ln 2) in bits. Networks inside a
+    bijector run as in inference: they have no use for dropout.
+
+    Args:
+        bijector: `tfgen.bijectors.Bijector` with an inverse; `forward` leads from latents to data.
+        dequantization: `tfgen.bijectors.UniformDequantization`, `VariationalDequantization`, or
+            None for real data.
+        prior: a prior of `tfgen.layers` over the latents, shaped as data; `StandardNormal` if None.
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: if the shapes differ, or `fit` is given other than whole numbers to dequantize.
+
+    Example:
+        >>> from tfgen import bijectors, networks
+        >>> shape = (8, 8, 1)  # digits: datasets.load("digits", value_range=(0, 16))
+        >>> model = NormalizingFlow(networks.simple_flow(shape, num_couplings=1, width=4),
+        ...                         bijectors.UniformDequantization(shape, num_values=17), seed=0)
+        >>> model.compile("adam")
+        >>> sorted(model.fit(tf.zeros((32, *shape)), verbose=0).history)
+        ['bits_per_dim', 'elbo', 'loss']
+        >>> model.sample(3, seed=0).shape
+        TensorShape([3, 8, 8, 1])
+    """
+
+    def __init__(self, bijector, dequantization=None, prior=None, **kwargs):
+        super().__init__(bijector, bijector.event_shape, bijector.event_shape, prior, **kwargs)
+        self.dequantization = dequantization
+        self.check_prior()
+        if dequantization is not None and dequantization.event_shape != self.data_shape:
+            raise ValueError(
+                f"The dequantization must be over data of shape {self.data_shape}, as the bijector "
+                f"is. Received: a dequantization over shape {dequantization.event_shape}. Build "
+                "both for one shape."
+            )
+
+    @property
+    def bijector(self):
+        """The map from latents to data; before they are made whole numbers."""
+        return self.decoder
+
+    @property
+    def updates(self):
+        networks = (self.bijector, self.prior, self.dequantization)
+        return [Update("flow", tuple(filter(None, networks)), self.terms)]
+
+    def terms(self, x, training=True):
+        """All that is logged, per example, shape (batch,)."""
+        log_prob = self.log_weights(x, 1, self.next_seed(training))[0]
+        if self.dequantization is None:
+            return {"loss": -log_prob, "log_prob": log_prob}
+        bits = bits_per_dim(-log_prob, self.data_shape)
+        return {"loss": -log_prob, "elbo": log_prob, "bits_per_dim": bits}
+
+    # Likelihood.
+
+    def log_prob(self, x):
+        """The exact log-density of real data, in nats.
+
+        Args:
+            x: tensor, shape (batch, *data_shape).
+
+        Returns:
+            Tensor, shape (batch,).
+
+        Raises:
+            ValueError: if the model has a dequantization, for which it is an integral over noise.
+        """
+        if self.dequantization is not None:
+            raise ValueError(
+                "log_prob is exact for real data only. Received: a model with a "
+                f"{type(self.dequantization).__name__}, whose log-probability is an integral over "
+                "noise. Estimate it: log_weights(x, num_samples, seed)."
+            )
+        return self._log_density(tf.cast(x, tf.float32))
+
+    def _log_density(self, y):
+        z, log_det = self.bijector.inverse(y)
+        return self.prior_distribution().log_prob(z) + log_det
+
+    def log_weights(self, x, num_samples, seed):
+        """Logs of unbiased estimates of p(x), one for each draw of noise.
+
+        Args:
+            x: tensor, shape (batch, *data_shape).
+            num_samples: int, draws of u from q(u|x); real data have none, and all are log p(x).
+            seed: stateless seed, shape (2,).
+
+        Returns:
+            Tensor, float32, shape (num_samples, batch), log p(x + u) - log q(u|x) in nats.
+        """
+        x = tf.cast(x, tf.float32)
+        if self.dequantization is None:
+            return tf.repeat(self.log_prob(x)[None], num_samples, axis=0)
+        y, log_weight = self.dequantization.dequantize(repeat_batch(x, num_samples), seed)
+        return tf.reshape(self._log_density(y) + log_weight, (num_samples, -1))
+
+    # Latents.
+
+    def latent(self, x):
+        """The latents of data, shape of `x`; those of whole numbers x at x + 1/2."""
+        x = tf.cast(x, tf.float32)
+        return self.bijector.inverse(self.dequantization.middle(x) if self.dequantization else x)[0]
+
+    def call(self, x):
+        return self.latent(x)
+
+    def decode(self, z):
+        """The data at `z`, shape of `z`; whole numbers where there is a dequantization."""
+        y, _ = self.bijector.forward(z)
+        return self.dequantization.requantize(y) if self.dequantization else y
+
+    def interpolate(self, start, end, num_steps=7):
+        """Data between two batches on lines in latent space; see `interpolate_latents`."""
+        return self.interpolate_latents(self.latent(start), self.latent(end), num_steps)
+
+    # Training.
+
+    def fit(self, x=None, *args, **kwargs):
+        """Trains the model; see `GenerativeModel.fit`. Data first set the scales of `ActNorm`."""
+        if int(keras.ops.convert_to_numpy(self.steps)) == 0 and self._has_scales():
+            training_data.check(x, self)
+            self.initialize(training_data._first_batch(x))
+        return super().fit(x, *args, **kwargs)
+
+    def _has_scales(self):
+        return any(isinstance(layer, ActNorm) for layer in self.bijector._flatten_layers())
+
+    def initialize(self, x):
+        """Sets weights that depend on data, those of `ActNorm`, from a batch; `fit` does so.
+
+        Args:
+            x: array or tensor, shape (batch, *data_shape), of which the first 256 are used.
+        """
+        y = tf.cast(x[:INITIAL_EXAMPLES], tf.float32)
+        if self.dequantization is not None:
+            y, _ = self.dequantization.dequantize(y, self.sampling_seed(0))
+        self.bijector.initialize(y)
+
+    def check_batch(self, x):
+        if self.dequantization is not None:
+            self.dequantization.check(x)
+
+    def get_config(self):
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "bijector": serialize(self.bijector),
+            "dequantization": serialize(self.dequantization),
+        }

@@ -1,0 +1,82 @@
+"""VAE with a variational Gaussian process. Tran, Ranganath & Blei, arXiv:1511.06499v4."""
+
+import keras
+import tensorflow as tf
+
+from tfgen.models.auxiliary_vae import AuxiliaryVAE, Inference
+from tfgen.models.base import Update
+
+__all__ = ["VGP"]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class VGP(AuxiliaryVAE):
+    """VAE whose posterior is the encoder's, warped by a random function from a Gaussian process.
+
+    With xi ~ N(0, I), and f from a Gaussian process that is conditioned on variational data which
+    a network gives for each x,
+
+        q(z|x) = E_xi,f [prod_i q(z_i|f_i(xi))].
+
+    As a mixture over xi it has correlations and any number of modes. An auxiliary r(xi|x, z) stands
+    in for the inputs' true posterior. `tfgen.networks.GaussianProcessMapping` holds all of this.
+
+    Source: Tran, Ranganath & Blei, arXiv:1511.06499v4, Eq. 6 to 9; see the mapping for deviations.
+
+    The paper's "1hl" and "2hl" on MNIST are one and two layers of latent variables, "hidden layers"
+    that are stochastic. For two, the mapping warps all of z = (z_1, z_2) at once: give the encoder
+    and the decoder latents of the sum of the sizes, and take `tfgen.layers.HierarchicalNormal`,
+    p(z_2) p(z_1|z_2), as the prior. A decoder from all of z has z_2 as a shortcut to x.
+
+    `encode`, `embed` and `reconstruct` use q(z|xi, x) at xi = 0. It logs the terms of `VAE`.
+
+    Args:
+        encoder: `keras.Model` from x to the mean field, whose mean and standard deviation count.
+        decoder: `keras.Model` from z to p(x|z).
+        mapping: `tfgen.networks.GaussianProcessMapping` over the latents, with the shape of x.
+        prior: a prior of `tfgen.layers`; `StandardNormal` if None.
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: if the mapping is over other latents or other data; and as `VAE`.
+
+    Example:
+        >>> from tfgen import networks
+        >>> model = VGP(networks.mlp_encoder((8, 8, 1), latent_dim=2, width=16),
+        ...             networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16),
+        ...             networks.GaussianProcessMapping(2, (8, 8, 1), width=16), seed=0)
+        >>> model.compile("adam", jit_compile=False)
+        >>> history = model.fit(tf.zeros((32, 8, 8, 1)), verbose=0)
+        >>> sorted(history.history)
+        ['bits_per_dim', 'elbo', 'kl', 'loss', 'reconstruction']
+    """
+
+    def __init__(self, encoder, decoder, mapping, prior=None, **kwargs):
+        super().__init__(encoder, decoder, prior, **kwargs)
+        shapes = ((mapping.latent_dim,), mapping.feature_shape)
+        if shapes != (self.latent_shape, self.data_shape):
+            raise ValueError(
+                f"The mapping must be over latents of shape {self.latent_shape} and see data of "
+                f"shape {self.data_shape}. Received: a mapping of latent_dim={mapping.latent_dim} "
+                f"and feature_shape={mapping.feature_shape}. Give it these sizes."
+            )
+        self.mapping = mapping
+
+    @property
+    def updates(self):
+        networks = (self.encoder, self.decoder, self.prior, self.mapping)
+        return [Update("vae", networks, self.terms)]
+
+    def infer(self, x, seed, training):
+        q, prior = self.encoder(x, training=training), self.prior_distribution()
+        z, kl, log_ratio = self.mapping.draw(q, prior, x, seed)
+        return Inference(z, self.decoder(z, training=training), kl, log_ratio)
+
+    def encode(self, x):
+        """q(z|xi, x) at xi = 0."""
+        x = tf.cast(x, tf.float32)
+        return self.mapping.center(self.encoder(x), x)
+
+    def get_config(self):
+        mapping = keras.saving.serialize_keras_object(self.mapping)
+        return {**super().get_config(), "mapping": mapping}

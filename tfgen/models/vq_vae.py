@@ -1,0 +1,210 @@
+"""VQ-VAE. van den Oord, Vinyals & Kavukcuoglu, arXiv:1711.00937v2."""
+
+import math
+
+import keras
+import tensorflow as tf
+
+from tfgen.layers.vector_quantizer import (
+    CodeFrequencies,
+    VectorQuantizer,
+    perplexity,
+    straight_through,
+)
+from tfgen.metrics import bits_per_dim, is_discrete
+from tfgen.models.base import Update
+from tfgen.models.beta_vae import check_weights
+from tfgen.models.latent import AutoencodingModel, _batches, input_shape, is_distribution
+
+__all__ = ["VQVAE"]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class VQVAE(AutoencodingModel):
+    """Autoencoder with discrete latent variables: N codes, each one of the K of a codebook.
+
+    The encoder's output is cut into N vectors of size D, and each is replaced by the nearest code
+    e; the decoder sees codes alone. On the way back the gradient passes from codes to vectors.
+
+    loss = -log p(x|z) + 1/N sum |sg[v] - e|^2 + commitment / N sum |v - sg[e]|^2
+
+    for vectors v and a stopped gradient sg; the second term only where no moving average does its
+    work. The average over N is that of the paper (Sec. 3.2).
+
+    Source: van den Oord, Vinyals & Kavukcuoglu, arXiv:1711.00937v2, Eq. 1 to 3, App. A.1.
+
+    The posterior is one code for certain, so that KL = -log p(z), and `elbo` is a bound. The prior
+    p(z) is uniform in training, which makes `kl` = N log K. `fit_prior` then counts codes, and
+    `sample`, `kl` and `elbo` use the counts from there on.
+    Deviation: the paper's prior is a PixelCNN; independent codes do not know of each other, so
+    samples are the worse, and the bound the looser, the more codes an image has.
+
+    It logs, per example: `loss`; in nats `reconstruction`, `kl` and `elbo`, in bits `bits_per_dim`
+    as `VAE`; `codebook_loss` and `commitment_loss`, which are the same number, 1/N sum |v - e|^2;
+    and `perplexity`, 1 to K, of the codes used in a batch.
+
+    Args:
+        encoder: `keras.Model` from x to the N vectors; no distribution. A map of shape (height,
+            width, D), as `networks.vq_encoder` returns it, has N = height * width; a plain vector
+            is cut into pieces of `code_dim`.
+        decoder: `keras.Model` from codes in the encoder's shape to p(x|z).
+        prior: a prior over the indices of N codes; `CodeFrequencies` if None.
+        num_codes: int K >= 1, size of the codebook.
+        code_dim: int D >= 1, a divisor of the last axis of the latents, and that axis if None.
+        commitment: float >= 0, weight of the commitment loss, beta in the paper.
+        decay: float in (0, 1) of the codes' moving averages, or None to train the codes by gradient
+            as Eq. 3 does.
+        restart_below: float >= 0, uses per batch below which a code begins anew; see
+            `VectorQuantizer`.
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: if an argument is out of range, the encoder returns a distribution or the
+            decoder none, or shapes do not fit each other.
+
+    Example:
+        >>> from tfgen import networks
+        >>> model = VQVAE(networks.mlp_encoder((8, 8, 1), latent_dim=6, head=None, width=16),
+        ...               networks.mlp_decoder((8, 8, 1), latent_dim=6, width=16),
+        ...               num_codes=4, code_dim=2, seed=0)
+        >>> model.compile("adam")
+        >>> history = model.fit(tf.zeros((32, 8, 8, 1)), verbose=0)
+        >>> model.indices(tf.zeros((5, 8, 8, 1))).shape
+        TensorShape([5, 3])
+        >>> model.fit_prior(tf.zeros((32, 8, 8, 1)))
+        >>> model.sample(2).shape
+        TensorShape([2, 8, 8, 1])
+    """
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        prior=None,
+        num_codes=512,
+        code_dim=None,
+        commitment=0.25,
+        decay=0.99,
+        restart_below=0.0,
+        **kwargs,
+    ):
+        latent_shape = input_shape(decoder, "decoder", "keras.Input((height, width, code_dim))")
+        code_dim = code_dim or latent_shape[-1]
+        _check_code_dim(code_dim, latent_shape)
+        check_weights(commitment=commitment)
+        num_positions = math.prod(latent_shape) // code_dim
+        prior = prior or CodeFrequencies(num_positions, num_codes)
+        super().__init__(encoder, decoder, prior, **kwargs)
+        _check_prior(self.prior_distribution(), num_positions)
+        self._discrete = _check_networks(
+            encoder(self.zeros(1)), decoder(tf.zeros((1, *latent_shape)))
+        )
+        self.commitment = commitment
+        self.quantizer = VectorQuantizer(num_codes, code_dim, decay, restart_below, self.seed)
+
+    def check_prior(self):
+        """The prior is over indices, not over what the decoder takes."""
+
+    @property
+    def updates(self):
+        return [Update("vq_vae", (self.encoder, self.decoder, self.quantizer), self.terms)]
+
+    def terms(self, x, training=True):
+        """All that is logged, per example, shape (batch,)."""
+        x = tf.cast(x, tf.float32)
+        vectors = self._vectors(x, training)
+        indices = self.quantizer.indices(vectors)
+        codes = self.quantizer.lookup(indices)
+        terms = self._bound_terms(x, straight_through(vectors, codes), indices, training)
+        terms["codebook_loss"] = mean_squared_distance(tf.stop_gradient(vectors), codes)
+        terms["commitment_loss"] = mean_squared_distance(vectors, tf.stop_gradient(codes))
+        used = perplexity(self.quantizer.use_counts(indices))
+        terms["perplexity"] = tf.fill(tf.shape(terms["elbo"]), used)
+        if training and self.quantizer.decay:
+            self.quantizer.follow(vectors, indices, self.next_seed(training))
+        return {"loss": self.objective(terms), **terms}
+
+    def _bound_terms(self, x, codes, indices, training):
+        """The ELBO and its parts, per example."""
+        z = tf.reshape(codes, (-1, *self.latent_shape))
+        reconstruction = -self.decoder(z, training=training).log_prob(x)
+        kl = -self.prior_distribution().log_prob(indices)
+        terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
+        if self._discrete:
+            terms["bits_per_dim"] = bits_per_dim(reconstruction + kl, self.data_shape)
+        return terms
+
+    def objective(self, terms):
+        """What is minimised, per example."""
+        loss = terms["reconstruction"] + self.commitment * terms["commitment_loss"]
+        return loss if self.quantizer.decay else loss + terms["codebook_loss"]
+
+    def _vectors(self, x, training=False):
+        """The encoder's vectors, shape (batch, N, D)."""
+        outputs = tf.cast(self.encoder(x, training=training), tf.float32)
+        num_positions = math.prod(self.latent_shape) // self.quantizer.code_dim
+        return tf.reshape(outputs, (-1, num_positions, self.quantizer.code_dim))
+
+    def indices(self, x):
+        """Indices of the codes of `x`, int32 of shape (batch, N), a map row by row."""
+        return self.quantizer.indices(self._vectors(x))
+
+    def encode(self, x):
+        """The codes of `x`, shape (batch, *latent_shape)."""
+        return self.decoder_input(self.indices(x))
+
+    def decoder_input(self, indices):
+        """The codes of indices of shape (batch, N), in the shape (batch, *latent_shape)."""
+        return tf.reshape(self.quantizer.lookup(indices), (-1, *self.latent_shape))
+
+    def fit_prior(self, x):
+        """Fits the prior to the codes of an array or a data set."""
+        self.prior.fit(self.indices(batch) for batch in _batches(x))
+
+    def sample_latents(self, num_samples, seed=None):
+        """Codes drawn from the prior, shape (num_samples, *latent_shape)."""
+        return self.decoder_input(super().sample_latents(num_samples, seed))
+
+    def get_config(self):
+        quantizer = self.quantizer
+        return {
+            **super().get_config(),
+            "num_codes": quantizer.num_codes,
+            "code_dim": quantizer.code_dim,
+            "commitment": self.commitment,
+            "decay": quantizer.decay,
+            "restart_below": quantizer.restart_below,
+        }
+
+
+def mean_squared_distance(a, b):
+    """|a - b|^2 over the last axis, averaged over the last but one."""
+    return tf.reduce_mean(tf.reduce_sum(tf.square(a - b), axis=-1), axis=-1)
+
+
+def _check_code_dim(code_dim, latent_shape):
+    if code_dim < 1 or latent_shape[-1] % code_dim:
+        raise ValueError(
+            "The last axis of the latents is cut into codes of code_dim, which must divide it. "
+            f"Received: code_dim={code_dim}, and a decoder of input shape {latent_shape}."
+        )
+
+
+def _check_prior(prior, num_positions):
+    if tuple(prior.event_shape) != (num_positions,):
+        raise ValueError(
+            f"The prior of a VQVAE must be over the indices of {num_positions} codes. Received: a "
+            f"prior over shape {tuple(prior.event_shape)}. Use CodeFrequencies, or prior=None."
+        )
+
+
+def _check_networks(vectors, likelihood):
+    """Whether p(x|z) is a probability mass; raises ValueError unless it is a distribution."""
+    if is_distribution(vectors) or not is_distribution(likelihood):
+        raise ValueError(
+            "A VQVAE has an encoder that returns vectors and a decoder that returns p(x|z), a "
+            f"distribution. Received: an encoder that returns {type(vectors).__name__} and a "
+            f"decoder that returns {type(likelihood).__name__}. Build the encoder with head=None, "
+            "and end the decoder with a layer of tfgen.layers such as IndependentBernoulli."
+        )
+    return is_discrete(likelihood)

@@ -1,0 +1,165 @@
+"""Networks of a ladder VAE. Sonderby et al., arXiv:1602.02282v3."""
+
+import keras
+
+from tfgen import layers
+from tfgen.layers.hierarchical import HierarchicalNormal
+from tfgen.networks._blocks import (
+    chain,
+    check_arguments,
+    check_int,
+    layer_widths,
+    normalization,
+    output_dtype,
+    stack,
+)
+
+__all__ = ["ladder_decoder", "ladder_encoder", "ladder_prior"]
+
+LATENT_DIMS, WIDTHS = (64, 32, 16, 8, 4), (512, 256, 128, 64, 64)
+
+
+def _mlp(width, depth, batch_norm, activation):
+    """Hidden layers, each with batch normalization before its activation."""
+    blocks = [
+        [
+            keras.layers.Dense(units, use_bias=not batch_norm),
+            *normalization(batch_norm),
+            keras.layers.Activation(activation),
+        ]
+        for units in layer_widths(width, depth)
+    ]
+    return sum(blocks, [])
+
+
+def _check_levels(latent_dims, widths):
+    check_int(1, **{f"latent_dims[{i}]": size for i, size in enumerate(latent_dims)})
+    if len(latent_dims) < 2 or len(widths) != len(latent_dims):
+        raise ValueError(
+            "A ladder needs two levels or more, and a width for each, lowest first. Received: "
+            f"latent_dims={tuple(latent_dims)}, widths={tuple(widths)}."
+        )
+
+
+def ladder_encoder(
+    image_shape,
+    latent_dims=LATENT_DIMS,
+    widths=WIDTHS,
+    depth=2,
+    batch_norm=True,
+    activation="leaky_relu",
+):
+    """Bottom-up pass of a ladder VAE: what the image alone says about every level.
+
+    An MLP d_i of `depth` layers on top of that of the level below, the first on the flat image, and
+    for each level a linear map of d_i to loc and raw scale. Defaults are the paper's for MNIST.
+
+    Source: Sonderby et al., arXiv:1602.02282v3, Eq. 14 to 16 and Sec. 3.
+    Deviation: softplus gives the standard deviation, not the variance; Keras' leaky slope is 0.2,
+    not 0.1.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), any size.
+        latent_dims: sequence of int, sizes of z_1, ..., z_L, two or more.
+        widths: sequence of int, units of the MLP of each level.
+        depth: int >= 0, hidden layers of each MLP.
+        batch_norm: bool, whether to normalize the hidden layers by batch.
+        activation: Keras activation of the hidden layers.
+
+    Returns:
+        `keras.Model` from (batch, height, width, channels) to the normal approximate likelihood of
+        z = (z_1, ..., z_L) over (batch, sum(latent_dims)).
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> encoder = ladder_encoder((8, 8, 1), latent_dims=(4, 2), widths=(32, 16))
+        >>> encoder(keras.ops.zeros((5, 8, 8, 1))).event_shape
+        TensorShape([6])
+    """
+    _check_levels(latent_dims, widths)
+    inputs = keras.Input(check_arguments(image_shape))
+    features, locs, scales = keras.layers.Flatten()(inputs), [], []
+    for size, width in zip(latent_dims, widths, strict=True):
+        features = chain(features, _mlp(width, depth, batch_norm, activation))
+        locs.append(keras.layers.Dense(size, dtype=output_dtype())(features))
+        scales.append(keras.layers.Dense(size, dtype=output_dtype())(features))
+    params = keras.layers.Concatenate(dtype=output_dtype())([*locs, *scales])
+    outputs = layers.IndependentNormal(sum(latent_dims))(params)
+    return keras.Model(inputs, outputs, name="ladder_encoder")
+
+
+def ladder_prior(
+    latent_dims=LATENT_DIMS, widths=WIDTHS, depth=2, batch_norm=True, activation="leaky_relu"
+):
+    """The levels' prior p(z_L) p(z_{L-1}|z_L) ...: an MLP from each level to the one below.
+
+    Source: Sonderby et al., arXiv:1602.02282v3, Eq. 1, 2 and 11 to 13.
+    Deviation: softplus gives the standard deviation, not the variance.
+
+    Args:
+        latent_dims: sequence of int, sizes of z_1, ..., z_L, two or more.
+        widths: sequence of int, as `ladder_encoder` takes them: the MLP from z_{i+1} to z_i has the
+            width of level i+1.
+        depth: int >= 0, hidden layers of each MLP.
+        batch_norm: bool, whether to normalize the hidden layers by batch.
+        activation: Keras activation of the hidden layers.
+
+    Returns:
+        `HierarchicalNormal`.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> ladder_prior((4, 2), widths=(32, 16)).as_distribution().event_shape
+        TensorShape([6])
+    """
+    _check_levels(latent_dims, widths)
+    levels = zip(latent_dims[:-1], latent_dims[1:], widths[1:], strict=True)
+    return HierarchicalNormal(
+        [
+            stack(
+                (above,),
+                [
+                    *_mlp(width, depth, batch_norm, activation),
+                    keras.layers.Dense(2 * size, dtype=output_dtype()),
+                    layers.IndependentNormal(size),
+                ],
+                name=f"ladder_prior_{level}",
+            )
+            for level, (size, above, width) in enumerate(levels, start=1)
+        ]
+    )
+
+
+def ladder_decoder(decoder, latent_dims=LATENT_DIMS):
+    """A decoder of z_1 alone as one of z = (z_1, ..., z_L).
+
+    Source: Sonderby et al., arXiv:1602.02282v3, Eq. 3: p(x|z) = p(x|z_1).
+
+    Args:
+        decoder: `keras.Model` from z_1 to p(x|z_1), such as `mlp_decoder(image_shape, 64)`.
+        latent_dims: sequence of int, sizes of z_1, ..., z_L.
+
+    Returns:
+        `keras.Model` from (batch, sum(latent_dims)) to p(x|z_1).
+
+    Raises:
+        ValueError: if the decoder takes another number of latent variables than `latent_dims[0]`.
+
+    Example:
+        >>> from tfgen.networks import mlp_decoder
+        >>> decoder = ladder_decoder(mlp_decoder((8, 8, 1), latent_dim=4, width=32), (4, 2))
+        >>> decoder(keras.ops.zeros((5, 6))).event_shape
+        TensorShape([8, 8, 1])
+    """
+    if decoder.input_shape != (None, latent_dims[0]):
+        raise ValueError(
+            f"The decoder must take z_1, of size {latent_dims[0]} for latent_dims="
+            f"{tuple(latent_dims)}. Received: a decoder of input shape {decoder.input_shape}. "
+            f"Build it with latent_dim={latent_dims[0]}."
+        )
+    z = keras.Input((sum(latent_dims),))
+    return keras.Model(z, decoder(z[:, : latent_dims[0]]), name="ladder_decoder")

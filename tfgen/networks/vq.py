@@ -1,0 +1,122 @@
+"""Convolutional networks of a VQ-VAE. van den Oord et al., arXiv:1711.00937v2."""
+
+import keras
+
+from tfgen import layers
+from tfgen.networks._blocks import (
+    chain,
+    check_arguments,
+    check_int,
+    halved_sizes,
+    output_channels,
+    output_dtype,
+    output_layer,
+    stack,
+    upsample,
+)
+
+__all__ = ["vq_decoder", "vq_encoder"]
+
+_NUM_HALVINGS = 2
+_KERNEL_SIZE = 4
+
+
+def _residual_block(width):
+    """Function that adds ReLU, a 3x3 convolution, ReLU and a 1x1 convolution to its input."""
+
+    def block(x):
+        residual = [
+            keras.layers.Activation("relu"),
+            keras.layers.Conv2D(width, 3, padding="same", activation="relu"),
+            keras.layers.Conv2D(width, 1),
+        ]
+        return keras.layers.Add()([x, chain(x, residual)])
+
+    return block
+
+
+def vq_encoder(image_shape, code_dim=64, width=256, num_blocks=2):
+    """Convolutional network from images to a map of vectors, a quarter as high and wide.
+
+    Two 4x4 convolutions of stride 2, residual blocks (ReLU, 3x3, ReLU, 1x1), and a 1x1 convolution
+    to `code_dim` channels.
+
+    Source: van den Oord et al., arXiv:1711.00937v2, Sec. 4.1; the last convolution is that of the
+    authors' code, and the ReLU after the first, between two linear maps.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), from 3 pixels on.
+        code_dim: int >= 1, size of each vector.
+        width: int >= 1, filters of all other convolutions.
+        num_blocks: int >= 0, residual blocks.
+
+    Returns:
+        `keras.Model` from (batch, height, width, channels) to (batch, ceil(height / 4),
+        ceil(width / 4), code_dim).
+
+    Raises:
+        ValueError: if an argument is out of range or the image too small.
+
+    Example:
+        >>> vq_encoder((28, 28, 1), code_dim=8, width=16)(keras.ops.zeros((5, 28, 28, 1))).shape
+        TensorShape([5, 7, 7, 8])
+    """
+    image_shape = check_arguments(image_shape, 1, width, _NUM_HALVINGS)
+    check_int(0, num_blocks=num_blocks)
+    check_int(1, code_dim=code_dim)
+    halve = dict(strides=2, padding="same")
+    return stack(
+        image_shape,
+        [
+            keras.layers.Conv2D(width, _KERNEL_SIZE, activation="relu", **halve),
+            keras.layers.Conv2D(width, _KERNEL_SIZE, **halve),
+            *(_residual_block(width) for _ in range(num_blocks)),
+            keras.layers.Activation("relu"),
+            keras.layers.Conv2D(code_dim, 1, dtype=output_dtype()),
+        ],
+        name="vq_encoder",
+    )
+
+
+def vq_decoder(image_shape, code_dim=64, head=layers.IndependentBernoulli, width=256, num_blocks=2):
+    """Convolutional network from a map of codes to images, the mirror of `vq_encoder`.
+
+    Source: van den Oord et al., arXiv:1711.00937v2, Sec. 4.1; the first convolution, 3x3 to `width`
+    channels, is that of the authors' code.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels), from 3 pixels on.
+        code_dim: int >= 1, size of each code.
+        head: callable from `image_shape` to a distribution layer with the same number of parameters
+            for every pixel; None for plain images.
+        width: int >= 1, filters of the hidden convolutions.
+        num_blocks: int >= 0, residual blocks.
+
+    Returns:
+        `keras.Model` from (batch, ceil(height / 4), ceil(width / 4), code_dim) to p(x|z) over
+        (batch, height, width, channels).
+
+    Raises:
+        ValueError: if an argument is out of range, the image too small or `head` does not fit.
+
+    Example:
+        >>> vq_decoder((28, 28, 1), code_dim=8, width=16)(keras.ops.zeros((5, 7, 7, 8))).event_shape
+        TensorShape([28, 28, 1])
+    """
+    image_shape = check_arguments(image_shape, 1, width, _NUM_HALVINGS)
+    check_int(0, num_blocks=num_blocks)
+    check_int(1, code_dim=code_dim)
+    output, num_parameters = output_layer(head, image_shape)
+    full, half, quarter = halved_sizes(image_shape, _NUM_HALVINGS)
+    return stack(
+        (*quarter, code_dim),
+        [
+            keras.layers.Conv2D(width, 3, padding="same"),
+            *(_residual_block(width) for _ in range(num_blocks)),
+            keras.layers.Activation("relu"),
+            *upsample(width, _KERNEL_SIZE, half, activation="relu"),
+            *upsample(output_channels(num_parameters, image_shape), _KERNEL_SIZE, full),
+            output,
+        ],
+        name="vq_decoder",
+    )

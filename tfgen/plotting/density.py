@@ -1,0 +1,82 @@
+"""A density over the plane."""
+
+import numpy as np
+
+from tfgen.plotting.figures import subplots
+from tfgen.plotting.heat_map import COLOR_MAP
+
+__all__ = ["density"]
+
+
+def _check_ranges(ranges):
+    """((low, high), (low, high)) as an array; raises where they are something else."""
+    ranges = np.asarray(ranges, dtype="float64")
+    if ranges.shape != (2, 2) or not np.all(ranges[:, 0] < ranges[:, 1]):
+        raise ValueError(
+            "density expects ranges ((low, high), (low, high)) of the two dimensions, low < high. "
+            f"Received: ranges={ranges.tolist()}."
+        )
+    return ranges
+
+
+def _check_points(points):
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 2:
+        raise ValueError(
+            f"Points of the plane have shape (n, 2). Received: shape {points.shape}. Take two "
+            "columns of the data, and a model of these two."
+        )
+    return points
+
+
+def _cell_centers(low, high, num):
+    edges = np.linspace(low, high, num + 1)
+    return (edges[:-1] + edges[1:]) / 2
+
+
+def _density_on_grid(model, ranges, num):
+    """p(x) at num x num cells' centers, shape (num, num), the first row at the bottom."""
+    first, second = np.meshgrid(*(_cell_centers(*pair, num) for pair in ranges))
+    points = np.stack([first.ravel(), second.ravel()], axis=-1).astype("float32")
+    return np.exp(np.asarray(model.log_prob(points))).reshape(num, num)
+
+
+def density(model, ranges, data=None, num=128):
+    """The density p(x) of a model over two dimensions as colours, and points of the data on it.
+
+    The title tells how much of the probability lies inside, the sum over the cells: for a density
+    that is normalized and smooth at the width of a cell, at most 1 up to the error of that sum.
+
+    Args:
+        model: anything with `log_prob` of points of shape (n, 2), in nats: a `NormalizingFlow` or a
+            `tfd.Distribution`.
+        ranges: ((low, high), (low, high)), what the horizontal and the vertical axis show.
+        data: array, shape (n, 2), points to draw, or None.
+        num: int, cells along each axis.
+
+    Returns:
+        `(fig, axes)`, one matplotlib Axes.
+
+    Raises:
+        ValueError: if `ranges` or `data` is no such pair or array.
+
+    Example:
+        >>> import tensorflow_probability as tfp
+        >>> normal = tfp.distributions.MultivariateNormalDiag([0.0, 0.0])
+        >>> fig, axes = density(normal, [(-4, 4), (-4, 4)], num=40)
+        >>> axes.get_title()
+        'p(x), 100 % of it inside'
+    """
+    ranges = _check_ranges(ranges)
+    points = None if data is None else _check_points(data)
+    values = _density_on_grid(model, ranges, num)
+    inside = values.sum() * np.prod(np.diff(ranges, axis=1)) / num**2
+    fig, axes = subplots(figsize=(5.5, 4.6), layout="constrained")
+    image = axes.imshow(values, cmap=COLOR_MAP, vmin=0, extent=ranges.ravel(), origin="lower")
+    if points is not None:
+        axes.scatter(*points.T, s=6, color="white", edgecolors="black", linewidths=0.3, alpha=0.7)
+    axes.set(xlim=ranges[0], ylim=ranges[1], xlabel="$x_{0}$", ylabel="$x_{1}$")
+    axes.set_aspect("auto")
+    axes.set_title(f"p(x), {inside:.0%} of it inside".replace("%", " %"))
+    fig.colorbar(image, ax=axes, label="p(x)")
+    return fig, axes
