@@ -43,6 +43,22 @@ def test_soons(script, monkeypatch, tmp_path, capsys):
     assert "done before" in capsys.readouterr().out
 
 
+def test_soons_flows(script, monkeypatch, tmp_path):
+    soons = script("soons_2020_vae_gan_flow")
+    monkeypatch.setattr(sys, "argv", ["soons_2020_vae_gan_flow.py"])
+    names = ["flow-uniform", "flow-variational", "flow-gap"]
+    soons.main(["--smoke", "--run", *names, "--output-dir", str(tmp_path)])
+    folder = tmp_path / "digits-smoke"
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    uniform, variational, gap = (results[name][0]["metrics"] for name in names)
+    difference = uniform["bits_per_dim"] - variational["bits_per_dim"]
+    assert gap["gap_bits_per_dim"] == pytest.approx(difference, abs=1e-5)
+    # More draws of the noise are a tighter bound.
+    assert uniform["bits_per_dim"] < uniform["bits_per_dim_one_draw"]
+    for figure in soons.FLOW_FIGURES:
+        assert (folder / "flow-variational" / "seed_42" / figure).exists()
+
+
 def test_soons_list(script, capsys):
     script("soons_2020_vae_gan_flow").main(["--list"])
     lines = capsys.readouterr().out.splitlines()

@@ -1,4 +1,4 @@
-"""The script of Su's paper: its definition of collapse, the term of Eq. 40, and a short run."""
+"""The script of Su's paper: its definition of collapse, Eq. 40, EM's curves, and a short run."""
 
 import importlib
 import json
@@ -92,10 +92,11 @@ def test_whole_objective_adds_code_nll_and_moves_only_the_encoder(su):
 
 
 def test_short_run(su, tmp_path):
-    su.main(["--smoke", "--run", "proximity", "ali-whole", "--output-dir", str(tmp_path)])
+    names = ["proximity", "ali-whole", "em-digits", "em-bernoulli"]
+    su.main(["--smoke", "--run", *names, "--output-dir", str(tmp_path)])
     output_dir = tmp_path / "digits-smoke"
     results = json.loads((output_dir / "results.json").read_text())
-    assert set(results) == {"proximity", "ali-whole"}
+    assert set(results) == set(names)
     folder = output_dir / "proximity" / "seed_0"
     first, last = (
         [np.load(sorted((folder / kind / "checks").glob("*.npy"))[i]) for kind in su.PROXIMITY]
@@ -103,8 +104,14 @@ def test_short_run(su, tmp_path):
     )
     assert_array_equal(*first)  # Both begin with the same weights,
     assert np.any(last[0] != last[1])  # and the term makes them differ.
+    # Both are float64, from the same start; sums in another order.
+    assert results["em-digits"][0]["metrics"]["largest_difference_to_scikit_learn"] < 1e-8
+    curves = json.loads((output_dir / "em-bernoulli" / "seed_0" / "curves.json").read_text())
+    assert len(curves["EM"]["log_likelihood"]) == 3
+    assert all(np.diff(curves["EM"]["log_likelihood"]) > 0)
     for name, experiment in (
         ("proximity", su.PROXIMITY_FIGURES),
         ("ali-whole", su.INFERENCE_FIGURES),
+        ("em-digits", su.EM_FIGURES),
     ):
         assert all((output_dir / name / "seed_0" / figure).exists() for figure in experiment)
