@@ -1,5 +1,6 @@
-"""Tiny models by name: all adversarial ones, and those that compare batches of codes."""
+"""Tiny models by name, one of nearly every kind, for tests that hold for all of them."""
 
+import functools
 import types
 
 import keras
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import bijectors, layers, models
+from tfgen import bijectors, layers, models, networks
 
 SHAPE, LATENT = (2, 2, 1), 2
 
@@ -37,11 +38,14 @@ def _networks(noisy=False):
     """All networks that a model may need; decoders without batch normalization."""
     normal = layers.FixedScaleNormal(SHAPE, scale=0.5)
     head = layers.IndependentNormal(LATENT)
+    steps = bijectors.iaf(LATENT, num_steps=2, hidden=(4,), context_size=3)
+    flow_head = layers.FlowNormal(LATENT, steps, context_size=3)
     return types.SimpleNamespace(
         generator=_network((LATENT,), 4, keras.layers.Reshape(SHAPE), noisy=noisy),
         decoder=_network((LATENT,), 4, normal, noisy=noisy),
         encoder=_network(SHAPE, LATENT, noisy=noisy),
         posterior=_network(SHAPE, 2 * LATENT, head, noisy=noisy),
+        flow_posterior=_network(SHAPE, 2 * LATENT + 3, flow_head, noisy=noisy),
         discriminator=_network(SHAPE, 1, noisy=noisy),
         critic=_network(SHAPE, 1, noisy=noisy, batch_norm=False),
         code_discriminator=_network((LATENT,), 1, noisy=noisy),
@@ -51,9 +55,9 @@ def _networks(noisy=False):
 
 def _flow():
     """Two couplings over images; their networks take no noise."""
-    networks = [_network(SHAPE, 8, keras.layers.Reshape((2, 2, 2))) for _ in range(2)]
+    parts = [_network(SHAPE, 8, keras.layers.Reshape((2, 2, 2))) for _ in range(2)]
     masks = [bijectors.checkerboard_mask(SHAPE, invert=invert) for invert in (False, True)]
-    couplings = map(bijectors.AffineCoupling, networks, masks)
+    couplings = map(bijectors.AffineCoupling, parts, masks)
     return bijectors.Chain([*couplings, bijectors.ActNorm(SHAPE)])
 
 
@@ -94,18 +98,39 @@ _BUILDERS = {
         n.posterior, n.decoder, **{"lambda_mmd": 10.0, **kwargs}
     ),
     "wae": lambda n, **kwargs: models.WAE(n.encoder, n.generator, **kwargs),
+    "iwae": lambda n, **kwargs: models.IWAE(
+        n.posterior, n.decoder, **{"estimator": "doubly_reparameterized", **kwargs}
+    ),
+    "flow_vae": lambda n, **kwargs: models.FlowVAE(n.flow_posterior, n.decoder, **kwargs),
+    "ladder_vae": lambda n, **kwargs: models.LadderVAE(
+        n.posterior, n.decoder, networks.ladder_prior((1, 1), (4, 4), depth=1), **kwargs
+    ),
+    "vq_vae": lambda n, **kwargs: models.VQVAE(
+        n.encoder, n.decoder, **{"num_codes": 4, "code_dim": 1, "restart_below": 0.5, **kwargs}
+    ),
+    "draw": lambda n, **kwargs: models.DRAW(
+        networks.DRAWEncoder(SHAPE, latent_dim=1, num_steps=2, width=4, read_size=2),
+        networks.DRAWDecoder(
+            SHAPE,
+            latent_dim=1,
+            num_steps=2,
+            width=4,
+            head=functools.partial(layers.FixedScaleNormal, scale=0.5),
+        ),
+        **kwargs,
+    ),
     "flow": lambda n, **kwargs: models.NormalizingFlow(_flow(), **kwargs),
 }
 
 
 def pytest_generate_tests(metafunc):
     """Runs a test that asks for `name` once for every model in `_BUILDERS`."""
-    if "adversarial_name" in metafunc.fixturenames:
-        metafunc.parametrize("adversarial_name", _BUILDERS)
+    if "model_name" in metafunc.fixturenames:
+        metafunc.parametrize("model_name", _BUILDERS)
 
 
 @pytest.fixture(scope="session")
-def build_adversarial():
+def build_model():
     """Function from a name, and arguments of the model, to a new tiny model with seed 0."""
 
     def build(name, noisy=False, **kwargs):
@@ -158,8 +183,8 @@ def _descend(forward_pass, rate):
     with tf.GradientTape(persistent=True) as tape:
         pairs = forward_pass()
     steps = []
-    for loss, *networks in pairs:
-        for variable in [v for network in networks for v in network.trainable_variables]:
+    for loss, *moved in pairs:
+        for variable in [v for network in moved for v in network.trainable_variables]:
             steps.append((variable, tape.gradient(loss, variable.value)))
     for variable, gradient in steps:
         variable.assign_sub(rate * gradient)

@@ -22,9 +22,9 @@ def dense(inputs, outputs, *more):
     return keras.Sequential([keras.Input((inputs,)), keras.layers.Dense(outputs), *more])
 
 
-def test_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
+def test_step_by_hand(build_model, assert_step_by_hand, blobs):
     """Su, Eq. 30 and 34, from one forward pass: the prior's draws are what is real."""
-    model, x = build_adversarial("aae", reconstruction_weight=2.0), blobs[:8]
+    model, x = build_model("aae", reconstruction_weight=2.0), blobs[:8]
     encoder, decoder, critic = model.encoder, model.decoder, model.code_discriminator
 
     def both():

@@ -44,9 +44,9 @@ def bigan(**kwargs):
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_step_by_hand(objective, build_adversarial, assert_step_by_hand, blobs):
+def test_step_by_hand(objective, build_model, assert_step_by_hand, blobs):
     """Both pairs from one forward pass, samples of q(z|x) and p(x|z); Su, Eq. 38."""
-    model, x = build_adversarial("ali", objective=objective), tf.constant(blobs[:8])
+    model, x = build_model("ali", objective=objective), tf.constant(blobs[:8])
 
     def both():
         z = model.sample_latents(8, model.next_seed())

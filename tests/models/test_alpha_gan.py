@@ -33,9 +33,9 @@ def dense(inputs, outputs, *more):
     return keras.Sequential([keras.Input((inputs,)), keras.layers.Dense(outputs), *more])
 
 
-def test_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
+def test_step_by_hand(build_model, assert_step_by_hand, blobs):
     """Rosca et al., Algorithm 1; the four gradients are taken before any is applied."""
-    model, x = build_adversarial("alpha_gan", reconstruction_weight=2.0), blobs[:8]
+    model, x = build_model("alpha_gan", reconstruction_weight=2.0), blobs[:8]
 
     def all_players():
         code = model.encoder(x).sample(seed=model.next_seed())
@@ -54,8 +54,8 @@ def test_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
     assert_step_by_hand(model, x, all_players, rate=0.02)
 
 
-def test_logged_reconstruction_is_the_absolute_error(build_adversarial, blobs):
-    model = build_adversarial("alpha_gan")
+def test_logged_reconstruction_is_the_absolute_error(build_model, blobs):
+    model = build_model("alpha_gan")
     deterministic = AlphaGAN(
         keras.Sequential([keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(2)]),
         model.decoder,

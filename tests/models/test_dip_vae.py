@@ -10,8 +10,8 @@ from tfgen.models import DIPVAE
 
 
 @pytest.mark.parametrize("kind", ["i", "ii"])
-def test_loss_against_numpy(build_adversarial, blobs, kind):
-    model = build_adversarial("dip_vae", kind=kind, lambda_od=2.0, lambda_d=3.0)
+def test_loss_against_numpy(build_model, blobs, kind):
+    model = build_model("dip_vae", kind=kind, lambda_od=2.0, lambda_d=3.0)
     terms = model.terms(blobs)
     q = model.encode(blobs)
     covariance = np.cov(q.mean(), rowvar=False, bias=True)
@@ -22,31 +22,31 @@ def test_loss_against_numpy(build_adversarial, blobs, kind):
     assert_allclose(terms["loss"], terms["reconstruction"] + terms["kl"] + penalty, rtol=1e-4)
 
 
-def test_default_weights(build_adversarial):
+def test_default_weights(build_model):
     for kind, lambda_d in {"i": 50.0, "ii": 5.0}.items():
-        model = build_adversarial("dip_vae", kind=kind, lambda_od=5.0)
+        model = build_model("dip_vae", kind=kind, lambda_od=5.0)
         assert model.get_config()["lambda_d"] == lambda_d
 
 
-def test_training_moves_the_covariance_to_the_identity(build_adversarial, blobs):
+def test_training_moves_the_covariance_to_the_identity(build_model, blobs):
     """Kind "ii": the images tell one bit, so that nothing but the penalty asks for more."""
-    model = build_adversarial("dip_vae", kind="ii", lambda_od=100.0)
+    model = build_model("dip_vae", kind="ii", lambda_od=100.0)
     model.compile(keras.optimizers.Adam(0.02))
     penalties = model.fit(blobs, batch_size=64, epochs=100, verbose=0).history["covariance_penalty"]
     # One variance wrong by 0.1 costs 1.
     assert penalties[-1] < 1 < penalties[0]
 
 
-def test_errors(build_adversarial):
+def test_errors(build_model):
     with pytest.raises(ValueError, match='kind must be "i" or "ii". Received: kind=\'iii\''):
-        build_adversarial("dip_vae", kind="iii")
+        build_model("dip_vae", kind="iii")
     with pytest.raises(ValueError, match="must be >= 0. Received: lambda_od=-1"):
-        build_adversarial("dip_vae", lambda_od=-1.0)
+        build_model("dip_vae", lambda_od=-1.0)
     full = layers.MultivariateNormalTriL(2)
     encoder = keras.Sequential(
         [keras.Input((2, 2, 1)), keras.layers.Flatten(), keras.layers.Dense(5), full]
     )
-    decoder = build_adversarial("dip_vae").decoder
+    decoder = build_model("dip_vae").decoder
     assert DIPVAE(encoder, decoder).kind == "i"
     with pytest.raises(ValueError, match="needs a diagonal Gaussian.*TriL.*IndependentNormal"):
         DIPVAE(encoder, decoder, kind="ii")

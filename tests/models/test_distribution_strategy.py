@@ -66,8 +66,9 @@ for name in sys.argv[2:]:
     print(name, "trained")
 print("two replicas trained")
 """
-# Turns and old samples, clipping, second derivatives, a multiplier that a step assigns, shuffling.
-NAMES = ["gan_proximity", "wgan", "wgan_gp", "constrained", "factor_vae"]
+# Turns and old samples, clipping, second derivatives, a multiplier that a step assigns, shuffling,
+# averages of a codebook, scales set by data.
+NAMES = ["gan_proximity", "wgan", "wgan_gp", "constrained", "factor_vae", "vq_vae", "flow"]
 
 
 def test_two_replicas():

@@ -19,9 +19,9 @@ def probability(logits):
     return 1 / (1 + tf.exp(-logits))
 
 
-def test_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
+def test_step_by_hand(build_model, assert_step_by_hand, blobs):
     """Kim & Mnih, Algorithm 2 on one batch; both gradients are taken before any is applied."""
-    model, x = build_adversarial("factor_vae", gamma=3.0), blobs[:8]
+    model, x = build_model("factor_vae", gamma=3.0), blobs[:8]
     encoder, decoder, critic = model.encoder, model.decoder, model.code_discriminator
 
     def both():
@@ -50,11 +50,11 @@ def train_one(model, moving, x):
     model.fit(x, batch_size=len(x), epochs=4, shuffle=False, verbose=0)
 
 
-def test_each_player_moves_only_its_own_networks(build_adversarial, blobs):
+def test_each_player_moves_only_its_own_networks(build_model, blobs):
     """And in its own direction: the discriminator's loss falls, or the total correlation does."""
     names = {"code_discriminator": "code_discriminator_loss", "vae": "total_correlation"}
     for moving, falls in names.items():
-        model = build_adversarial("factor_vae", gamma=100.0)
+        model = build_model("factor_vae", gamma=100.0)
         players = {
             "vae": model.encoder.get_weights() + model.decoder.get_weights(),
             "code_discriminator": model.code_discriminator.get_weights(),
@@ -72,8 +72,8 @@ def test_each_player_moves_only_its_own_networks(build_adversarial, blobs):
             assert same == [player != moving] * len(same), (player, moving)
 
 
-def test_updates_hold_the_variables_of_their_networks(build_adversarial):
-    vae, critic = build_adversarial("factor_vae").updates
+def test_updates_hold_the_variables_of_their_networks(build_model):
+    vae, critic = build_model("factor_vae").updates
     assert [vae.name, vae.minimise] == ["vae", "loss"]
     assert [critic.name, critic.minimise] == ["code_discriminator", "code_discriminator_loss"]
     assert not {id(v) for v in vae.variables} & {id(v) for v in critic.variables}
@@ -128,18 +128,18 @@ def test_discriminator_that_cannot_tell():
 # Errors.
 
 
-def test_arguments_out_of_range(build_adversarial):
+def test_arguments_out_of_range(build_model):
     with pytest.raises(ValueError, match="must be >= 0. Received: gamma=-1"):
-        build_adversarial("factor_vae", gamma=-1.0)
-    model = build_adversarial("factor_vae")
+        build_model("factor_vae", gamma=-1.0)
+    model = build_model("factor_vae")
     wide = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     with pytest.raises(ValueError, match=r"code_discriminator must take .*\(2,\).*\(None, 3\)"):
         FactorVAE(model.encoder, model.decoder, wide)
 
 
 @pytest.mark.parametrize("name", ["factor_vae", "dip_vae", "info_vae", "wae"])
-def test_batch_of_one(build_adversarial, blobs, name):
-    model = build_adversarial(name)
+def test_batch_of_one(build_model, blobs, name):
+    model = build_model(name)
     model.compile()
     with pytest.raises(ValueError, match="at least 2 examples. Received: a batch of 1. Use a"):
         model.fit(blobs[:5], batch_size=4, verbose=0)

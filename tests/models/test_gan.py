@@ -60,9 +60,9 @@ def record(num_examples=12, batch_size=12, **kwargs):
 # The training step.
 
 
-def test_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
+def test_step_by_hand(build_model, assert_step_by_hand, blobs):
     """Goodfellow et al., Algorithm 1, with the loss of Sec. 3: a new z for the generator."""
-    model, x = build_adversarial("gan"), blobs[:8]
+    model, x = build_model("gan"), blobs[:8]
     generator, discriminator = model.generator, model.discriminator
 
     def discriminator_pass():
@@ -77,11 +77,9 @@ def test_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
     assert_step_by_hand(model, x, discriminator_pass, generator_pass)
 
 
-def test_step_with_proximity_smoothing_and_r1_by_hand(
-    build_adversarial, assert_step_by_hand, blobs
-):
+def test_step_with_proximity_smoothing_and_r1_by_hand(build_model, assert_step_by_hand, blobs):
     """Su, Eq. 26: both generator steps on one z, near the samples from before the first."""
-    model, x = build_adversarial("gan_proximity"), blobs[:8]
+    model, x = build_model("gan_proximity"), blobs[:8]
     generator, discriminator = model.generator, model.discriminator
     frozen = {}
 
@@ -108,9 +106,9 @@ def test_step_with_proximity_smoothing_and_r1_by_hand(
 
 
 @pytest.mark.parametrize("loss", losses.ADVERSARIAL_LOSSES)
-def test_signs(loss, build_adversarial, blobs):
+def test_signs(loss, build_model, blobs):
     """The discriminator parts data from samples, the generator closes the gap."""
-    model = build_adversarial("gan", loss=loss)
+    model = build_model("gan", loss=loss)
     z = model.sample_latents(64, [0, 0])
     for variable in model.discriminator.trainable_variables:
         variable.assign(0.1 * variable)  # Logits near 0, below all targets for data.
@@ -210,8 +208,8 @@ def test_steps_on_one_z():
     assert len(record(generator_steps=3).generator_turns) == 3
 
 
-def test_logged_values_are_means_over_examples(build_adversarial, blobs):
-    model = build_adversarial("gan_proximity")
+def test_logged_values_are_means_over_examples(build_model, blobs):
+    model = build_model("gan_proximity")
     model.compile("sgd", run_eagerly=True)
     logs = model.evaluate(blobs, batch_size=64, verbose=0, return_dict=True)
     model.evaluation_seed_generator.state.assign([0, 0])

@@ -18,9 +18,9 @@ def dense(inputs, outputs, *more):
     return keras.Sequential([keras.Input((inputs,)), keras.layers.Dense(outputs), *more])
 
 
-def test_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
+def test_step_by_hand(build_model, assert_step_by_hand, blobs):
     """Zhao et al., Eq. 6."""
-    model, x = build_adversarial("info_vae", alpha=0.25, lambda_mmd=10.0), blobs[:8]
+    model, x = build_model("info_vae", alpha=0.25, lambda_mmd=10.0), blobs[:8]
 
     def forward_pass():
         q = model.encoder(x)
@@ -35,10 +35,10 @@ def test_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
     assert_step_by_hand(model, x, forward_pass, rate=0.02)
 
 
-def test_special_cases(build_adversarial, blobs):
-    vae = build_adversarial("info_vae", alpha=0.0, lambda_mmd=1.0).terms(blobs)
+def test_special_cases(build_model, blobs):
+    vae = build_model("info_vae", alpha=0.0, lambda_mmd=1.0).terms(blobs)
     assert_allclose(vae["loss"], vae["reconstruction"] + vae["kl"], rtol=1e-5)
-    mmd_vae = build_adversarial("info_vae", alpha=1.0, lambda_mmd=7.0).terms(blobs)
+    mmd_vae = build_model("info_vae", alpha=1.0, lambda_mmd=7.0).terms(blobs)
     expected = mmd_vae["reconstruction"] + 7.0 * mmd_vae["squared_mmd"]
     assert_allclose(mmd_vae["loss"], expected, rtol=1e-5)
 

@@ -55,9 +55,9 @@ def non_saturating(model, x, reconstructed, sampled):
 # The training steps.
 
 
-def test_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
+def test_step_by_hand(build_model, assert_step_by_hand, blobs):
     """The generator's loss moves the decoder alone; the discriminator's none of the VAE."""
-    model, x = build_adversarial("vae_gan", gan_weight=3.0), blobs[:8]
+    model, x = build_model("vae_gan", gan_weight=3.0), blobs[:8]
 
     def all_players():
         nll, kl, reconstructed, sampled = vae_parts(model, x)
@@ -71,9 +71,9 @@ def test_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
     assert_step_by_hand(model, x, all_players, rate=0.01)
 
 
-def test_step_in_features_by_hand(build_adversarial, assert_step_by_hand, blobs):
+def test_step_in_features_by_hand(build_model, assert_step_by_hand, blobs):
     """Larsen et al., Algorithm 1: what images are compared in is not moved by the comparison."""
-    model, x = build_adversarial("vae_gan_features", gan_weight=0.5), blobs[:8]
+    model, x = build_model("vae_gan_features", gan_weight=0.5), blobs[:8]
     hidden = model.discriminator.get_layer("features")
 
     def features(images):
@@ -93,12 +93,10 @@ def test_step_in_features_by_hand(build_adversarial, assert_step_by_hand, blobs)
 
 
 @pytest.mark.parametrize("bound, active", [(0.1, True), (5.0, False)])
-def test_step_with_fixed_multiplier_by_hand(
-    bound, active, build_adversarial, assert_step_by_hand, blobs
-):
+def test_step_with_fixed_multiplier_by_hand(bound, active, build_model, assert_step_by_hand, blobs):
     """Mi et al., Sec. 4.1: L_vae + lambda max(L_gan - d, 0), here with lambda = 7."""
     kwargs = {"bound": bound, "multiplier": 7.0, "dual_rate": 0.0}
-    model, x = build_adversarial("constrained", **kwargs), blobs[:8]
+    model, x = build_model("constrained", **kwargs), blobs[:8]
 
     def all_players():
         nll, kl, reconstructed, sampled = vae_parts(model, x)
@@ -115,10 +113,10 @@ def test_step_with_fixed_multiplier_by_hand(
 
 
 @pytest.mark.parametrize("bound", [0.1, 5.0])
-def test_dual_ascent_by_hand(bound, build_adversarial, assert_step_by_hand, blobs):
+def test_dual_ascent_by_hand(bound, build_model, assert_step_by_hand, blobs):
     """The decoder descends L_vae + lambda (L_gan - d) with the old lambda, which then ascends."""
     kwargs = {"bound": bound, "multiplier": 0.3, "dual_rate": 0.1}
-    model, x = build_adversarial("constrained", **kwargs), blobs[:8]
+    model, x = build_model("constrained", **kwargs), blobs[:8]
     gan_loss = []
 
     def all_players():
@@ -139,9 +137,9 @@ def test_dual_ascent_by_hand(bound, build_adversarial, assert_step_by_hand, blob
     assert logs["multiplier"] == pytest.approx(before) == float(model.multiplier)
 
 
-def test_generative_vae_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
+def test_generative_vae_step_by_hand(build_model, assert_step_by_hand, blobs):
     """Encoder and decoder as one network: the critic's opinion moves the encoder as well."""
-    model = build_adversarial("gvae", gan_weight=4.0, gradient_penalty=2.0)
+    model = build_model("gvae", gan_weight=4.0, gradient_penalty=2.0)
     x, critic = blobs[:8], model.discriminator
 
     def both():
@@ -165,8 +163,8 @@ def test_generative_vae_step_by_hand(build_adversarial, assert_step_by_hand, blo
 
 
 @pytest.mark.parametrize("name", VAEGANS)
-def test_logged_terms(name, build_adversarial, blobs):
-    model, x = build_adversarial(name), blobs[:8]
+def test_logged_terms(name, build_model, blobs):
+    model, x = build_model(name), blobs[:8]
     model.seed_generator.state.assign([0, 0])
     terms = {key: float(mean(value)) for key, value in model.terms(x).items()}
     model.seed_generator.state.assign([0, 0])
@@ -251,8 +249,8 @@ def test_deterministic_networks_are_refused():
         VAEGAN(encoder, plain, discriminator)
 
 
-def test_feature_network_is_not_saved_twice(build_adversarial):
-    plain, features = (build_adversarial(name) for name in ("vae_gan", "vae_gan_features"))
+def test_feature_network_is_not_saved_twice(build_model):
+    plain, features = (build_model(name) for name in ("vae_gan", "vae_gan_features"))
     assert [v.shape for v in plain.variables] == [v.shape for v in features.variables]
 
 

@@ -18,9 +18,9 @@ def dense(inputs, outputs, *more):
     return keras.Sequential([keras.Input((inputs,)), keras.layers.Dense(outputs), *more])
 
 
-def test_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
+def test_step_by_hand(build_model, assert_step_by_hand, blobs):
     """Tolstikhin et al., Algorithm 2."""
-    model, x = build_adversarial("wae", lambda_mmd=5.0), blobs[:8]
+    model, x = build_model("wae", lambda_mmd=5.0), blobs[:8]
 
     def forward_pass():
         z = model.encoder(x)

@@ -33,8 +33,8 @@ def weights_of(network):
 # Clipping.
 
 
-def test_critic_is_clipped_from_the_start_and_after_each_step(build_adversarial, blobs):
-    model = build_adversarial("wgan", clip=0.03)
+def test_critic_is_clipped_from_the_start_and_after_each_step(build_model, blobs):
+    model = build_model("wgan", clip=0.03)
     largest = []
 
     class Watch(WeightClipping):
@@ -60,8 +60,8 @@ def test_critic_is_clipped_from_the_start_and_after_each_step(build_adversarial,
     assert np.abs(weights_of(model.generator) - before).max() > 0.1
 
 
-def test_loaded_critics_are_clipped_too(build_adversarial, blobs, tmp_path):
-    model = build_adversarial("wgan", clip=0.03)
+def test_loaded_critics_are_clipped_too(build_model, blobs, tmp_path):
+    model = build_model("wgan", clip=0.03)
     model.save(tmp_path / "model.keras")
     loaded = models.load_model(tmp_path / "model.keras")
     assert_array_equal(weights_of(loaded.discriminator), weights_of(model.discriminator))
@@ -102,9 +102,9 @@ def test_penalized_critic_on_a_line_reaches_its_optimum():
 
 
 @pytest.mark.parametrize("one_sided", [False, True])
-def test_step_by_hand(one_sided, build_adversarial, assert_step_by_hand, blobs):
+def test_step_by_hand(one_sided, build_model, assert_step_by_hand, blobs):
     """Gulrajani et al., Algorithm 1, with two steps of the critic on halves of the batch."""
-    model, x = build_adversarial("wgan_gp", gradient_penalty=3.0, one_sided=one_sided), blobs[:16]
+    model, x = build_model("wgan_gp", gradient_penalty=3.0, one_sided=one_sided), blobs[:16]
     critic, generator = model.discriminator, model.generator
 
     def critic_pass(real):
@@ -127,8 +127,8 @@ def test_step_by_hand(one_sided, build_adversarial, assert_step_by_hand, blobs):
     assert_step_by_hand(model, x, *halves, generator_pass)
 
 
-def test_wgan_step_by_hand(build_adversarial, assert_step_by_hand, blobs):
-    model, x = build_adversarial("wgan", clip=0.2, discriminator_steps=1), blobs[:8]
+def test_wgan_step_by_hand(build_model, assert_step_by_hand, blobs):
+    model, x = build_model("wgan", clip=0.2, discriminator_steps=1), blobs[:8]
     critic, generator = model.discriminator, model.generator
 
     def critic_pass():

@@ -109,7 +109,7 @@ class Bijector(keras.layers.Layer):
         return {**super().get_config(), "event_shape": self.event_shape}
 
 
-class _Combined(Bijector):
+class CombinedBijector(Bijector):
     """A bijector made of others."""
 
     @classmethod
@@ -118,7 +118,7 @@ class _Combined(Bijector):
 
 
 @register
-class Chain(_Combined):
+class Chain(CombinedBijector):
     """Bijectors one after the other; `forward` applies the first of them first.
 
     Unlike `tfp.bijectors.Chain`, whose last bijector acts first. An empty chain is the identity on
@@ -168,7 +168,7 @@ class Chain(_Combined):
 
 
 @register
-class Invert(_Combined):
+class Invert(CombinedBijector):
     """A bijector the other way round: `forward` is its `inverse`.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen.bijectors.bijector import _Combined, register
+from tfgen.bijectors.bijector import CombinedBijector, register
 
 tfb = tfp.bijectors
 
@@ -64,7 +64,7 @@ def coupling_network(size, hidden=(64, 64), activation="relu", context_size=0, n
     return keras.Model(inputs if context_size else inputs[0], x, name="coupling_network")
 
 
-class _Coupling(_Combined):
+class _Coupling(CombinedBijector):
     """A map of some elements whose parameters a network makes of the others.
 
     Args:

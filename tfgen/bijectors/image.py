@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.bijectors.bijector import _Combined, register
+from tfgen.bijectors.bijector import CombinedBijector, register
 
 __all__ = ["Split", "Squeezed", "channel_mask", "checkerboard_mask"]
 
@@ -50,7 +50,7 @@ def channel_mask(num_channels, invert=False):
     return (first != invert).astype("float32")[None, None]
 
 
-class _Around(_Combined):
+class _Around(CombinedBijector):
     """A bijector that applies another to a view or a part of each example.
 
     Args:

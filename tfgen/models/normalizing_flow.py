@@ -152,7 +152,7 @@ class NormalizingFlow(LatentVariableModel):
         """Trains the model; see `GenerativeModel.fit`. Data first set the scales of `ActNorm`."""
         if int(keras.ops.convert_to_numpy(self.steps)) == 0 and self._has_scales():
             training_data.check(x, self)
-            self.initialize(training_data._first_batch(x))
+            self.initialize(_batch_to_look_at(x))
         return super().fit(x, *args, **kwargs)
 
     def _has_scales(self):
@@ -180,3 +180,14 @@ class NormalizingFlow(LatentVariableModel):
             "bijector": serialize(self.bijector),
             "dequantization": serialize(self.dequantization),
         }
+
+
+def _batch_to_look_at(x):
+    batch = training_data.first_batch(x)
+    if batch is None:
+        raise ValueError(
+            "The scales of ActNorm are set by the first batch, which cannot be looked at without "
+            f"taking it away. Received: data of type {type(x).__name__}. Pass arrays or a "
+            "tf.data.Dataset."
+        )
+    return batch

@@ -16,6 +16,7 @@ __all__ = [
     "as_dataset",
     "check",
     "examples",
+    "first_batch",
     "num_batches",
     "split",
     "unpack",
@@ -36,7 +37,7 @@ def unpack(data):
     return x
 
 
-def _first_batch(x):
+def first_batch(x):
     """A NumPy batch to look at (all of an array), or None where looking would consume it."""
     if isinstance(x, tf.data.Dataset):
         batch = next(iter(x), None)
@@ -60,7 +61,7 @@ def check(x, model, batch_size=None):
 
     Arrays are checked whole, pipelines by their first batch.
     """
-    batch = _first_batch(x)
+    batch = first_batch(x)
     if batch is None:
         return
     if not batch.size:
