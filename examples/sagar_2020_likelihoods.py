@@ -92,21 +92,23 @@ def planar(num_steps):
     return build
 
 
-def auxiliary(run, shape):
-    """The reverse model of HVI."""
-    latent_dim = run.pick(LATENT_DIM, LATENT_DIM, 4)
-    return networks.mlp_auxiliary(shape, latent_dim, width=run.pick(300, 300, 16))
+def hamiltonian(run, shape, encoder_and_decoder, leapfrog_steps):
+    """HVI with networks of 300 softplus units for the velocities, forwards and back."""
+    latent_dim, width = run.pick(LATENT_DIM, LATENT_DIM, 4), run.pick(300, 300, 16)
+    reverse, momentum = (networks.mlp_auxiliary(shape, latent_dim, width=width) for _ in range(2))
+    return models.HVI(
+        *encoder_and_decoder, reverse, momentum, leapfrog_steps=leapfrog_steps, seed=run.seed
+    )
 
 
 def hvi(leapfrog_steps):
     """VAE + HVI."""
-    return lambda run, shape: models.HVI(
-        encoder(run, shape),
-        decoder(run, shape),
-        auxiliary(run, shape),
-        leapfrog_steps=run.pick(leapfrog_steps, leapfrog_steps, 2),
-        seed=run.seed,
-    )
+
+    def build(run, shape):
+        parts = encoder(run, shape), decoder(run, shape)
+        return hamiltonian(run, shape, parts, run.pick(leapfrog_steps, leapfrog_steps, 2))
+
+    return build
 
 
 def iaf(run, shape):
@@ -172,8 +174,7 @@ def ladder(run, shape):
 
 def conv_hvi(run, shape):
     """conv VAE + HVI: 16 leapfrog steps; cpu: 4."""
-    steps, networks_ = run.pick(16, 4, 2), conv_networks(run, shape)
-    return models.HVI(*networks_, auxiliary(run, shape), leapfrog_steps=steps, seed=run.seed)
+    return hamiltonian(run, shape, conv_networks(run, shape), run.pick(16, 4, 2))
 
 
 # Data, training and likelihoods.
@@ -341,14 +342,13 @@ EXPERIMENTS = [
     row(
         "hvi-4",
         hvi(4),
-        "HVI, one iteration of 4 leapfrog steps, reverse model of 300 units",
-        epochs=20,
+        "HVI, one iteration of 4 leapfrog steps, velocities by networks of 300 units",
         images_5000=100,
     ),
     row(
         "hvi-16",
         hvi(16),
-        "HVI, one iteration of 16 leapfrog steps, reverse model of 300 units",
+        "HVI, one iteration of 16 leapfrog steps, velocities by networks of 300 units",
         -88.3,
         epochs=4,
         images_5000=20,
@@ -357,7 +357,6 @@ EXPERIMENTS = [
         "vgp",
         vgp,
         "VAE + VGP: 20 variational data of 10 inputs, networks of 300 units",
-        epochs=20,
         images_5000=100,
     ),
     row(
@@ -372,7 +371,6 @@ EXPERIMENTS = [
         "draw",
         draw(),
         "DRAW without attention, 256 units; cpu: 10 steps of z 10",
-        epochs=8,
         images_5000=20,
     ),
     row(

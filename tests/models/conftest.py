@@ -102,6 +102,19 @@ _BUILDERS = {
         n.posterior, n.decoder, **{"estimator": "doubly_reparameterized", **kwargs}
     ),
     "flow_vae": lambda n, **kwargs: models.FlowVAE(n.flow_posterior, n.decoder, **kwargs),
+    "hvi": lambda n, **kwargs: models.HVI(
+        n.posterior,
+        n.decoder,
+        networks.mlp_auxiliary(SHAPE, LATENT, width=8),
+        networks.mlp_auxiliary(SHAPE, LATENT, width=8),
+        **{"leapfrog_steps": 2, **kwargs},
+    ),
+    "vgp": lambda n, **kwargs: models.VGP(
+        n.posterior,
+        n.decoder,
+        networks.GaussianProcessMapping(LATENT, SHAPE, 2, num_points=3, width=8, seed=0),
+        **kwargs,
+    ),
     "ladder_vae": lambda n, **kwargs: models.LadderVAE(
         n.posterior, n.decoder, networks.ladder_prior((1, 1), (4, 4), depth=1), **kwargs
     ),
