@@ -1,0 +1,38 @@
+"""A linear Gaussian model of two latents, of which everything is known, for tests of bounds."""
+
+import keras
+import numpy as np
+import tensorflow_probability as tfp
+
+from tfgen import layers
+
+WEIGHTS = np.array([[1.0, 0.5, -0.3], [0.8, 0.7, -0.2]], "float32")
+BIAS, SCALE = np.array([0.1, -0.2, 0.3], "float32"), 0.5
+PRECISION = np.eye(2) + WEIGHTS @ WEIGHTS.T / SCALE**2  # Of the posterior p(z|x).
+# What the best factorial posterior misses of log p(x): the KL of a correlated normal from it.
+GAP = 0.5 * (np.log(np.diag(PRECISION)).sum() - np.linalg.slogdet(PRECISION)[1])
+X = np.array([[0.5, -0.1, 0.2], [-1.0, 0.4, 0.1]], "float32")
+
+
+def exact():
+    """p(x) of x = z W + b + noise."""
+    covariance = WEIGHTS.T @ WEIGHTS + SCALE**2 * np.eye(3, dtype="float32")
+    return tfp.distributions.MultivariateNormalTriL(BIAS, np.linalg.cholesky(covariance))
+
+
+def linear(num_inputs, num_outputs, head):
+    return keras.Sequential([keras.Input((num_inputs,)), keras.layers.Dense(num_outputs), head])
+
+
+def linear_model():
+    """An encoder around the exact posterior, 1.5 times as wide, and the exact decoder."""
+    keras.utils.set_random_seed(0)
+    encoder = linear(3, 4, layers.IndependentNormal(2, scale_activation="exponential"))
+    decoder = linear(2, 3, layers.FixedScaleNormal(3, scale=SCALE))
+    decoder.layers[0].set_weights([WEIGHTS, BIAS])
+    covariance = np.linalg.inv(PRECISION)
+    mean = WEIGHTS.T @ covariance / SCALE**2
+    log_scale = np.log(1.5 * np.sqrt(np.diag(covariance)))
+    weights = [np.c_[mean, np.zeros((3, 2))], np.r_[-BIAS @ mean, log_scale]]
+    encoder.layers[0].set_weights(weights)
+    return encoder, decoder
