@@ -287,7 +287,7 @@ def table_7(run):
     ranked = sorted(rows, key=lambda name: rows[name]["nll_200"])
     papers = {e.name: e.paper.get("bound", "") for e in EXPERIMENTS}
     lines = [
-        "| model | paper, log p(x) >= | NLL, k 200 | k 200 and 5000 on few images | ELBO | parameters "
+        "| model | paper, log p(x) >= | NLL, k 200 | k 200, 5000, few images | ELBO | parameters "
         "| epochs | s/epoch |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         *(table_row(name, papers[name], rows[name]) for name in ranked),
