@@ -379,7 +379,8 @@ EXPERIMENTS = [
         "vgp",
         vgp,
         "VAE + VGP: 20 variational data of 10 inputs, networks of 300 units",
-        images_5000=100,
+        epochs=15,
+        images_5000=50,
     ),
     row(
         "vgp-2hl",

@@ -38,14 +38,11 @@ def _networks(noisy=False):
     """All networks that a model may need; decoders without batch normalization."""
     normal = layers.FixedScaleNormal(SHAPE, scale=0.5)
     head = layers.IndependentNormal(LATENT)
-    steps = bijectors.iaf(LATENT, num_steps=2, hidden=(4,), context_size=3)
-    flow_head = layers.FlowNormal(LATENT, steps, context_size=3)
     return types.SimpleNamespace(
         generator=_network((LATENT,), 4, keras.layers.Reshape(SHAPE), noisy=noisy),
         decoder=_network((LATENT,), 4, normal, noisy=noisy),
         encoder=_network(SHAPE, LATENT, noisy=noisy),
         posterior=_network(SHAPE, 2 * LATENT, head, noisy=noisy),
-        flow_posterior=_network(SHAPE, 2 * LATENT + 3, flow_head, noisy=noisy),
         discriminator=_network(SHAPE, 1, noisy=noisy),
         critic=_network(SHAPE, 1, noisy=noisy, batch_norm=False),
         code_discriminator=_network((LATENT,), 1, noisy=noisy),
@@ -59,6 +56,11 @@ def _flow():
     masks = [bijectors.checkerboard_mask(SHAPE, invert=invert) for invert in (False, True)]
     couplings = map(bijectors.AffineCoupling, parts, masks)
     return bijectors.Chain([*couplings, bijectors.ActNorm(SHAPE)])
+
+
+def _flow_posterior():
+    steps = bijectors.iaf(LATENT, num_steps=2, hidden=(4,), context_size=3)
+    return _network(SHAPE, 2 * LATENT + 3, layers.FlowNormal(LATENT, steps, context_size=3))
 
 
 _BUILDERS = {
@@ -101,7 +103,7 @@ _BUILDERS = {
     "iwae": lambda n, **kwargs: models.IWAE(
         n.posterior, n.decoder, **{"estimator": "doubly_reparameterized", **kwargs}
     ),
-    "flow_vae": lambda n, **kwargs: models.FlowVAE(n.flow_posterior, n.decoder, **kwargs),
+    "flow_vae": lambda n, **kwargs: models.FlowVAE(_flow_posterior(), n.decoder, **kwargs),
     "hvi": lambda n, **kwargs: models.HVI(
         n.posterior,
         n.decoder,

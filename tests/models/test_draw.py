@@ -198,7 +198,7 @@ def fit(model, **kwargs):
     return model.fit(x, batch_size=8, verbose=0, **kwargs).history
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_attention_trains_compiled(jit_compile):
     model = build(num_steps=2, **ATTENTION)
     model.compile(keras.optimizers.Adam(3e-2), jit_compile=jit_compile, steps_per_execution=1)

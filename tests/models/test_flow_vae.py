@@ -126,7 +126,7 @@ def test_saved_model_goes_on_as_it_was(tmp_path):
     np.testing.assert_array_equal(model.embed(X), loaded.embed(X))
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_trains_compiled(jit_compile):
     model = flow_vae()
     model.compile("adam", jit_compile=jit_compile)

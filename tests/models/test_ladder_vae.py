@@ -170,7 +170,7 @@ def test_gradients_reach_every_weight():
         assert np.any(gradient.numpy() != 0), variable.path
 
 
-@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("jit_compile", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_trains_and_warms_up(jit_compile):
     model = build(batch_norm=True)
     model.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile)

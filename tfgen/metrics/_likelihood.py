@@ -34,8 +34,8 @@ def standard_error(values):
 def bits_of(model, x, nats):
     """`bits_per_dim` where the model logs it, which is where data have a probability mass."""
     # Tracing alone draws nothing and leaves the model's seeds as they are.
-    terms = tf.function(lambda: model.terms(x, training=False), autograph=False)
-    if "bits_per_dim" not in terms.get_concrete_function().structured_outputs:
+    terms = tf.function(lambda x: model.terms(x, training=False), autograph=False)
+    if "bits_per_dim" not in terms.get_concrete_function(x).structured_outputs:
         return None
     return float(bits_per_dim(nats, model.data_shape))
 
