@@ -363,7 +363,7 @@ EXPERIMENTS = [
         "hvi-4",
         hvi(4),
         "HVI, one iteration of 4 leapfrog steps, velocities by networks of 300 units",
-        epochs=15,
+        epochs=8,
         images_5000=50,
     ),
     row(
@@ -379,7 +379,7 @@ EXPERIMENTS = [
         "vgp",
         vgp,
         "VAE + VGP: 20 variational data of 10 inputs, networks of 300 units",
-        epochs=15,
+        epochs=8,
         images_5000=50,
     ),
     row(
