@@ -363,7 +363,7 @@ EXPERIMENTS = [
         "hvi-4",
         hvi(4),
         "HVI, one iteration of 4 leapfrog steps, velocities by networks of 300 units",
-        epochs=8,
+        epochs=12,
         images_5000=50,
     ),
     row(
