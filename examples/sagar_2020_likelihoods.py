@@ -348,6 +348,7 @@ def row(name, build, setup, paper=None, **options):
 EXPERIMENTS = [
     row("vae", vae, "VAE"),
     row("vae-short", vae, "VAE; cpu: 8 epochs, to compare with rows of as many", epochs=8),
+    row("vae-12", vae, "VAE; cpu: 12 epochs, to compare with HVI", epochs=12),
     row("vae-constant", vae, "VAE, with the learning rate held at 1e-3", decay=False),
     row("iwae-5", iwae(5), "IWAE, 5 samples"),
     row("iwae-50", iwae(50), "IWAE, 50 samples", epochs=8, images_5000=200),
