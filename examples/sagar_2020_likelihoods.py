@@ -374,8 +374,8 @@ EXPERIMENTS = [
         "HVI, one iteration of 16 leapfrog steps, velocities by networks of 300 units",
         -88.3,
         epochs=1,
-        images_200=500,
-        images_5000=10,
+        images_200=200,
+        images_5000=2,
     ),
     row(
         "vgp",
@@ -389,8 +389,9 @@ EXPERIMENTS = [
         vgp_two_layers,
         "VAE + VGP, two layers of latent variables, 40 and 20, 400 and 200 units",
         -81.3,
-        epochs=10,
-        images_5000=50,
+        epochs=4,
+        images_200=500,
+        images_5000=10,
     ),
     row(
         "draw",
@@ -412,8 +413,8 @@ EXPERIMENTS = [
         "DRAW as above, each step's posterior a VGP of 20 variational data and 100 units",
         -79.9,
         epochs=1,
-        images_200=500,
-        images_5000=10,
+        images_200=200,
+        images_5000=2,
     ),
     row("ladder", ladder, "ladder VAE of levels of 40 and 20, 400 and 200 units", epochs=20),
     row(
