@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from tfgen.models import training_data
 from tfgen.models.latent import decode_in_chunks, input_shape, mean_of
-from tfgen.models.vae import VAE, repeat_batch
+from tfgen.models.vae import VAE
 
 __all__ = ["ConditionalVAE"]
 
@@ -116,13 +116,19 @@ class ConditionalVAE(VAE):
         return super().zeros(num_examples), tf.zeros((num_examples,), tf.int32)
 
     def terms(self, x, training=True):
+        q, z, likelihood = self.reconstruct_from_draw(x, training)
+        return self.elbo_terms(tf.cast(x[0], tf.float32), q, z, likelihood)
+
+    def posterior(self, x, training):
+        """q(z|x, y) of a pair `x` of examples and labels."""
         x, labels = x
-        x = tf.cast(x, tf.float32)
-        q = self.encoder(self.append_labels(x, labels), training=training)
-        z = q.sample(seed=self.next_seed(training))
-        return self.elbo_terms(
-            x, q, z, self.decoder(self.append_labels(z, labels), training=training)
-        )
+        x = self.append_labels(tf.cast(x, tf.float32), labels)
+        return self.encoder(x, training=training)
+
+    def likelihood(self, z, x, training):
+        """p(x|z, y) with the labels of a pair `x`."""
+        _, labels = x
+        return self.decoder(self.append_labels(z, labels), training=training)
 
     def fit(self, x=None, y=None, batch_size=None, *args, shuffle=True, **kwargs):
         """Trains the model on arrays `x` and labels `y`, or on a data set of pairs `x`.
@@ -134,26 +140,6 @@ class ConditionalVAE(VAE):
             x = (np.asarray(x), self.check_labels(y, len(x)))
             x = training_data.as_dataset(x, batch_size, shuffle, self.seed)
         return super().fit(x, None, batch_size, *args, shuffle=shuffle, **kwargs)
-
-    # Likelihoods, of examples with labels.
-
-    def log_likelihood(self, x, z, training=False):
-        """log p(x|z, y) in nats, of a pair `x` of examples and labels; see `VAE`."""
-        x, labels = x
-        draws = tf.shape(z)[:-1]
-        copies = tf.reduce_prod(draws[:-1])
-        z = tf.reshape(z, (-1, *self.latent_shape))
-        z = self.append_labels(z, repeat_batch(tf.convert_to_tensor(labels), copies))
-        x = repeat_batch(tf.cast(x, tf.float32), copies)
-        return tf.reshape(self.decoder(z, training=training).log_prob(x), draws)
-
-    def log_weights(self, x, num_samples, seed, training=False):
-        """log p(x, z|y) - log q(z|x, y) in nats, of a pair `x`; see `VAE`."""
-        images, labels = x
-        images = self.append_labels(tf.cast(images, tf.float32), labels)
-        q = self.encoder(images, training=training)
-        z, log_q = q.experimental_sample_and_log_prob(num_samples, seed=seed)
-        return self.log_joint(x, z, training) - log_q
 
     # Labels.
 

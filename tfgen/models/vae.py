@@ -71,9 +71,17 @@ class VAE(AutoencodingModel):
 
     def reconstruct_from_draw(self, x, training):
         """q(z|x), one draw of z from it, and p(x|z)."""
-        q = self.encoder(x, training=training)
+        q = self.posterior(x, training)
         z = q.sample(seed=self.next_seed(training))
-        return q, z, self.decoder(z, training=training)
+        return q, z, self.likelihood(z, x, training)
+
+    def posterior(self, x, training):
+        """q(z|x) of a batch as `unpack` gives it, in a training step or not."""
+        return self.encoder(tf.cast(x, tf.float32), training=training)
+
+    def likelihood(self, z, x, training):
+        """p(x|z) for one z of each example; `x` is of use where there are conditions in it."""
+        return self.decoder(z, training=training)
 
     def elbo_terms(self, x, q, z, likelihood):
         """The terms of one draw of z, with the loss of this model."""
@@ -115,9 +123,11 @@ class VAE(AutoencodingModel):
             Tensor, shape (..., batch).
         """
         draws = tf.shape(z)[: tf.rank(z) - len(self.latent_shape)]
-        likelihood = self.decoder(tf.reshape(z, (-1, *self.latent_shape)), training=training)
-        copies = repeat_batch(tf.cast(x, tf.float32), tf.reduce_prod(draws[:-1]))
-        return tf.reshape(likelihood.log_prob(copies), draws)
+        num_copies = tf.reduce_prod(draws[:-1])
+        copies = tf.nest.map_structure(lambda part: repeat_batch(part, num_copies), x)
+        likelihood = self.likelihood(tf.reshape(z, (-1, *self.latent_shape)), copies, training)
+        examples = tf.cast(tf.nest.flatten(copies)[0], tf.float32)
+        return tf.reshape(likelihood.log_prob(examples), draws)
 
     def log_joint(self, x, z, training=False):
         """log p(x, z) in nats; see `log_likelihood`."""
@@ -139,13 +149,14 @@ class VAE(AutoencodingModel):
         Returns:
             Tensor, shape (num_samples, batch).
         """
-        q = self.encoder(tf.cast(x, tf.float32), training=training)
+        q = self.posterior(x, training)
         z, log_q = q.experimental_sample_and_log_prob(num_samples, seed=seed)
         return self.log_joint(x, z, training) - log_q
 
 
 def repeat_batch(x, num_copies):
     """`num_copies` copies of a batch one after the other, shape (num_copies * batch, ...)."""
+    x = tf.convert_to_tensor(x)
     return tf.tile(x, [num_copies, *[1] * (len(x.shape) - 1)])
 
 
