@@ -303,7 +303,7 @@ def table_7(run):
 def table_row(name, paper, row):
     return (
         f"| {name} | {paper} | {row['nll_200']:.2f} ± {row['nll_200_se']:.2f} "
-        f"({row.get('images_200', 2000):.0f}) | "
+        f"({row['images_200']:.0f}) | "
         f"{row['nll_200_same']:.2f}, {row['nll_5000']:.2f} ({row['images_5000']:.0f}) | "
         f"{row['elbo']:.2f} | {row['parameters']:,.0f} | {row['epochs']:.0f} | "
         f"{row['seconds_per_epoch']:.1f} |"

@@ -1,5 +1,7 @@
 """What VAEs share whose inference draws more than z. Ranganath, Tran & Blei, arXiv:1511.02386v2."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -19,12 +21,14 @@ class Inference(NamedTuple):
             `log_ratio` itself, with closed forms wherever a model has them.
         log_ratio: tensor, shape (batch,), log q(z, u|x) - log p(z) - log r(u|x, z) in nats at this
             draw of z and of all auxiliary variables u.
+        terms: dict of tensors, shape (batch,), what a model logs besides.
     """
 
     z: tf.Tensor
     likelihood: Any
     kl: tf.Tensor
     log_ratio: tf.Tensor
+    terms: Mapping = MappingProxyType({})
 
 
 class AuxiliaryVAE(VAE):
@@ -56,7 +60,8 @@ class AuxiliaryVAE(VAE):
     def terms(self, x, training=True):
         x = tf.cast(x, tf.float32)
         inference = self.infer(x, self.next_seed(training), training)
-        terms = self.bound_terms(-inference.likelihood.log_prob(x), inference.kl)
+        reconstruction = -inference.likelihood.log_prob(x)
+        terms = {**self.bound_terms(reconstruction, inference.kl), **inference.terms}
         return {"loss": self.objective(terms), **terms}
 
     def log_weights(self, x, num_samples, seed, training=False):

@@ -130,18 +130,14 @@ class LadderVAE(AuxiliaryVAE, BetaVAE):
         levels = self.draw_levels(x, seed, training)
         z = tf.concat([z for _, _, z in levels], axis=-1)
         log_ratio = tf.add_n([q.log_prob(z) - p.log_prob(z) for q, p, z in levels])
-        kl = tf.add_n(level_kls(levels))
-        return Inference(z, self.decoder(z, training=training), kl, log_ratio)
-
-    def terms(self, x, training=True):
-        x = tf.cast(x, tf.float32)
-        levels = self.draw_levels(x, self.next_seed(training), training)
         kls = level_kls(levels)
-        z = tf.concat([z for _, _, z in levels], axis=-1)
-        reconstruction = -self.decoder(z, training=training).log_prob(x)
-        terms = self.bound_terms(reconstruction, tf.add_n(kls))
-        terms |= {f"kl_{level}": kl for level, kl in enumerate(kls, start=1)}
-        return {"loss": self.objective(terms), **terms}
+        return Inference(
+            z=z,
+            likelihood=self.decoder(z, training=training),
+            kl=tf.add_n(kls),
+            log_ratio=log_ratio,
+            terms={f"kl_{level}": kl for level, kl in enumerate(kls, start=1)},
+        )
 
 
 def level_kls(levels):

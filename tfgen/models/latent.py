@@ -16,6 +16,7 @@ tfd = tfp.distributions
 __all__ = [
     "AutoencodingModel",
     "LatentVariableModel",
+    "batches_of",
     "decode_in_chunks",
     "input_shape",
     "is_distribution",
@@ -80,7 +81,7 @@ def _chunks(z):
     return [z[i : i + CHUNK] for i in range(0, max(len(z), 1), CHUNK)]
 
 
-def _batches(x):
+def batches_of(x):
     """Batches of a data set or of an array."""
     if isinstance(x, tf.data.Dataset):
         return map(unpack, x)
@@ -257,7 +258,7 @@ class AutoencodingModel(LatentVariableModel):
 
     def embed(self, x):
         """Means of q(z|x) of an array or a data set: a NumPy array, shape (n, *latent_shape)."""
-        return np.concatenate([mean_of(self.encode(batch)) for batch in _batches(x)])
+        return np.concatenate([mean_of(self.encode(batch)) for batch in batches_of(x)])
 
     def reconstruct(self, x):
         """E[x|z] at the mean of q(z|x), shape of `x`."""

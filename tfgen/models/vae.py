@@ -11,7 +11,7 @@ from tfgen.models.latent import AutoencodingModel, is_distribution
 
 tfd = tfp.distributions
 
-__all__ = ["VAE", "repeat_batch"]
+__all__ = ["VAE", "bound_terms", "repeat_batch"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -96,10 +96,7 @@ class VAE(AutoencodingModel):
 
     def bound_terms(self, reconstruction, kl):
         """The ELBO and its parts, per example."""
-        terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
-        if self._discrete:
-            terms["bits_per_dim"] = bits_per_dim(reconstruction + kl, self.data_shape)
-        return terms
+        return bound_terms(reconstruction, kl, self.data_shape if self._discrete else None)
 
     def regularizers(self, q, z, prior, kl):
         """Further terms of a variant, by name, per example."""
@@ -152,6 +149,14 @@ class VAE(AutoencodingModel):
         q = self.posterior(x, training)
         z, log_q = q.experimental_sample_and_log_prob(num_samples, seed=seed)
         return self.log_joint(x, z, training) - log_q
+
+
+def bound_terms(reconstruction, kl, discrete_shape):
+    """The ELBO and its parts; of a probability mass over that shape bits per dimension too."""
+    terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
+    if discrete_shape is not None:
+        terms["bits_per_dim"] = bits_per_dim(reconstruction + kl, discrete_shape)
+    return terms
 
 
 def repeat_batch(x, num_copies):

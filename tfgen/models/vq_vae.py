@@ -11,10 +11,11 @@ from tfgen.layers.vector_quantizer import (
     perplexity,
     straight_through,
 )
-from tfgen.metrics import bits_per_dim, is_discrete
+from tfgen.metrics import is_discrete
 from tfgen.models.base import Update
 from tfgen.models.beta_vae import check_weights
-from tfgen.models.latent import AutoencodingModel, _batches, input_shape, is_distribution
+from tfgen.models.latent import AutoencodingModel, batches_of, input_shape, is_distribution
+from tfgen.models.vae import bound_terms
 
 __all__ = ["VQVAE"]
 
@@ -129,10 +130,7 @@ class VQVAE(AutoencodingModel):
         z = tf.reshape(codes, (-1, *self.latent_shape))
         reconstruction = -self.decoder(z, training=training).log_prob(x)
         kl = -self.prior_distribution().log_prob(indices)
-        terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
-        if self._discrete:
-            terms["bits_per_dim"] = bits_per_dim(reconstruction + kl, self.data_shape)
-        return terms
+        return bound_terms(reconstruction, kl, self.data_shape if self._discrete else None)
 
     def objective(self, terms):
         """What is minimised, per example."""
@@ -159,7 +157,7 @@ class VQVAE(AutoencodingModel):
 
     def fit_prior(self, x):
         """Fits the prior to the codes of an array or a data set."""
-        self.prior.fit(self.indices(batch) for batch in _batches(x))
+        self.prior.fit(self.indices(batch) for batch in batches_of(x))
 
     def sample_latents(self, num_samples, seed=None):
         """Codes drawn from the prior, shape (num_samples, *latent_shape)."""
