@@ -10,9 +10,11 @@ from tfgen.losses.adversarial import (
     gradient_penalty,
     proximity,
     r1_penalty,
+    with_penalty,
 )
 from tfgen.losses.disentanglement import dip_penalty, permute_dims
 from tfgen.losses.divergences import kl_divergence
+from tfgen.losses.likelihood import bits_per_dim, bound_terms, is_discrete, squared_error
 from tfgen.losses.maximum_mean_discrepancy import squared_mmd
 from tfgen.losses.negative_log_likelihood import NegativeLogLikelihood
 from tfgen.losses.total_correlation import (
@@ -29,14 +31,19 @@ __all__ = [
     "WeightClipping",
     "adversarial_loss",
     "ascend_multiplier",
+    "bits_per_dim",
+    "bound_terms",
     "constraint_penalty",
     "dip_penalty",
     "gradient_penalty",
+    "is_discrete",
     "kl_decomposition",
     "kl_divergence",
     "log_importance_weights",
     "permute_dims",
     "proximity",
     "r1_penalty",
+    "squared_error",
     "squared_mmd",
+    "with_penalty",
 ]

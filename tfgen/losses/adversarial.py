@@ -17,6 +17,7 @@ __all__ = [
     "gradient_penalty",
     "proximity",
     "r1_penalty",
+    "with_penalty",
 ]
 
 
@@ -272,6 +273,27 @@ def ascend_multiplier(multiplier, loss, bound, rate):
         1.25
     """
     return tf.nn.relu(multiplier + rate * (tf.reduce_mean(loss) - bound))
+
+
+def with_penalty(terms: dict[str, tf.Tensor], penalty: tf.Tensor | None) -> dict[str, tf.Tensor]:
+    """`terms` with the discriminator's weighted penalty, if there is one.
+
+    Args:
+        terms: dict from names to tensors, shape (batch,), "discriminator_loss" among them.
+        penalty: tensor, shape (batch,), or None.
+
+    Returns:
+        Dict of them, the penalty added to "discriminator_loss" and named "gradient_penalty".
+
+    Example:
+        >>> terms = with_penalty({"discriminator_loss": tf.ones(1)}, tf.ones(1))
+        >>> {name: float(value[0]) for name, value in terms.items()}
+        {'discriminator_loss': 2.0, 'gradient_penalty': 1.0}
+    """
+    if penalty is None:
+        return terms
+    loss = terms["discriminator_loss"] + penalty
+    return {**terms, "discriminator_loss": loss, "gradient_penalty": penalty}
 
 
 @keras.saving.register_keras_serializable("tfgen")

@@ -1,0 +1,81 @@
+"""Likelihoods, errors, and the ELBO and its parts."""
+
+import math
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen._utils.typing import Shape, TensorLike
+
+tfd = tfp.distributions
+
+__all__ = ["bits_per_dim", "bound_terms", "is_discrete", "squared_error"]
+
+
+def bits_per_dim(nats: TensorLike, event_shape: Shape) -> tf.Tensor:
+    """A negative log-likelihood (or -ELBO) in bits per dimension: nats / (D ln 2).
+
+    Source: Theis, van den Oord & Bethge, arXiv:1511.01844v3, Sec. 3.1. Only for a probability mass:
+    binarized pixels and 8-bit pixels are different data, and a density is not in bits at all.
+
+    Args:
+        nats: float or tensor, per example, summed over dimensions.
+        event_shape: tuple, shape of one example; D is its product.
+
+    Returns:
+        Like `nats`, in bits per dimension.
+
+    Example:
+        >>> round(bits_per_dim(784 * math.log(2), (28, 28, 1)), 6)  # fair coins
+        1.0
+    """
+    return nats / (math.prod(event_shape) * math.log(2.0))
+
+
+def is_discrete(distribution: tfd.Distribution) -> bool:
+    """Whether a `tfd.Distribution` has a probability mass, so that `bits_per_dim` makes sense.
+
+    Example:
+        >>> is_discrete(tfd.Bernoulli(0.0)), is_discrete(tfd.Normal(0.0, 1.0))
+        (True, False)
+    """
+    if isinstance(distribution, tfd.Independent):
+        return is_discrete(distribution.distribution)
+    if isinstance(distribution, tfd.MixtureSameFamily):  # Without the bijector of its components.
+        return is_discrete(distribution.components_distribution)
+    return distribution.experimental_default_event_space_bijector() is None
+
+
+def squared_error(x: TensorLike, output: TensorLike) -> tf.Tensor:
+    """||x - output||^2, summed over dimensions, shape (batch,).
+
+    Example:
+        >>> squared_error(tf.zeros((1, 2, 2)), tf.ones((1, 2, 2))).numpy().tolist()
+        [4.0]
+    """
+    error = tf.square(x - tf.cast(output, tf.float32))
+    return tf.reduce_sum(error, axis=range(1, len(error.shape)))
+
+
+def bound_terms(
+    reconstruction: tf.Tensor, kl: tf.Tensor, discrete_shape: Shape | None
+) -> dict[str, tf.Tensor]:
+    """The ELBO and its parts, per example; of a probability mass bits per dimension too.
+
+    Args:
+        reconstruction: tensor, -log p(x|z) in nats, shape (batch,).
+        kl: tensor, KL(q(z|x) || p(z)) in nats, shape (batch,).
+        discrete_shape: shape of one example if p(x|z) is a probability mass, None if a density.
+
+    Returns:
+        Dict of "elbo", "reconstruction", "kl" and, if there is a shape, "bits_per_dim".
+
+    Example:
+        >>> terms = bound_terms(tf.constant([3.0]), tf.constant([1.0]), None)
+        >>> {name: float(value[0]) for name, value in terms.items()}
+        {'elbo': -4.0, 'reconstruction': 3.0, 'kl': 1.0}
+    """
+    terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
+    if discrete_shape is not None:
+        terms["bits_per_dim"] = bits_per_dim(reconstruction + kl, discrete_shape)
+    return terms
