@@ -1,6 +1,8 @@
 """tfgen: probabilistic generative models for Keras 3, on TensorFlow and TensorFlow Probability."""
 
 import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import keras
 
@@ -13,6 +15,9 @@ if keras.config.backend() != "tensorflow":
 
 # What holds Keras classes is imported at once, which registers them.
 from tfgen import bijectors, layers, losses, models, networks  # noqa: E402
+
+if TYPE_CHECKING:
+    from tfgen import callbacks, datasets, metrics, plotting, tuning
 
 __version__ = "0.1.0"
 __all__ = [
@@ -29,8 +34,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> ModuleType:
     """Imports the areas that hold no Keras classes when they are first used."""
     if name in __all__:
         return importlib.import_module(f"tfgen.{name}")
     raise AttributeError(f"module 'tfgen' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The areas, imported or not."""
+    return __all__
