@@ -15,8 +15,8 @@ __all__ = [
 ]
 
 
-def check_ints(minimum: int = 1, /, **values: Any) -> None:
-    """Raises ValueError unless every value is an int of at least `minimum`.
+def check_ints(minimum: int = 1, remedy: str = "", /, **values: Any) -> None:
+    """Raises ValueError unless every value is an int of at least `minimum`; ends in `remedy`.
 
     Example:
         >>> check_ints(0, depth=2, width=16)
@@ -24,7 +24,8 @@ def check_ints(minimum: int = 1, /, **values: Any) -> None:
     for name, value in values.items():
         if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < minimum:
             raise ValueError(
-                f"{name} must be an int of at least {minimum}. Received: {name}={value!r}."
+                f"{name} must be an int of at least {minimum}. Received: {name}={value!r}. "
+                f"{remedy}".strip()
             )
 
 
@@ -37,7 +38,8 @@ def check_one_of(choices: Collection[Any], remedy: str = "", /, **values: Any) -
     for name, value in values.items():
         if value not in tuple(choices):
             raise ValueError(
-                f"{name} must be one of {list(choices)}. Received: {name}={value!r}. {remedy}".strip()
+                f"{name} must be one of {list(choices)}. Received: {name}={value!r}. "
+                f"{remedy}".strip()
             )
 
 
@@ -48,23 +50,23 @@ def check_weights(**values: Any) -> None:
         >>> check_weights(beta=4.0)
     """
     for name, value in values.items():
-        if not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
+        if not isinstance(value, numbers.Real) or not 0 <= float(value) < math.inf:
             raise ValueError(
                 f"{name} weights a term of the loss and must be a finite number >= 0. Received: "
                 f"{name}={value!r}."
             )
 
 
-def check_fractions(**values: Any) -> None:
-    """Raises ValueError unless every value is in [0, 1).
+def check_fractions(remedy: str = "", /, **values: Any) -> None:
+    """Raises ValueError unless every value is in [0, 1); the message ends in `remedy`.
 
     Example:
         >>> check_fractions(dropout=0.5)
     """
     for name, value in values.items():
-        if not isinstance(value, numbers.Real) or not 0 <= value < 1:
+        if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
             raise ValueError(
-                f"{name} must be a number in [0, 1). Received: {name}={value!r}."
+                f"{name} must be a number in [0, 1). Received: {name}={value!r}. {remedy}".strip()
             )
 
 
@@ -98,15 +100,16 @@ def as_sizes(num_axes: int, remedy: str = "", /, **values: Any) -> tuple[int, ..
         ValueError: unless it is an int of at least 1, or `num_axes` of them.
 
     Example:
-        >>> as_sizes(2, image_size=28), as_sizes(2, image_size=(28, 32)), as_sizes(2, image_size=None)
-        ((28, 28), (28, 32), None)
+        >>> as_sizes(2, image_size=28), as_sizes(2, image_size=(28, 32))
+        ((28, 28), (28, 32))
     """
     ((name, value),) = values.items()
     if value is None:
         return None
     sides = (value,) * num_axes if isinstance(value, numbers.Integral) else value
     sides = tuple(sides) if isinstance(sides, list | tuple) else ()
-    if len(sides) != num_axes or not all(isinstance(n, numbers.Integral) and n >= 1 for n in sides):
+    are_sizes = all(isinstance(side, numbers.Integral) and int(side) >= 1 for side in sides)
+    if len(sides) != num_axes or not are_sizes:
         raise ValueError(
             f"{name} must be an int or {num_axes} ints, at least 1. Received: {name}={value!r}. "
             f"{remedy}".strip()
