@@ -12,7 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
-__all__ = ["ALGORITHM", "fold_in", "normal", "uniform"]
+__all__ = ["ALGORITHM", "categorical", "fold_in", "normal", "split", "uniform"]
 
 ALGORITHM = "philox"
 """Generator of all draws."""
@@ -21,6 +21,19 @@ ALGORITHM = "philox"
 def fold_in(seed: Any, data: Any) -> tf.Tensor:
     """A stateless seed, int32 of shape (2,), that depends on `seed` and on an int, `data`."""
     return tf.random.experimental.stateless_fold_in(seed, data, alg=ALGORITHM)
+
+
+def split(seed: Any, num: int) -> list[tf.Tensor]:
+    """`num` stateless seeds made of one, as `tfp.random.split_seed` makes them.
+
+    Example:
+        >>> [seed.shape[0] for seed in split([0, 1], 3)]
+        [2, 2, 2]
+    """
+    seeds = tf.random.stateless_uniform(
+        (num, 2), seed, minval=None, maxval=None, dtype=tf.int32, alg=ALGORITHM
+    )
+    return tf.unstack(seeds)
 
 
 def uniform(shape: Any, seed: Any, dtype: tf.DType = tf.float32) -> tf.Tensor:
@@ -61,3 +74,23 @@ def normal(shape: Any, seed: Any, dtype: tf.DType = tf.float32) -> tf.Tensor:
     angle = 2.0 * math.pi * pairs[:, 1]
     both = tf.stack([tf.sin(angle) * radius, tf.cos(angle) * radius], axis=1)
     return tf.cast(tf.reshape(tf.reshape(both, [-1])[:size], shape), dtype)
+
+
+def categorical(logits: tf.Tensor, num: Any, seed: Any) -> tf.Tensor:
+    """Draws of classes, as the greatest of logits with Gumbel noise.
+
+    Args:
+        logits: float tensor, shape (..., K).
+        num: int or scalar tensor, number of draws.
+        seed: stateless seed, int32 of shape (2,).
+
+    Returns:
+        int32 tensor, shape (num, ...), from 0 to K - 1.
+
+    Example:
+        >>> categorical(tf.math.log([[0.0, 1.0], [1.0, 0.0]]), 3, [0, 1]).numpy().tolist()
+        [[1, 0], [1, 0], [1, 0]]
+    """
+    shape = tf.concat([[num], tf.shape(logits)], axis=0)
+    gumbel = -tf.math.log(-tf.math.log(uniform(shape, seed, logits.dtype)))
+    return tf.argmax(logits + gumbel, axis=-1, output_type=tf.int32)

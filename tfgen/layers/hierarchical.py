@@ -4,8 +4,9 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen._utils import random
 from tfgen.layers.distribution_lambda import register
-from tfgen.layers.independent import IndependentNormal
+from tfgen.layers.distributions import Normal
 from tfgen.layers.priors import Prior
 
 tfd = tfp.distributions
@@ -15,7 +16,7 @@ __all__ = ["HierarchicalDistribution", "HierarchicalNormal", "diagonal_normal", 
 
 def diagonal_normal(loc, scale):
     """Independent normal variables along the last axis."""
-    return tfd.Independent(IndependentNormal.family(loc, scale), 1)
+    return tfd.Independent(Normal(loc, scale), 1)
 
 
 def top_down(num_levels, density, choose):
@@ -85,7 +86,7 @@ class HierarchicalDistribution(tfd.Distribution):
         return tf.concat([z for _, z in levels], axis=-1)
 
     def _sample_n(self, n, seed=None):
-        seeds = tfp.random.split_seed(seed, len(self.latent_dims))
+        seeds = random.split(tfp.random.sanitize_seed(seed), len(self.latent_dims))
         top = len(seeds) - 1
         return self._join(lambda level, p: p.sample(n if level == top else (), seed=seeds[level]))
 
@@ -113,6 +114,7 @@ class HierarchicalNormal(Prior):
         ValueError: if there is no network, or one does not take what the next returns.
 
     Example:
+        >>> from tfgen.layers import IndependentNormal
         >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(6),
         ...                             IndependentNormal(3)])
         >>> prior = HierarchicalNormal([network])

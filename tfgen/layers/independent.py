@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.layers.distribution_lambda import ParametricDistribution, register
+from tfgen.layers.distributions import Bernoulli, Logistic, Normal
 
 tfd = tfp.distributions
 
@@ -57,17 +58,6 @@ def _split(params, event_shape, num_params):
 
 def _independent(distribution, event_shape, validate_args):
     return tfd.Independent(distribution, len(as_shape(event_shape)), validate_args=validate_args)
-
-
-class Bernoulli(tfd.Bernoulli):
-    """`tfd.Bernoulli` of logits, whose `log_prob` takes one softplus instead of two.
-
-    x log s(l) + (1 - x) log(1 - s(l)) = x l - softplus(l), with the logistic function s.
-    """
-
-    def _log_prob(self, event):
-        logits = self.logits_parameter()
-        return tf.cast(event, logits.dtype) * logits - tf.nn.softplus(logits)
 
 
 @register
@@ -122,19 +112,6 @@ class IndependentBernoulli(ParametricDistribution):
     def params_size(event_shape=(), name=None):
         """Number of parameters of one event."""
         return event_size(event_shape)
-
-
-class _PhiloxNormal(tfd.Normal):
-    """`tfd.Normal` that names its random number generator.
-
-    Left to choose, XLA takes one that slows the training step of a small model down.
-    """
-
-    def _sample_n(self, n, seed=None):
-        loc, scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale)
-        shape = tf.concat([[n], self._batch_shape_tensor(loc=loc, scale=scale)], axis=0)
-        seed = tfp.random.sanitize_seed(seed)
-        return loc + scale * tf.random.stateless_normal(shape, seed, dtype=self.dtype, alg="philox")
 
 
 class _LocScale(ParametricDistribution):
@@ -207,7 +184,7 @@ class IndependentNormal(_LocScale):
         (TensorShape([3]), np.float32(0.6931))
     """
 
-    family = _PhiloxNormal
+    family = Normal
 
 
 @register
@@ -221,7 +198,7 @@ class IndependentLogistic(_LocScale):
         TensorShape([4, 4, 1])
     """
 
-    family = tfd.Logistic
+    family = Logistic
 
 
 @register
@@ -303,7 +280,7 @@ class FixedScaleNormal(ParametricDistribution):
         """The distribution for `params` as loc."""
         (loc,) = _split(params, event_shape, 1)
         return _independent(
-            tfd.Normal(loc, scale, validate_args=validate_args), event_shape, validate_args
+            Normal(loc, scale, validate_args=validate_args), event_shape, validate_args
         )
 
     @staticmethod

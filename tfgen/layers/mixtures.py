@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.layers.distribution_lambda import DistributionLayer, ParametricDistribution, register
+from tfgen.layers.distributions import Categorical
 from tfgen.layers.independent import IndependentLogistic, IndependentNormal, as_shape
 from tfgen.layers.multivariate import OneHotCategorical, checked_params
 
@@ -37,7 +38,7 @@ def _split_components(params, num_components):
 def _mixture(params, num_components, component_fn, validate_args=False):
     logits, component_params = _split_components(params, num_components)
     return tfd.MixtureSameFamily(
-        tfd.Categorical(logits), component_fn(component_params), validate_args=validate_args
+        Categorical(logits), component_fn(component_params), validate_args=validate_args
     )
 
 

@@ -3,6 +3,7 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen.layers import distributions
 from tfgen.layers.distribution_lambda import ParametricDistribution, register
 
 tfd = tfp.distributions
@@ -63,7 +64,7 @@ class MultivariateNormalTriL(ParametricDistribution):
         fill = tfp.bijectors.FillScaleTriL(
             diag_shift=tf.constant(1e-5, params.dtype), validate_args=validate_args
         )
-        return tfd.MultivariateNormalTriL(
+        return distributions.MultivariateNormalTriL(
             params[..., :event_size], fill(params[..., event_size:]), validate_args=validate_args
         )
 
@@ -117,7 +118,7 @@ class OneHotCategorical(ParametricDistribution):
     def new(params, event_size, dtype=None, validate_args=False, name=None):
         """The distribution for `params` as logits."""
         params = checked_params(params, event_size, "OneHotCategorical")
-        return tfd.OneHotCategorical(
+        return distributions.OneHotCategorical(
             params, dtype=dtype or params.dtype, validate_args=validate_args
         )
 

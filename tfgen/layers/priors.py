@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.layers.distribution_lambda import register
+from tfgen.layers.distributions import Categorical, Normal
 from tfgen.layers.independent import as_shape
 
 tfd = tfp.distributions
@@ -65,7 +66,7 @@ class StandardNormal(Prior):
         self.built = True
 
     def as_distribution(self, encoder=None):
-        return tfd.Independent(tfd.Normal(tf.zeros(self.event_shape), 1.0), len(self.event_shape))
+        return tfd.Independent(Normal(tf.zeros(self.event_shape), 1.0), len(self.event_shape))
 
     def get_config(self):
         return {**super().get_config(), "event_shape": self.event_shape}
@@ -106,9 +107,9 @@ class MixtureOfNormals(Prior):
         self.built = True
 
     def as_distribution(self, encoder=None):
-        components = tfd.Normal(tf.convert_to_tensor(self.loc), tf.nn.softplus(self.raw_scale))
+        components = Normal(tf.convert_to_tensor(self.loc), tf.nn.softplus(self.raw_scale))
         return tfd.MixtureSameFamily(
-            tfd.Categorical(tf.convert_to_tensor(self.logits)),
+            Categorical(tf.convert_to_tensor(self.logits)),
             tfd.Independent(components, len(self.event_shape)),
         )
 
@@ -164,7 +165,7 @@ class VampPrior(Prior):
                 "the prior of a tfgen.models.VAE, or pass as_distribution(encoder)."
             )
         posteriors = encoder(self.activation(tf.convert_to_tensor(self.pseudo_inputs)))
-        return tfd.MixtureSameFamily(tfd.Categorical(tf.zeros(self.num_components)), posteriors)
+        return tfd.MixtureSameFamily(Categorical(tf.zeros(self.num_components)), posteriors)
 
     def get_config(self):
         return {

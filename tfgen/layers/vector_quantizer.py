@@ -4,7 +4,9 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen._utils import random
 from tfgen.layers.distribution_lambda import register
+from tfgen.layers.distributions import Categorical
 from tfgen.layers.priors import Prior
 
 tfd = tfp.distributions
@@ -174,7 +176,7 @@ class VectorQuantizer(keras.layers.Layer):
         """The averages with rare codes at vectors of the batch, as often used as is needed."""
         num_vectors = tf.shape(vectors)[0]
         drawn = tf.random.stateless_uniform(
-            (self.num_codes,), seed, maxval=num_vectors, dtype=tf.int32, alg="philox"
+            (self.num_codes,), seed, maxval=num_vectors, dtype=tf.int32, alg=random.ALGORITHM
         )
         rare = counts < self.restart_below
         restarts = self.restart_below * tf.gather(vectors, drawn)
@@ -221,7 +223,7 @@ class CodeFrequencies(Prior):
         self.built = True
 
     def as_distribution(self, encoder=None):
-        return tfd.Independent(tfd.Categorical(tf.convert_to_tensor(self.logits)), 1)
+        return tfd.Independent(Categorical(tf.convert_to_tensor(self.logits)), 1)
 
     def fit(self, batches):
         """Sets the frequencies to those of `batches`, one added to each count.

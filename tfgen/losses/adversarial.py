@@ -7,6 +7,8 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from tfgen._utils import random
+
 __all__ = [
     "ADVERSARIAL_LOSSES",
     "AdversarialLoss",
@@ -186,7 +188,7 @@ def gradient_penalty(discriminator, real, fake, seed, one_sided=False):
         [10.515, 10.515, 10.515, 10.515]
     """
     shape = [tf.shape(real)[0], *[1] * (len(real.shape) - 1)]
-    position = tf.random.stateless_uniform(shape, seed, dtype=real.dtype)
+    position = random.uniform(shape, seed, real.dtype)
     between = real + position * (fake - real)
     excess = tf.sqrt(_squared_norm_of_gradient(discriminator, between) + 1e-12) - 1
     return tf.square(tf.nn.relu(excess) if one_sided else excess)

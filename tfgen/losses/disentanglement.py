@@ -3,6 +3,8 @@
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen._utils import random
+
 __all__ = ["dip_penalty", "permute_dims"]
 
 
@@ -28,7 +30,7 @@ def permute_dims(z, seed):
         [[0.0, 10.0], [1.0, 11.0], [2.0, 12.0]]
     """
     columns = tf.transpose(tf.reshape(z, (tf.shape(z)[0], -1)))
-    order = tf.argsort(tf.random.stateless_uniform(tf.shape(columns), seed), axis=1)
+    order = tf.argsort(random.uniform(tf.shape(columns), seed), axis=1)
     shuffled = tf.gather(columns, order, batch_dims=1)
     return tf.reshape(tf.transpose(shuffled), tf.shape(z))
 

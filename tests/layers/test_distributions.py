@@ -1,0 +1,203 @@
+"""Draws of all distributions that layers and priors return: TFP's without XLA, the same with it.
+
+`IndependentPoisson` alone draws other numbers under XLA: TFP gives Poisson counts two algorithms,
+one for TensorFlow's kernel and one for XLA. No training draws from it, only `sample` of a model.
+"""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.testing import assert_allclose, assert_array_equal
+
+from tfgen import bijectors, layers
+from tfgen.layers import distributions
+
+tfd = tfp.distributions
+
+SEED = [3, 5]
+# Of numbers up to 10, each after a logarithm, a root and a sine.
+ROUNDING = dict(rtol=1e-5, atol=1e-5)
+LOC = np.random.default_rng(0).normal(size=(4, 3)).astype("float32")
+SCALE = np.exp(LOC[::-1])
+TRIL = np.linalg.cholesky(np.eye(3) + LOC[:, None] * LOC[:, :, None]).astype("float32")
+
+ARGUMENTS = {
+    "Normal": (LOC, SCALE),
+    "Logistic": (LOC, SCALE),
+    "Bernoulli": (LOC,),
+    "MultivariateNormalTriL": (LOC, TRIL),
+    "Categorical": (LOC,),
+    "OneHotCategorical": (LOC,),
+}
+every_class = pytest.mark.parametrize("name", ARGUMENTS)
+
+
+def test_all_classes_are_tested():
+    assert set(ARGUMENTS) == set(distributions.__all__)
+
+
+# TFP's.
+
+
+@pytest.mark.parametrize("name", [n for n in ARGUMENTS if "Categorical" not in n])
+def test_draws_are_tfps(name):
+    ours, theirs = (getattr(m, name)(*ARGUMENTS[name]) for m in (distributions, tfd))
+    expected = theirs.sample((2, 101), seed=SEED)
+    draws = ours.sample((2, 101), seed=SEED)
+    assert draws.dtype == expected.dtype
+    assert_allclose(draws, expected, **ROUNDING)
+    drawn, log_prob = ours.experimental_sample_and_log_prob(101, seed=SEED)
+    assert_allclose(drawn, theirs.sample(101, seed=SEED), **ROUNDING)
+    assert_allclose(log_prob, theirs.log_prob(drawn), rtol=1e-5, atol=1e-5)
+
+
+@every_class
+def test_they_are_tfps_classes(name):
+    ours, theirs = (getattr(m, name)(*ARGUMENTS[name]) for m in (distributions, tfd))
+    assert isinstance(ours, getattr(tfd, name)) and ours.name == theirs.name
+    assert ours.batch_shape == theirs.batch_shape and ours.event_shape == theirs.event_shape
+    assert ours.reparameterization_type == theirs.reparameterization_type
+    copy = ours.copy(validate_args=True)
+    assert type(copy) is type(ours)
+    assert_array_equal(copy.sample(seed=SEED), ours.sample(seed=SEED))
+    draws = ours.sample(seed=SEED)
+    assert_allclose(ours.log_prob(draws), theirs.log_prob(draws), **ROUNDING)
+    if name != "Logistic":  # Of which TFP knows no divergence.
+        assert_allclose(tfd.kl_divergence(ours, theirs), np.zeros(ours.batch_shape), atol=1e-6)
+
+
+@every_class
+def test_they_leave_a_tf_function(name):
+    ours = getattr(distributions, name)(*ARGUMENTS[name])
+    left = tf.function(lambda: ours)()
+    assert isinstance(left, type(ours))
+    assert_array_equal(left.sample(seed=SEED), ours.sample(seed=SEED))
+
+
+@pytest.mark.parametrize("name", ["Categorical", "OneHotCategorical"])
+def test_frequencies_of_classes(name):
+    ours = getattr(distributions, name)(*ARGUMENTS[name])
+    n, probs = 20_000, ours.probs_parameter().numpy()
+    draws = ours.sample(n, seed=SEED)
+    if name == "Categorical":
+        draws = tf.one_hot(draws, 3)
+    tolerance = 5 * np.sqrt(probs * (1 - probs) / n)
+    assert np.all(np.abs(np.mean(draws, axis=0) - probs) <= tolerance)
+
+
+@pytest.mark.parametrize("name", ["Normal", "Logistic", "MultivariateNormalTriL"])
+def test_draws_have_gradients(name):
+    loc, scale = (tf.constant(argument) for argument in ARGUMENTS[name])
+    with tf.GradientTape() as tape:
+        tape.watch((loc, scale))
+        z = getattr(distributions, name)(loc, scale).sample(seed=SEED)
+    to_loc, to_scale = tape.gradient(z, (loc, scale))
+    assert_array_equal(to_loc, np.ones((4, 3)))
+    noise = getattr(distributions, name)(tf.zeros_like(loc), scale).sample(seed=SEED)
+    # The scale is a factor of the noise: by Euler, <scale, gradient> = sum of what it makes.
+    assert_allclose(tf.reduce_sum(scale * to_scale), tf.reduce_sum(noise), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["Normal", "Logistic", "Bernoulli", "Categorical"])
+def test_seeds_of_other_kinds(name):
+    """An int, for a stateful seed, and none."""
+    ours = getattr(distributions, name)(*ARGUMENTS[name])
+    tf.random.set_seed(0)
+    first = ours.sample(50, seed=1)
+    tf.random.set_seed(0)
+    assert_array_equal(first, ours.sample(50, seed=1))
+    assert not np.array_equal(ours.sample(50), ours.sample(50))
+
+
+@pytest.mark.parametrize("extreme", [0.0, 1 - 2.0**-23])
+def test_draws_of_the_extreme_numbers_are_finite(monkeypatch, extreme):
+    """Of 0 the logit is infinite."""
+    monkeypatch.setattr(
+        distributions.random, "uniform", lambda shape, *_: tf.fill(shape, np.float32(extreme))
+    )
+    for name, arguments in ARGUMENTS.items():
+        draws = getattr(distributions, name)(*arguments).sample(2, seed=SEED)
+        assert np.all(np.isfinite(draws)), name
+
+
+# XLA.
+
+
+def assert_same_with_xla(draw):
+    """`draw` gives the same numbers eagerly, in a graph and under XLA."""
+    eager = draw()
+    assert_allclose(tf.function(draw)(), eager, **ROUNDING)
+    assert_allclose(tf.function(draw, jit_compile=True)(), eager, **ROUNDING)
+
+
+def test_layers_draw_the_same_with_xla(case, features):
+    if case.name == "IndependentPoisson":
+        pytest.skip("See the docstring of this file.")
+    model = case.model()
+    assert_same_with_xla(lambda: model(features).sample(3, seed=SEED))
+
+
+def test_tensors_of_layers_are_the_same_with_xla():
+    """The one sample of a forward pass, from the layer's own seed."""
+    eager, compiled = (layers.IndependentNormal(3, seed=7) for _ in range(2))
+    params = tf.constant(np.resize(LOC, (5, 6)))
+    forward = tf.function(lambda x: tf.convert_to_tensor(compiled(x)), jit_compile=True)
+    for _ in range(2):
+        assert_allclose(forward(params), tf.convert_to_tensor(eager(params)), **ROUNDING)
+
+
+def _encoder():
+    return keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), layers.IndependentNormal(2)])
+
+
+def _hierarchical():
+    return layers.HierarchicalNormal(
+        [keras.Sequential([keras.Input((2,)), keras.layers.Dense(6), layers.IndependentNormal(3)])]
+    )
+
+
+PRIORS = {
+    "StandardNormal": lambda: layers.StandardNormal((2, 2)),
+    "MixtureOfNormals": lambda: layers.MixtureOfNormals(2, num_components=3, seed=0),
+    "VampPrior": lambda: layers.VampPrior((3,), num_components=4, seed=0),
+    "FlowPrior": lambda: layers.FlowPrior(bijectors.maf(2, num_steps=1, hidden=(4,))),
+    "HierarchicalNormal": _hierarchical,
+    "CodeFrequencies": lambda: layers.CodeFrequencies(num_positions=3, num_codes=5),
+}
+
+
+def test_all_priors_are_tested():
+    classes = (vars(layers)[name] for name in layers.__all__)
+    priors = {c.__name__ for c in classes if issubclass(c, layers.Prior)}
+    assert set(PRIORS) == priors - {"Prior"}
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_priors_draw_the_same_with_xla(name):
+    prior, encoder = PRIORS[name](), _encoder()
+    assert_same_with_xla(lambda: prior.as_distribution(encoder).sample(11, seed=SEED))
+
+
+def test_flow_posteriors_draw_the_same_with_xla(features):
+    iaf = bijectors.iaf(2, num_steps=1, hidden=(4,))
+    layer = layers.FlowNormal(2, iaf)
+    params = tf.constant(np.resize(features, (5, layer.params_size(2))))
+    assert_same_with_xla(lambda: layer(params).sample(3, seed=SEED))
+
+
+def test_mixtures_of_every_layer_draw_the_same_with_xla():
+    for component, size in ((layers.IndependentBernoulli(2), 2), (layers.FixedScaleNormal(2), 2)):
+        layer = layers.MixtureSameFamily(3, component)
+        params = tf.constant(np.resize(LOC, (4, layer.params_size(3, size))))
+        assert_same_with_xla(lambda: layer(params).sample(3, seed=SEED))  # noqa: B023
+
+
+def test_mixtures_choose_by_their_weights():
+    prior = layers.MixtureOfNormals((), num_components=3)
+    prior.logits.assign(np.log([0.2, 0.5, 0.3]))
+    prior.loc.assign([-100.0, 0.0, 100.0])
+    n, draws = 10_000, prior.as_distribution().sample(10_000, seed=SEED).numpy()
+    shares = [np.mean(draws < -50), np.mean(np.abs(draws) < 50), np.mean(draws > 50)]
+    assert_allclose(shares, [0.2, 0.5, 0.3], rtol=0, atol=5 * np.sqrt(0.25 / n))

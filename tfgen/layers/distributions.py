@@ -1,0 +1,120 @@
+"""Distributions of TFP whose draws are the same with XLA and without, to float32 rounding.
+
+Each is an instance of TFP's own class and differs from it in how it draws alone. The draws from a
+stateless seed are those that TFP makes without XLA, to rounding, except for categorical ones.
+"""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen._utils import random
+
+tfd = tfp.distributions
+
+__all__ = [
+    "Bernoulli",
+    "Categorical",
+    "Logistic",
+    "MultivariateNormalTriL",
+    "Normal",
+    "OneHotCategorical",
+]
+
+
+def _shape_of_draws(distribution, n):
+    return tf.concat([[n], distribution.batch_shape_tensor()], axis=0)
+
+
+class Normal(tfd.Normal):
+    """`tfd.Normal`.
+
+    Example:
+        >>> Normal(0.0, 1.0).sample(3, seed=[0, 0]).shape
+        TensorShape([3])
+    """
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        seed = tfp.random.sanitize_seed(seed)
+        noise = random.normal(_shape_of_draws(self, n), seed, self.dtype)
+        return self.loc + self.scale * noise
+
+
+class Logistic(tfd.Logistic):
+    """`tfd.Logistic`.
+
+    Example:
+        >>> Logistic(0.0, 1.0).sample(3, seed=[0, 0]).shape
+        TensorShape([3])
+    """
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        seed = tfp.random.sanitize_seed(seed)
+        u = random.uniform(_shape_of_draws(self, n), seed, self.dtype)
+        u = tf.maximum(u, np.finfo(self.dtype.as_numpy_dtype).tiny)  # Of 0 the logit is infinite.
+        return self.loc + self.scale * (tf.math.log(u) - tf.math.log1p(-u))
+
+
+class Bernoulli(tfd.Bernoulli):
+    """`tfd.Bernoulli` of logits, whose `log_prob` takes one softplus instead of two.
+
+    x log s(l) + (1 - x) log(1 - s(l)) = x l - softplus(l), with the logistic function s.
+
+    Example:
+        >>> Bernoulli(tf.zeros(2)).log_prob([0, 1]).numpy().round(4)
+        array([-0.6931, -0.6931], dtype=float32)
+    """
+
+    def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
+        logits = self.logits_parameter()
+        return tf.cast(event, logits.dtype) * logits - tf.nn.softplus(logits)
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        seed = tfp.random.sanitize_seed(seed)
+        probs = self.probs_parameter()
+        u = random.uniform(_shape_of_draws(self, n), seed, probs.dtype)
+        return tf.cast(u < probs, self.dtype)
+
+
+class Categorical(tfd.Categorical):
+    """`tfd.Categorical`.
+
+    Example:
+        >>> Categorical(tf.zeros(4)).sample(3, seed=[0, 0]).dtype
+        tf.int32
+    """
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        seed = tfp.random.sanitize_seed(seed)
+        return tf.cast(random.categorical(self.logits_parameter(), n, seed), self.dtype)
+
+
+class OneHotCategorical(tfd.OneHotCategorical):
+    """`tfd.OneHotCategorical`.
+
+    Example:
+        >>> OneHotCategorical(tf.zeros(4)).sample(3, seed=[0, 0]).shape
+        TensorShape([3, 4])
+    """
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        seed, logits = tfp.random.sanitize_seed(seed), self.logits_parameter()
+        return tf.one_hot(random.categorical(logits, n, seed), logits.shape[-1], dtype=self.dtype)
+
+
+class MultivariateNormalTriL(tfd.MultivariateNormalTriL):
+    """`tfd.MultivariateNormalTriL`.
+
+    Example:
+        >>> MultivariateNormalTriL(tf.zeros(2), tf.eye(2)).sample(3, seed=[0, 0]).shape
+        TensorShape([3, 2])
+    """
+
+    @property
+    def distribution(self) -> tfd.Distribution:
+        """The standard normal that is scaled and shifted."""
+        standard = super().distribution
+        noise = Normal(standard.distribution.loc, standard.distribution.scale)
+        return standard.copy(distribution=noise)
