@@ -5,7 +5,7 @@ import matplotlib
 import pytest
 
 import tfgen
-from tfgen.plotting.figures import COLORS, MARKERS, flat_latent_dim, subplots
+from tfgen.plotting.figures import COLORS, MARKERS, check_labels, flat_latent_dim, subplots
 
 
 def test_colors_are_those_of_the_colour_blind_safe_cycle():
@@ -23,20 +23,37 @@ def test_seventy_classes_differ_in_colour_or_marker():
 
 
 def test_import_leaves_heavy_packages_alone():
-    code = (
-        "import sys, types; package = types.ModuleType('tfgen')\n"  # Without importing TensorFlow.
-        f"package.__path__ = {list(tfgen.__path__)}; sys.modules['tfgen'] = package\n"
-        "import tfgen.plotting\n"
-        "loaded = {'matplotlib', 'sklearn', 'PIL', 'scipy'} & set(sys.modules)\n"
-        "assert not loaded, loaded"
-    )
+    code = f"""
+import sys, types
+import keras, tensorflow  # They load some of the packages themselves.
+package = types.ModuleType("tfgen")  # Without the models.
+package.__path__ = {list(tfgen.__path__)}
+sys.modules["tfgen"] = package
+before = set(sys.modules)
+import tfgen.plotting
+heavy = ("matplotlib", "sklearn", "PIL", "scipy", "tfgen.datasets", "tfgen.models")
+loaded = [name for name in set(sys.modules) - before if name.startswith(heavy)]
+assert not loaded, loaded
+"""
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_missing_matplotlib_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
+    with pytest.raises(ImportError, match=r"matplotlib.* pip install 'tfgen\[plot\]'"):
+        subplots()
 
 
 def test_subplots_hands_arguments_on():
     fig, axes = subplots(2, 3, figsize=(4, 5))
     assert axes.shape == (2, 3)
     assert tuple(fig.get_size_inches()) == (4, 5)
+
+
+def test_labels_are_one_for_each():
+    check_labels(2, row_labels=["a", "b"], column_labels=None)
+    with pytest.raises(ValueError, match="^titles must hold one label for each of 2. Received: 3"):
+        check_labels(2, row_labels=range(2), titles="abc")
 
 
 def test_flat_latent_dim(make_model):

@@ -99,6 +99,7 @@ def test_no_text_leaves_its_cell():
         ({"values": np.zeros((2, 0))}, r"Received: shape \(2, 0\), 0 finite"),
         ({"row_labels": "abc"}, "row_labels must hold one label for each of 2. Received: 3"),
         ({"column_labels": []}, "column_labels must .* each of 3. Received: 0"),
+        ({"value_range": (1, 0)}, r"low < high. Received: value_range=\(1, 0\). Use None"),
         ({"highlight": [(2, 0)]}, r"matrix of shape \(2, 3\). Received: \(2, 0\)"),
     ],
 )

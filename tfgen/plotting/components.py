@@ -1,8 +1,12 @@
 """What the components of a mixture are: mean images, or ellipses in the plane."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from tfgen.plotting.figures import COLORS, subplots
+from tfgen._utils.typing import TensorLike
+from tfgen.plotting.figures import COLORS, Plots, subplots
 from tfgen.plotting.images import image_grid
 
 __all__ = ["mixture_components"]
@@ -37,7 +41,9 @@ def _ellipses(weights, means, covariances, x):
     return fig, axes
 
 
-def mixture_components(model, value_range=(0.0, 1.0), x=None):
+def mixture_components(
+    model: Any, value_range: Sequence[float] = (0.0, 1.0), x: TensorLike | None = None
+) -> Plots:
     """The components of a mixture, of greatest weight first, with their weights.
 
     Args:

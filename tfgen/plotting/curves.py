@@ -1,8 +1,11 @@
 """Curves of what training logged, one axes for each unit."""
 
+from collections.abc import Mapping, Sequence
+
+import keras
 import numpy as np
 
-from tfgen.plotting.figures import COLORS, subplots
+from tfgen.plotting.figures import COLORS, Plots, subplots
 
 __all__ = ["training_curves"]
 
@@ -80,7 +83,10 @@ def _title(logs):
     return "Training (solid) and validation (dashed)" if has_validation else "Training"
 
 
-def training_curves(history, units=None):
+def training_curves(
+    history: keras.callbacks.History | Mapping[str, Sequence[float]],
+    units: Mapping[str, str] | None = None,
+) -> Plots:
     """Every logged value over the epochs, one axes for each unit.
 
     Validation is dashed and has the colour of training.
@@ -104,7 +110,7 @@ def training_curves(history, units=None):
     """
     logs, epochs = _logs_and_epochs(history)
     _check_lengths(logs, epochs)
-    metrics_by_unit = {}
+    metrics_by_unit: dict[str, list[str]] = {}
     for metric, unit in _units_of(logs, units).items():
         metrics_by_unit.setdefault(unit, []).append(metric)
     num_units = len(metrics_by_unit)

@@ -1,8 +1,12 @@
 """A density over the plane."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from tfgen.plotting.figures import subplots
+from tfgen._utils.typing import TensorLike
+from tfgen.plotting.figures import Plot, subplots
 from tfgen.plotting.heat_map import COLOR_MAP
 
 __all__ = ["density"]
@@ -41,7 +45,9 @@ def _density_on_grid(model, ranges, num):
     return np.exp(np.asarray(model.log_prob(points))).reshape(num, num)
 
 
-def density(model, ranges, data=None, num=128):
+def density(
+    model: Any, ranges: Sequence[Sequence[float]], data: TensorLike | None = None, num: int = 128
+) -> Plot:
     """The density p(x) of a model over two dimensions as colours, and points of the data on it.
 
     The title tells how much of the probability lies inside, the sum over the cells: for a density
@@ -67,15 +73,15 @@ def density(model, ranges, data=None, num=128):
         >>> axes.get_title()
         'p(x), 100 % of it inside'
     """
-    ranges = _check_ranges(ranges)
+    limits = _check_ranges(ranges)
     points = None if data is None else _check_points(data)
-    values = _density_on_grid(model, ranges, num)
-    inside = values.sum() * np.prod(np.diff(ranges, axis=1)) / num**2
+    values = _density_on_grid(model, limits, num)
+    inside = values.sum() * np.prod(np.diff(limits, axis=1)) / num**2
     fig, axes = subplots(figsize=(5.5, 4.6), layout="constrained")
-    image = axes.imshow(values, cmap=COLOR_MAP, vmin=0, extent=ranges.ravel(), origin="lower")
+    image = axes.imshow(values, cmap=COLOR_MAP, vmin=0, extent=limits.ravel(), origin="lower")
     if points is not None:
         axes.scatter(*points.T, s=6, color="white", edgecolors="black", linewidths=0.3, alpha=0.7)
-    axes.set(xlim=ranges[0], ylim=ranges[1], xlabel="$x_{0}$", ylabel="$x_{1}$")
+    axes.set(xlim=limits[0], ylim=limits[1], xlabel="$x_{0}$", ylabel="$x_{1}$")
     axes.set_aspect("auto")
     axes.set_title(f"p(x), {inside:.0%} of it inside".replace("%", " %"))
     fig.colorbar(image, ax=axes, label="p(x)")

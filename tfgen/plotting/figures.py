@@ -1,6 +1,20 @@
-"""What the figures share: matplotlib on first use, colours, the latent size."""
+"""What the figures share: matplotlib on first use, colours, labels, the latent size."""
 
-__all__ = ["COLORS", "MARKERS", "flat_latent_dim", "subplots"]
+from collections.abc import Sized
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tfgen._utils import extras
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["COLORS", "MARKERS", "Plot", "Plots", "check_labels", "flat_latent_dim", "subplots"]
+
+Plot: TypeAlias = "tuple[Figure, Axes]"
+"""A figure and its only axes."""
+Plots: TypeAlias = "tuple[Figure, Any]"
+"""A figure and its axes, one or an array of them."""
 
 # Ten colours that stay apart in three kinds of colour blindness: Petroff, arXiv:2107.02270v3.
 COLORS = (
@@ -18,7 +32,7 @@ COLORS = (
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 
 
-def subplots(rows=1, columns=1, **kwargs):
+def subplots(rows: int = 1, columns: int = 1, **kwargs: Any) -> Plots:
     """`matplotlib.pyplot.subplots`, imported on first use so that `import tfgen` stays fast.
 
     Args:
@@ -29,17 +43,31 @@ def subplots(rows=1, columns=1, **kwargs):
     Returns:
         `(fig, axes)` as matplotlib gives them.
 
+    Raises:
+        ImportError: if matplotlib is missing.
+
     Example:
         >>> fig, axes = subplots(1, 2, figsize=(4, 2))
         >>> axes.shape
         (2,)
     """
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(rows, columns, **kwargs)
+    return extras.require("matplotlib.pyplot", extra="plot").subplots(rows, columns, **kwargs)
 
 
-def flat_latent_dim(model, caller):
+def check_labels(expected: int, **labels: Sized | None) -> None:
+    """Raises ValueError unless the labels are None, or one for each of `expected` things.
+
+    Example:
+        >>> check_labels(2, row_labels=["original", "reconstruction"], column_labels=None)
+    """
+    for name, value in labels.items():
+        if value is not None and len(value) != expected:
+            raise ValueError(
+                f"{name} must hold one label for each of {expected}. Received: {len(value)} labels."
+            )
+
+
+def flat_latent_dim(model: Any, caller: str) -> int:
     """Size k of a latent space of shape (k,).
 
     Args:

@@ -1,8 +1,12 @@
 """What a model makes: samples, reconstructions, latent traversals, interpolations."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
-from tfgen.plotting.figures import flat_latent_dim
+from tfgen._utils.typing import TensorLike
+from tfgen.plotting.figures import Plot, flat_latent_dim
 from tfgen.plotting.images import check_images, image_grid
 
 __all__ = ["interpolations", "reconstructions", "samples", "traversals"]
@@ -22,7 +26,13 @@ def _table_of_images(images, row_labels, column_labels, value_range):
     )
 
 
-def samples(model, num_samples=64, mean=True, seed=0, value_range=(0.0, 1.0)):
+def samples(
+    model: Any,
+    num_samples: int = 64,
+    mean: bool = True,
+    seed: int = 0,
+    value_range: Sequence[float] = (0.0, 1.0),
+) -> Plot:
     """Images that the model makes from draws of its prior.
 
     Args:
@@ -54,7 +64,7 @@ def samples(model, num_samples=64, mean=True, seed=0, value_range=(0.0, 1.0)):
     return fig, axes
 
 
-def reconstructions(model, x, value_range=(0.0, 1.0)):
+def reconstructions(model: Any, x: TensorLike, value_range: Sequence[float] = (0.0, 1.0)) -> Plot:
     """A row of images above the row of their reconstructions.
 
     Args:
@@ -111,7 +121,14 @@ def _dim_label(dim, kl):
     return f"$z_{{{dim}}}$" if kl is None else f"$z_{{{dim}}}$ ({float(kl[dim]):.2f} nats)"
 
 
-def traversals(model, x=None, dims=None, values=None, kl=None, value_range=(0.0, 1.0)):
+def traversals(
+    model: Any,
+    x: TensorLike | None = None,
+    dims: Sequence[int] | None = None,
+    values: Sequence[float] | None = None,
+    kl: Sequence[float] | np.ndarray | None = None,
+    value_range: Sequence[float] = (0.0, 1.0),
+) -> Plot:
     """Images as one latent dimension moves and the others stay: rows dimensions, columns values.
 
     Args:
@@ -139,17 +156,23 @@ def traversals(model, x=None, dims=None, values=None, kl=None, value_range=(0.0,
         >>> axes.get_yticklabels()[0].get_text()
         '$z_{1}$ (2.00 nats)'
     """
-    values = np.linspace(-3.0, 3.0, 7) if values is None else np.asarray(values, "float32")
+    steps = np.linspace(-3.0, 3.0, 7) if values is None else np.asarray(values, "float32")
     dims = _traversed_dims(flat_latent_dim(model, "traversals"), dims, kl)
-    images = model.traverse(x, dims=dims, values=values)
+    images = model.traverse(x, dims=dims, values=steps)
     row_labels = [_dim_label(dim, kl) for dim in dims]
-    column_labels = [f"{value:.3g}" for value in values]
+    column_labels = [f"{value:.3g}" for value in steps]
     fig, axes = _table_of_images(images, row_labels, column_labels, value_range)
     axes.set(title="Latent traversals, E[x|z]", xlabel="value of the row's dimension")
     return fig, axes
 
 
-def interpolations(model, start, end, num_steps=7, value_range=(0.0, 1.0)):
+def interpolations(
+    model: Any,
+    start: TensorLike,
+    end: TensorLike,
+    num_steps: int = 7,
+    value_range: Sequence[float] = (0.0, 1.0),
+) -> Plot:
     """Images on the line between two latent codes: one pair a row.
 
     Args:

@@ -1,8 +1,13 @@
 """A matrix as coloured cells with their numbers."""
 
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 import numpy as np
 
-from tfgen.plotting.figures import subplots
+from tfgen._utils.arguments import as_pair
+from tfgen._utils.typing import TensorLike
+from tfgen.plotting.figures import Plot, check_labels, subplots
 
 __all__ = ["heat_map"]
 
@@ -25,13 +30,6 @@ def _check_matrix(values):
     return values
 
 
-def _check_labels(name, labels, expected):
-    if labels is not None and len(labels) != expected:
-        raise ValueError(
-            f"{name} must hold one label for each of {expected}. Received: {len(labels)} labels."
-        )
-
-
 def _check_highlight(cells, shape):
     for row, column in cells:
         if not (0 <= row < shape[0] and 0 <= column < shape[1]):
@@ -39,6 +37,13 @@ def _check_highlight(cells, shape):
                 f"highlight must hold (row, column) of a matrix of shape {shape}. "
                 f"Received: {(row, column)}. Count from 0."
             )
+
+
+def _color_limits(matrix, value_range):
+    """Values of the darkest and the lightest colour."""
+    if value_range is None:
+        return np.nanmin(matrix), np.nanmax(matrix)
+    return as_pair("Use None for the least and the greatest value.", value_range=value_range)
 
 
 def _relative_luminance(rgba):
@@ -92,15 +97,15 @@ def _figure_size(texts, row_labels, column_labels):
 
 
 def heat_map(
-    values,
-    row_labels=None,
-    column_labels=None,
-    title=None,
-    value_label=None,
-    value_format=".2f",
-    value_range=None,
-    highlight=(),
-):
+    values: TensorLike,
+    row_labels: Sequence[Any] | None = None,
+    column_labels: Sequence[Any] | None = None,
+    title: str | None = None,
+    value_label: str | None = None,
+    value_format: str = ".2f",
+    value_range: Sequence[float] | None = None,
+    highlight: Iterable[tuple[int, int]] = (),
+) -> Plot:
     """A matrix as coloured cells, each with its number: dark is low, light is high.
 
     Write what rows and columns are on the axes: `axes.set(xlabel="latent_dim", ylabel="beta")`.
@@ -120,25 +125,25 @@ def heat_map(
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if `values` is no matrix, has an infinite value or only NaN, or if labels or
-            cells do not fit it.
+        ValueError: if `values` is no matrix, has an infinite value or only NaN, if labels or
+            cells do not fit it, or if `value_range` is none.
 
     Example:
         >>> fig, axes = heat_map([[0.1, 0.5], [np.nan, 0.3]], row_labels=[1, 4], highlight=[(0, 1)])
         >>> [text.get_text() for text in axes.texts]
         ['0.10', '0.50', 'n/a', '0.30']
     """
-    values = _check_matrix(values)
-    _check_labels("row_labels", row_labels, values.shape[0])
-    _check_labels("column_labels", column_labels, values.shape[1])
-    _check_highlight(highlight, values.shape)
-    shown = ["n/a" if np.isnan(value) else format(value, value_format) for value in values.flat]
-    texts = np.reshape(shown, values.shape)
+    matrix = _check_matrix(values)
+    check_labels(matrix.shape[0], row_labels=row_labels)
+    check_labels(matrix.shape[1], column_labels=column_labels)
+    _check_highlight(highlight, matrix.shape)
+    low, high = _color_limits(matrix, value_range)
+    shown = ["n/a" if np.isnan(value) else format(value, value_format) for value in matrix.flat]
+    texts = np.reshape(shown, matrix.shape)
     size = _figure_size(texts, row_labels, column_labels)
     fig, axes = subplots(figsize=size, layout="constrained")
-    low, high = value_range or (np.nanmin(values), np.nanmax(values))
-    image = axes.imshow(values, cmap=COLOR_MAP, vmin=low, vmax=high, aspect="auto")
-    _write_values(axes, image, values, texts)
+    image = axes.imshow(matrix, cmap=COLOR_MAP, vmin=low, vmax=high, aspect="auto")
+    _write_values(axes, image, matrix, texts)
     _frame(axes, highlight)
     _tick(axes.set_xticks, column_labels)
     _tick(axes.set_yticks, row_labels)

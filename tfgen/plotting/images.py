@@ -1,10 +1,13 @@
 """Images in one grid, the primitive of the other figures of images."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
-from tfgen.plotting.figures import subplots
+from tfgen._utils.arguments import as_pair, check_ints
+from tfgen._utils.typing import TensorLike
+from tfgen.plotting.figures import Plots, check_labels, subplots
 
 __all__ = ["check_images", "image_grid"]
 
@@ -16,7 +19,7 @@ INCHES_PER_CHARACTER = 0.07
 LINE_INCHES = 0.15
 
 
-def check_images(images):
+def check_images(images: TensorLike) -> np.ndarray:
     """Images as a numpy array, which must be finite and have one or three channels.
 
     Args:
@@ -48,9 +51,7 @@ def check_images(images):
 
 def _check_value_range(images, value_range):
     """Raises if the range is empty, or integer pixels leave it."""
-    low, high = value_range
-    if not low < high:
-        raise ValueError(f"value_range must be (low, high), low < high. Received: {value_range}.")
+    _, high = as_pair(value_range=value_range)
     # Draws from a Normal may leave the range; integers that do are pixels in another unit.
     if np.issubdtype(images.dtype, np.integer) and images.max() > high:
         raise ValueError(
@@ -69,17 +70,8 @@ def _check_columns(columns, num_images):
     """Columns of the grid; None asks for the grid nearest to a square."""
     if columns is None:
         return math.ceil(math.sqrt(num_images))
-    if columns < 1:
-        raise ValueError(f"columns must be at least 1. Received: columns={columns}. Use None.")
-    return min(int(columns), num_images)
-
-
-def _check_labels(name, labels, expected):
-    """Raises if there is not one label for each row, column or image."""
-    if labels is not None and len(labels) != expected:
-        raise ValueError(
-            f"{name} needs {expected} entries, one for each. Received: {len(labels)} entries."
-        )
+    check_ints(1, "Use None for the grid nearest to a square.", columns=columns)
+    return min(columns, num_images)
 
 
 def _gap(tile_width):
@@ -171,13 +163,13 @@ def _plain_grid(tiles, columns, row_labels, column_labels):
 
 
 def image_grid(
-    images,
-    columns=None,
-    value_range=(0.0, 1.0),
-    titles=None,
-    row_labels=None,
-    column_labels=None,
-):
+    images: TensorLike,
+    columns: int | None = None,
+    value_range: Sequence[float] = (0.0, 1.0),
+    titles: Sequence[str] | None = None,
+    row_labels: Sequence[str] | None = None,
+    column_labels: Sequence[str] | None = None,
+) -> Plots:
     """Images row by row in one grid.
 
     Args:
@@ -204,9 +196,9 @@ def image_grid(
     images = check_images(images)
     _check_value_range(images, value_range)
     columns = _check_columns(columns, len(images))
-    _check_labels("titles", titles, len(images))
-    _check_labels("row_labels", row_labels, math.ceil(len(images) / columns))
-    _check_labels("column_labels", column_labels, columns)
+    check_labels(len(images), titles=titles)
+    check_labels(math.ceil(len(images) / columns), row_labels=row_labels)
+    check_labels(columns, column_labels=column_labels)
     tiles = _to_unit_range(images, value_range)
     if titles is not None:
         return _titled_grid(tiles, columns, titles)

@@ -2,10 +2,15 @@
 
 import math
 import statistics
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from tfgen.plotting.figures import COLORS, MARKERS, flat_latent_dim, subplots
+from tfgen._utils import extras
+from tfgen._utils.typing import TensorLike
+from tfgen.plotting.figures import COLORS, MARKERS, Plot, flat_latent_dim, subplots
 from tfgen.plotting.images import image_grid
 
 __all__ = ["latent_scatter", "manifold"]
@@ -19,7 +24,7 @@ def _normal_quantiles(num):
     return np.array([inverse_cdf(p) for p in np.linspace(0.05, 0.95, num)], "float32")
 
 
-def manifold(model, num=20, value_range=(0.0, 1.0)):
+def manifold(model: Any, num: int = 20, value_range: Sequence[float] = (0.0, 1.0)) -> Plot:
     """Decoder means over a grid of latent values, equally likely under the prior.
 
     z_0 grows to the right and z_1 upward, both over the quantiles 0.05 to 0.95 of the standard
@@ -79,9 +84,8 @@ def _project(codes):
     """Codes in two dimensions, and what the two axes are."""
     if codes.shape[1] == 2:
         return codes, ["$z_{0}$", "$z_{1}$"]
-    from sklearn.decomposition import PCA
-
-    pca = PCA(n_components=2, random_state=0).fit(codes)
+    decomposition = extras.require("sklearn.decomposition", extra="plot")
+    pca = decomposition.PCA(n_components=2, random_state=0).fit(codes)
     names = [
         f"principal component {i} of z ({ratio:.0%} of variance)"
         for i, ratio in enumerate(pca.explained_variance_ratio_, start=1)
@@ -107,7 +111,12 @@ def _scatter_classes(axes, points, labels, class_names):
         _write_name(axes, np.median(own, axis=0), name)
 
 
-def latent_scatter(model, x, labels, class_names=None):
+def latent_scatter(
+    model: Any,
+    x: np.ndarray | tf.data.Dataset,
+    labels: TensorLike,
+    class_names: Sequence[str] | None = None,
+) -> Plot:
     """Latent codes of images (a VAE's posterior means), coloured by class.
 
     Two latent dimensions are drawn as they are; of more the first two principal components are,

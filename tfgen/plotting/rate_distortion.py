@@ -1,8 +1,10 @@
 """What a code costs and what is lost without more of it: the rate-distortion plane."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from tfgen.plotting.figures import COLORS, MARKERS, subplots
+from tfgen.plotting.figures import COLORS, MARKERS, Plot, subplots
 
 __all__ = ["rate_distortion"]
 
@@ -89,7 +91,13 @@ def _label_betas(fig, axes, shown, beta, label):
         bar.minorticks_off()
 
 
-def rate_distortion(rate, distortion, beta=None, latent_dim=None, beta_label="beta"):
+def rate_distortion(
+    rate: Sequence[float],
+    distortion: Sequence[float],
+    beta: Sequence[float] | None = None,
+    latent_dim: Sequence[int] | None = None,
+    beta_label: str = "beta",
+) -> Plot:
     """Models in the plane of rate and distortion, with lines of equal ELBO.
 
     The rate R = E[KL(q(z|x) || p(z))] is what the code costs, the distortion D = E[-log p(x|z)]
