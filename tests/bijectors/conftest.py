@@ -23,7 +23,7 @@ def _affine():
 
 
 def _spline():
-    network = cp.coupling_network(SIZE, (8,), "tanh", num_parameters=3 * 4 - 1)
+    network = cp.coupling_network(SIZE, (8,), "tanh", CONTEXT, num_parameters=3 * 4 - 1)
     return cp.SplineCoupling(network, cp.alternating_mask(SIZE), num_bins=4, bound=2.0)
 
 
@@ -35,7 +35,7 @@ BUILDERS = {
     "maf": lambda: ar.maf(SIZE, num_steps=2, hidden=(8,), activation="tanh"),
     "iaf_context": lambda: ar.iaf(SIZE, num_steps=1, hidden=(8, 8), context_size=CONTEXT),
     "affine_context": _affine,
-    "spline": _spline,
+    "spline_context": _spline,
     "sigmoid": lambda: Sigmoid(SIZE, alpha=0.05),
     "chain": lambda: Chain([Sigmoid(SIZE), Permute(SIZE, (1, 2, 0)), Invert(Sigmoid(SIZE))]),
 }

@@ -7,7 +7,14 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.testing import assert_allclose
 
-from tfgen.bijectors.bijector import Bijector, Chain, Invert, check_context, vector_size
+from tfgen.bijectors.bijector import (
+    Bijector,
+    Chain,
+    Invert,
+    broadcast_to_context,
+    check_context,
+    vector_size,
+)
 from tfgen.bijectors.elementwise import Permute, Sigmoid
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -134,3 +141,19 @@ def test_event_that_is_no_vector():
 def test_context_missing_or_of_another_size(context, received):
     with pytest.raises(ValueError, match=rf"context_size=3 .* Received: context of {received}\."):
         check_context(context, 3)
+
+
+@pytest.mark.parametrize(
+    "ours, theirs, together",
+    [((4, 1), (5,), (4, 5)), ((), (5,), (5,)), ((4,), (), (4,)), ((2, 4), (4,), (2, 4))],
+)
+def test_broadcast_to_context(ours, theirs, together):
+    x = np.random.default_rng(0).normal(size=(*ours, 2, 3))
+    repeated = broadcast_to_context(x, np.zeros((*theirs, 7)), event_rank=2)
+    assert repeated.dtype == tf.float32
+    assert_allclose(repeated, np.broadcast_to(x, (*together, 2, 3)), rtol=1e-6)
+
+
+def test_axes_of_x_and_context_that_do_not_fit():
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="shapes"):
+        broadcast_to_context(np.zeros((4, 2)), np.zeros((5, 7)))

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy.testing import assert_array_equal
 
+from tfgen.bijectors.coupling import AffineCoupling
 from tfgen.bijectors.glow import ActNorm, Invertible1x1Conv
 from tfgen.bijectors.image import Split, Squeezed, channel_mask, checkerboard_mask
 from tfgen.networks import flows
@@ -79,6 +81,23 @@ BUILDERS = {
 def test_bijector(name, check_bijector):
     bijector = BUILDERS[name]()
     check_bijector(bijector, images(3, *bijector.event_shape))
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_contexts_of_more_rows(graph, perturb):
+    """Images (n, 1, ...) and contexts (k, ...) give what copies give."""
+    shape = (2, 1, 4)
+    network = flows.gated_conv_net(shape, 8, width=2, num_layers=0, context_shape=(2, 1, 3))
+    coupling = AffineCoupling(network, checkerboard_mask(shape))
+    flow = perturb(Split(Squeezed(coupling), name="split"))
+    x, context = images(2, 1, *flow.event_shape), images(3, 2, 1, 3)
+    x_copies, context_copies = np.repeat(x[:, 0], 3, axis=0), np.tile(context, (2, 1, 1, 1))
+    for map_ in (flow.forward, flow.inverse):
+        y, log_det = map_(tf.constant(x_copies), tf.constant(context_copies))
+        values, change = (tf.function(map_) if graph else map_)(tf.constant(x), context)
+        np.testing.assert_allclose(values, np.reshape(y, (2, 3, *flow.event_shape)), atol=1e-5)
+        np.testing.assert_allclose(change, np.reshape(log_det, (2, 3)), rtol=1e-5, atol=1e-5)
+        assert np.ptp(change) > 0.1
 
 
 def test_squeeze_of_another_shape_is_refused():

@@ -144,7 +144,7 @@ def test_planar_near_the_constraint():
 
 
 def test_no_step():
-    with pytest.raises(ValueError, match=r"Planar needs at least one step\. .*num_steps=0"):
+    with pytest.raises(ValueError, match=r"num_steps must be an int of at least 1\. .*num_steps=0"):
         Planar(2, num_steps=0)
 
 

@@ -1,17 +1,30 @@
 """Types that annotations of several areas use."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias, TypedDict
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
-__all__ = ["LayerOptions", "ModelOptions", "Seed", "Shape", "TensorLike"]
+__all__ = [
+    "Activation",
+    "Distribution",
+    "LayerOptions",
+    "ModelOptions",
+    "Seed",
+    "Shape",
+    "TensorLike",
+]
 
+Activation: TypeAlias = str | Callable[..., Any] | None
+"""What `keras.activations.get` takes."""
 TensorLike: TypeAlias = tf.Tensor | np.ndarray | float | Sequence[Any]
 """What TensorFlow converts to a tensor."""
 Shape: TypeAlias = Sequence[int]
 """Static shape of one example or event."""
+Distribution: TypeAlias = tfp.distributions.Distribution
+"""A distribution of TensorFlow Probability, under a name that type checkers know."""
 Seed: TypeAlias = tf.Tensor | Sequence[int]
 """Stateless seed, int32 of shape (2,)."""
 
@@ -34,3 +47,4 @@ class ModelOptions(TypedDict, total=False):
     name: str | None
     trainable: bool
     dtype: Any
+    autocast: bool

@@ -5,12 +5,25 @@ Germain et al., arXiv:1502.03509v2 (MADE).
 """
 
 import itertools
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from typing_extensions import Unpack
 
-from tfgen.bijectors.bijector import Bijector, Chain, Invert, check_context, register, vector_size
+from tfgen._utils.typing import Activation, LayerOptions, Shape
+from tfgen.bijectors.bijector import (
+    Bijector,
+    Chain,
+    Invert,
+    Mapped,
+    broadcast_to_context,
+    check_context,
+    register,
+    vector_size,
+)
 from tfgen.bijectors.elementwise import Permute
 
 __all__ = ["MADE", "MaskedAutoregressive", "iaf", "maf"]
@@ -70,13 +83,13 @@ class MADE(keras.layers.Layer):
 
     def __init__(
         self,
-        size,
-        num_parameters=2,
-        hidden=(64, 64),
-        activation="elu",
-        context_size=0,
-        **kwargs,
-    ):
+        size: int,
+        num_parameters: int = 2,
+        hidden: Sequence[int] = (64, 64),
+        activation: Activation = "elu",
+        context_size: int = 0,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(**kwargs)
         self.size, self.num_parameters, self.hidden = size, num_parameters, tuple(hidden)
         self.activation = keras.activations.get(activation)
@@ -91,20 +104,20 @@ class MADE(keras.layers.Layer):
             layer.build((None, context_size))
         self.built = True
 
-    def condition(self, context):
+    def condition(self, context: tf.Tensor | None) -> list[tf.Tensor]:
         """What the context adds to each hidden layer: a list of tensors, empty without context."""
         if not self.context_size:
             return []
         context = check_context(context, self.context_size)
         return [dense(context) for dense in self.context_dense]
 
-    def call(self, x, terms=None):
-        terms = terms or self.condition(None)
-        for dense, term in itertools.zip_longest(self.dense, terms, fillvalue=0.0):
+    def call(self, x: tf.Tensor, terms: Sequence[tf.Tensor] | None = None) -> tf.Tensor:
+        terms = terms or self.condition(None) or [0.0] * len(self.dense)
+        for dense, term in zip(self.dense, terms, strict=True):
             x = self.activation(dense(x) + term)
         return self.last(x)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "size": self.size,
@@ -115,7 +128,9 @@ class MADE(keras.layers.Layer):
         }
 
 
-def masks(size, num_parameters, hidden, with_context=False):
+def masks(
+    size: int, num_parameters: int, hidden: Sequence[int], with_context: bool = False
+) -> list[np.ndarray]:
     """Masks of a MADE's layers, from the inputs on; see `MADE`.
 
     Args:
@@ -179,13 +194,13 @@ class MaskedAutoregressive(Bijector):
 
     def __init__(
         self,
-        event_shape,
-        hidden=(64, 64),
-        activation="elu",
-        context_size=0,
-        gated=False,
-        **kwargs,
-    ):
+        event_shape: int | Shape,
+        hidden: Sequence[int] = (64, 64),
+        activation: Activation = "elu",
+        context_size: int = 0,
+        gated: bool = False,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(event_shape, **kwargs)
         size = vector_size(event_shape)
         self.gated = gated
@@ -198,9 +213,9 @@ class MaskedAutoregressive(Bijector):
             return shift, shift, tf.math.softplus(-raw - _GATE_BIAS)
         return 0.0, shift, raw
 
-    def forward(self, x, context=None):
-        x = tf.convert_to_tensor(x)
-        terms = self.made.condition(context)
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        x, terms = tf.convert_to_tensor(x), self.made.condition(context)
+        x = broadcast_to_context(x, terms[0]) if terms else x
         elements = tf.range(self.made.size)
 
         def fill(i, y, _):
@@ -217,12 +232,12 @@ class MaskedAutoregressive(Bijector):
         )
         return y, tf.reduce_sum(log_scale, axis=-1)
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         origin, shift, log_scale = self._parameters(y, self.made.condition(context))
         x = origin + (y - shift) * tf.exp(-log_scale)
         return x, -tf.reduce_sum(log_scale, axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = self.made.get_config()
         ours = {key: config[key] for key in ("hidden", "activation", "context_size")}
         return {**super().get_config(), **ours, "gated": self.gated}
@@ -235,7 +250,13 @@ def _alternate(steps):
     return Chain([bijector for pair in pairs for bijector in pair][:-1])
 
 
-def iaf(event_shape, num_steps=4, hidden=(64, 64), context_size=0, activation="elu"):
+def iaf(
+    event_shape: int | Shape,
+    num_steps: int = 4,
+    hidden: Sequence[int] = (64, 64),
+    context_size: int = 0,
+    activation: Activation = "elu",
+) -> Chain:
     """Inverse autoregressive flow: fast to draw from, with gates, for posteriors q(z|x).
 
     Source: Kingma et al., arXiv:1606.04934v2, Algorithm 1; the order of elements is reversed
@@ -256,12 +277,20 @@ def iaf(event_shape, num_steps=4, hidden=(64, 64), context_size=0, activation="e
         >>> z.shape, log_det.shape
         (TensorShape([8, 4]), TensorShape([8]))
     """
-    arguments = dict(hidden=hidden, activation=activation, context_size=context_size, gated=True)
-    steps = [Invert(MaskedAutoregressive(event_shape, **arguments)) for _ in range(num_steps)]
+    steps = [
+        Invert(MaskedAutoregressive(event_shape, hidden, activation, context_size, gated=True))
+        for _ in range(num_steps)
+    ]
     return _alternate(steps)
 
 
-def maf(event_shape, num_steps=4, hidden=(64, 64), context_size=0, activation="relu"):
+def maf(
+    event_shape: int | Shape,
+    num_steps: int = 4,
+    hidden: Sequence[int] = (64, 64),
+    context_size: int = 0,
+    activation: Activation = "relu",
+) -> Chain:
     """Masked autoregressive flow: fast densities, for data.
 
     Source: Papamakarios et al., arXiv:1705.07057v4, Sec. 3.1, without batch normalization.
@@ -281,6 +310,8 @@ def maf(event_shape, num_steps=4, hidden=(64, 64), context_size=0, activation="r
         >>> x.shape, log_det.shape
         (TensorShape([8, 4]), TensorShape([8]))
     """
-    arguments = dict(hidden=hidden, activation=activation, context_size=context_size)
-    steps = [MaskedAutoregressive(event_shape, **arguments) for _ in range(num_steps)]
+    steps = [
+        MaskedAutoregressive(event_shape, hidden, activation, context_size)
+        for _ in range(num_steps)
+    ]
     return _alternate(steps)

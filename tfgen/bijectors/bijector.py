@@ -1,19 +1,25 @@
 """What all bijectors share, and how they combine. Papamakarios et al., arXiv:1912.02762v2."""
 
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from typing_extensions import Unpack
 
+from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.layers.independent import as_shape
 
-tfb = tfp.bijectors
-
 __all__ = ["Bijector", "Chain", "Invert"]
+
+Mapped: TypeAlias = tuple[tf.Tensor, tf.Tensor]
+"""A point where a map sends another, and the log-determinant there."""
 
 register = keras.saving.register_keras_serializable("tfgen")
 
 
-def vector_size(event_shape):
+def vector_size(event_shape: int | Shape) -> int:
     """Length of an event that must be a vector."""
     shape = as_shape(event_shape)
     if len(shape) != 1:
@@ -24,7 +30,7 @@ def vector_size(event_shape):
     return shape[0]
 
 
-def check_context(context, size):
+def check_context(context: tf.Tensor | None, size: int) -> tf.Tensor:
     """`context` as a float32 tensor of shape (..., size)."""
     if context is None or context.shape[-1] != size:
         received = None if context is None else f"shape {tuple(context.shape)}"
@@ -34,6 +40,34 @@ def check_context(context, size):
             "a map without context."
         )
     return tf.cast(context, tf.float32)
+
+
+def broadcast_to_context(
+    x: tf.Tensor, context: tf.Tensor, event_rank: int = 1, context_rank: int = 1
+) -> tf.Tensor:
+    """`x` as float32, repeated along the leading axes that the context has and `x` has not.
+
+    The map's image has these axes, and TensorFlow's loops want them from the start.
+
+    Args:
+        x: tensor, the last `event_rank` axes of which are an event's.
+        context: tensor, the last `context_rank` axes of which are its own.
+        event_rank: int.
+        context_rank: int.
+
+    Example:
+        >>> broadcast_to_context(tf.zeros((8, 1, 2)), tf.zeros((5, 3))).shape
+        TensorShape([8, 5, 2])
+    """
+    x = tf.cast(x, tf.float32)
+    num_ours, num_theirs = len(x.shape) - event_rank, len(context.shape) - context_rank
+    ours, theirs = x.shape[:num_ours], tf.TensorShape(context.shape[:num_theirs])
+    static = tf.broadcast_static_shape(ours, theirs)
+    if ours.is_fully_defined() and ours == static:
+        return x
+    leading = tf.broadcast_dynamic_shape(tf.shape(x)[:num_ours], tf.shape(context)[:num_theirs])
+    repeated = tf.broadcast_to(x, tf.concat([leading, tf.shape(x)[num_ours:]], axis=0))
+    return tf.ensure_shape(repeated, static.concatenate(x.shape[num_ours:]))
 
 
 class Bijector(keras.layers.Layer):
@@ -53,26 +87,27 @@ class Bijector(keras.layers.Layer):
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, event_shape, **kwargs):
+    def __init__(self, event_shape: int | Shape, **kwargs: Unpack[LayerOptions]) -> None:
         kwargs["dtype"] = kwargs.get("dtype") or keras.config.dtype_policy().variable_dtype
         super().__init__(**kwargs)
         self.event_shape = as_shape(event_shape)
         self.built = True
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         """The image of `x`.
 
         Args:
             x: tensor, shape (..., *event_shape).
             context: tensor, shape (..., context_size), what the map depends on besides; its leading
-                axes are those of `x` or broadcast to them. Bijectors without a context ignore it.
+                axes and those of `x` broadcast together. Bijectors without a context ignore it.
 
         Returns:
-            Tuple (y, log_det): y like `x`; log_det = log|det dy/dx|, shape (...).
+            Tuple (y, log_det): y, shape (..., *event_shape), with the leading axes of both, and
+            log_det = log|det dy/dx|, shape (...).
         """
         raise NotImplementedError
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         """The preimage of `y`: tuple (x, log_det), log_det = log|det dx/dy|; see `forward`."""
         raise NotImplementedError(
             f"{type(self).__name__} has no inverse in closed form: it can draw samples and give "
@@ -80,14 +115,14 @@ class Bijector(keras.layers.Layer):
             "another bijector here."
         )
 
-    def initialize(self, y, context=None):
+    def initialize(self, y: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         """Sets weights that depend on data from one batch; returns the preimage of `y`."""
         return self.inverse(y, context)[0]
 
-    def call(self, x, context=None):
+    def call(self, x: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         return self.forward(x, context)[0]
 
-    def as_tfp(self, context=None):
+    def as_tfp(self, context: tf.Tensor | None = None) -> tfp.bijectors.Bijector:
         """This map for a fixed `context` as a `tfp.bijectors.Bijector`, for use with TFP.
 
         Example:
@@ -97,15 +132,15 @@ class Bijector(keras.layers.Layer):
         """
         return _AsTFP(self, context)
 
-    def no_log_det(self, x):
+    def no_log_det(self, x: tf.Tensor) -> tf.Tensor:
         """Zeros of the shape of a log-determinant, for maps that keep volumes."""
         return tf.zeros(tf.shape(x)[: tf.rank(x) - len(self.event_shape)])
 
-    def sum_event(self, x):
+    def sum_event(self, x: tf.Tensor) -> tf.Tensor:
         """Sum over the event's axes, shape (...)."""
         return tf.reduce_sum(x, axis=range(-len(self.event_shape), 0))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "event_shape": self.event_shape}
 
 
@@ -113,7 +148,7 @@ class CombinedBijector(Bijector):
     """A bijector made of others."""
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "CombinedBijector":
         return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
 
 
@@ -132,7 +167,7 @@ class Chain(CombinedBijector):
         ValueError: if their event shapes differ.
     """
 
-    def __init__(self, bijectors, **kwargs):
+    def __init__(self, bijectors: Sequence[Bijector], **kwargs: Unpack[LayerOptions]) -> None:
         shapes = [bijector.event_shape for bijector in bijectors]
         if len(set(shapes)) > 1:
             raise ValueError(
@@ -142,26 +177,26 @@ class Chain(CombinedBijector):
         super().__init__(shapes[0] if shapes else (), **kwargs)
         self.bijectors = list(bijectors)
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         log_det = self.no_log_det(x)
         for bijector in self.bijectors:
             x, change = bijector.forward(x, context)
             log_det += change
         return x, log_det
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         log_det = self.no_log_det(y)
         for bijector in reversed(self.bijectors):
             y, change = bijector.inverse(y, context)
             log_det += change
         return y, log_det
 
-    def initialize(self, y, context=None):
+    def initialize(self, y: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         for bijector in reversed(self.bijectors):
             y = bijector.initialize(y, context)
         return y
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["event_shape"]
         return {**config, "bijectors": keras.saving.serialize_keras_object(self.bijectors)}
@@ -176,23 +211,23 @@ class Invert(CombinedBijector):
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, bijector, **kwargs):
+    def __init__(self, bijector: Bijector, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(bijector.event_shape, **kwargs)
         self.bijector = bijector
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         return self.bijector.inverse(x, context)
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         return self.bijector.forward(y, context)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["event_shape"]
         return {**config, "bijector": keras.saving.serialize_keras_object(self.bijector)}
 
 
-class _AsTFP(tfb.Bijector):
+class _AsTFP(tfp.bijectors.Bijector):
     """A `Bijector` and a context as TFP knows them."""
 
     def __init__(self, bijector, context):

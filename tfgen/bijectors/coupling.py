@@ -1,13 +1,17 @@
 """Coupling layers. Dinh, Sohl-Dickstein & Bengio, arXiv:1605.08803v3."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from typing_extensions import Unpack
 
-from tfgen.bijectors.bijector import CombinedBijector, register
+from tfgen._utils.typing import Activation, LayerOptions
+from tfgen.bijectors.bijector import CombinedBijector, Mapped, broadcast_to_context, register
 
 tfb = tfp.bijectors
 
@@ -19,7 +23,7 @@ _LEAST = 1e-3
 _SHIFT = math.log(math.e - 1)
 
 
-def alternating_mask(size, first=1):
+def alternating_mask(size: int, first: int = 1) -> np.ndarray:
     """Mask of a vector: `first`, 1 - `first`, `first`, ...
 
     Args:
@@ -36,7 +40,13 @@ def alternating_mask(size, first=1):
     return (np.arange(size) + first) % 2.0
 
 
-def coupling_network(size, hidden=(64, 64), activation="relu", context_size=0, num_parameters=2):
+def coupling_network(
+    size: int,
+    hidden: Sequence[int] = (64, 64),
+    activation: Activation = "relu",
+    context_size: int = 0,
+    num_parameters: int = 2,
+) -> keras.Model:
     """Fully connected network for a coupling layer over vectors; its last layer starts at 0.
 
     Args:
@@ -75,7 +85,13 @@ class _Coupling(CombinedBijector):
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, network, mask, num_parameters, **kwargs):
+    def __init__(
+        self,
+        network: keras.Model,
+        mask: np.ndarray,
+        num_parameters: int,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(network.inputs[0].shape[1:], **kwargs)
         self.network, self.mask = network, np.asarray(mask, "float32")
         self._check_network(num_parameters)
@@ -101,15 +117,22 @@ class _Coupling(CombinedBijector):
                 f"Received: a mask of the values {values.tolist()}. Use 0 and 1."
             )
 
-    def parameters(self, x, context):
-        """The network's output, shape (..., *output_shape[1:]), float32."""
-        leading = tf.shape(x)[: len(x.shape) - len(self.event_shape)]
-        inputs = [(1.0 - self.mapped) * x, context][: len(self.network.inputs)]
-        if inputs[-1] is None:
+    def _repeated(self, x, context):
+        """`x` with the leading axes of the context too, if the network takes one."""
+        if len(self.network.inputs) == 1:
+            return x
+        if context is None:
             raise ValueError(
                 "The network of this coupling takes a context as its second input. Received: "
                 "context=None. Pass forward(x, context), or use a network with one input."
             )
+        context_rank = len(self.network.inputs[1].shape) - 1
+        return broadcast_to_context(x, context, len(self.event_shape), context_rank)
+
+    def parameters(self, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
+        """The network's output, shape (..., *output_shape[1:]), float32."""
+        leading = tf.shape(x)[: len(x.shape) - len(self.event_shape)]
+        inputs = [(1.0 - self.mapped) * x, context][: len(self.network.inputs)]
         flat = [
             _flatten(value, leading, node.shape[1:])
             for value, node in zip(inputs, self.network.inputs, strict=True)
@@ -118,7 +141,7 @@ class _Coupling(CombinedBijector):
         shape = tf.concat([leading, values.shape[1:]], axis=0)
         return tf.reshape(tf.cast(values, tf.float32), shape)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["event_shape"]
         network = keras.saving.serialize_keras_object(self.network)
@@ -160,7 +183,9 @@ class AffineCoupling(_Coupling):
         (TensorShape([8, 4]), TensorShape([8]))
     """
 
-    def __init__(self, network, mask, **kwargs):
+    def __init__(
+        self, network: keras.Model, mask: np.ndarray, **kwargs: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(network, mask, num_parameters=2, **kwargs)
         self.log_bound = self.add_weight(
             shape=self.event_shape[-1:], initializer="zeros", name="log_bound"
@@ -172,11 +197,13 @@ class AffineCoupling(_Coupling):
         bound = tf.exp(tf.convert_to_tensor(self.log_bound))
         return self.mapped * bound * tf.tanh(raw / bound), self.mapped * shift
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        x = self._repeated(x, context)
         log_scale, shift = self._scale_and_shift(x, context)
         return x * tf.exp(log_scale) + shift, self.sum_event(log_scale)
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        y = self._repeated(y, context)
         log_scale, shift = self._scale_and_shift(y, context)
         return (y - shift) * tf.exp(-log_scale), -self.sum_event(log_scale)
 
@@ -209,7 +236,14 @@ class SplineCoupling(_Coupling):
         (TensorShape([8, 4]), TensorShape([8]))
     """
 
-    def __init__(self, network, mask, num_bins=8, bound=3.0, **kwargs):
+    def __init__(
+        self,
+        network: keras.Model,
+        mask: np.ndarray,
+        num_bins: int = 8,
+        bound: float = 3.0,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(network, mask, num_parameters=3 * num_bins - 1, **kwargs)
         self.num_bins, self.bound = num_bins, bound
 
@@ -230,15 +264,17 @@ class SplineCoupling(_Coupling):
         shares = _LEAST + (1.0 - _LEAST * self.num_bins) * tf.nn.softmax(logits)
         return 2.0 * self.bound * shares
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        x = self._repeated(x, context)
         spline = self._spline(x, context)
         log_det = self.mapped * spline.forward_log_det_jacobian(x, event_ndims=0)
         return tf.where(self.mapped == 1, spline.forward(x), x), self.sum_event(log_det)
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        y = self._repeated(y, context)
         spline = self._spline(y, context)
         log_det = self.mapped * spline.inverse_log_det_jacobian(y, event_ndims=0)
         return tf.where(self.mapped == 1, spline.inverse(y), y), self.sum_event(log_det)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_bins": self.num_bins, "bound": self.bound}

@@ -1,12 +1,16 @@
 """Noise that makes whole numbers a continuum. Ho et al., arXiv:1902.00275v2."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from typing_extensions import Unpack
 
-from tfgen.bijectors.bijector import register
+from tfgen._utils import random
+from tfgen._utils.typing import LayerOptions, Seed, Shape
+from tfgen.bijectors.bijector import Bijector, register
 from tfgen.layers.independent import as_shape
 
 __all__ = ["UniformDequantization", "VariationalDequantization", "dequantized_logit"]
@@ -17,7 +21,9 @@ SMALLEST_DRAW = 2.0**-24
 ROUNDING = 1e-3
 
 
-def dequantized_logit(x, u, num_values=256, alpha=1e-5):
+def dequantized_logit(
+    x: tf.Tensor, u: tf.Tensor, num_values: int = 256, alpha: float = 1e-5
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y = logit(alpha / 2 + (1 - alpha) v) of v = (x + u) / num_values, from (0, 1) to the reals.
 
     Source: Dinh et al., arXiv:1605.08803v3, Sec. 4.1, in the form of the UvA Deep Learning
@@ -70,7 +76,13 @@ class UniformDequantization(keras.layers.Layer):
         (TensorShape([8, 28, 28, 1]), TensorShape([8]))
     """
 
-    def __init__(self, event_shape, num_values=256, alpha=1e-5, **kwargs):
+    def __init__(
+        self,
+        event_shape: int | Shape,
+        num_values: int = 256,
+        alpha: float = 1e-5,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         kwargs["dtype"] = kwargs.get("dtype") or keras.config.dtype_policy().variable_dtype
         super().__init__(**kwargs)
         if num_values < 2 or not 0 < alpha < 1:
@@ -82,7 +94,7 @@ class UniformDequantization(keras.layers.Layer):
         self.num_values, self.alpha = num_values, alpha
         self.built = True
 
-    def check(self, x):
+    def check(self, x: np.ndarray) -> None:
         """Raises ValueError unless `x`, an array, holds whole numbers from 0 to num_values - 1."""
         highest = self.num_values - 1
         whole = np.abs(x - np.round(x)).max() <= ROUNDING
@@ -94,12 +106,13 @@ class UniformDequantization(keras.layers.Layer):
                 "to the number of grey values."
             )
 
-    def noise(self, x, seed):
+    def noise(self, x: tf.Tensor, seed: Seed) -> tuple[tf.Tensor, tf.Tensor]:
         """One draw of u from q(u|x), and log q(u|x), shape (...)."""
-        u = tf.random.stateless_uniform(tf.shape(x), seed, minval=SMALLEST_DRAW)
+        # As TensorFlow's own draws from [SMALLEST_DRAW, 1).
+        u = SMALLEST_DRAW + (1 - SMALLEST_DRAW) * random.uniform(tf.shape(x), seed)
         return u, self.sum_event(tf.zeros_like(x))
 
-    def dequantize(self, x, seed):
+    def dequantize(self, x: tf.Tensor, seed: Seed) -> tuple[tf.Tensor, tf.Tensor]:
         """One draw of y, and what it adds to log p(y) in an estimate of log P(x).
 
         Args:
@@ -115,21 +128,21 @@ class UniformDequantization(keras.layers.Layer):
         y, log_slope = dequantized_logit(x, u, self.num_values, self.alpha)
         return y, self.sum_event(log_slope) - log_q
 
-    def middle(self, x):
+    def middle(self, x: tf.Tensor) -> tf.Tensor:
         """y without noise: that of u = 1/2."""
         x = tf.round(x)
         return dequantized_logit(x, 0.5 * tf.ones_like(x), self.num_values, self.alpha)[0]
 
-    def requantize(self, y):
+    def requantize(self, y: tf.Tensor) -> tf.Tensor:
         """The whole numbers, as floats, whose noise gives `y`; the nearest if there are none."""
         v = (tf.sigmoid(y) - self.alpha / 2) / (1 - self.alpha)
         return tf.clip_by_value(tf.floor(self.num_values * v), 0, self.num_values - 1)
 
-    def sum_event(self, x):
+    def sum_event(self, x: tf.Tensor) -> tf.Tensor:
         """Sum over the event's axes, shape (...)."""
         return tf.reduce_sum(x, axis=range(-len(self.event_shape), 0))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "event_shape": self.event_shape,
@@ -162,11 +175,17 @@ class VariationalDequantization(UniformDequantization):
         (TensorShape([2, 8, 8, 1]), TensorShape([2]))
     """
 
-    def __init__(self, bijector, num_values=256, alpha=1e-5, **kwargs):
+    def __init__(
+        self,
+        bijector: Bijector,
+        num_values: int = 256,
+        alpha: float = 1e-5,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(bijector.event_shape, num_values, alpha, **kwargs)
         self.bijector = bijector
 
-    def noise(self, x, seed):
+    def noise(self, x: tf.Tensor, seed: Seed) -> tuple[tf.Tensor, tf.Tensor]:
         e, _ = super().noise(x, seed)
         logit = tf.math.log(e) - tf.math.log1p(-e)
         context = 2 * x / (self.num_values - 1) - 1
@@ -174,13 +193,13 @@ class VariationalDequantization(UniformDequantization):
         slopes = _log_sigmoid_slope(y) - _log_sigmoid_slope(logit)
         return tf.sigmoid(y), -log_det - self.sum_event(slopes)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["event_shape"]
         return {**config, "bijector": keras.saving.serialize_keras_object(self.bijector)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "VariationalDequantization":
         return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
 
 

@@ -1,11 +1,15 @@
 """Bijectors that treat every element alike, and those that only move elements."""
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from typing_extensions import Unpack
 
-from tfgen.bijectors.bijector import Bijector, register
+from tfgen._utils.typing import LayerOptions, Shape
+from tfgen.bijectors.bijector import Bijector, Mapped, register
 
 __all__ = ["Permute", "Sigmoid"]
 
@@ -29,7 +33,12 @@ class Permute(Bijector):
         array([3., 2., 1.], dtype=float32)
     """
 
-    def __init__(self, event_shape, permutation=None, **kwargs):
+    def __init__(
+        self,
+        event_shape: int | Shape,
+        permutation: Sequence[int] | None = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(event_shape, **kwargs)
         order = list(range(self.event_shape[-1]))
         self.permutation = order[::-1] if permutation is None else [int(i) for i in permutation]
@@ -40,13 +49,13 @@ class Permute(Bijector):
                 f"each index once, as np.random.default_rng(seed).permutation({len(order)}) does."
             )
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         return tf.gather(x, list(self.permutation), axis=-1), self.no_log_det(x)
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         return tf.gather(y, np.argsort(self.permutation), axis=-1), self.no_log_det(y)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "permutation": list(self.permutation)}
 
 
@@ -74,7 +83,9 @@ class Sigmoid(Bijector):
         (array([0., 0.], dtype=float32), 2.773)
     """
 
-    def __init__(self, event_shape, alpha=1e-6, **kwargs):
+    def __init__(
+        self, event_shape: int | Shape, alpha: float = 1e-6, **kwargs: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(event_shape, **kwargs)
         if not 0 <= alpha < 0.5:
             raise ValueError(
@@ -87,15 +98,15 @@ class Sigmoid(Bijector):
         """Of `forward`, given log sigmoid(x) and log sigmoid(-x)."""
         return self.sum_event(log_share + log_rest - math.log1p(-2 * self.alpha))
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         y = (tf.sigmoid(x) - self.alpha) / (1 - 2 * self.alpha)
         return y, self._log_det(tf.math.log_sigmoid(x), tf.math.log_sigmoid(-x))
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         # Both shares apart, since 1 - share has lost its digits where y is near 1.
         shares = self.alpha + (1 - 2 * self.alpha) * tf.stack([y, 1 - y])
         log_share, log_rest = tf.unstack(tf.math.log(shares))
         return log_share - log_rest, -self._log_det(log_share, log_rest)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "alpha": self.alpha}

@@ -1,12 +1,15 @@
 """ActNorm and the invertible 1x1 convolution. Kingma & Dhariwal, arXiv:1807.03039v2."""
 
 import math
+from typing import Any
 
 import keras
 import scipy.linalg
 import tensorflow as tf
+from typing_extensions import Unpack
 
-from tfgen.bijectors.bijector import Bijector, register
+from tfgen._utils.typing import LayerOptions, Shape
+from tfgen.bijectors.bijector import Bijector, Mapped, register
 
 __all__ = ["ActNorm", "Invertible1x1Conv"]
 
@@ -35,23 +38,23 @@ class ActNorm(Bijector):
         [[-1.0, -1.0], [1.0, 1.0]]
     """
 
-    def __init__(self, event_shape, **kwargs):
+    def __init__(self, event_shape: int | Shape, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(event_shape, **kwargs)
         channels = self.event_shape[-1:]
         self.num_positions = math.prod(self.event_shape[:-1])
         self.loc = self.add_weight(shape=channels, initializer="zeros", name="loc")
         self.log_scale = self.add_weight(shape=channels, initializer="zeros", name="log_scale")
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         return self.loc + tf.exp(self.log_scale) * x, self.no_log_det(x) + self._log_det()
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         return (y - self.loc) * tf.exp(-self.log_scale), self.no_log_det(y) - self._log_det()
 
     def _log_det(self):
         return self.num_positions * tf.reduce_sum(self.log_scale)
 
-    def initialize(self, y, context=None):
+    def initialize(self, y: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         mean, variance = tf.nn.moments(tf.reshape(y, (-1, self.event_shape[-1])), axes=0)
         self.loc.assign(mean)
         self.log_scale.assign(0.5 * tf.math.log(variance + MIN_VARIANCE))
@@ -80,7 +83,9 @@ class Invertible1x1Conv(Bijector):
         True
     """
 
-    def __init__(self, event_shape, seed=None, **kwargs):
+    def __init__(
+        self, event_shape: int | Shape, seed: int | None = None, **kwargs: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(event_shape, **kwargs)
         self.seed = seed
         self.num_positions = math.prod(self.event_shape[:-1])
@@ -110,13 +115,13 @@ class Invertible1x1Conv(Bijector):
     def _log_det(self):
         return self.num_positions * tf.reduce_sum(self.log_diagonal)
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         lower, upper = self._factors()
         unmixed = tf.linalg.triangular_solve(lower, tf.transpose(self.permutation))
         inverse = tf.linalg.triangular_solve(upper, unmixed, lower=False)
         return self._mix(inverse, x), self.no_log_det(x) - self._log_det()
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         lower, upper = self._factors()
         matrix = tf.convert_to_tensor(self.permutation) @ lower @ upper
         return self._mix(matrix, y), self.no_log_det(y) + self._log_det()
@@ -124,5 +129,5 @@ class Invertible1x1Conv(Bijector):
     def _mix(self, matrix, x):
         return tf.tensordot(x, matrix, axes=[[-1], [1]])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "seed": self.seed}

@@ -1,15 +1,25 @@
 """Masks, squeeze and split of flows over images. Dinh et al., arXiv:1605.08803v3."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+from typing_extensions import Unpack
 
-from tfgen.bijectors.bijector import CombinedBijector, register
+from tfgen._utils.typing import LayerOptions, Shape
+from tfgen.bijectors.bijector import (
+    Bijector,
+    CombinedBijector,
+    Mapped,
+    broadcast_to_context,
+    register,
+)
 
 __all__ = ["Split", "Squeezed", "channel_mask", "checkerboard_mask"]
 
 
-def checkerboard_mask(image_shape, invert=False):
+def checkerboard_mask(image_shape: Shape, invert: bool = False) -> np.ndarray:
     """Mask of a coupling layer: 1 for every other pixel, which passes unchanged.
 
     Source: Dinh et al., arXiv:1605.08803v3, Sec. 3.4: 1 where the sum of the spatial coordinates is
@@ -30,7 +40,7 @@ def checkerboard_mask(image_shape, invert=False):
     return ((rows + columns + invert) % 2).astype("float32")[..., None]
 
 
-def channel_mask(num_channels, invert=False):
+def channel_mask(num_channels: int, invert: bool = False) -> np.ndarray:
     """Mask of a coupling layer: 1 for the first half of the channels, which passes unchanged.
 
     Source: Dinh et al., arXiv:1605.08803v3, Sec. 3.4.
@@ -59,30 +69,32 @@ class _Around(CombinedBijector):
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, bijector, event_shape, **kwargs):
+    def __init__(
+        self, bijector: Bijector, event_shape: Shape, **kwargs: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(event_shape, **kwargs)
         self.bijector = bijector
 
-    def take(self, x):
+    def take(self, x: tf.Tensor) -> tf.Tensor:
         """What the inner bijector is given of `x`."""
         raise NotImplementedError
 
-    def put_back(self, part, x):
-        """`x` with `part` instead of `take(x)`."""
+    def put_back(self, part: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """`x` with `part` instead of `take(x)`; `part` may have more leading axes."""
         raise NotImplementedError
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         y, log_det = self.bijector.forward(self.take(x), context)
         return self.put_back(y, x), log_det
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         x, log_det = self.bijector.inverse(self.take(y), context)
         return self.put_back(x, y), log_det
 
-    def initialize(self, y, context=None):
+    def initialize(self, y: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         return self.put_back(self.bijector.initialize(self.take(y), context), y)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["event_shape"]
         return {**config, "bijector": keras.saving.serialize_keras_object(self.bijector)}
@@ -109,7 +121,7 @@ class Squeezed(_Around):
         (28, 28, 1)
     """
 
-    def __init__(self, bijector, **kwargs):
+    def __init__(self, bijector: Bijector, **kwargs: Unpack[LayerOptions]) -> None:
         shape = bijector.event_shape
         if len(shape) != 3 or shape[-1] % 4:
             raise ValueError(
@@ -119,13 +131,13 @@ class Squeezed(_Around):
         height, width, channels = shape
         super().__init__(bijector, (2 * height, 2 * width, channels // 4), **kwargs)
 
-    def take(self, x):
+    def take(self, x: tf.Tensor) -> tf.Tensor:
         squares = tf.nn.space_to_depth(tf.reshape(x, (-1, *self.event_shape)), 2)
         return self._with_leading_axes(squares, x)
 
-    def put_back(self, part, x):
+    def put_back(self, part: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         images = tf.nn.depth_to_space(tf.reshape(part, (-1, *self.bijector.event_shape)), 2)
-        return self._with_leading_axes(images, x)
+        return self._with_leading_axes(images, part)
 
     def _with_leading_axes(self, images, x):
         return tf.reshape(images, tf.concat([tf.shape(x)[:-3], images.shape[1:]], axis=0))
@@ -149,12 +161,13 @@ class Split(_Around):
         (14, 14, 4)
     """
 
-    def __init__(self, bijector, **kwargs):
+    def __init__(self, bijector: Bijector, **kwargs: Unpack[LayerOptions]) -> None:
         *sizes, channels = bijector.event_shape
         super().__init__(bijector, (*sizes, 2 * channels), **kwargs)
 
-    def take(self, x):
+    def take(self, x: tf.Tensor) -> tf.Tensor:
         return x[..., : x.shape[-1] // 2]
 
-    def put_back(self, part, x):
-        return tf.concat([part, x[..., x.shape[-1] // 2 :]], axis=-1)
+    def put_back(self, part: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        rest = broadcast_to_context(x[..., x.shape[-1] // 2 :], part, *[len(self.event_shape)] * 2)
+        return tf.concat([part, rest], axis=-1)

@@ -5,11 +5,22 @@ so that a parameter of 0 stands for no change. The maps that can be reached are 
 """
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
-from tfgen.bijectors.bijector import Bijector, check_context, register, vector_size
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import LayerOptions, Shape
+from tfgen.bijectors.bijector import (
+    Bijector,
+    Mapped,
+    broadcast_to_context,
+    check_context,
+    register,
+    vector_size,
+)
 
 __all__ = ["Planar", "Radial"]
 
@@ -24,25 +35,40 @@ class _Steps(Bijector):
         event_shape: int or tuple (d,), shape of one example.
         num_steps: int >= 1, steps T.
         context_size: int, size of the context; 0 for none.
-        sizes: sequence of int, numbers of values of each of a step's parameters.
-        direction: int, which of these starts at random, in every step its own; the others at 0.
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, event_shape, num_steps, context_size, sizes, direction, **kwargs):
+    def __init__(
+        self,
+        event_shape: int | Shape,
+        num_steps: int = 1,
+        context_size: int = 0,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(event_shape, **kwargs)
-        if num_steps < 1:
-            raise ValueError(
-                f"{type(self).__name__} needs at least one step. Received: num_steps={num_steps}."
-            )
+        size = vector_size(event_shape)
+        check_ints(num_steps=num_steps)
+        check_ints(0, context_size=context_size)
         self.num_steps, self.context_size = num_steps, context_size
-        self._sizes, self._direction = sizes, direction
-        shape = (num_steps, sum(sizes))
+        self._sizes, self._direction = self._layout(size)
+        shape = (num_steps, sum(self._sizes))
         self.bias = self.add_weight(shape=shape, initializer=self._initial_bias, name="bias")
         if context_size:
             self.kernel = self.add_weight(
                 shape=(context_size, math.prod(shape)), initializer="zeros", name="kernel"
             )
+
+    def _layout(self, size):
+        """Numbers of values of each of a step's parameters, and the index of that parameter which
+        starts at random, in every step its own; the others start at 0.
+        """
+        raise NotImplementedError
+
+    def _repeated(self, x, context):
+        """`x` with the leading axes of the context too, if there is one."""
+        if not self.context_size:
+            return x
+        return broadcast_to_context(x, check_context(context, self.context_size))
 
     def _initial_bias(self, shape, dtype=None):
         """Zeros, and a random direction of length about 1 for every step."""
@@ -52,7 +78,7 @@ class _Steps(Bijector):
         parts[self._direction] = random
         return keras.ops.concatenate(parts, axis=-1)
 
-    def parameters(self, x, context):
+    def parameters(self, x: tf.Tensor, context: tf.Tensor | None) -> list[tf.Tensor]:
         """All steps' parameters for `x`: tensors of shapes (num_steps, ..., size)."""
         bias = tf.convert_to_tensor(self.bias)
         shape = [self.num_steps, *[1] * (len(x.shape) - 1), bias.shape[-1]]
@@ -65,7 +91,7 @@ class _Steps(Bijector):
         shape = tf.concat([shape[: -len(context.shape)], leading, shape[-1:]], axis=0)
         return tf.split(tf.reshape(tf.transpose(values, (1, 0, 2)), shape), self._sizes, axis=-1)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_steps": self.num_steps,
@@ -103,11 +129,11 @@ class Planar(_Steps):
         (TensorShape([5, 8, 2]), TensorShape([5, 8]))
     """
 
-    def __init__(self, event_shape, num_steps=1, context_size=0, **kwargs):
-        size = vector_size(event_shape)
-        super().__init__(event_shape, num_steps, context_size, (size, size, 1), 1, **kwargs)
+    def _layout(self, size):
+        return (size, size, 1), 1
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        x = self._repeated(x, context)
         u, w, b = self.parameters(x, context)
         u, slope = constrain(u, w)
         y, activations = _planar_steps(x, u, w, b)
@@ -169,7 +195,7 @@ def _sum_to(parameter, gradient):
     return tf.reduce_sum(gradient, axes, keepdims=True)
 
 
-def constrain(u, w):
+def constrain(u: tf.Tensor, w: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """The u nearest to the given one with w.u > -1, and 1 + w.u; App. A.1.
 
     Args:
@@ -217,9 +243,8 @@ class Radial(_Steps):
         (TensorShape([8, 2]), TensorShape([8]))
     """
 
-    def __init__(self, event_shape, num_steps=1, context_size=0, **kwargs):
-        size = vector_size(event_shape)
-        super().__init__(event_shape, num_steps, context_size, (size, 1, 1), 0, **kwargs)
+    def _layout(self, size):
+        return (size, 1, 1), 0
 
     def _steps(self, x, context):
         """Tuples (centre, alpha, alpha + beta), one for every step."""
@@ -227,7 +252,8 @@ class Radial(_Steps):
         values = centre, tf.math.softplus(a), tf.math.softplus(a + c)
         return list(zip(*map(tf.unstack, values), strict=True))
 
-    def forward(self, x, context=None):
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        x = self._repeated(x, context)
         log_det = self.no_log_det(x)
         for centre, alpha, alpha_beta in self._steps(x, context):
             radius = _norm(x - centre)
@@ -235,7 +261,8 @@ class Radial(_Steps):
             x = centre + (x - centre) * (alpha_beta + radius) / (alpha + radius)
         return x, log_det
 
-    def inverse(self, y, context=None):
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        y = self._repeated(y, context)
         log_det = self.no_log_det(y)
         for centre, alpha, alpha_beta in reversed(self._steps(y, context)):
             radius = _preimage_of_radius(_norm(y - centre), alpha, alpha_beta)
