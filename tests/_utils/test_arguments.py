@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfgen._utils.arguments import (
+    as_int,
     as_pair,
     as_sizes,
     check_fractions,
@@ -28,6 +29,17 @@ def test_least_int():
     check_ints(0, depth=0)
     with pytest.raises(ValueError, match="depth must be an int of at least 2. Received: depth=1"):
         check_ints(2, depth=1)
+
+
+@pytest.mark.parametrize("value", [1, 10.0, np.int64(3), np.float32(3), 1e5])
+def test_whole_numbers_become_ints(value):
+    assert as_int(steps=value) == value and isinstance(as_int(steps=value), (int, np.integer))
+
+
+@pytest.mark.parametrize("value", [0, -1.0, 2.5, np.inf, np.nan, "2", None])
+def test_other_numbers_are_no_ints(value):
+    with pytest.raises(ValueError, match="steps must be an int of at least 1. Received: steps="):
+        as_int(steps=value)
 
 
 def test_one_of():

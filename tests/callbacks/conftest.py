@@ -19,8 +19,11 @@ class FakeModel:
         self.steps = keras.Variable(0, dtype="int64", trainable=False)
         self.beta = keras.Variable(beta, dtype="float32", trainable=False)
         self.capacity = keras.Variable(capacity, dtype="float32", trainable=False)
-        self.initial_beta = beta
+        self.config = {"beta": beta, "capacity": capacity}
         self.seeds = []
+
+    def get_config(self):
+        return self.config
 
     def sample(self, num_samples, seed=None, mean=True):
         self.seeds.append(seed)

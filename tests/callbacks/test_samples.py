@@ -109,9 +109,11 @@ def test_nothing_is_logged_without_log_dir(fake_model, tmp_path):
 
 
 @pytest.mark.parametrize("argument", ["num_samples", "every"])
-def test_zero_is_refused(argument, tmp_path):
-    with pytest.raises(ValueError, match=f"{argument} must be a whole number.*Received: 0"):
-        SampleGrid(tmp_path, **{argument: 0})
+def test_whole_numbers_from_one_on(argument, tmp_path):
+    SampleGrid(tmp_path, **{argument: 1e1})
+    for value in (0, 2.5):
+        with pytest.raises(ValueError, match=f"{argument} must be an int.*Received: .*={value}"):
+            SampleGrid(tmp_path, **{argument: value})
 
 
 def test_training_is_not_disturbed(make_beta_vae, images, tmp_path):

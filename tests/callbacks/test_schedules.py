@@ -2,7 +2,14 @@ import keras
 import numpy as np
 import pytest
 
-from tfgen.callbacks import BetaSchedule, CapacitySchedule, CyclicalKLWarmUp, KLWarmUp
+import tfgen
+from tfgen.callbacks import (
+    BetaSchedule,
+    CapacitySchedule,
+    CyclicalKLWarmUp,
+    KLWarmUp,
+    WeightSchedule,
+)
 
 
 class Recorder(keras.callbacks.Callback):
@@ -57,8 +64,12 @@ def test_own_beta_is_not_the_half_warmed_one(fake_model):
 
 
 def test_warm_up_of_an_unregularized_model_stays_at_zero(fake_model):
-    fake_model.initial_beta = 0.0
+    fake_model.config["beta"] = 0.0
     assert values(KLWarmUp(num_steps=10), fake_model, [0, 10]) == [0.0, 0.0]
+
+
+def test_numbers_of_steps_may_be_whole_floats(fake_model):
+    assert values(KLWarmUp(num_steps=1e1), fake_model, [5, 10]) == [2.0, 4.0]
 
 
 def test_cycles_as_in_the_paper(fake_model):
@@ -104,19 +115,31 @@ def test_checkpoint_restored_after_the_callback_began_is_seen(fake_model):
     assert float(fake_model.beta) == 2.0
 
 
-@pytest.mark.parametrize(
-    "callback, remedy",
-    [
-        (KLWarmUp(10), "sets model.beta. Received: a Plain without it. Train a .*BetaVAE"),
-        (CapacitySchedule(5.0, 10), r"sets model.capacity. Received: a Plain .*capacity=0.0\)"),
-    ],
-)
-def test_model_without_the_variable_is_refused(callback, remedy):
-    class Plain:
-        capacity = None  # A BetaVAE made without one.
+def test_any_weight_can_be_scheduled(fake_model):
+    fake_model.gamma = keras.Variable(1.0, dtype="float32", trainable=False)
+    callback = WeightSchedule("gamma", lambda step: 2 * step)
+    assert values(callback, fake_model, [0, 3], "gamma") == [0.0, 6.0]
+    callback.on_epoch_end(0, logs := {})
+    assert logs == {"gamma": 6.0} and float(fake_model.beta) == 4.0
 
-    callback.set_model(Plain())
+
+@pytest.mark.parametrize("callback", [KLWarmUp(10), BetaSchedule(float), CapacitySchedule(5.0, 10)])
+def test_model_built_without_the_weight_is_refused(callback, fake_model):
+    setattr(fake_model, callback.name, None)
+    callback.set_model(fake_model)
+    remedy = rf"Received: {callback.name}=None.*FakeModel\(\.\.\., {callback.name}=0.0\)"
     with pytest.raises(ValueError, match=remedy):
+        callback.on_train_begin()
+
+
+@pytest.mark.parametrize("name", ["gama", "steps", "seeds", "trained", "matrix", "summary"])
+def test_what_is_no_weight_of_the_loss_is_refused(name, fake_model):
+    fake_model.trained = keras.Variable(1.0, dtype="float32")
+    fake_model.matrix = keras.Variable([1.0], dtype="float32", trainable=False)
+    callback = WeightSchedule(name, float)
+    callback.set_model(fake_model)
+    message = rf"sets model.{name}. Received: a FakeModel .*it has, \['beta', 'capacity'\]"
+    with pytest.raises(ValueError, match=message):
         callback.on_train_begin()
 
 
@@ -124,22 +147,25 @@ def test_model_without_the_variable_is_refused(callback, remedy):
 def test_bad_values_of_a_function_are_refused(fake_model, value):
     callback = BetaSchedule(lambda step: value)
     callback.set_model(fake_model)
-    with pytest.raises(ValueError, match=f"beta at step 0 must be finite.*Received: {value}"):
+    with pytest.raises(
+        ValueError, match=f"beta at step 0 .*finite number >= 0. Received: .*={value}"
+    ):
         callback.on_train_begin()
 
 
 @pytest.mark.parametrize(
     "make, message",
     [
-        (lambda: KLWarmUp(0), "num_steps must be a whole number, at least 1. Received: 0"),
-        (lambda: KLWarmUp(10, start=-1.0), "start must be finite and not negative"),
-        (lambda: KLWarmUp(10, end=-1.0), "end must be finite and not negative"),
-        (lambda: CyclicalKLWarmUp(10, num_cycles=0), "num_cycles must be a whole number"),
+        (lambda: KLWarmUp(0), "num_steps must be an int of at least 1. Received: num_steps=0"),
+        (lambda: KLWarmUp(10, start=-1.0), "start .* must be a finite number >= 0"),
+        (lambda: KLWarmUp(10, end=-1.0), "end .* must be a finite number >= 0"),
+        (lambda: CyclicalKLWarmUp(10, num_cycles=0), "num_cycles must be an int of at least 1"),
         (lambda: CyclicalKLWarmUp(10, num_cycles=11), "one step for each cycle.*num_cycles=11"),
         (lambda: CyclicalKLWarmUp(10, ratio=0.0), "Received: ratio=0.0"),
         (lambda: CyclicalKLWarmUp(10, ratio=1.1), "Received: ratio=1.1"),
-        (lambda: CapacitySchedule(-1.0, 10), "max_capacity must be finite and not negative"),
-        (lambda: CapacitySchedule(1.0, 0), "num_steps must be a whole number"),
+        (lambda: CapacitySchedule(-1.0, 10), "max_capacity .* must be a finite number >= 0"),
+        (lambda: KLWarmUp(2.5), "num_steps must be an int of at least 1. Received: num_steps=2.5"),
+        (lambda: CapacitySchedule(1.0, 0), "num_steps must be an int of at least 1"),
     ],
 )
 def test_arguments_out_of_range_are_refused(make, message):
@@ -191,5 +217,17 @@ def test_capacity_schedule_of_a_real_model(make_beta_vae, images):
 
 
 def test_real_model_without_capacity_is_refused(make_beta_vae, images):
-    with pytest.raises(ValueError, match=r"Build the model as tfgen.models.BetaVAE\(..., capacity"):
+    with pytest.raises(ValueError, match=r"Give it a first value .* BetaVAE\(..., capacity=0.0\)"):
         make_beta_vae().fit(images, callbacks=[CapacitySchedule(5.0, 8)], verbose=0)
+
+
+def test_weight_of_a_real_model_changes_its_loss_and_not_its_config(images):
+    networks = tfgen.networks
+    encoder = networks.mlp_encoder(images.shape[1:], latent_dim=2, width=8)
+    decoder = networks.mlp_decoder(images.shape[1:], latent_dim=2, width=8)
+    model = tfgen.models.DIPVAE(encoder, decoder, lambda_od=3.0, lambda_d=2.0, seed=0)
+    model.compile("adam", steps_per_execution=1)
+    schedule = WeightSchedule("lambda_d", lambda step: 7.0 * (step >= 4))
+    logs = model.fit(images, batch_size=8, epochs=2, callbacks=[schedule], verbose=0).history
+    assert logs["lambda_d"] == [0.0, 7.0]
+    assert model.get_config()["lambda_d"] == 2.0

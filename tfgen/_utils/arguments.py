@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 __all__ = [
+    "as_int",
     "as_pair",
     "as_sizes",
     "check_fractions",
@@ -27,6 +28,23 @@ def check_ints(minimum: int = 1, remedy: str = "", /, **values: Any) -> None:
                 f"{name} must be an int of at least {minimum}. Received: {name}={value!r}. "
                 f"{remedy}".strip()
             )
+
+
+def as_int(minimum: int = 1, /, **values: Any) -> int:
+    """The one value, a whole number such as 1e5, as an int.
+
+    Raises:
+        ValueError: unless it is whole and at least `minimum`.
+
+    Example:
+        >>> as_int(num_steps=1e5)
+        100000
+    """
+    ((name, value),) = values.items()
+    if isinstance(value, numbers.Real) and math.isfinite(value) and value == int(value):
+        value = int(value)
+    check_ints(minimum, **{name: value})
+    return value
 
 
 def check_one_of(choices: Collection[Any], remedy: str = "", /, **values: Any) -> None:

@@ -1,6 +1,19 @@
-"""Callbacks for `fit`: schedules of a model's weights, sample grids during training."""
+"""Callbacks for `fit`: schedules of the weights of a loss, sample grids during training."""
 
 from tfgen.callbacks.samples import SampleGrid
-from tfgen.callbacks.schedules import BetaSchedule, CapacitySchedule, CyclicalKLWarmUp, KLWarmUp
+from tfgen.callbacks.schedules import (
+    BetaSchedule,
+    CapacitySchedule,
+    CyclicalKLWarmUp,
+    KLWarmUp,
+    WeightSchedule,
+)
 
-__all__ = ["BetaSchedule", "CapacitySchedule", "CyclicalKLWarmUp", "KLWarmUp", "SampleGrid"]
+__all__ = [
+    "BetaSchedule",
+    "CapacitySchedule",
+    "CyclicalKLWarmUp",
+    "KLWarmUp",
+    "SampleGrid",
+    "WeightSchedule",
+]

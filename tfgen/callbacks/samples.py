@@ -3,31 +3,26 @@
 import io
 import os
 import pathlib
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfgen import plotting
-from tfgen.callbacks.checks import positive_int
+from tfgen._utils.arguments import as_int
+from tfgen._utils.extras import require
+from tfgen._utils.files import written_aside
 
 __all__ = ["SampleGrid"]
 
 
 def _png_of(fig):
     """The figure as PNG bytes; closes it."""
-    import matplotlib.pyplot as plt
-
+    plt = require("matplotlib.pyplot", extra="plot")
     buffer = io.BytesIO()
     fig.savefig(buffer, format="png")
     plt.close(fig)
     return buffer.getvalue()
-
-
-def _write_whole(path, data):
-    """Writes aside and renames, so that no reader or kill leaves half a file."""
-    aside = path.with_name(path.name + ".partial")
-    aside.write_bytes(data)
-    os.replace(aside, path)
 
 
 class SampleGrid(keras.callbacks.Callback):
@@ -56,43 +51,43 @@ class SampleGrid(keras.callbacks.Callback):
 
     def __init__(
         self,
-        output_dir,
-        num_samples=64,
-        every=1,
-        at_start=False,
-        log_dir=None,
-        mean=True,
-        seed=0,
-        value_range=(0.0, 1.0),
-    ):
+        output_dir: str | os.PathLike,
+        num_samples: int = 64,
+        every: int = 1,
+        at_start: bool = False,
+        log_dir: str | os.PathLike | None = None,
+        mean: bool = True,
+        seed: int = 0,
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
         super().__init__()
         self.output_dir = pathlib.Path(output_dir)
-        self.every = positive_int("every", every)
+        self.every = as_int(every=every)
         self.at_start = at_start
         self.log_dir = log_dir
-        self.arguments = {
-            "num_samples": positive_int("num_samples", num_samples),
+        self.arguments: dict[str, Any] = {
+            "num_samples": as_int(num_samples=num_samples),
             "mean": mean,
             "seed": seed,
             "value_range": value_range,
         }
-        self._writer = None
+        self._writer: Any = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.log_dir is not None:
             self._writer = tf.summary.create_file_writer(os.fspath(self.log_dir))
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
         # Here and not when training begins: only now is a checkpoint surely restored.
         if self.at_start and int(self.model.steps.numpy()) == 0:
             self._write(0)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if (epoch + 1) % self.every == 0:
             self._write(epoch + 1)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict | None = None) -> None:
         if self._writer is not None:
             self._writer.close()
             self._writer = None
@@ -101,7 +96,8 @@ class SampleGrid(keras.callbacks.Callback):
         fig, axes = plotting.samples(self.model, **self.arguments)
         axes.set_title(f"{axes.get_title()}, epoch {epoch}")
         png = _png_of(fig)
-        _write_whole(self.output_dir / f"samples_epoch_{epoch:04d}.png", png)
+        with written_aside(self.output_dir / f"samples_epoch_{epoch:04d}.png") as aside:
+            aside.write_bytes(png)
         if self._writer is not None:
             self._log(png, epoch)
 

@@ -1,15 +1,13 @@
-"""Schedules of a model's `beta` or `capacity` over its training steps."""
+"""Schedules of the weights of a model's loss over its training steps."""
 
-import functools
 import math
+from collections.abc import Callable
 
 import keras
 
-from tfgen.callbacks.checks import non_negative, positive_int
+from tfgen._utils.arguments import as_int, check_weights
 
-__all__ = ["BetaSchedule", "CapacitySchedule", "CyclicalKLWarmUp", "KLWarmUp"]
-
-BETA_REMEDY = "Train a tfgen.models.BetaVAE or BetaTCVAE."
+__all__ = ["BetaSchedule", "CapacitySchedule", "CyclicalKLWarmUp", "KLWarmUp", "WeightSchedule"]
 
 
 def _linear_ramp(step, num_steps, start, end):
@@ -35,54 +33,86 @@ def _cyclical_ramp(step, num_steps, num_cycles, ratio, start, end):
     return _linear_ramp(step_of_cycle, ratio * num_steps / num_cycles, start, end)
 
 
-class StepSchedule(keras.callbacks.Callback):
-    """Sets a variable of the model to a function of the model's step count.
+def _loss_weights(model):
+    """Names of the weights of a model's loss: attributes, float scalars that nothing trains."""
+    return sorted(
+        name
+        for name, value in vars(model).items()
+        if isinstance(value, keras.Variable)
+        and not value.trainable
+        and tuple(value.shape) == ()
+        and keras.backend.is_float_dtype(value.dtype)
+    )
+
+
+def _check_weight(model, name):
+    """Raises ValueError unless `model.<name>` is a weight of its loss."""
+    kind, names = type(model).__name__, _loss_weights(model)
+    if name in names:
+        return
+    if name in vars(model) and getattr(model, name) is None:
+        raise ValueError(
+            f"The {kind} was built without {name}. Received: {name}=None. Give it a first value "
+            f"to schedule: {kind}(..., {name}=0.0)."
+        )
+    raise ValueError(
+        f"A schedule sets model.{name}. Received: a {kind} without that weight. Schedule one of "
+        f"those that it has, {names}, or train a model whose loss has it."
+    )
+
+
+class WeightSchedule(keras.callbacks.Callback):
+    """Sets a weight of the model's loss by a function of the training step.
+
+    Every weight that a model's constructor takes (`beta`, `gamma`, `lambda_mmd`, `gan_weight`, ...)
+    is a variable of the same name, which this callback assigns to. The start value stays in
+    `model.get_config()`.
 
     The function is applied when training begins, before each epoch and before each execution, so
     a value holds for `steps_per_execution` steps (an argument of `compile`). It depends on
     `model.steps` alone: a resumed run sees the values of an uninterrupted one, and a second `fit`
-    goes on where the first stopped. Each epoch's log gets the value, under the variable's name.
+    goes on where the first stopped. Each epoch's log gets the value, under the weight's name.
+    Validation uses the current value, so `val_loss` is not comparable between epochs.
 
-    Subclasses name the variable, the remedy where a model lacks it, and override `make_schedule`.
+    Args:
+        name: the weight, as the constructor of the model names it.
+        function: callable from step (int, 0 at the model's first) to the weight (float >= 0).
+
+    Raises:
+        ValueError: in training, if the model has no such weight, or was built without it, or the
+            function gives a negative or infinite one.
+
+    Example:
+        >>> callback = WeightSchedule("gamma", lambda step: 10.0 if step < 1000 else 35.0)
+        >>> # models.FactorVAE(...).fit(x, epochs=10, callbacks=[callback])
     """
 
-    variable_name = None
-    remedy = None
+    def __init__(self, name: str, function: Callable[[int], float]) -> None:
+        super().__init__()
+        self.name, self.function = name, function
 
-    def make_schedule(self):
-        """Function from step (int >= 0) to value (float >= 0). `self.model` is known."""
-        raise NotImplementedError
+    def on_train_begin(self, logs: dict | None = None) -> None:
+        _check_weight(self.model, self.name)
+        self._assign()
 
-    def on_train_begin(self, logs=None):
-        if getattr(self.model, self.variable_name, None) is None:
-            raise ValueError(
-                f"{type(self).__name__} sets model.{self.variable_name}. Received: a "
-                f"{type(self.model).__name__} without it. {self.remedy}"
-            )
-        self.schedule = self.make_schedule()
-        self._apply()
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._assign()  # A checkpoint may have been restored since training began.
 
-    def on_epoch_begin(self, epoch, logs=None):
-        self._apply()  # A checkpoint may have been restored since training began.
+    def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
+        self._assign()
 
-    def on_train_batch_begin(self, batch, logs=None):
-        self._apply()
-
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         if logs is not None:
-            logs[self.variable_name] = float(self._variable.numpy())
+            logs[self.name] = float(getattr(self.model, self.name).numpy())
 
-    @property
-    def _variable(self):
-        return getattr(self.model, self.variable_name)
-
-    def _apply(self):
+    def _assign(self):
         step = int(self.model.steps.numpy())
-        value = self.schedule(step)
-        self._variable.assign(non_negative(f"{self.variable_name} at step {step}", value))
+        value = float(self.function(step))
+        check_weights(**{f"{self.name} at step {step}": value})
+        getattr(self.model, self.name).assign(value)
 
 
-class BetaSchedule(StepSchedule):
+class BetaSchedule(WeightSchedule):
     """Sets the KL weight `model.beta` by a function of the training step.
 
     Deterministic functions of the step alone make a resumed run equal an uninterrupted one. The
@@ -93,40 +123,34 @@ class BetaSchedule(StepSchedule):
         function: callable from step (int, 0 at the model's first) to beta (float >= 0).
 
     Raises:
-        ValueError: in training, if the model has no beta, or the function gives a negative or
-            infinite one.
+        ValueError: as `WeightSchedule`.
 
     Example:
         >>> callback = BetaSchedule(lambda step: 4.0 if step < 1000 else 1.0)
         >>> # model.fit(x, epochs=10, callbacks=[callback])
     """
 
-    variable_name = "beta"
-    remedy = BETA_REMEDY
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def make_schedule(self):
-        return self.function
+    def __init__(self, function: Callable[[int], float]) -> None:
+        super().__init__("beta", function)
 
 
-class _RiseToBeta(StepSchedule):
+class _RiseToBeta(WeightSchedule):
     """Schedule that ends at a given beta, or at the one the model was made with."""
 
-    variable_name = "beta"
-    remedy = BETA_REMEDY
-
     def __init__(self, num_steps, start, end):
-        super().__init__()
-        self.num_steps = positive_int("num_steps", num_steps)
-        self.start = non_negative("start", start)
-        self.end = None if end is None else non_negative("end", end)
+        super().__init__("beta", self.ramp)
+        self.num_steps = as_int(num_steps=num_steps)
+        check_weights(start=start, **({} if end is None else {"end": end}))
+        self.start, self.end = start, end
 
-    def _final_beta(self):
+    def ramp(self, step):
+        raise NotImplementedError
+
+    def on_train_begin(self, logs=None):
+        _check_weight(self.model, self.name)
         # model.beta itself is half way up when training resumes.
-        return self.model.initial_beta if self.end is None else self.end
+        self.final = self.model.get_config()["beta"] if self.end is None else self.end
+        super().on_train_begin(logs)
 
 
 class KLWarmUp(_RiseToBeta):
@@ -161,13 +185,12 @@ class KLWarmUp(_RiseToBeta):
         [3.0, 4.0]
     """
 
-    def __init__(self, num_steps, start=0.0, end=None):
+    def __init__(self, num_steps: int, start: float = 0.0, end: float | None = None) -> None:
         super().__init__(num_steps, start, end)
 
-    def make_schedule(self):
-        return functools.partial(
-            _linear_ramp, num_steps=self.num_steps, start=self.start, end=self._final_beta()
-        )
+    def ramp(self, step: int) -> float:
+        """beta at a step, once training has begun."""
+        return _linear_ramp(step, self.num_steps, self.start, self.final)
 
 
 class CyclicalKLWarmUp(_RiseToBeta):
@@ -196,9 +219,16 @@ class CyclicalKLWarmUp(_RiseToBeta):
         >>> # model.fit(x, epochs=20, callbacks=[callback])
     """
 
-    def __init__(self, num_steps, num_cycles=4, ratio=0.5, start=0.0, end=None):
+    def __init__(
+        self,
+        num_steps: int,
+        num_cycles: int = 4,
+        ratio: float = 0.5,
+        start: float = 0.0,
+        end: float | None = None,
+    ) -> None:
         super().__init__(num_steps, start, end)
-        self.num_cycles = positive_int("num_cycles", num_cycles)
+        self.num_cycles = as_int(num_cycles=num_cycles)
         self.ratio = float(ratio)
         if not 0.0 < ratio <= 1.0 or self.num_cycles > self.num_steps:
             raise ValueError(
@@ -206,18 +236,14 @@ class CyclicalKLWarmUp(_RiseToBeta):
                 f"Received: ratio={ratio}, num_cycles={num_cycles}, num_steps={num_steps}."
             )
 
-    def make_schedule(self):
-        return functools.partial(
-            _cyclical_ramp,
-            num_steps=self.num_steps,
-            num_cycles=self.num_cycles,
-            ratio=self.ratio,
-            start=self.start,
-            end=self._final_beta(),
+    def ramp(self, step: int) -> float:
+        """beta at a step, once training has begun."""
+        return _cyclical_ramp(
+            step, self.num_steps, self.num_cycles, self.ratio, self.start, self.final
         )
 
 
-class CapacitySchedule(StepSchedule):
+class CapacitySchedule(WeightSchedule):
     """Raises the capacity C of the term beta * |KL - C| linearly from 0.
 
     Steps are the model's own, so a resumed run goes on where it stopped. The value holds for
@@ -230,22 +256,19 @@ class CapacitySchedule(StepSchedule):
         num_steps: int >= 1, training steps until `max_capacity`.
 
     Raises:
-        ValueError: if an argument is out of range; in training, if the model has no capacity.
+        ValueError: if an argument is out of range; in training, if the model was built without a
+            capacity (`capacity=0.0`).
 
     Example:
         >>> callback = CapacitySchedule(max_capacity=25.0, num_steps=100_000)
         >>> # model.fit(x, epochs=50, callbacks=[callback])
     """
 
-    variable_name = "capacity"
-    remedy = "Build the model as tfgen.models.BetaVAE(..., capacity=0.0)."
+    def __init__(self, max_capacity: float, num_steps: int) -> None:
+        super().__init__("capacity", self.ramp)
+        check_weights(max_capacity=max_capacity)
+        self.max_capacity, self.num_steps = max_capacity, as_int(num_steps=num_steps)
 
-    def __init__(self, max_capacity, num_steps):
-        super().__init__()
-        self.max_capacity = non_negative("max_capacity", max_capacity)
-        self.num_steps = positive_int("num_steps", num_steps)
-
-    def make_schedule(self):
-        return functools.partial(
-            _linear_ramp, num_steps=self.num_steps, start=0.0, end=self.max_capacity
-        )
+    def ramp(self, step: int) -> float:
+        """C at a step."""
+        return _linear_ramp(step, self.num_steps, 0.0, self.max_capacity)
