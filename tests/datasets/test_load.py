@@ -3,11 +3,14 @@
 import dataclasses
 import os
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfgen
 from tfgen import datasets
 from tfgen.datasets import load
 
@@ -24,6 +27,44 @@ def ramp(num_images=10):
 
 def epoch_of(dataset):
     return np.concatenate([batch.numpy() for batch in dataset])
+
+
+def test_import_leaves_optional_packages_alone():
+    code = f"""
+import sys, types
+import keras, tensorflow  # They load some of the packages themselves.
+package = types.ModuleType("tfgen")  # Without the models.
+package.__path__ = {list(tfgen.__path__)}
+sys.modules["tfgen"] = package
+before = set(sys.modules)
+import tfgen.datasets
+heavy = ("matplotlib", "sklearn", "PIL", "SimpleITK", "tensorflow_datasets", "tfgen.models")
+loaded = [name for name in set(sys.modules) - before if name.startswith(heavy)]
+assert not loaded, loaded
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_arrays_need_no_optional_package(monkeypatch):
+    for module in ("sklearn", "sklearn.datasets", "PIL", "tensorflow_datasets", "SimpleITK"):
+        monkeypatch.setitem(sys.modules, module, None)
+    dataset, _ = load((ramp(), np.arange(10)), labels=True, batch_size=10, binarize="stochastic")
+    assert len(dataset) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("sklearn.datasets", {"source": "digits"}),
+        ("tensorflow_datasets", {"source": "mnist"}),
+        ("tensorflow_datasets", {"source": ramp(), "split": "train[:5]"}),
+        ("PIL", {"source": pathlib.Path(__file__).parent}),
+    ],
+)
+def test_missing_packages_say_what_to_install(monkeypatch, module, arguments):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ImportError, match=rf"{module} is not .* pip install 'tfgen\[data\]'"):
+        load(**arguments)
 
 
 def test_info_describes_the_data():

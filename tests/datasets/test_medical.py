@@ -388,8 +388,8 @@ def test_volumes_are_prepared_once(tmp_path, monkeypatch):
 def test_an_interrupted_cache_is_not_used(tmp_path, monkeypatch):
     write(tmp_path / "ct" / "a.nii", ramp())
 
-    def interrupted_save(file, array):
-        file.write(b"half")
+    def interrupted_save(path, array):
+        path.write_bytes(b"half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):

@@ -1,7 +1,10 @@
 """Images that are already in memory: arrays, and the digits of scikit-learn."""
 
+from typing import Any
+
 import numpy as np
 
+from tfgen._utils import extras
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.images import resize_all
 from tfgen.datasets.splits import select
@@ -11,7 +14,13 @@ __all__ = ["read_array", "read_digits"]
 _NUM_TEST_DIGITS = 360
 
 
-def read_array(source, split="train", *, image_size=None, name="array"):
+def read_array(
+    source: Any,
+    split: str = "train",
+    *,
+    image_size: tuple[int, ...] | None = None,
+    name: str = "array",
+) -> Examples:
     """Images and labels given as arrays.
 
     Args:
@@ -39,7 +48,7 @@ def read_array(source, split="train", *, image_size=None, name="array"):
     return _examples(name, images[chosen], None if labels is None else labels[chosen], image_size)
 
 
-def read_digits(split="train", *, image_size=None):
+def read_digits(split: str = "train", *, image_size: tuple[int, ...] | None = None) -> Examples:
     """The 1797 handwritten digits of scikit-learn, 8 x 8 pixels, embedded in that package.
 
     The split into 1437 images for training and 360 for tests is always the same, with equal
@@ -56,9 +65,7 @@ def read_digits(split="train", *, image_size=None):
         >>> read_digits("test").rows.shape
         (360, 8, 8, 1)
     """
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
+    digits = extras.require("sklearn.datasets", extra="data").load_digits()
     chosen = select(_split_digits(digits.target), split)
     images = (digits.images[chosen, ..., None] / 16).astype("float32")
     labels = digits.target[chosen].astype("int32")

@@ -2,13 +2,17 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen.datasets import images as image_ops
 
-__all__ = ["Examples", "binarize_once"]
+__all__ = ["Batches", "Examples", "binarize_once"]
+
+Batches: TypeAlias = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor | None]]
+"""From positions, int tensor of shape (batch,), to (images, labels or None)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,14 +39,14 @@ class Examples:
 
     name: str
     rows: np.ndarray
-    image_shape: tuple
+    image_shape: tuple[int, ...]
     labels: np.ndarray | None = None
-    to_images: Callable = image_ops.to_unit_interval
-    class_names: tuple = ()
-    factor_names: tuple = ()
-    factor_sizes: tuple = ()
+    to_images: Callable[[tf.Tensor], tf.Tensor] = image_ops.to_unit_interval
+    class_names: tuple[str, ...] = ()
+    factor_names: tuple[str, ...] = ()
+    factor_sizes: tuple[int, ...] = ()
 
-    def batches(self):
+    def batches(self) -> Batches:
         """Function from positions, int tensor of shape (batch,), to (images, labels or None)."""
         # On a machine with a GPU the rows would otherwise be copied back from it for each batch.
         with tf.device("CPU:0"):
@@ -56,7 +60,7 @@ class Examples:
         return batch
 
 
-def binarize_once(examples, seed, chunk_size=1024):
+def binarize_once(examples: Examples, seed: int, chunk_size: int = 1024) -> Examples:
     """The examples with each pixel replaced by one Bernoulli draw.
 
     Args:

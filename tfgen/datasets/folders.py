@@ -1,11 +1,13 @@
 """Images in the files of a folder."""
 
 import concurrent.futures
+import os
 import pathlib
 
 import numpy as np
 import tensorflow as tf
 
+from tfgen._utils import extras
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.images import resize
 from tfgen.datasets.progress import with_progress
@@ -21,7 +23,12 @@ _GREY_MODES = frozenset(("1", "L", "LA"))
 _COLOUR_MODES = frozenset(("CMYK", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"))
 
 
-def read_folder(folder, split="train", *, image_size=None):
+def read_folder(
+    folder: str | os.PathLike,
+    split: str = "train",
+    *,
+    image_size: tuple[int, ...] | None = None,
+) -> Examples:
     """Images in a folder and its subfolders, in the order of their paths.
 
     If every image lies in a subfolder, the names of the subfolders are the classes. Images have
@@ -47,6 +54,7 @@ def read_folder(folder, split="train", *, image_size=None):
         (1, 8, 6, 3)
     """
     folder = pathlib.Path(folder)
+    extras.require("PIL", extra="data")
     paths = _image_paths(folder)
     chosen = select({"train": np.arange(len(paths))}, split)
     names = _class_names(folder, paths)

@@ -1,14 +1,19 @@
 """Operations on batches of images: resize, crop, binarize, rescale."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import tensorflow as tf
+
+from tfgen._utils import random
+from tfgen._utils.typing import Seed
 
 __all__ = ["binarize", "crop", "rescale", "resize", "resize_all", "to_unit_interval"]
 
 _CHUNK_SIZE = 1024
 
 
-def to_unit_interval(images):
+def to_unit_interval(images: tf.Tensor) -> tf.Tensor:
     """Intensities in [0, 1]: uint8 images divided by 255, float images as they are.
 
     Args:
@@ -25,7 +30,7 @@ def to_unit_interval(images):
     return floats / 255.0 if images.dtype == tf.uint8 else floats
 
 
-def binarize(images, mode, seed):
+def binarize(images: tf.Tensor, mode: str | None, seed: Seed) -> tf.Tensor:
     """Binary images of intensities.
 
     Args:
@@ -44,12 +49,12 @@ def binarize(images, mode, seed):
     if mode == "threshold":
         return tf.cast(images > 0.5, images.dtype)
     if mode == "stochastic":
-        noise = tf.random.stateless_uniform(tf.shape(images), seed, alg="philox")
+        noise = random.uniform(tf.shape(images), seed)
         return tf.cast(noise < images, images.dtype)
     return images
 
 
-def rescale(images, value_range):
+def rescale(images: tf.Tensor, value_range: tuple[float, float]) -> tf.Tensor:
     """Intensities in [0, 1] mapped linearly to [low, high].
 
     Args:
@@ -67,7 +72,7 @@ def rescale(images, value_range):
     return images if (low, high) == (0, 1) else low + (high - low) * images
 
 
-def crop(images, box):
+def crop(images: tf.Tensor, box: tuple[int, int, int, int]) -> tf.Tensor:
     """The part of the images inside a box.
 
     Args:
@@ -85,7 +90,7 @@ def crop(images, box):
     return images[..., top:bottom, left:right, :]
 
 
-def resize(images, size):
+def resize(images: tf.Tensor, size: Sequence[int] | None) -> tf.Tensor:
     """Images of another size, without aliasing.
 
     Shrinking averages over the area that a new pixel covers; enlarging interpolates linearly.
@@ -112,7 +117,7 @@ def resize(images, size):
     return tf.cast(tf.round(resized), tf.uint8) if images.dtype == tf.uint8 else resized
 
 
-def resize_all(images, size):
+def resize_all(images: np.ndarray, size: Sequence[int] | None) -> np.ndarray:
     """`resize` for an array of many images, a chunk at a time.
 
     Args:

@@ -1,19 +1,25 @@
 """`load`: data by name as a fast pipeline, with what a model must know of it."""
 
 import dataclasses
-import math
-import numbers
 import os
 import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
+import tensorflow as tf
+
+from tfgen._utils.arguments import as_pair, as_sizes, check_ints, check_one_of
+from tfgen._utils.pipeline import resumable_dataset
 from tfgen.datasets import arrays, folders, images, sprites, tfds_examples
-from tfgen.datasets.examples import binarize_once
-from tfgen.datasets.pipeline import resumable_dataset
+from tfgen.datasets.examples import Examples, binarize_once
 
 __all__ = ["DatasetInfo", "load"]
 
 _NAMES = ("digits", "sprites", *tfds_examples.NAMES)
 _BINARIZE_MODES = (None, "threshold", "stochastic", "fixed")
+_BINARIZE_REMEDY = "Use 'stochastic' for dynamic binarization and None for grey images."
+
+Binarize: TypeAlias = Literal["threshold", "stochastic", "fixed"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,30 +45,30 @@ class DatasetInfo:
 
     name: str
     split: str
-    image_shape: tuple
-    value_range: tuple
+    image_shape: tuple[int, ...]
+    value_range: tuple[float, float]
     num_examples: int
-    class_names: tuple = ()
-    factor_names: tuple = ()
-    factor_sizes: tuple = ()
-    binarize: str | None = None
+    class_names: tuple[str, ...] = ()
+    factor_names: tuple[str, ...] = ()
+    factor_sizes: tuple[int, ...] = ()
+    binarize: Binarize | None = None
 
 
 def load(
-    source,
-    split="train",
-    batch_size=128,
+    source: Any,
+    split: str = "train",
+    batch_size: int = 128,
     *,
-    binarize=None,
-    value_range=(0.0, 1.0),
-    image_size=None,
-    data_dir=None,
-    seed=0,
-    shuffle=None,
-    labels=False,
-    drop_remainder=False,
-    download=False,
-):
+    binarize: Binarize | None = None,
+    value_range: Sequence[float] = (0.0, 1.0),
+    image_size: int | Sequence[int] | None = None,
+    data_dir: str | os.PathLike | None = None,
+    seed: int = 0,
+    shuffle: bool | None = None,
+    labels: bool = False,
+    drop_remainder: bool = False,
+    download: bool = False,
+) -> tuple[tf.data.Dataset, DatasetInfo]:
     """Images as a `tf.data.Dataset` of batches, by name, from arrays or from a folder.
 
     Named sources:
@@ -121,24 +127,55 @@ def load(
         >>> next(iter(dataset)).shape, info.num_examples
         (TensorShape([32, 8, 8, 1]), 1437)
     """
-    check_split(split)
-    check_batch_size(batch_size)
-    _check_binarize(binarize)
-    value_range, image_size = as_value_range(value_range), _as_size(image_size)
-    examples = _read(source, split, image_size, data_dir, download)
-    check_examples(examples, split, batch_size, labels, drop_remainder)
-    info = _describe(examples, split, value_range, binarize)
+    check_delivery(split, batch_size)
+    check_one_of(_BINARIZE_MODES, _BINARIZE_REMEDY, binarize=binarize)
+    bounds = as_value_range(value_range)
+    size = as_sizes(2, "Use None to keep the size of the images.", image_size=image_size)
+    examples = _read(source, split, size, data_dir, download)
+    _check_labels(examples, labels)
+    info = _describe(examples, split, bounds, binarize)
     if binarize == "fixed":
         examples = binarize_once(examples, seed)
-    dataset = resumable_dataset(
-        _batch_loader(examples, info, labels),
-        info.num_examples,
+    load_batch = _batch_loader(examples, info, labels)
+    dataset = deliver(load_batch, examples, split, batch_size, seed, shuffle, drop_remainder)
+    return dataset, info
+
+
+def deliver(
+    load_batch: Callable[[tf.Tensor, tf.Tensor], Any],
+    examples: Examples,
+    split: str,
+    batch_size: int,
+    seed: int,
+    shuffle: bool | None,
+    drop_remainder: bool,
+) -> tf.data.Dataset:
+    """The pipeline of a split, shuffled by default where the split is one to train on.
+
+    Args:
+        load_batch: as that of `resumable_dataset`.
+        examples: `Examples` of the split.
+        split: name or slice.
+        batch_size: examples in a batch.
+        seed: of order and noise.
+        shuffle: None shuffles splits whose name starts with "train".
+        drop_remainder: leave out a last batch that is smaller than the others.
+
+    Returns:
+        That of `resumable_dataset`.
+
+    Raises:
+        ValueError: if there are too few examples for a batch, or the seed is negative.
+    """
+    _check_not_empty(examples, split, batch_size, drop_remainder)
+    return resumable_dataset(
+        load_batch,
+        len(examples.rows),
         batch_size,
         seed=seed,
         shuffle=split.startswith("train") if shuffle is None else shuffle,
         drop_remainder=drop_remainder,
     )
-    return dataset, info
 
 
 def _read(source, split, image_size, data_dir, download):
@@ -188,56 +225,22 @@ def _describe(examples, split, value_range, binarize):
     )
 
 
-def _as_size(image_size):
-    """(height, width), or None."""
-    size = (image_size, image_size) if isinstance(image_size, numbers.Integral) else image_size
-    if size is None:
-        return None
-    sides = tuple(size) if isinstance(size, list | tuple) else ()
-    if len(sides) != 2 or not all(isinstance(n, numbers.Integral) and n >= 1 for n in sides):
-        raise ValueError(
-            "image_size must be an int or a pair (height, width) of ints, at least 1. "
-            f"Received: image_size={image_size!r}. Use None to keep the size of the images."
-        )
-    return tuple(int(side) for side in sides)
+def as_value_range(value_range: Sequence[float]) -> tuple[float, float]:
+    """(low, high), checked."""
+    return as_pair("Use (0, 1) or (-1, 1).", value_range=value_range)
 
 
-def as_value_range(value_range):
-    """(low, high), floats."""
-    values = tuple(float(value) for value in value_range)
-    if len(values) != 2 or not all(map(math.isfinite, values)) or values[0] >= values[1]:
-        raise ValueError(
-            "value_range must be a pair (low, high) with low < high, both finite. "
-            f"Received: value_range={value_range!r}. Use (0, 1) or (-1, 1)."
-        )
-    return values
-
-
-def check_split(split):
+def check_delivery(split: str, batch_size: int) -> None:
+    """Raises ValueError unless the split is a text and the batches have a size."""
     if not isinstance(split, str):
         raise ValueError(
             f"split must be a str such as 'train' or 'train[:90%]'. Received: split={split!r}. "
             "Use 'all' for every image."
         )
+    check_ints(1, "Use the number of images for a single batch.", batch_size=batch_size)
 
 
-def check_batch_size(batch_size):
-    if not isinstance(batch_size, numbers.Integral) or batch_size < 1:
-        raise ValueError(
-            f"batch_size must be an int, at least 1. Received: batch_size={batch_size!r}. "
-            "Use the number of images for a single batch."
-        )
-
-
-def _check_binarize(binarize):
-    if binarize not in _BINARIZE_MODES:
-        raise ValueError(
-            f"binarize must be one of {list(_BINARIZE_MODES)}. Received: binarize={binarize!r}. "
-            "Use 'stochastic' for dynamic binarization and None for grey images."
-        )
-
-
-def check_examples(examples, split, batch_size, labels, drop_remainder):
+def _check_not_empty(examples, split, batch_size, drop_remainder):
     num_examples = len(examples.rows)
     if num_examples < (batch_size if drop_remainder else 1):
         raise ValueError(
@@ -245,6 +248,9 @@ def check_examples(examples, split, batch_size, labels, drop_remainder):
             f"split={split!r} of {examples.name!r}, batch_size={batch_size}, "
             f"drop_remainder={drop_remainder}. Choose a larger split or smaller batches."
         )
+
+
+def _check_labels(examples, labels):
     if labels and examples.labels is None:
         raise ValueError(
             f"labels=True needs labels. Received: {examples.name!r}, which has none. Pass arrays "

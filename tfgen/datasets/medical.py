@@ -8,23 +8,21 @@ import numbers
 import os
 import pathlib
 import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
 
+from tfgen._utils import random
+from tfgen._utils.arguments import as_pair, as_sizes, check_fractions, check_one_of
+from tfgen._utils.files import written_aside
 from tfgen.datasets import images
 from tfgen.datasets.examples import Examples
-from tfgen.datasets.load import (
-    DatasetInfo,
-    as_value_range,
-    check_batch_size,
-    check_examples,
-    check_split,
-)
-from tfgen.datasets.pipeline import resumable_dataset
+from tfgen.datasets.load import DatasetInfo, as_value_range, check_delivery, deliver
 from tfgen.datasets.progress import with_progress
 from tfgen.datasets.splits import select
-from tfgen.datasets.volumes import ORIENTATIONS, attempt, find_volumes, read_volume
+from tfgen.datasets.volumes import ORIENTATIONS, VolumeFiles, attempt, find_volumes, read_volume
 
 __all__ = ["VolumesInfo", "apply_window", "load_volumes", "split_patients"]
 
@@ -33,6 +31,9 @@ _BODY_THRESHOLD = -500
 _AIR = -np.inf  # Clipped to the lower end of any window.
 _CACHE_VERSION = 1
 _NUM_AXES = {"slices": 2, "patches": 3}
+_SIZE_REMEDY = "Use (height, width) for slices and (depth, height, width) for patches."
+_TEST_FRACTION_REMEDY = "Use 0 to train on all patients, and split='all' to test on all."
+_WINDOW_REMEDY = "These are Hounsfield units: use (-160, 240) for soft tissue."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +54,9 @@ class VolumesInfo(DatasetInfo):
         (240, ('PANCREAS_1',))
     """
 
-    patients: tuple = ()
-    window: tuple = ()
-    skipped: tuple = ()
+    patients: tuple[str, ...] = ()
+    window: tuple[float, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,12 +64,12 @@ class _Preparation:
     """How a volume becomes intensities; the arguments that prepared volumes depend on."""
 
     axis: str
-    spacing: tuple | None
-    window: tuple
-    slice_size: tuple | None
+    spacing: tuple[float, ...] | None
+    window: tuple[float, float]
+    slice_size: tuple[int, ...] | None
     min_body: float
 
-    def __call__(self, volume):
+    def __call__(self, volume: VolumeFiles) -> np.ndarray:
         """float16 array of intensities in [0, 1], shape (depth, height, width)."""
         voxels = read_volume(volume, axis=self.axis, spacing=self.spacing)
         voxels = _resize_slices(_with_body(voxels, self.min_body), self.slice_size, self.spacing)
@@ -76,27 +77,27 @@ class _Preparation:
 
 
 def load_volumes(
-    folder,
-    split="train",
-    batch_size=32,
+    folder: str | os.PathLike,
+    split: str = "train",
+    batch_size: int = 32,
     *,
-    kind="slices",
-    window=(-160.0, 240.0),
-    spacing=None,
-    size=None,
-    axis="axial",
-    num_patches=None,
-    min_body=0.0,
-    test_fraction=0.2,
-    split_seed=0,
-    patient_of=None,
-    on_error="raise",
-    cache_dir=None,
-    value_range=(-1.0, 1.0),
-    seed=0,
-    shuffle=None,
-    drop_remainder=False,
-):
+    kind: Literal["slices", "patches"] = "slices",
+    window: Sequence[float] = (-160.0, 240.0),
+    spacing: float | Sequence[float] | None = None,
+    size: int | Sequence[int] | None = None,
+    axis: Literal["axial", "coronal", "sagittal"] = "axial",
+    num_patches: int | None = None,
+    min_body: float = 0.0,
+    test_fraction: float = 0.2,
+    split_seed: int = 0,
+    patient_of: Callable[[pathlib.Path], str] | None = None,
+    on_error: Literal["raise", "skip"] = "raise",
+    cache_dir: str | os.PathLike | None = None,
+    value_range: Sequence[float] = (-1.0, 1.0),
+    seed: int = 0,
+    shuffle: bool | None = None,
+    drop_remainder: bool = False,
+) -> tuple[tf.data.Dataset, VolumesInfo]:
     """Slices or patches of the CT volumes in a folder, as batches.
 
     DICOM series (the layout of TCIA's Pancreas-CT) and NIfTI files are found in all subfolders,
@@ -160,43 +161,38 @@ def load_volumes(
         >>> info.image_shape, len(info.patients), len(info.skipped)  # doctest: +SKIP
         ((128, 128, 1), 66, 0)
     """
-    check_split(split)
-    check_batch_size(batch_size)
-    _check_choice("kind", kind, tuple(_NUM_AXES))
-    _check_choice("on_error", on_error, ("raise", "skip"))
-    _check_kind(kind, size, num_patches, min_body)
-    size, value_range = _as_size(size, _NUM_AXES[kind]), as_value_range(value_range)
-    slice_size = size if kind == "slices" else None
-    prepare = _preparation(axis, spacing, window, slice_size, min_body)
-    skipped = [] if on_error == "skip" else None
+    check_delivery(split, batch_size)
+    check_one_of(("raise", "skip"), on_error=on_error)
+    sides, bounds = _as_size(kind, size, num_patches, min_body), as_value_range(value_range)
+    prepare = _preparation(axis, spacing, window, sides if kind == "slices" else None, min_body)
+    skipped: list[str] | None = [] if on_error == "skip" else None
     found = _find(folder, patient_of, skipped)
     chosen = _of_split(found, split, test_fraction, split_seed)
     arrays = _read_all(chosen, _cached(prepare, folder, cache_dir), skipped)
-    examples, fetch = _slices(arrays) if kind == "slices" else _patches(arrays, size, num_patches)
+    examples, fetch = _slices(arrays) if kind == "slices" else _patches(arrays, sides, num_patches)
     examples = dataclasses.replace(examples, name=pathlib.Path(folder).resolve().name)
-    check_examples(examples, split, batch_size, False, drop_remainder)
-    dataset = resumable_dataset(
-        lambda batch_seed, positions: images.rescale(fetch(batch_seed, positions), value_range),
-        len(examples.rows),
-        batch_size,
-        seed=seed,
-        shuffle=split.startswith("train") if shuffle is None else shuffle,
-        drop_remainder=drop_remainder,
-    )
-    info = VolumesInfo(
+
+    def load_batch(batch_seed, positions):
+        return images.rescale(fetch(batch_seed, positions), bounds)
+
+    dataset = deliver(load_batch, examples, split, batch_size, seed, shuffle, drop_remainder)
+    return dataset, _describe(examples, split, bounds, arrays, prepare.window, _report(skipped))
+
+
+def _describe(examples, split, value_range, arrays, window, skipped):
+    return VolumesInfo(
         name=examples.name,
         split=split,
         image_shape=examples.image_shape,
         value_range=value_range,
         num_examples=len(examples.rows),
         patients=tuple(sorted({volume.patient for volume in arrays})),
-        window=prepare.window,
-        skipped=_report(skipped),
+        window=window,
+        skipped=skipped,
     )
-    return dataset, info
 
 
-def apply_window(voxels, window):
+def apply_window(voxels: np.ndarray, window: tuple[float, float]) -> np.ndarray:
     """Hounsfield units as intensities: a window mapped linearly to [0, 1], what is outside clipped.
 
     Args:
@@ -214,7 +210,9 @@ def apply_window(voxels, window):
     return (np.clip(voxels, low, high) - low) / (high - low)
 
 
-def split_patients(patients, test_fraction=0.2, split_seed=0):
+def split_patients(
+    patients: Iterable[str], test_fraction: float = 0.2, split_seed: int = 0
+) -> dict[str, list[str]]:
     """Divides patients into those to train on and those to test on.
 
     The hash (SHA-256) of a patient's name and the seed is a number in [0, 1); below
@@ -238,9 +236,9 @@ def split_patients(patients, test_fraction=0.2, split_seed=0):
         >>> split_patients(["ann", "bob", "cy", "di"], test_fraction=0.25)
         {'train': ['cy', 'bob', 'ann'], 'test': ['di']}
     """
-    _check_test_fraction(test_fraction)
+    check_fractions(_TEST_FRACTION_REMEDY, test_fraction=test_fraction)
     numbers_of = {patient: _hash(patient, split_seed) for patient in set(patients)}
-    ordered = sorted(numbers_of, key=numbers_of.get)
+    ordered = sorted(numbers_of, key=numbers_of.__getitem__)
     num_test = sum(number < test_fraction for number in numbers_of.values())
     if test_fraction == 0:
         return {"train": ordered}
@@ -313,11 +311,8 @@ def _cached(prepare, folder, cache_dir):
     def prepare_once(volume):
         path = cache_dir / f"{_fingerprint(prepare, volume, folder)}.npy"
         if not path.exists():
-            # Renamed when complete, so that an interruption leaves no half of a volume.
-            unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-            with unfinished.open("wb") as file:
-                np.save(file, prepare(volume))
-            unfinished.replace(path)
+            with written_aside(path) as aside:
+                np.save(aside, prepare(volume))
         return np.load(path)
 
     return prepare_once
@@ -405,7 +400,9 @@ def _starts(length, size):
 
 def _draw_corners(seed, room):
     """First voxels of patches, uniform on 0 to `room`, both included."""
-    uniform = tf.random.stateless_uniform(tf.shape(room), seed, dtype=tf.float64, alg="philox")
+    uniform = tf.random.stateless_uniform(
+        tf.shape(room), seed, dtype=tf.float64, alg=random.ALGORITHM
+    )
     return tf.cast(uniform * tf.cast(room + 1, tf.float64), tf.int64)
 
 
@@ -428,13 +425,14 @@ def _cropper(voxels, starts, shapes, size):
 
 def _preparation(axis, spacing, window, slice_size, min_body):
     """`_Preparation` of checked arguments."""
-    _check_choice("axis", axis, tuple(ORIENTATIONS))
+    check_one_of(ORIENTATIONS, axis=axis)
     if not 0 <= min_body <= 1:
         raise ValueError(
             "min_body must be a share of a slice's pixels, in [0, 1]. "
             f"Received: min_body={min_body!r}. Use 0 to keep all slices."
         )
-    return _Preparation(axis, _as_spacing(spacing), _as_window(window), slice_size, float(min_body))
+    bounds = as_pair(_WINDOW_REMEDY, window=window)
+    return _Preparation(axis, _as_spacing(spacing), bounds, slice_size, float(min_body))
 
 
 def _as_spacing(spacing):
@@ -450,36 +448,11 @@ def _as_spacing(spacing):
     return tuple(float(length) for length in lengths)
 
 
-def _as_window(window):
-    """(low, high) in Hounsfield units, floats."""
-    values = tuple(float(value) for value in window)
-    if len(values) != 2 or not all(map(math.isfinite, values)) or values[0] >= values[1]:
-        raise ValueError(
-            "window must be a pair (low, high) of Hounsfield units with low < high. "
-            f"Received: window={window!r}. Use (-160, 240) for soft tissue."
-        )
-    return values
-
-
-def _as_size(size, num_axes):
-    """Tuple of ints, or None."""
-    if size is None:
-        return None
-    sides = (size,) * num_axes if isinstance(size, numbers.Integral) else tuple(size)
-    if len(sides) != num_axes or not all(isinstance(n, numbers.Integral) and n > 0 for n in sides):
-        raise ValueError(
-            f"size must be an int or {num_axes} ints, at least 1. Received: size={size!r}. Use "
-            "(height, width) for slices and (depth, height, width) for patches."
-        )
-    return tuple(int(side) for side in sides)
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(
-            f"{name} must be one of {list(choices)}. Received: {name}={value!r}. "
-            f"{choices[0]!r} is the default."
-        )
+def _as_size(kind, size, num_patches, min_body):
+    """Tuple of ints, or None, of arguments that fit the kind."""
+    check_one_of(_NUM_AXES, kind=kind)
+    _check_kind(kind, size, num_patches, min_body)
+    return as_sizes(_NUM_AXES[kind], _SIZE_REMEDY, size=size)
 
 
 def _check_kind(kind, size, num_patches, min_body):
@@ -494,14 +467,6 @@ def _check_kind(kind, size, num_patches, min_body):
             "num_patches must be at least 1, for kind='patches' only. "
             f"Received: kind={kind!r}, num_patches={num_patches!r}. Leave it out for slices, and "
             "for patches on a grid."
-        )
-
-
-def _check_test_fraction(test_fraction):
-    if not 0 <= test_fraction < 1:
-        raise ValueError(
-            f"test_fraction must be in [0, 1). Received: test_fraction={test_fraction!r}. Use 0 to "
-            "train on all patients, and split='all' to test on all."
         )
 
 

@@ -1,13 +1,17 @@
 """A progress bar for work that turns out to take long."""
 
 import time
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import keras
 
 __all__ = ["with_progress"]
 
+_Step = TypeVar("_Step")
 
-def with_progress(steps, num_steps, patience=5.0):
+
+def with_progress(steps: Iterable[_Step], num_steps: int, patience: float = 5.0) -> Iterator[_Step]:
     """Passes `steps` on, with a progress bar once they have taken a while.
 
     Args:

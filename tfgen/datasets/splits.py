@@ -1,13 +1,16 @@
 """Splits of a data set by name and slice, in the syntax of tensorflow_datasets."""
 
 import types
+from collections.abc import Mapping
 
 import numpy as np
+
+from tfgen._utils import extras
 
 __all__ = ["select"]
 
 
-def select(splits, split):
+def select(splits: Mapping[str, np.ndarray], split: str) -> np.ndarray:
     """Positions of the examples that a split names.
 
     Args:
@@ -27,14 +30,15 @@ def select(splits, split):
     """
     if split == "all":
         return np.sort(np.concatenate(list(splits.values())))
+    if split in splits:
+        return _check_not_empty(splits[split], split)
     parts = [splits[part.splitname][part.from_ : part.to] for part in _parse(splits, split)]
     return _check_not_empty(np.concatenate(parts), split)
 
 
 def _parse(splits, split):
     """List of slices, each with `splitname`, `from_` and `to`."""
-    import tensorflow_datasets as tfds
-
+    tfds = extras.require("tensorflow_datasets", extra="data")
     sizes = {name: types.SimpleNamespace(num_examples=len(splits[name])) for name in splits}
     try:
         return tfds.core.ReadInstruction.from_spec(split).to_absolute(sizes)

@@ -19,6 +19,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from tfgen._utils.typing import TensorLike
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.images import resize
 from tfgen.datasets.splits import select
@@ -52,7 +53,7 @@ _TEST_SHARE = 0.1
 _RADIUS = 15.4
 
 
-def factors_of(index):
+def factors_of(index: TensorLike) -> tf.Tensor:
     """Factors of sprites.
 
     Args:
@@ -73,7 +74,7 @@ def factors_of(index):
     return index[..., None] // _STRIDES % FACTOR_SIZES
 
 
-def index_of(factors):
+def index_of(factors: TensorLike) -> tf.Tensor:
     """Index of sprites, the inverse of `factors_of`.
 
     Args:
@@ -93,7 +94,7 @@ def index_of(factors):
     return tf.reduce_sum(factors * _STRIDES, axis=-1)
 
 
-def draw(factors):
+def draw(factors: TensorLike) -> tf.Tensor:
     """Images of sprites.
 
     Args:
@@ -170,7 +171,7 @@ def _heart(x, y):
     return (x**2 + y**2 - 1) ** 3 < x**2 * y**3
 
 
-def read_sprites(split="train", *, image_size=None):
+def read_sprites(split: str = "train", *, image_size: tuple[int, ...] | None = None) -> Examples:
     """Sprites to train and to test on.
 
     A random tenth of the indices, always the same, is the test split. "all" is in the order of

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from tfgen._utils import extras
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.images import crop, resize
 from tfgen.datasets.progress import with_progress
@@ -19,7 +20,14 @@ _DEFAULT_SIZES = {"celeb_a": (64, 64)}
 _CHUNK_SIZE = 256
 
 
-def read_tfds(name, split, *, image_size=None, data_dir=None, download=False):
+def read_tfds(
+    name: str,
+    split: str,
+    *,
+    image_size: tuple[int, ...] | None = None,
+    data_dir: str | os.PathLike | None = None,
+    download: bool = False,
+) -> Examples:
     """Images and labels of one split, from files that tensorflow_datasets prepared.
 
     Faces of celeb_a are cropped to the box (30, 50, 148, 168) and resized to 64 x 64 unless
@@ -46,24 +54,20 @@ def read_tfds(name, split, *, image_size=None, data_dir=None, download=False):
         ...     read_tfds("mnist", "train", data_dir="unused").rows.shape
         (3, 28, 28, 1)
     """
-    import tensorflow_datasets as tfds
-
+    tfds = extras.require("tensorflow_datasets", extra="data")
     data_dir = data_dir or os.environ.get("TFDS_DATA_DIR")
     builder = tfds.builder(name, data_dir=data_dir)
     if download:
         builder.download_and_prepare()
-    records = _records(builder, split, data_dir)
+    # Read once, so a cache would only hold the images a second time.
+    records = _records(builder, split, data_dir, tfds.ReadConfig(try_autocache=False))
     size = image_size or _DEFAULT_SIZES.get(name)
     images, labels = _read(records, _preparation(_CROP_BOXES.get(name), size))
     return Examples(name, images, images.shape[1:], labels, **_label_names(builder.info.features))
 
 
-def _records(builder, split, data_dir):
+def _records(builder, split, data_dir, read_config):
     """Dataset of decoded records, in the order in which they are stored."""
-    import tensorflow_datasets as tfds
-
-    # Read once, so a cache would only hold the images a second time.
-    read_config = tfds.ReadConfig(try_autocache=False)
     try:
         return builder.as_dataset(split=split, read_config=read_config)
     except AssertionError as error:

@@ -5,12 +5,17 @@ import concurrent.futures
 import dataclasses
 import gzip
 import math
+import os
 import pathlib
 import re
+import types
 import zlib
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import numpy as np
 
+from tfgen._utils import extras
 from tfgen.datasets.progress import with_progress
 
 __all__ = [
@@ -33,6 +38,9 @@ _DICOM_SUFFIXES = frozenset((".dcm", ".dicom", ".ima"))
 _SPACING_TOLERANCE = 0.1
 _READ_SIZE = 2**20
 
+_Argument = TypeVar("_Argument")
+_Result = TypeVar("_Result")
+
 
 class UnreadableVolumeError(ValueError):
     """A file or series that cannot be read.
@@ -46,7 +54,7 @@ class UnreadableVolumeError(ValueError):
         'ct.nii: it is empty'
     """
 
-    def __init__(self, path, reason):
+    def __init__(self, path: str | os.PathLike, reason: str) -> None:
         super().__init__(
             f"A medical volume cannot be read. Received: {str(path)!r} ({reason}). Expected "
             "complete DICOM series or NIfTI files: repair it, move it out of the folder, or pass "
@@ -70,7 +78,7 @@ class VolumeFiles:
     """
 
     patient: str
-    paths: tuple
+    paths: tuple[pathlib.Path, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +92,9 @@ class _Header:
     direction: np.ndarray
 
 
-def attempt(read, argument, skipped):
+def attempt(
+    read: Callable[[_Argument], _Result], argument: _Argument, skipped: list[str] | None
+) -> _Result | None:
     """`read(argument)`, or None with an entry in `skipped` if that is unreadable.
 
     Args:
@@ -114,7 +124,12 @@ def attempt(read, argument, skipped):
         return None
 
 
-def find_volumes(folder, *, patient_of=None, skipped=None):
+def find_volumes(
+    folder: str | os.PathLike,
+    *,
+    patient_of: Callable[[pathlib.Path], str] | None = None,
+    skipped: list[str] | None = None,
+) -> list[VolumeFiles]:
     """Volumes in a folder and its subfolders.
 
     NIfTI files are those named `*.nii` and `*.nii.gz`. DICOM files are those named `*.dcm`,
@@ -148,14 +163,16 @@ def find_volumes(folder, *, patient_of=None, skipped=None):
     nifti, others = _visible_files(folder)
     read = _header_reader(folder, patient_of)
     headers = _read_headers(read, _dicom_paths(others), skipped)
-    patient_of = patient_of or _nifti_patient
-    volumes = [VolumeFiles(patient_of(path.relative_to(folder)), (path,)) for path in nifti]
-    volumes += [attempt(_series, group, skipped) for group in _groups(headers)]
-    found = [volume for volume in volumes if volume is not None]
-    return sorted(found, key=lambda volume: (volume.patient, volume.paths))
+    name = patient_of or _nifti_patient
+    volumes = [VolumeFiles(name(path.relative_to(folder)), (path,)) for path in nifti]
+    series = (attempt(_series, group, skipped) for group in _groups(headers))
+    volumes += [volume for volume in series if volume is not None]
+    return sorted(volumes, key=lambda volume: (volume.patient, volume.paths))
 
 
-def read_volume(volume, *, axis="axial", spacing=None):
+def read_volume(
+    volume: VolumeFiles, *, axis: str = "axial", spacing: Sequence[float] | None = None
+) -> np.ndarray:
     """Voxels of a volume, in a common orientation.
 
     Voxels of another spacing are interpolated linearly on a grid with the same centre that does
@@ -189,16 +206,8 @@ def read_volume(volume, *, axis="axial", spacing=None):
     return sitk.GetArrayFromImage(image)
 
 
-def _simpleitk():
-    """The module, which is an optional dependency."""
-    try:
-        import SimpleITK
-    except ImportError as error:
-        raise ImportError(
-            "Medical volumes are read by SimpleITK, which is not installed. Install it with "
-            "pip install 'tfgen[medical]'."
-        ) from error
-    return SimpleITK
+def _simpleitk() -> types.ModuleType:
+    return extras.require("SimpleITK", extra="medical")
 
 
 def _as_folder(folder):
@@ -240,7 +249,7 @@ def _is_dicom(path):
 
 def _nifti_patient(path):
     """Subject of a BIDS name such as sub-01_ct.nii.gz, or the name without its ending."""
-    name = _NIFTI.fullmatch(path.name)[1]
+    name = _NIFTI.sub(r"\1", path.name)
     subject = _BIDS_SUBJECT.match(name)
     return subject[1] if subject else name
 

@@ -1,0 +1,203 @@
+"""Pipelines whose order and noise are pure functions of (seed, epoch, batch).
+
+A shuffled `tf.data` pipeline starts over at its first order in a new process. Here the order of an
+epoch and the seeds of its batches' noise are drawn from a generator of random numbers that is
+keyed by (seed, epoch), so an interrupted run goes on exactly where it stopped (with the same
+version of NumPy, which may change its generators in a new one).
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+__all__ = ["Position", "last_batch", "plan_epoch", "resumable_dataset"]
+
+
+class Position:
+    """Epoch and step at which the next iteration of a pipeline starts.
+
+    An iteration reads its position when its first batch is asked for, not when `iter` is
+    called, and leaves the next epoch behind for whoever comes after it.
+
+    Args:
+        num_batches: int, batches in one epoch.
+
+    Example:
+        >>> position = Position(num_batches=10)
+        >>> position.seek(epoch=3, step=4)
+        >>> position.take(), position.take()
+        ((3, 4), (4, 0))
+    """
+
+    def __init__(self, num_batches: int) -> None:
+        self.num_batches = num_batches
+        self._next = (0, 0)
+        self._lock = threading.Lock()
+
+    def seek(self, epoch: int, step: int = 0) -> None:
+        """Lets the next iteration deliver the rest of `epoch`, from batch `step` on.
+
+        Args:
+            epoch: int >= 0.
+            step: int in [0, num_batches], batches of that epoch to leave out.
+
+        Raises:
+            ValueError: if the epoch or the step lies outside its range.
+        """
+        if epoch < 0 or not 0 <= step <= self.num_batches:
+            raise ValueError(
+                f"seek expects epoch >= 0 and step in [0, {self.num_batches}], the batches of one "
+                f"epoch. Received: epoch={epoch}, step={step}. Seek the next epoch with step=0 "
+                "to go on behind the last batch."
+            )
+        with self._lock:
+            self._next = (int(epoch), int(step))
+
+    def take(self) -> tuple[int, int]:
+        """(epoch, step) of the iteration that starts now."""
+        with self._lock:
+            epoch, step = self._next
+            self._next = (epoch + 1, 0)
+        return epoch, step
+
+
+def plan_epoch(
+    num_examples: int, batch_size: int, num_batches: int, *, seed: int, epoch: int, shuffle: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which examples an epoch's batches hold, and the seeds of their noise.
+
+    Args:
+        num_examples: int.
+        batch_size: int.
+        num_batches: int, batches to deliver.
+        seed: int >= 0.
+        epoch: int >= 0; without effect if the data are not shuffled.
+        shuffle: bool.
+
+    Returns:
+        A tuple of int64 arrays with a row for each batch. seeds: shape (num_batches, 2).
+        examples: positions, shape (num_batches, batch_size). sizes: shape (num_batches,), how many
+        of these count, fewer only in a last batch that the examples do not fill.
+
+    Example:
+        >>> plan_epoch(3, 2, 2, seed=0, epoch=0, shuffle=False)[1:]
+        (array([[0, 1], [2, 0]]), array([2, 1]))
+    """
+    generator = np.random.default_rng((seed, epoch if shuffle else 0))
+    seeds = generator.integers(np.iinfo("int64").max, size=(num_batches, 2))
+    order = generator.permutation(num_examples) if shuffle else np.arange(num_examples)
+    sizes = np.minimum(batch_size, num_examples - batch_size * np.arange(num_batches))
+    return seeds, np.resize(order, (num_batches, batch_size)), sizes
+
+
+def resumable_dataset(
+    load_batch: Callable[[tf.Tensor, tf.Tensor], Any],
+    num_examples: int,
+    batch_size: int,
+    *,
+    seed: int = 0,
+    shuffle: bool = True,
+    drop_remainder: bool = False,
+) -> tf.data.Dataset:
+    """A `tf.data.Dataset` that can start at any batch of any epoch.
+
+    The dataset has one more method than others, `seek(epoch, step=0)`: see `Position.seek`.
+    Without it every iteration that delivers a batch counts as one epoch. Datasets derived from
+    it (`map`, `take`, a distributed dataset) follow the same position. Its attribute
+    `smallest_batch` is the number of examples in its smallest batch.
+
+    Unshuffled datasets deliver the same batches, with the same noise, in every epoch.
+
+    Args:
+        load_batch: function of a seed, int64 tensor of shape (2,), and of positions of examples,
+            int64 tensor of shape (batch,), that returns one batch. It must draw its noise
+            statelessly from that seed.
+        num_examples: int, examples in one epoch.
+        batch_size: int, examples in a batch; the last one may be smaller.
+        seed: int >= 0, of order and noise.
+        shuffle: bool, a new order in each epoch.
+        drop_remainder: bool, leave out a last batch that is smaller than the others.
+
+    Returns:
+        A `tf.data.Dataset` of what `load_batch` returns, with known cardinality.
+
+    Raises:
+        ValueError: if the seed is negative.
+
+    Example:
+        >>> dataset = resumable_dataset(lambda seed, examples: examples, 5, 2)
+        >>> first = [batch.numpy().tolist() for batch in dataset]
+        >>> dataset.seek(epoch=0, step=1)
+        >>> [batch.numpy().tolist() for batch in dataset] == first[1:]
+        True
+    """
+    _check_seed(seed)
+    num_batches = _count_batches(num_examples, batch_size, drop_remainder)
+    position = Position(num_batches)
+
+    def next_plan():
+        epoch, step = position.take()
+        sizes = (num_examples, batch_size, num_batches)
+        plan = plan_epoch(*sizes, seed=seed, epoch=epoch, shuffle=shuffle)
+        return [rows[step:] for rows in plan]
+
+    def load(batch_seed, examples, size):
+        return load_batch(batch_seed, examples if drop_remainder else examples[:size])
+
+    dataset = _declare_cardinality(_planned_batches(next_plan, batch_size), num_batches)
+    dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.prefetch(tf.data.AUTOTUNE).with_options(_without_autotuning())
+    dataset.seek = position.seek
+    dataset.smallest_batch = batch_size if drop_remainder else last_batch(num_examples, batch_size)
+    return dataset
+
+
+def _without_autotuning():
+    """Options that spare an iteration the tuning of its buffers.
+
+    Its thread sleeps through the end of the iteration, and for a second holds up the next one.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return options
+
+
+def _count_batches(num_examples, batch_size, drop_remainder):
+    """Batches in one epoch."""
+    return num_examples // batch_size if drop_remainder else -(-num_examples // batch_size)
+
+
+def last_batch(num_examples: int, batch_size: int) -> int:
+    """Examples in the last batch of all of them, the smallest one."""
+    return num_examples % batch_size or batch_size
+
+
+def _planned_batches(next_plan, batch_size):
+    """Dataset of the rows of a plan that is made when the first batch is asked for."""
+
+    def plan(_):
+        seeds, examples, sizes = tf.numpy_function(next_plan, [], (tf.int64, tf.int64, tf.int64))
+        seeds = tf.ensure_shape(seeds, (None, 2))
+        return seeds, tf.ensure_shape(examples, (None, batch_size)), tf.ensure_shape(sizes, (None,))
+
+    return tf.data.Dataset.from_tensors(0).map(plan).unbatch()
+
+
+def _declare_cardinality(dataset, num_batches):
+    """`dataset` with a known cardinality, which a sought epoch may fall short of.
+
+    `assert_cardinality` would make the rest of an epoch an error. Repeating nothing for ever
+    counts as infinite and ends at once, so that `take` knows a number without enforcing it.
+    """
+    return dataset.concatenate(dataset.take(0).repeat()).take(num_batches)
+
+
+def _check_seed(seed):
+    if seed < 0:
+        raise ValueError(
+            f"The seed must be an int, at least 0. Received: seed={seed!r}. "
+            "Any such number will do."
+        )
