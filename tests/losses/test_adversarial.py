@@ -16,6 +16,7 @@ from tfgen.losses import (
     gradient_penalty,
     proximity,
     r1_penalty,
+    with_penalty,
 )
 
 LOGITS = np.linspace(-6.0, 6.0, 13)
@@ -380,7 +381,7 @@ def test_clipping():
 
 
 def test_unknown_loss():
-    with pytest.raises(ValueError, match="one of .*'hinge'.*Received: 'nonsaturating'"):
+    with pytest.raises(ValueError, match="one of .*'hinge'.*Received: loss='nonsaturating'"):
         adversarial_loss("nonsaturating")
 
 
@@ -400,3 +401,26 @@ def test_no_labels_to_smooth(name):
 def test_clipping_to_nothing(bound):
     with pytest.raises(ValueError, match="Received: bound="):
         WeightClipping(bound)
+
+
+def test_with_penalty_by_hand():
+    terms = {"discriminator_loss": tf.constant([1.0, 2.0]), "real_logits": tf.zeros(2)}
+    penalized = with_penalty(terms, tf.constant([10.0, 20.0]))
+    assert_array_equal(penalized["discriminator_loss"], [11.0, 22.0])
+    assert_array_equal(penalized["gradient_penalty"], [10.0, 20.0])
+    assert penalized["real_logits"] is terms["real_logits"]
+    assert_array_equal(terms["discriminator_loss"], [1.0, 2.0])
+    assert with_penalty(terms, None) is terms
+
+
+@pytest.mark.parametrize("one_sided", [False, True])
+def test_gradient_penalty_is_the_same_with_xla(one_sided):
+    real, fake = tf.constant(np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32"))
+
+    def penalty():
+        return gradient_penalty(
+            lambda x: tf.reduce_sum(x**3, axis=1), real, fake, (0, 1), one_sided
+        )
+
+    compiled = tf.function(penalty, jit_compile=True)()
+    assert_allclose(compiled, penalty(), rtol=1e-5)

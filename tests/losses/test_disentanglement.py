@@ -23,6 +23,8 @@ def test_dimensions_keep_their_values():
     assert not np.array_equal(shuffled, z)
     assert_array_equal(shuffled, permute_dims(z, [0, 1]))
     assert not np.array_equal(shuffled, permute_dims(z, [0, 2]))
+    compiled = tf.function(lambda: permute_dims(z, [0, 1]), jit_compile=True)
+    assert_array_equal(shuffled, compiled())
 
 
 def test_every_dimension_has_a_uniform_permutation_of_its_own():

@@ -307,7 +307,9 @@ def test_dataset_size_has_no_default():
 
 
 def test_unknown_estimator():
-    with pytest.raises(ValueError, match="one of .*'weighted', 'stratified'.*Received: 'exact'"):
+    with pytest.raises(
+        ValueError, match="one of .*'weighted', 'stratified'.*Received: estimator='exact'"
+    ):
         log_importance_weights(4, 10, "exact")
 
 

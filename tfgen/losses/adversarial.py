@@ -2,12 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import keras
 import tensorflow as tf
 
 from tfgen._utils import random
+from tfgen._utils.arguments import check_fractions, check_one_of
+from tfgen._utils.typing import Seed
 
 __all__ = [
     "ADVERSARIAL_LOSSES",
@@ -22,6 +24,9 @@ __all__ = [
     "with_penalty",
 ]
 
+Discriminator: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
+"""From examples to logits, shape (batch, ...)."""
+
 
 class AdversarialLoss(NamedTuple):
     """What the players minimise; each a function of logits, shape (batch, ...), to (batch,).
@@ -35,9 +40,9 @@ class AdversarialLoss(NamedTuple):
         generator: the generator's loss on the same logits.
     """
 
-    real: Callable
-    fake: Callable
-    generator: Callable
+    real: Callable[..., tf.Tensor]
+    fake: Callable[..., tf.Tensor]
+    generator: Callable[..., tf.Tensor]
 
 
 def _per_example(function):
@@ -101,7 +106,7 @@ _ADVERSARIAL = {
 ADVERSARIAL_LOSSES = tuple(_ADVERSARIAL)
 
 
-def adversarial_loss(name, label_smoothing=0.0):
+def adversarial_loss(name: str, label_smoothing: float = 0.0) -> AdversarialLoss:
     """An adversarial loss by name. With D = sigmoid(d), d the logits, and in nats:
 
     | name | discriminator on data, on generated | generator | source |
@@ -135,15 +140,9 @@ def adversarial_loss(name, label_smoothing=0.0):
         >>> [round(float(value), 4) for value in loss.generator(tf.zeros((2, 1)))]  # ln 2
         [0.6931, 0.6931]
     """
-    if name not in _ADVERSARIAL:
-        raise ValueError(
-            f"The adversarial loss must be one of {ADVERSARIAL_LOSSES}. Received: {name!r}."
-        )
+    check_one_of(_ADVERSARIAL, loss=name)
+    check_fractions(label_smoothing=label_smoothing)
     loss = _ADVERSARIAL[name]
-    if not 0 <= label_smoothing < 1:
-        raise ValueError(
-            f"label_smoothing must be in [0, 1). Received: label_smoothing={label_smoothing}."
-        )
     if not label_smoothing:
         return loss
     if loss.real not in (_says_real, _near_one):
@@ -163,7 +162,13 @@ def _squared_norm_of_gradient(discriminator, x):
     return tf.reduce_sum(tf.square(gradient), axis=range(1, len(gradient.shape)))
 
 
-def gradient_penalty(discriminator, real, fake, seed, one_sided=False):
+def gradient_penalty(
+    discriminator: Discriminator,
+    real: tf.Tensor,
+    fake: tf.Tensor,
+    seed: Seed,
+    one_sided: bool = False,
+) -> tf.Tensor:
     """(||grad D(x)|| - 1)^2 at points between real and generated examples.
 
     Source: Gulrajani et al., arXiv:1704.00028v3, Eq. 3 and Algorithm 1; one-sided, max(0, ||grad
@@ -194,7 +199,7 @@ def gradient_penalty(discriminator, real, fake, seed, one_sided=False):
     return tf.square(tf.nn.relu(excess) if one_sided else excess)
 
 
-def r1_penalty(discriminator, real):
+def r1_penalty(discriminator: Discriminator, real: tf.Tensor) -> tf.Tensor:
     """||grad D(x)||^2 / 2 at real examples.
 
     Source: Mescheder et al., arXiv:1801.04406v4, Eq. 9, without its gamma.
@@ -213,7 +218,7 @@ def r1_penalty(discriminator, real):
     return _squared_norm_of_gradient(discriminator, real) / 2
 
 
-def proximity(samples, old_samples):
+def proximity(samples: tf.Tensor, old_samples: tf.Tensor) -> tf.Tensor:
     """Mean square distance of the generator's samples to those it made of the same z before.
 
     Source: J. Su, "Variational Inference: A Unified Framework of Generative Models and Some
@@ -235,7 +240,7 @@ def proximity(samples, old_samples):
     return tf.reduce_mean(tf.square(step), axis=range(1, len(step.shape)))
 
 
-def constraint_penalty(loss, bound):
+def constraint_penalty(loss: tf.Tensor, bound: float) -> tf.Tensor:
     """max(L - d, 0) of the mean L of `loss` over the batch: what exceeds the bound d.
 
     Source: Mi et al., arXiv:1812.05676v2, Sec. 4.1, min L_vae + lambda max(L_gan - d, 0).
@@ -254,7 +259,9 @@ def constraint_penalty(loss, bound):
     return tf.nn.relu(tf.reduce_mean(loss) - bound)
 
 
-def ascend_multiplier(multiplier, loss, bound, rate):
+def ascend_multiplier(
+    multiplier: tf.Tensor | float, loss: tf.Tensor, bound: float, rate: float
+) -> tf.Tensor:
     """The Lagrange multiplier after one step of dual ascent, max(0, lambda + rate (L - d)).
 
     Source: Mi et al., arXiv:1812.05676v2, Sec. 4.1, the Lagrangian of L_gan <= d, of which the
@@ -315,13 +322,13 @@ class WeightClipping(keras.constraints.Constraint):
         [-0.01, 0.005]
     """
 
-    def __init__(self, bound=0.01):
+    def __init__(self, bound: float = 0.01) -> None:
         if not bound > 0:
             raise ValueError(f"Weights are clipped to [-bound, bound]. Received: bound={bound}.")
         self.bound = bound
 
-    def __call__(self, weights):
+    def __call__(self, weights: tf.Tensor) -> tf.Tensor:
         return tf.clip_by_value(weights, -self.bound, self.bound)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, float]:
         return {"bound": self.bound}

@@ -4,11 +4,12 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen._utils import random
+from tfgen._utils.typing import Seed
 
 __all__ = ["dip_penalty", "permute_dims"]
 
 
-def permute_dims(z, seed):
+def permute_dims(z: tf.Tensor, seed: Seed) -> tf.Tensor:
     """Each dimension of `z` shuffled over the batch by a permutation of its own.
 
     Draws of q(z) become draws of the product of its marginals, except that the dimensions of a row
@@ -35,7 +36,12 @@ def permute_dims(z, seed):
     return tf.reshape(tf.transpose(shuffled), tf.shape(z))
 
 
-def dip_penalty(mean, variance=None, lambda_od=10.0, lambda_d=100.0):
+def dip_penalty(
+    mean: tf.Tensor,
+    variance: tf.Tensor | None = None,
+    lambda_od: float = 10.0,
+    lambda_d: float = 100.0,
+) -> tf.Tensor:
     """How far the covariance C of the codes is from the identity matrix.
 
     lambda_od sum_{i != j} C_ij^2 + lambda_d sum_i (C_ii - 1)^2

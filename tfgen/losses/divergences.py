@@ -2,14 +2,15 @@
 
 import contextlib
 
-import tensorflow_probability as tfp
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
-tfd = tfp.distributions
+from tfgen._utils.typing import TensorLike
 
 __all__ = ["is_diagonal_normal", "kl_divergence"]
 
 
-def is_diagonal_normal(distribution):
+def is_diagonal_normal(distribution: tfd.Distribution) -> bool:
     """Whether it is a `tfd.Independent` over `tfd.Normal`, as `IndependentNormal` returns."""
     return isinstance(distribution, tfd.Independent) and isinstance(
         distribution.distribution, tfd.Normal
@@ -23,7 +24,9 @@ def _as_multivariate_normal(distribution):
     return distribution
 
 
-def kl_divergence(q, p, z=None):
+def kl_divergence(
+    q: tfd.Distribution, p: tfd.Distribution, z: TensorLike | None = None
+) -> tf.Tensor:
     """KL(q || p) per example: the closed form where TFP knows one, else at the sample `z`.
 
     Source: Kingma & Welling, arXiv:1312.6114v10, Eq. 3 and App. B; the estimate is

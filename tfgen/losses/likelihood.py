@@ -3,16 +3,14 @@
 import math
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfgen._utils.typing import Shape, TensorLike
-
-tfd = tfp.distributions
 
 __all__ = ["bits_per_dim", "bound_terms", "is_discrete", "squared_error"]
 
 
-def bits_per_dim(nats: TensorLike, event_shape: Shape) -> tf.Tensor:
+def bits_per_dim(nats: tf.Tensor | float, event_shape: Shape) -> tf.Tensor | float:
     """A negative log-likelihood (or -ELBO) in bits per dimension: nats / (D ln 2).
 
     Source: Theis, van den Oord & Bethge, arXiv:1511.01844v3, Sec. 3.1. Only for a probability mass:

@@ -1,6 +1,10 @@
 """Maximum mean discrepancy as a loss: how far codes are from draws of the prior."""
 
+from typing import Literal, TypeAlias
+
 import tensorflow as tf
+
+from tfgen._utils.arguments import check_one_of
 
 __all__ = ["squared_mmd"]
 
@@ -10,8 +14,12 @@ _KERNELS = {
     "inverse_multiquadratic": lambda r: 1.0 / (1.0 + r),
 }
 
+Kernel: TypeAlias = Literal["gaussian", "inverse_multiquadratic"]
 
-def squared_mmd(x, y, kernel="gaussian", scale=1.0):
+
+def squared_mmd(
+    x: tf.Tensor, y: tf.Tensor, kernel: Kernel = "gaussian", scale: float = 1.0
+) -> tf.Tensor:
     """Squared maximum mean discrepancy of two batches, without bias and with gradients.
 
     E k(x, x') + E k(y, y') - 2 E k(x, y), where x and x' are different examples and k is, in d
@@ -60,9 +68,8 @@ def _mean_off_diagonal(values):
     return (tf.reduce_sum(values) - tf.linalg.trace(values)) / (num * (num - 1.0))
 
 
-def check_kernel(kernel, scale=1.0):
+def check_kernel(kernel: Kernel, scale: float = 1.0) -> None:
     """Raises ValueError for an unknown kernel or a scale that is not positive."""
-    if kernel not in _KERNELS:
-        raise ValueError(f"kernel must be one of {tuple(_KERNELS)}. Received: {kernel!r}.")
+    check_one_of(_KERNELS, kernel=kernel)
     if not scale > 0:
         raise ValueError(f"scale must be a positive number. Received: scale={scale}.")

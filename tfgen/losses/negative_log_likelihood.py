@@ -1,10 +1,12 @@
 """Negative log-likelihood as a Keras loss."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
-tfd = tfp.distributions
+from tfgen._utils.typing import TensorLike
 
 __all__ = ["NegativeLogLikelihood"]
 
@@ -52,17 +54,22 @@ class NegativeLogLikelihood(keras.losses.Loss):
         1.8379
     """
 
-    def __init__(self, name="negative_log_likelihood"):
+    def __init__(self, name: str = "negative_log_likelihood") -> None:
         super().__init__(name=name)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self,
+        y_true: TensorLike,
+        y_pred: tfd.Distribution,
+        sample_weight: TensorLike | None = None,
+    ) -> tf.Tensor:
         """Overridden because Keras' own `__call__` turns the distribution into a sample."""
         nll = self.call(y_true, y_pred)
         if sample_weight is not None:
             nll *= _with_rank_of(nll, tf.cast(sample_weight, nll.dtype))
         return tf.reduce_mean(nll)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: TensorLike, y_pred: tfd.Distribution) -> tf.Tensor:
         """-log p(y) per example."""
         if not isinstance(y_pred, tfd.Distribution):
             raise TypeError(
@@ -72,5 +79,5 @@ class NegativeLogLikelihood(keras.losses.Loss):
             )
         return -y_pred.log_prob(_shaped_for(y_pred, tf.cast(y_true, y_pred.dtype)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"name": self.name}

@@ -5,18 +5,18 @@ arXiv:1802.04942v5, Eq. 2 (the terms), Eq. 3 and App. C (the estimators of log q
 """
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
+from tfgen._utils.arguments import check_one_of
 from tfgen.losses.divergences import is_diagonal_normal
-
-tfd = tfp.distributions
 
 __all__ = ["ESTIMATORS", "KLDecomposition", "kl_decomposition", "log_importance_weights"]
 
 ESTIMATORS = ("weighted", "stratified")
+Estimator: TypeAlias = Literal["weighted", "stratified"]
 
 
 class KLDecomposition(NamedTuple):
@@ -27,7 +27,7 @@ class KLDecomposition(NamedTuple):
     dimension_wise_kl: tf.Tensor
 
 
-def check_sizes(batch_size, dataset_size):
+def check_sizes(batch_size: int | tf.Tensor, dataset_size: int) -> int | tf.Tensor:
     """Raises where the sizes are known, and adds a run-time check, which XLA drops, elsewhere."""
     message = (
         "The total correlation is estimated from pairs of examples: a batch needs at least 2 of "
@@ -46,7 +46,9 @@ def check_sizes(batch_size, dataset_size):
         return tf.identity(batch_size)
 
 
-def log_importance_weights(batch_size, dataset_size, estimator="stratified"):
+def log_importance_weights(
+    batch_size: int | tf.Tensor, dataset_size: int, estimator: Estimator = "stratified"
+) -> tf.Tensor:
     """Log weights W with q(z_i) ~= sum_j W[i, j] q(z_i|x_j), for z_i drawn from q(z|x_i).
 
     "weighted" (minibatch weighted sampling, Eq. 3, App. C.1): W = 1 / (N B) everywhere. A lower
@@ -76,8 +78,7 @@ def log_importance_weights(batch_size, dataset_size, estimator="stratified"):
         array([[0.25, 0.75],
                [0.75, 0.25]], dtype=float32)
     """
-    if estimator not in ESTIMATORS:
-        raise ValueError(f"estimator must be one of {ESTIMATORS}. Received: {estimator!r}.")
+    check_one_of(ESTIMATORS, estimator=estimator)
     batch_size = check_sizes(batch_size, dataset_size)
     num = tf.cast(batch_size, tf.float32)
     if estimator == "weighted":
@@ -98,7 +99,14 @@ def _diagonal_normal(q):
     )
 
 
-def kl_decomposition(q, z, prior, kl, dataset_size, estimator="stratified"):
+def kl_decomposition(
+    q: tfd.Distribution,
+    z: tf.Tensor,
+    prior: tfd.Distribution,
+    kl: tf.Tensor,
+    dataset_size: int,
+    estimator: Estimator = "stratified",
+) -> KLDecomposition:
     """Mutual information, total correlation and dimension-wise KL, per example.
 
     With log q(z) and log q(z_d) estimated within the batch, total_correlation = log q(z) - sum_d
