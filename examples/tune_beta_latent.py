@@ -99,7 +99,9 @@ def parse_args(argv=None):
 def build_hypermodel(args, data):
     """What is searched: the weight of the model, if it has one, and its latent size."""
     model = MODELS[args.model]
-    values = map(float, args.betas or model.values)
+    weights = {"beta": 1.0}  # Of the KL term, which every VAE has.
+    if model.weight:
+        weights[model.weight] = tuple(map(float, args.betas or model.values))
     return tuning.BetaLatentHyperModel(
         data,
         model.model_class,
@@ -109,7 +111,7 @@ def build_hypermodel(args, data):
         splits=DATA[args.dataset].splits,
         jit_compile=args.jit,
         seed=args.seed,
-        **({model.weight: tuple(values)} if model.weight else {}),
+        **weights,
     )
 
 
