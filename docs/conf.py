@@ -36,6 +36,7 @@ nitpick_ignore_regex = [("py:obj", ".*"), ("py:.*", r"(?!tfgen\.).*")]
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False  # Those of Keras are Markdown.
 autodoc_preserve_defaults = True
+autodoc_typehints = "none"  # Docstrings say types, with shapes; hints would fill the signatures.
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
 napoleon_custom_sections = [("Call arguments", "params_style")]
@@ -55,7 +56,8 @@ def escape_marks(app, what, name, obj, options, lines):
 def show_constructor(app, what, name, obj, options, signature, return_annotation):
     """Keras layers have a `__new__` that takes anything; their own arguments are in `__init__`."""
     if what == "class" and signature == "(*args, **kwargs)":
-        return stringify_signature(inspect_signature(obj.__init__, bound_method=True)), None
+        signature = inspect_signature(obj.__init__, bound_method=True)
+        return stringify_signature(signature, show_annotation=False), None
 
 
 def skip_references(app, what, name, obj, skip, options):

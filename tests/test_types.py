@@ -96,7 +96,7 @@ def test_package_says_that_it_is_typed():
 
 
 def mypy(folder, code):
-    """mypy's errors in `code`, which lies and runs outside the checkout: it sees what is installed."""
+    """mypy's errors in `code`, run outside the checkout, where it sees only what is installed."""
     pytest.importorskip("mypy")
     path = folder / "script.py"
     path.write_text(code, encoding="utf-8")
