@@ -4,7 +4,7 @@ from tfgen.models.aae import AAE
 from tfgen.models.ali import ALI
 from tfgen.models.alpha_gan import AlphaGAN
 from tfgen.models.autoencoder import AE
-from tfgen.models.auxiliary_vae import AuxiliaryVAE, Inference
+from tfgen.models.auxiliary_vae import AuxiliaryVAE
 from tfgen.models.base import GenerativeModel, Update, load_model
 from tfgen.models.beta_tcvae import BetaTCVAE
 from tfgen.models.beta_vae import BetaVAE
@@ -20,7 +20,7 @@ from tfgen.models.iwae import IWAE
 from tfgen.models.ladder_vae import LadderVAE
 from tfgen.models.mixture_em import MixtureEM
 from tfgen.models.normalizing_flow import NormalizingFlow
-from tfgen.models.vae import VAE
+from tfgen.models.vae import VAE, Draw
 from tfgen.models.vaegan import GVAE, VAEGAN, ConstrainedVAEGAN
 from tfgen.models.vgp import VGP
 from tfgen.models.vq_vae import VQVAE
@@ -39,6 +39,7 @@ __all__ = [
     "ConstrainedVAEGAN",
     "DIPVAE",
     "DRAW",
+    "Draw",
     "FactorVAE",
     "FlowVAE",
     "GAN",
@@ -46,7 +47,6 @@ __all__ = [
     "GenerativeModel",
     "HVI",
     "IWAE",
-    "Inference",
     "InfoVAE",
     "LadderVAE",
     "MixtureEM",

@@ -2,12 +2,14 @@
 
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen._utils.typing import ModelOptions
+from tfgen.layers import Prior
 from tfgen.losses import adversarial_loss
 from tfgen.models.autoencoder import reconstruction_error
 from tfgen.models.base import Update
-from tfgen.models.beta_vae import check_weights
-from tfgen.models.gan import check_discriminator
+from tfgen.models.checks import check_discriminator
 from tfgen.models.latent import AutoencodingModel, sample_of
 
 __all__ = ["AAE"]
@@ -50,23 +52,24 @@ class AAE(AutoencodingModel):
 
     def __init__(
         self,
-        encoder,
-        decoder,
-        code_discriminator,
-        reconstruction_weight=1.0,
-        loss="non_saturating",
-        prior=None,
-        **kwargs,
-    ):
+        encoder: keras.Model,
+        decoder: keras.Model,
+        code_discriminator: keras.Model,
+        reconstruction_weight: float = 1.0,
+        loss: str = "non_saturating",
+        prior: Prior | None = None,
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        check_weights(reconstruction_weight=reconstruction_weight)
         check_discriminator(code_discriminator, self.latent_shape, "code_discriminator")
         self.code_discriminator = code_discriminator
-        self.reconstruction_weight = reconstruction_weight
+        self.reconstruction_weight = self.add_loss_weight(
+            "reconstruction_weight", reconstruction_weight
+        )
         self.loss_name, self.adversarial_loss = loss, adversarial_loss(loss)
 
     @property
-    def updates(self):
+    def updates(self) -> list[Update]:
         autoencoder = (self.encoder, self.decoder)
         return [
             Update(
@@ -78,7 +81,7 @@ class AAE(AutoencodingModel):
             Update("autoencoder", autoencoder, self.terms, "autoencoder_loss"),
         ]
 
-    def terms(self, x, training=True):
+    def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
         code = sample_of(self.encoder(x, training=training), self.next_seed(training))
@@ -93,12 +96,4 @@ class AAE(AutoencodingModel):
             "encoder_loss": encoder_loss,
             "reconstruction": reconstruction,
             "autoencoder_loss": encoder_loss + self.reconstruction_weight * reconstruction,
-        }
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "code_discriminator": keras.saving.serialize_keras_object(self.code_discriminator),
-            "reconstruction_weight": self.reconstruction_weight,
-            "loss": self.loss_name,
         }

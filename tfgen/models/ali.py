@@ -1,12 +1,17 @@
 """Adversarially learned inference. Dumoulin et al., arXiv:1606.00704v3; Su, arXiv:1807.05936v4."""
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
-from tfgen.losses import adversarial_loss
-from tfgen.models.autoencoder import squared_error
+from tfgen._utils.arguments import check_one_of
+from tfgen._utils.typing import ModelOptions
+from tfgen.layers import Prior
+from tfgen.losses import adversarial_loss, squared_error
 from tfgen.models.base import Update
-from tfgen.models.gan import check_logits
+from tfgen.models.checks import check_logits, check_pairs
 from tfgen.models.latent import AutoencodingModel, sample_of
 
 __all__ = ["ALI"]
@@ -61,36 +66,30 @@ class ALI(AutoencodingModel):
     """
 
     def __init__(
-        self, encoder, decoder, discriminator, objective="non_saturating", prior=None, **kwargs
-    ):
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        discriminator: keras.Model,
+        objective: Literal["variational", "minimax", "non_saturating"] = "non_saturating",
+        prior: Prior | None = None,
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        if objective not in _OBJECTIVES:
-            raise ValueError(
-                f"objective must be one of {list(_OBJECTIVES)}. Received: objective={objective!r}."
-            )
-        self._check_pairs(discriminator)
+        check_one_of(_OBJECTIVES, objective=objective)
+        remedy = f"networks.joint_discriminator({self.data_shape}, {self.latent_shape[0]})"
+        check_pairs(discriminator, "discriminator", (self.data_shape, self.latent_shape), remedy)
+        check_logits(discriminator, "discriminator")
         self.discriminator, self.objective = discriminator, objective
 
-    def _check_pairs(self, discriminator):
-        shapes = getattr(discriminator, "input_shape", None)
-        expected = [(None, *self.data_shape), (None, *self.latent_shape)]
-        if not isinstance(shapes, list) or [tuple(shape) for shape in shapes] != expected:
-            raise ValueError(
-                f"The discriminator must take pairs [x, z] of shapes {expected}. Received: a "
-                f"discriminator of input shape {shapes}. Build it as networks.joint_discriminator("
-                f"{self.data_shape}, {self.latent_shape[0]})."
-            )
-        check_logits(discriminator, "discriminator")
-
     @property
-    def updates(self):
+    def updates(self) -> list[Update]:
         autoencoder = (self.encoder, self.decoder)
         return [
             Update("discriminator", (self.discriminator,), self.terms, "discriminator_loss"),
             Update("autoencoder", autoencoder, self.terms, "autoencoder_loss"),
         ]
 
-    def terms(self, x, training=True):
+    def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
         encoded, generated, code = self._logits(x, training)
@@ -112,10 +111,3 @@ class ALI(AutoencodingModel):
         encoded_logits = self.discriminator([x, code], training=training)
         generated_logits = self.discriminator([generated, z], training=training)
         return encoded_logits, generated_logits, code
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
-            "objective": self.objective,
-        }

@@ -2,11 +2,13 @@
 
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen._utils.typing import ModelOptions
+from tfgen.layers import Prior
 from tfgen.losses import adversarial_loss
 from tfgen.models.base import Update
-from tfgen.models.beta_vae import check_weights
-from tfgen.models.gan import check_discriminator
+from tfgen.models.checks import check_discriminator
 from tfgen.models.latent import AutoencodingModel, sample_of
 
 __all__ = ["AlphaGAN"]
@@ -51,27 +53,28 @@ class AlphaGAN(AutoencodingModel):
 
     def __init__(
         self,
-        encoder,
-        decoder,
-        discriminator,
-        code_discriminator,
-        reconstruction_weight=1.0,
-        prior=None,
-        **kwargs,
-    ):
+        encoder: keras.Model,
+        decoder: keras.Model,
+        discriminator: keras.Model,
+        code_discriminator: keras.Model,
+        reconstruction_weight: float = 1.0,
+        prior: Prior | None = None,
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        check_weights(reconstruction_weight=reconstruction_weight)
         check_discriminator(discriminator, self.data_shape)
         check_discriminator(code_discriminator, self.latent_shape, "code_discriminator")
         self.discriminator, self.code_discriminator = discriminator, code_discriminator
-        self.reconstruction_weight = reconstruction_weight
+        self.reconstruction_weight = self.add_loss_weight(
+            "reconstruction_weight", reconstruction_weight
+        )
 
     @property
-    def updates(self):
+    def updates(self) -> list[Update]:
         names = ("encoder", "decoder", "discriminator", "code_discriminator")
         return [Update(name, (getattr(self, name),), self.terms, f"{name}_loss") for name in names]
 
-    def terms(self, x, training=True):
+    def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
         code = sample_of(self.encoder(x, training=training), self.next_seed(training))
@@ -106,13 +109,4 @@ class AlphaGAN(AutoencodingModel):
         return {
             "code_discriminator_loss": loss.real(prior_logits) + loss.fake(code_logits),
             "ratio": loss.generator(code_logits),
-        }
-
-    def get_config(self):
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "discriminator": serialize(self.discriminator),
-            "code_discriminator": serialize(self.code_discriminator),
-            "reconstruction_weight": self.reconstruction_weight,
         }

@@ -1,12 +1,19 @@
 """Autoencoder. M. Schik, "Overview of Variational Autoencoder-based Generative Models", Sec. II."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen._utils.typing import ModelOptions
+from tfgen.layers import Prior
+from tfgen.losses import squared_error
 from tfgen.models.base import Update
-from tfgen.models.latent import AutoencodingModel, is_distribution
+from tfgen.models.checks import is_distribution, output_on_zeros
+from tfgen.models.latent import AutoencodingModel
 
-__all__ = ["AE", "reconstruction_error", "squared_error"]
+__all__ = ["AE", "reconstruction_error"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -35,20 +42,25 @@ class AE(AutoencodingModel):
         TensorShape([5, 8, 8, 1])
     """
 
-    def __init__(self, encoder, decoder, prior=None, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior | None = None,
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        z = encoder(tf.zeros((1, *self.data_shape)))
-        if is_distribution(z) or is_distribution(decoder(tf.zeros((1, *self.latent_shape)))):
+        if any(is_distribution(output_on_zeros(network)) for network in (encoder, decoder)):
             raise ValueError(
                 "An AE is deterministic. Received: an encoder or decoder that returns a "
                 "distribution. Build both with head=None, or use a VAE."
             )
 
     @property
-    def updates(self):
+    def updates(self) -> list[Update]:
         return [Update("autoencoder", (self.encoder, self.decoder), self.terms)]
 
-    def terms(self, x, training=True):
+    def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """Squared error per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
         output = self.decoder(self.encoder(x, training=training), training=training)
@@ -56,12 +68,6 @@ class AE(AutoencodingModel):
         return {"loss": error, "reconstruction": error}
 
 
-def squared_error(x, output):
-    """||x - output||^2, summed over dimensions, shape (batch,)."""
-    error = tf.square(x - tf.cast(output, tf.float32))
-    return tf.reduce_sum(error, axis=range(1, len(error.shape)))
-
-
-def reconstruction_error(x, output):
+def reconstruction_error(x: tf.Tensor, output: Any) -> tf.Tensor:
     """-log p(x|z) in nats, or the squared error of a deterministic output; shape (batch,)."""
     return -output.log_prob(x) if is_distribution(output) else squared_error(x, output)

@@ -1,13 +1,18 @@
 """beta-TCVAE. Chen, Li, Grosse & Duvenaud, arXiv:1802.04942v5."""
 
-import numbers
+from typing import Literal
 
 import keras
+import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.constructors import check_fixed
+from tfgen._utils.typing import ModelOptions
+from tfgen.layers import Prior
 from tfgen.losses import kl_decomposition
 from tfgen.losses.total_correlation import ESTIMATORS, check_sizes
-from tfgen.models.beta_vae import check_weights
-from tfgen.models.vae import VAE
+from tfgen.models.vae import VAE, Draw
 
 __all__ = ["BetaTCVAE"]
 
@@ -49,39 +54,40 @@ class BetaTCVAE(VAE):
         1000
     """
 
+    fixed = {
+        "capacity": "Its KL divergence has three weights: alpha, beta and gamma.",
+        "free_bits": "Its KL divergence has three weights: alpha, beta and gamma.",
+    }
+
     def __init__(
         self,
-        encoder,
-        decoder,
-        prior=None,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior | None = None,
         *,
-        dataset_size=None,
-        alpha=1.0,
-        beta=6.0,
-        gamma=1.0,
-        estimator="stratified",
-        **kwargs,
-    ):
-        super().__init__(encoder, decoder, prior, **kwargs)
-        check_weights(alpha=alpha, beta=beta, gamma=gamma)
-        if not isinstance(dataset_size, numbers.Integral) or dataset_size < 2:
-            raise ValueError(
-                "BetaTCVAE needs dataset_size, the number of training examples, an int of at least "
-                f"2. Received: dataset_size={dataset_size!r}. datasets.load gives it as "
-                "info.num_examples."
-            )
-        if estimator not in ESTIMATORS:
-            raise ValueError(f"estimator must be one of {ESTIMATORS}. Received: {estimator!r}.")
-        self.dataset_size, self.estimator = int(dataset_size), estimator
-        self.alpha, self.gamma, self.initial_beta = alpha, gamma, beta
-        self.beta = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(beta), trainable=False, name="beta"
-        )
+        dataset_size: int | None = None,
+        alpha: float = 1.0,
+        beta: float = 6.0,
+        gamma: float = 1.0,
+        estimator: Literal["stratified", "weighted"] = "stratified",
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
+        check_fixed(type(self), kwargs)
+        super().__init__(encoder, decoder, prior, beta, **kwargs)
+        self.alpha = self.add_loss_weight("alpha", alpha)
+        self.gamma = self.add_loss_weight("gamma", gamma)
+        remedy = "It is the number of training examples, info.num_examples of datasets.load."
+        check_ints(2, remedy, dataset_size=dataset_size)
+        check_one_of(ESTIMATORS, estimator=estimator)
+        self.dataset_size, self.estimator = int(dataset_size or 0), estimator
 
-    def regularizers(self, q, z, prior, kl):
-        return kl_decomposition(q, z, prior, kl, self.dataset_size, self.estimator)._asdict()
+    def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
+        """The three parts of the KL divergence."""
+        return kl_decomposition(
+            draw.q, draw.z, draw.prior, draw.kl, self.dataset_size, self.estimator
+        )._asdict()
 
-    def objective(self, terms):
+    def objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
         return (
             terms["reconstruction"]
             + self.alpha * terms["mutual_information"]
@@ -89,15 +95,5 @@ class BetaTCVAE(VAE):
             + self.gamma * terms["dimension_wise_kl"]
         )
 
-    def check_batch_size(self, batch_size):
+    def check_batch_size(self, batch_size: int) -> None:
         check_sizes(batch_size, self.dataset_size)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "dataset_size": self.dataset_size,
-            "alpha": self.alpha,
-            "beta": self.initial_beta,
-            "gamma": self.gamma,
-            "estimator": self.estimator,
-        }

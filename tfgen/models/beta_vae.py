@@ -1,8 +1,10 @@
 """beta-VAE. Higgins et al., ICLR 2017; capacity after Burgess et al., arXiv:1804.03599v1."""
 
 import keras
+from typing_extensions import Unpack
 
-from tfgen.models.vae import VAE
+from tfgen.layers import Prior
+from tfgen.models.vae import VAE, KLOptions
 
 __all__ = ["BetaVAE"]
 
@@ -23,11 +25,10 @@ class BetaVAE(VAE):
         decoder: `keras.Model` from z to p(x|z).
         prior: a prior of `tfgen.layers`; `StandardNormal` if None.
         beta: float >= 0. Schedules (`tfgen.callbacks`) change it during training.
-        capacity: float >= 0, nats, or None for no capacity term.
-        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: other arguments of `VAE`, such as `capacity`.
 
     Raises:
-        ValueError: if `beta` or `capacity` is negative, and as `VAE`.
+        ValueError: if `beta` is negative, and as `VAE`.
 
     Example:
         >>> from tfgen import networks
@@ -36,44 +37,12 @@ class BetaVAE(VAE):
         4.0
     """
 
-    def __init__(self, encoder, decoder, prior=None, beta=4.0, capacity=None, **kwargs):
-        super().__init__(encoder, decoder, prior, **kwargs)
-        check_weights(beta=beta, capacity=capacity or 0.0)
-        self.initial_beta, self.initial_capacity = beta, capacity
-        self.beta = self.add_weight(
-            shape=(), initializer=keras.initializers.Constant(beta), trainable=False, name="beta"
-        )
-        self.capacity = (
-            None
-            if capacity is None
-            else self.add_weight(
-                shape=(),
-                initializer=keras.initializers.Constant(capacity),
-                trainable=False,
-                name="capacity",
-            )
-        )
-
-    def objective(self, terms):
-        return terms["reconstruction"] + self.beta * self._penalty(terms["kl"])
-
-    def _penalty(self, kl):
-        if self.capacity is None:
-            return kl
-        return keras.ops.abs(keras.ops.mean(kl) - self.capacity)
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "beta": self.initial_beta,
-            "capacity": self.initial_capacity,
-        }
-
-
-def check_weights(**weights):
-    """Raises ValueError if a loss weight, named by its keyword, is negative."""
-    for name, weight in weights.items():
-        if not weight >= 0:
-            raise ValueError(
-                f"{name} weights a term of the loss and must be >= 0. Received: {name}={weight}."
-            )
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior | None = None,
+        beta: float = 4.0,
+        **kwargs: Unpack[KLOptions],
+    ) -> None:
+        super().__init__(encoder, decoder, prior, beta, **kwargs)

@@ -1,12 +1,21 @@
 """Conditional VAE. Sohn, Lee & Yan, NIPS 2015."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
+from typing_extensions import Unpack
 
-from tfgen.models import training_data
-from tfgen.models.latent import decode_in_chunks, input_shape, mean_of
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import Distribution, LayerOptions, TensorLike
+from tfgen.layers import Prior
+from tfgen.models.checks import input_shape
+from tfgen.models.latent import decode_in_chunks, mean_of
 from tfgen.models.vae import VAE
+
+tfd = tfp.distributions
 
 __all__ = ["ConditionalVAE"]
 
@@ -33,17 +42,17 @@ class AppendLabel(keras.layers.Layer):
         array([[0., 0., 0., 1., 0.]], dtype=float32)
     """
 
-    def __init__(self, label, num_classes, **kwargs):
+    def __init__(self, label: int, num_classes: int, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.label, self.num_classes = label, num_classes
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         return _append_one_hot(inputs, self.label, self.num_classes)
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*input_shape[:-1], input_shape[-1] + self.num_classes)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "label": self.label, "num_classes": self.num_classes}
 
 
@@ -64,12 +73,15 @@ class ConditionalVAE(VAE):
     of `datasets.load(..., labels=True)`. It logs the terms of `VAE`. `given(label)` is the `VAE` of
     one class, with whatever a VAE can do: `interpolate`, `traverse`, `embed`.
 
+    Other VAEs are given labels by a class of both, `class ConditionalIWAE(ConditionalVAE, IWAE)`:
+    those whose networks are an encoder and a decoder. Networks beside these do not see the label.
+
     Args:
         encoder: `keras.Model` from x and `num_classes` further channels to q(z|x, y).
         decoder: `keras.Model` from z and `num_classes` further values to p(x|z, y).
         prior: a prior of `tfgen.layers` over z; `StandardNormal` if None.
         num_classes: int >= 1; labels are 0 to num_classes - 1. Required.
-        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: other arguments of `VAE`, such as `seed` and `beta`.
 
     Raises:
         ValueError: if a network leaves no room for the label, if labels are missing or are no ints
@@ -91,18 +103,30 @@ class ConditionalVAE(VAE):
 
     _densities = ("q(z|x, y)", "p(x|z, y)")
 
-    def __init__(self, encoder, decoder, prior=None, *, num_classes, **kwargs):
-        if not isinstance(num_classes, int) or num_classes < 1:
-            raise ValueError(
-                f"num_classes must be an int of at least 1. Received: num_classes={num_classes!r}."
-            )
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior | None = None,
+        *,
+        num_classes: int,
+        **kwargs: Any,
+    ) -> None:
+        check_ints(1, num_classes=num_classes)
         _check_room(encoder, decoder, num_classes)
-        super().__init__(encoder, decoder, prior, num_classes=num_classes, **kwargs)
+        # The classes between this one and `AutoencodingModel` hand it on.
+        super().__init__(  # type: ignore[call-arg]
+            encoder, decoder, prior=prior, num_classes=num_classes, **kwargs
+        )
         self.num_classes = num_classes
 
     # Training.
 
-    def unpack(self, data):
+    def prepare(self, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
+        """The data with checked labels."""
+        return x, None if y is None else self.check_labels(y, len(x))
+
+    def unpack(self, data: Any) -> tuple[tf.Tensor, tf.Tensor]:
         """The examples and the labels of a batch."""
         _, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         if labels is None:
@@ -110,40 +134,26 @@ class ConditionalVAE(VAE):
                 "A ConditionalVAE learns from examples with labels. Received: a batch without. "
                 "Call fit(x, y) on arrays, or load the data with labels=True."
             )
-        return training_data.unpack(data), labels
+        return super().unpack(data), labels
 
-    def zeros(self, num_examples):
+    def zeros(self, num_examples: int) -> tuple[tf.Tensor, tf.Tensor]:
         return super().zeros(num_examples), tf.zeros((num_examples,), tf.int32)
 
-    def terms(self, x, training=True):
-        q, z, likelihood = self.reconstruct_from_draw(x, training)
-        return self.elbo_terms(tf.cast(x[0], tf.float32), q, z, likelihood)
+    def examples(self, x: Any) -> tf.Tensor:
+        return super().examples(x[0])
 
-    def posterior(self, x, training):
+    def posterior(self, x: Any, training: bool) -> Distribution:
         """q(z|x, y) of a pair `x` of examples and labels."""
-        x, labels = x
-        x = self.append_labels(tf.cast(x, tf.float32), labels)
-        return self.encoder(x, training=training)
+        return super().posterior(self.append_labels(self.examples(x), x[1]), training)
 
-    def likelihood(self, z, x, training):
+    def likelihood(self, z: TensorLike, x: Any, training: bool) -> Distribution:
         """p(x|z, y) with the labels of a pair `x`."""
-        _, labels = x
-        return self.decoder(self.append_labels(z, labels), training=training)
-
-    def fit(self, x=None, y=None, batch_size=None, *args, shuffle=True, **kwargs):
-        """Trains the model on arrays `x` and labels `y`, or on a data set of pairs `x`.
-
-        As `GenerativeModel.fit`, but `validation_split` is for data without labels.
-        """
-        if y is not None:
-            training_data.check(x, self, batch_size)
-            x = (np.asarray(x), self.check_labels(y, len(x)))
-            x = training_data.as_dataset(x, batch_size, shuffle, self.seed)
-        return super().fit(x, None, batch_size, *args, shuffle=shuffle, **kwargs)
+        labels = None if x is None else x[1]
+        return super().likelihood(self.append_labels(z, labels), x, training)
 
     # Labels.
 
-    def check_labels(self, labels, num_examples):
+    def check_labels(self, labels: Any, num_examples: int) -> np.ndarray:
         """`labels`, one for each example or one for all, as an array of shape (num_examples,)."""
         labels = np.asarray(labels)
         whole = np.issubdtype(labels.dtype, np.integer)
@@ -159,7 +169,7 @@ class ConditionalVAE(VAE):
             )
         return np.broadcast_to(labels, (num_examples,)).astype("int32")
 
-    def append_labels(self, inputs, labels):
+    def append_labels(self, inputs: TensorLike, labels: Any) -> tf.Tensor:
         """Images or codes with their labels, as the networks take them."""
         if labels is None:
             raise ValueError(
@@ -169,43 +179,49 @@ class ConditionalVAE(VAE):
         if tf.is_symbolic_tensor(labels):
             labels = _checked_when_run(labels, self.num_classes)
         else:
-            labels = self.check_labels(labels, len(inputs))
+            labels = self.check_labels(labels, len(tf.convert_to_tensor(inputs)))
         return _append_one_hot(tf.convert_to_tensor(inputs), labels, self.num_classes)
 
-    def given(self, label):
+    def given(self, label: int) -> VAE:
         """The `VAE` of one class, q(z|x, y=label) and p(x|z, y=label), which shares all weights."""
         label = int(self.check_labels(label, 1)[0])
-        given = [
+        encoder, decoder = (
             keras.Sequential([keras.Input(shape), AppendLabel(label, self.num_classes), network])
             for shape, network in (
                 (self.data_shape, self.encoder),
                 (self.latent_shape, self.decoder),
             )
-        ]
-        return VAE(*given, prior=self.prior, seed=self.seed)
+        )
+        return VAE(encoder, decoder, prior=self.prior, seed=self.seed)
 
     # Encoding and decoding.
 
-    def encode(self, x, labels=None):
+    def encode(self, x: TensorLike, labels: Any = None) -> Any:
         """q(z|x, y)."""
-        return self.encoder(self.append_labels(x, labels))
+        return super().encode((x, labels))
 
-    def decode(self, z, labels=None):
+    def decode(self, z: TensorLike, labels: Any = None) -> Distribution:
         """p(x|z, y)."""
-        return self.decoder(self.append_labels(z, labels))
+        return self.likelihood(z, (None, labels), training=False)
 
-    def generate(self, z, labels=None):
+    def generate(self, z: TensorLike, labels: Any = None) -> tf.Tensor:
         """The decoder's mean E[x|z, y], shape (len(z), *data_shape)."""
         return decode_in_chunks(self.decoder, self.append_labels(z, labels))
 
-    def reconstruct(self, x, labels=None):
+    def reconstruct(self, x: TensorLike, labels: Any = None) -> tf.Tensor:
         """E[x|z, y] at the mean of q(z|x, y), shape of `x`."""
         return mean_of(self.decode(mean_of(self.encode(x, labels)), labels))
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> tf.Tensor:
         return self.reconstruct(*inputs)
 
-    def sample(self, num_samples=1, labels=None, seed=None, mean=True):
+    def sample(  # type: ignore[override]  # Labels come second, as in `encode`.
+        self,
+        num_samples: int = 1,
+        labels: Any = None,
+        seed: int | None = None,
+        mean: bool = True,
+    ) -> tf.Tensor:
         """New examples of given classes.
 
         Args:
@@ -221,9 +237,6 @@ class ConditionalVAE(VAE):
         labels = np.arange(num_samples) % self.num_classes if labels is None else labels
         z = self.append_labels(self.sample_latents(num_samples, seed), labels)
         return decode_in_chunks(self.decoder, z, None if mean else seed)
-
-    def get_config(self):
-        return {**super().get_config(), "num_classes": self.num_classes}
 
 
 def _checked_when_run(labels, num_classes):

@@ -1,15 +1,18 @@
 """DIP-VAE I and II. Kumar, Sattigeri & Balakrishnan, arXiv:1711.00848v3."""
 
 import math
+from typing import Literal
 
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_one_of
+from tfgen.layers import Prior
 from tfgen.losses import dip_penalty
 from tfgen.losses.divergences import is_diagonal_normal
-from tfgen.models.beta_vae import check_weights
-from tfgen.models.factor_vae import check_several_examples
-from tfgen.models.vae import VAE
+from tfgen.models.checks import check_several_examples, output_on_zeros
+from tfgen.models.vae import VAE, Draw, VAEOptions
 
 __all__ = ["DIPVAE"]
 
@@ -48,42 +51,43 @@ class DIPVAE(VAE):
         >>> from tfgen import networks
         >>> model = DIPVAE(networks.mlp_encoder((8, 8, 1), latent_dim=2, width=16),
         ...                networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16), kind="ii")
-        >>> model.lambda_od, model.lambda_d
+        >>> float(model.lambda_od), float(model.lambda_d)
         (10.0, 10.0)
     """
 
     def __init__(
-        self, encoder, decoder, prior=None, kind="i", lambda_od=10.0, lambda_d=None, **kwargs
-    ):
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior | None = None,
+        kind: Literal["i", "ii"] = "i",
+        lambda_od: float = 10.0,
+        lambda_d: float | None = None,
+        **kwargs: Unpack[VAEOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        if kind not in _DIAGONAL_FACTORS:
-            raise ValueError(f'kind must be "i" or "ii". Received: kind={kind!r}.')
+        check_one_of(_DIAGONAL_FACTORS, kind=kind)
         if lambda_d is None:
             lambda_d = _DIAGONAL_FACTORS[kind] * lambda_od
-        check_weights(lambda_od=lambda_od, lambda_d=lambda_d)
-        self.kind, self.lambda_od, self.lambda_d = kind, lambda_od, lambda_d
+        self.kind = kind
+        self.lambda_od = self.add_loss_weight("lambda_od", lambda_od)
+        self.lambda_d = self.add_loss_weight("lambda_d", lambda_d)
         if kind == "ii":
-            _check_diagonal(self.encode(tf.zeros((1, *self.data_shape))))
+            _check_diagonal(output_on_zeros(encoder))
 
-    def regularizers(self, q, z, prior, kl):
+    def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
+        """The penalty on the covariance."""
+        q = draw.q
         shape = (-1, math.prod(self.latent_shape))
         variance = tf.reshape(q.variance(), shape) if self.kind == "ii" else None
         penalty = dip_penalty(tf.reshape(q.mean(), shape), variance, self.lambda_od, self.lambda_d)
-        return {"covariance_penalty": tf.fill(tf.shape(kl), penalty)}
+        return {"covariance_penalty": tf.fill(tf.shape(draw.kl), penalty)}
 
-    def objective(self, terms):
+    def objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
         return super().objective(terms) + terms["covariance_penalty"]
 
-    def check_batch_size(self, batch_size):
+    def check_batch_size(self, batch_size: int) -> None:
         check_several_examples(batch_size, "takes the covariance of a batch of codes")
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "kind": self.kind,
-            "lambda_od": self.lambda_od,
-            "lambda_d": self.lambda_d,
-        }
 
 
 def _check_diagonal(q):

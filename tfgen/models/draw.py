@@ -1,12 +1,18 @@
 """DRAW, a recurrent VAE. Gregor, Danihelka, Graves, Rezende & Wierstra, arXiv:1502.04623v2."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen._utils.random import fold_in
+from tfgen._utils.typing import Seed, TensorLike
 from tfgen.layers import StandardNormal
-from tfgen.metrics import is_discrete
-from tfgen.models.auxiliary_vae import AuxiliaryVAE, Inference
+from tfgen.losses import is_discrete
+from tfgen.models.auxiliary_vae import AuxiliaryVAE
 from tfgen.models.latent import mean_of
+from tfgen.models.vae import Draw, VAEOptions
 from tfgen.networks.draw import DRAWDecoder, DRAWEncoder
 
 __all__ = ["DRAW"]
@@ -33,7 +39,7 @@ class DRAW(AuxiliaryVAE):
         encoder: `networks.DRAWEncoder`.
         decoder: `networks.DRAWDecoder`.
         prior: `StandardNormal` over (T, latent_dim), or None.
-        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: other arguments of `VAE`; the parts of `free_bits` are the steps.
 
     Raises:
         ValueError: if the networks are others or do not fit each other, or the prior is another.
@@ -49,7 +55,18 @@ class DRAW(AuxiliaryVAE):
         TensorShape([5, 4, 8, 8, 1])
     """
 
-    def __init__(self, encoder, decoder, prior=None, **kwargs):
+    unused_hooks = {
+        name: "Its networks run in turns: override infer, or give it other networks."
+        for name in ("posterior", "likelihood", "kl_divergence")
+    }
+
+    def __init__(
+        self,
+        encoder: DRAWEncoder,
+        decoder: DRAWDecoder,
+        prior: StandardNormal | None = None,
+        **kwargs: Unpack[VAEOptions],
+    ) -> None:
         _check_networks(encoder, decoder)
         super().__init__(encoder, decoder, prior, **kwargs)
         if not isinstance(self.prior, StandardNormal):
@@ -64,16 +81,27 @@ class DRAW(AuxiliaryVAE):
     def _gains_from_xla_on_cpu(self):
         return False  # Its T unrolled steps take XLA long to compile, and run no faster.
 
-    def infer(self, x, seed, training):
+    def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
+        """Draws z_1 to z_T, each from what the decoder has made of those before."""
+        x = self.examples(x)
+
         def draw(step, features):
-            step_seed = tf.random.experimental.stateless_fold_in(seed, step, alg="philox")
-            return self.encoder.posterior.draw(features, step_seed, training)
+            return self.encoder.posterior.draw(features, fold_in(seed, step), training)
 
-        draws, likelihood = self._run(x, draw)
+        draws, likelihood = self._unroll(x, draw)
         z, kl, log_ratio = zip(*draws, strict=True)
-        return Inference(tf.stack(z, axis=1), likelihood, tf.add_n(kl), tf.add_n(log_ratio))
+        return self.draw(
+            x,
+            tf.stack(z, axis=1),
+            tf.add_n(kl),
+            training,
+            likelihood=likelihood,
+            prior=self.prior_distribution(),
+            log_ratio=tf.add_n(log_ratio),
+            kl_groups=tf.stack(kl, axis=1),
+        )
 
-    def _run(self, x, draw):
+    def _unroll(self, x, draw):
         """Encoder and decoder in turns; `draw` of a step and features returns a tuple from z_t on.
 
         Returns:
@@ -88,13 +116,13 @@ class DRAW(AuxiliaryVAE):
             state = self.decoder.step(draws[-1][0], state)
         return draws, self.decoder.likelihood(state[-1])
 
-    def encode(self, x):
+    def encode(self, x: Any) -> tf.Tensor:
         """Means of the z_t, each carried on to the next step, shape (batch, T, latent_dim)."""
         mean = self.encoder.posterior.mean
-        draws, _ = self._run(tf.cast(x, tf.float32), lambda _, features: (mean(features),))
+        draws, _ = self._unroll(tf.cast(x, tf.float32), lambda _, features: (mean(features),))
         return tf.stack([z for (z,) in draws], axis=1)
 
-    def canvases(self, z):
+    def canvases(self, z: TensorLike) -> tf.Tensor:
         """The image after each step: the means of what would be p(x|z) if it were the last.
 
         Args:

@@ -2,12 +2,13 @@
 
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen.layers import Prior
 from tfgen.losses import adversarial_loss, permute_dims
 from tfgen.models.base import Update
-from tfgen.models.beta_vae import check_weights
-from tfgen.models.gan import check_discriminator
-from tfgen.models.vae import VAE
+from tfgen.models.checks import check_discriminator, check_several_examples
+from tfgen.models.vae import VAE, Draw, VAEOptions
 
 __all__ = ["FactorVAE"]
 
@@ -59,34 +60,33 @@ class FactorVAE(VAE):
         ['bits_per_dim', 'code_discriminator_loss', 'total_correlation']
     """
 
-    def __init__(self, encoder, decoder, code_discriminator, gamma=10.0, prior=None, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        code_discriminator: keras.Model,
+        gamma: float = 10.0,
+        prior: Prior | None = None,
+        **kwargs: Unpack[VAEOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        check_weights(gamma=gamma)
         check_discriminator(code_discriminator, self.latent_shape, "code_discriminator")
         self.code_discriminator = code_discriminator
-        self.gamma = gamma
+        self.gamma = self.add_loss_weight("gamma", gamma)
 
     @property
-    def updates(self):
+    def updates(self) -> list[Update]:
         discriminator = Update(
             "code_discriminator", (self.code_discriminator,), self.terms, "code_discriminator_loss"
         )
         return [*super().updates, discriminator]
 
-    def terms(self, x, training=True):
-        x = tf.cast(x, tf.float32)
-        q, z, likelihood = self.reconstruct_from_draw(x, training)
-        terms = self.elbo_terms(x, q, z, likelihood)
-        discriminator_terms = self.discriminator_terms(z, training)
-        loss = terms["loss"] + self.gamma * discriminator_terms["total_correlation"]
-        return {**terms, **discriminator_terms, "loss": loss}
-
-    def discriminator_terms(self, z, training):
+    def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
         """The estimate of the total correlation and the discriminator's loss, per example."""
         # Its gradient would be dropped anyhow: that of this loss moves the discriminator alone.
-        shuffled = permute_dims(tf.stop_gradient(z), self.next_seed(training))
+        shuffled = permute_dims(tf.stop_gradient(draw.z), draw.next_seed())
         logits, shuffled_logits = (
-            self.code_discriminator(codes, training=training) for codes in (z, shuffled)
+            self.code_discriminator(codes, training=draw.training) for codes in (draw.z, shuffled)
         )
         cross_entropy = adversarial_loss("non_saturating")
         loss = (cross_entropy.real(logits) + cross_entropy.fake(shuffled_logits)) / 2
@@ -95,22 +95,8 @@ class FactorVAE(VAE):
             "code_discriminator_loss": loss,
         }
 
-    def check_batch_size(self, batch_size):
+    def objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
+        return super().objective(terms) + self.gamma * terms["total_correlation"]
+
+    def check_batch_size(self, batch_size: int) -> None:
         check_several_examples(batch_size, "shuffles codes within a batch")
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "code_discriminator": keras.saving.serialize_keras_object(self.code_discriminator),
-            "gamma": self.gamma,
-        }
-
-
-def check_several_examples(batch_size, reason):
-    """Raises ValueError for a batch of one example."""
-    if batch_size < 2:
-        raise ValueError(
-            f"This model {reason}, which needs at least 2 examples. Received: a batch of "
-            f"{batch_size}. Use a larger batch_size, or drop_remainder=True if the last batch has "
-            "one example."
-        )

@@ -1,9 +1,16 @@
 """VAE with normalizing flows. Rezende & Mohamed, arXiv:1505.05770v6."""
 
 import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+from typing_extensions import Unpack
 
-from tfgen.layers import FlowDistribution, FlowPrior
-from tfgen.models.vae import VAE
+from tfgen._utils.typing import Distribution
+from tfgen.layers import FlowDistribution, FlowPrior, Prior
+from tfgen.models.checks import output_on_zeros
+from tfgen.models.vae import VAE, Draw, VAEOptions
+
+tfd = tfp.distributions
 
 __all__ = ["FlowVAE"]
 
@@ -49,9 +56,15 @@ class FlowVAE(VAE):
         ['bits_per_dim', 'elbo', 'kl', 'log_det', 'loss', 'reconstruction']
     """
 
-    def __init__(self, encoder, decoder, prior=None, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior | None = None,
+        **kwargs: Unpack[VAEOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        posterior = self.encode(self.zeros(1))
+        posterior = output_on_zeros(encoder)
         if not isinstance(posterior, FlowDistribution) and not isinstance(self.prior, FlowPrior):
             raise ValueError(
                 "A FlowVAE has a flow as posterior or as prior. Received: an encoder that returns "
@@ -59,10 +72,12 @@ class FlowVAE(VAE):
                 "encoder with layers.FlowNormal, pass prior=layers.FlowPrior(bijector), or use VAE."
             )
 
-    def kl_divergence(self, q, prior, z):
+    def kl_divergence(self, q: Distribution, prior: Distribution, z: tf.Tensor) -> tf.Tensor:
         if not isinstance(q, FlowDistribution):
             return super().kl_divergence(q, prior, z)
         return -q.base.entropy() - q.log_det(z) - prior.log_prob(z)
 
-    def regularizers(self, q, z, prior, kl):
-        return {"log_det": q.log_det(z)} if isinstance(q, FlowDistribution) else {}
+    def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
+        """What the posterior's flow does to volumes."""
+        is_flow = isinstance(draw.q, FlowDistribution)
+        return {"log_det": draw.q.log_det(draw.z)} if is_flow else {}

@@ -1,14 +1,29 @@
 """Generative adversarial networks. Goodfellow et al., arXiv:1406.2661v1, and what followed."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
-from tfgen.losses import adversarial_loss, proximity, r1_penalty
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import ModelOptions, TensorLike
+from tfgen.layers import Prior
+from tfgen.losses import adversarial_loss, proximity, r1_penalty, with_penalty
 from tfgen.models.base import Update
-from tfgen.models.beta_vae import check_weights
-from tfgen.models.latent import LatentVariableModel, input_shape, mean_of
+from tfgen.models.checks import check_batch_is_shared, check_discriminator, input_shape
+from tfgen.models.latent import LatentVariableModel, mean_of
 
-__all__ = ["GAN", "check_discriminator", "check_logits", "with_penalty"]
+__all__ = ["GAN", "GANOptions"]
+
+
+class GANOptions(ModelOptions, total=False):
+    """Arguments of `GAN` that its children share, for `**kwargs: Unpack[GANOptions]`."""
+
+    proximity: float
+    generator_steps: int | None
+    r1: float
+    prior: Prior | None
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -57,40 +72,47 @@ class GAN(LatentVariableModel):
         TensorShape([3, 8, 8, 1])
     """
 
+    fixed = {
+        "decoder": "It is the generator.",
+        "latent_shape": "It is that of the generator's input.",
+        "data_shape": "It is that of the generator's output.",
+    }
+
     def __init__(
         self,
-        generator,
-        discriminator,
-        loss="non_saturating",
-        proximity=0.0,
-        discriminator_steps=1,
-        generator_steps=None,
-        label_smoothing=0.0,
-        r1=0.0,
-        prior=None,
-        **kwargs,
-    ):
+        generator: keras.Model,
+        discriminator: keras.Model,
+        loss: str = "non_saturating",
+        proximity: float = 0.0,
+        discriminator_steps: int = 1,
+        generator_steps: int | None = None,
+        label_smoothing: float = 0.0,
+        r1: float = 0.0,
+        prior: Prior | None = None,
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
         latent_shape = input_shape(generator, "generator", "keras.Input((latent_dim,))")
         super().__init__(generator, latent_shape, generator.output_shape[1:], prior, **kwargs)
-        check_weights(proximity=proximity, r1=r1)
+        self.proximity = self.add_loss_weight("proximity", proximity)
+        self.r1 = self.add_loss_weight("r1", r1)
+        self._with_proximity, self._with_r1 = bool(proximity), bool(r1)
         if generator_steps is None:
             generator_steps = 2 if proximity else 1
-        check_steps(discriminator_steps=discriminator_steps, generator_steps=generator_steps)
+        check_ints(1, discriminator_steps=discriminator_steps, generator_steps=generator_steps)
         check_discriminator(discriminator, self.data_shape)
         self.check_prior()
         self.discriminator = discriminator
         self.loss_name, self.label_smoothing = loss, label_smoothing
         self.adversarial_loss = adversarial_loss(loss, label_smoothing)
-        self.proximity, self.r1 = proximity, r1
         self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
 
     @property
-    def generator(self):
+    def generator(self) -> keras.Model:
         """The network from z to x."""
         return self.decoder
 
     @property
-    def updates(self):
+    def updates(self) -> list[Update]:
         return [
             Update(
                 "discriminator",
@@ -110,13 +132,13 @@ class GAN(LatentVariableModel):
 
     # The discriminator's turns.
 
-    def shares(self, x, training):
+    def shares(self, x: tf.Tensor, training: bool) -> list[tf.Tensor]:
         """The batch, split over the discriminator's steps."""
         steps = self.discriminator_steps
         ends = [tf.shape(x)[0] * i // steps for i in range(steps + 1)]
         return [x[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
 
-    def discriminator_terms(self, x, training=True):
+    def discriminator_terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """What the discriminator minimises, per example, shape (batch,)."""
         real = tf.cast(x, tf.float32)
         z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
@@ -131,26 +153,34 @@ class GAN(LatentVariableModel):
         }
         return with_penalty(terms, self.discriminator_penalty(real, fake, training))
 
-    def discriminator_penalty(self, real, fake, training):
+    def discriminator_penalty(
+        self, real: tf.Tensor, fake: tf.Tensor, training: bool
+    ) -> tf.Tensor | None:
         """A weighted penalty, shape (batch,), or None: what a variant overrides."""
-        if self.r1:
+        if self._with_r1:
             return self.r1 * r1_penalty(self.discriminate(training), real)
         return None
 
-    def discriminate(self, training):
+    def discriminate(self, training: bool) -> Callable[[tf.Tensor], tf.Tensor]:
         """The discriminator as a function of x alone."""
         return lambda x: self.discriminator(x, training=training)
 
     # The generator's turns.
 
-    def latents_and_old_samples(self, x, training):
+    def latents_and_old_samples(
+        self, x: tf.Tensor, training: bool
+    ) -> list[tuple[tf.Tensor, tf.Tensor | None]]:
         """(z, G_old(z)) for each of the generator's steps; no old samples without `proximity`."""
         num_samples = tf.maximum(tf.shape(x)[0] // self.discriminator_steps, 1)
         z = self.sample_latents(num_samples, self.next_seed(training))
-        old = self.generate_in_training(z, training) if self.proximity else None
+        old = self.generate_in_training(z, training) if self._with_proximity else None
         return [(z, old)] * self.generator_steps
 
-    def generator_terms(self, latents_and_old_samples, training=True):
+    def generator_terms(
+        self,
+        latents_and_old_samples: tuple[tf.Tensor, tf.Tensor | None],
+        training: bool = True,
+    ) -> dict[str, tf.Tensor]:
         """What the generator minimises, per example, shape (batch,)."""
         z, old = latents_and_old_samples
         fake = self.generate_in_training(z, training)
@@ -161,74 +191,8 @@ class GAN(LatentVariableModel):
         distance = proximity(fake, old)
         return {"generator_loss": loss + self.proximity * distance, "proximity": distance}
 
-    def call(self, z):
+    def call(self, z: TensorLike) -> tf.Tensor:
         return mean_of(self.decode(z))
 
-    def check_batch_size(self, batch_size):
+    def check_batch_size(self, batch_size: int) -> None:
         check_batch_is_shared(batch_size, self.discriminator_steps)
-
-    def get_config(self):
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "generator": serialize(self.generator),
-            "discriminator": serialize(self.discriminator),
-            "loss": self.loss_name,
-            "proximity": self.proximity,
-            "discriminator_steps": self.discriminator_steps,
-            "generator_steps": self.generator_steps,
-            "label_smoothing": self.label_smoothing,
-            "r1": self.r1,
-        }
-
-
-def with_penalty(terms, penalty):
-    """`terms` with the discriminator's weighted penalty, if there is one."""
-    if penalty is None:
-        return terms
-    loss = terms["discriminator_loss"] + penalty
-    return {**terms, "discriminator_loss": loss, "gradient_penalty": penalty}
-
-
-def check_steps(**steps):
-    """Raises ValueError if a number of steps, named by its keyword, is not an int >= 1."""
-    for name, number in steps.items():
-        if not isinstance(number, int) or number < 1:
-            raise ValueError(f"{name} must be an int of at least 1. Received: {name}={number!r}.")
-
-
-def check_batch_is_shared(batch_size, discriminator_steps):
-    """Raises ValueError if some step of the discriminator would see nothing."""
-    if batch_size < discriminator_steps:
-        raise ValueError(
-            f"Each batch is split over discriminator_steps={discriminator_steps} steps, so that "
-            f"each sees other examples. Received: a batch of {batch_size}. Give larger batches, "
-            "such as batch_size=64 * discriminator_steps, and none that is left over."
-        )
-
-
-def check_discriminator(network, data_shape, name="discriminator"):
-    """Raises ValueError if a network does not give logits for examples of `data_shape`."""
-    shape = input_shape(network, name, f"keras.Input({tuple(data_shape)})")
-    if shape != tuple(data_shape):
-        raise ValueError(
-            f"The {name} must take examples of shape {tuple(data_shape)}. Received: a {name} of "
-            f"input shape {network.input_shape}. Build it for this shape."
-        )
-    check_logits(network, name)
-
-
-def check_logits(network, name):
-    """Raises ValueError if a network ends in probabilities."""
-    activation = getattr(_last_layer(network), "activation", None)
-    if activation in (keras.activations.sigmoid, keras.activations.softmax):
-        raise ValueError(
-            f"The {name} must return logits: the losses take the sigmoid where they need one. "
-            f"Received: a {name} that ends in {activation.__name__}. End it with Dense(1)."
-        )
-
-
-def _last_layer(network):
-    """The last layer of a network, or of the network that it ends in."""
-    layers = getattr(network, "layers", None)
-    return _last_layer(layers[-1]) if layers else network

@@ -1,21 +1,33 @@
 """Hamiltonian variational inference. Salimans, Kingma & Welling, arXiv:1410.6460v4."""
 
 import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from typing_extensions import Unpack
 
-from tfgen.layers import StandardNormal
-from tfgen.losses import kl_divergence
-from tfgen.models.auxiliary_vae import AuxiliaryVAE, Inference
-from tfgen.models.base import Update
-from tfgen.models.latent import is_distribution
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.random import normal
+from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape
+from tfgen.layers import Prior, StandardNormal
+from tfgen.models.auxiliary_vae import AuxiliaryVAE
+from tfgen.models.checks import check_pairs, is_distribution
+from tfgen.models.vae import Draw, VAEOptions
+
+tfd = tfp.distributions
 
 __all__ = ["HVI", "leapfrog"]
 
 
-def leapfrog(gradient, z, velocity, step_sizes):
+def leapfrog(
+    gradient: Callable[[tf.Tensor], tf.Tensor],
+    z: tf.Tensor,
+    velocity: tf.Tensor,
+    step_sizes: Sequence[tf.Tensor | float],
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Follows Hamilton's equations by leapfrog steps, which keep volume in (z, velocity).
 
     Each step adds half a step along the gradient to the velocity, a step along the velocity to z,
@@ -64,7 +76,9 @@ class StepSizes(keras.layers.Layer):
                [0.5, 0.5, 0.5]], dtype=float32)
     """
 
-    def __init__(self, shape, initial, maximum, **kwargs):
+    def __init__(
+        self, shape: Shape, initial: float, maximum: float, **kwargs: Unpack[LayerOptions]
+    ) -> None:
         super().__init__(**kwargs)
         self.maximum = maximum
         logit = math.log(initial / (maximum - initial))
@@ -76,7 +90,7 @@ class StepSizes(keras.layers.Layer):
         )
         self.built = True
 
-    def values(self):
+    def values(self) -> tf.Tensor:
         """The step sizes as a float32 tensor."""
         return self.maximum * tf.sigmoid(tf.convert_to_tensor(self.logits))
 
@@ -135,17 +149,17 @@ class HVI(AuxiliaryVAE):
 
     def __init__(
         self,
-        encoder,
-        decoder,
-        reverse,
-        momentum=None,
-        num_iterations=1,
-        leapfrog_steps=4,
-        step_size=0.1,
-        max_step_size=0.5,
-        prior=None,
-        **kwargs,
-    ):
+        encoder: keras.Model,
+        decoder: keras.Model,
+        reverse: keras.Model,
+        momentum: keras.Model | None = None,
+        num_iterations: int = 1,
+        leapfrog_steps: int = 4,
+        step_size: float = 0.1,
+        max_step_size: float = 0.5,
+        prior: Prior | None = None,
+        **kwargs: Unpack[VAEOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
         _check_numbers(num_iterations, leapfrog_steps, step_size, max_step_size)
         self.reverse, self.momentum = reverse, momentum
@@ -157,15 +171,10 @@ class HVI(AuxiliaryVAE):
         self.step_sizes = StepSizes(shape, step_size, max_step_size)
 
     def _check_velocities(self, network, name):
-        shapes = getattr(network, "input_shape", None)
-        expected = [(None, *self.data_shape), (None, *self.latent_shape)]
-        if not isinstance(shapes, list) or [tuple(shape) for shape in shapes] != expected:
-            raise ValueError(
-                f"The {name} must take pairs [x, z] of shapes {expected}. Received: a {name} of "
-                f"input shape {shapes}. Build it as networks.mlp_auxiliary({self.data_shape}, "
-                f"{self.latent_shape[0]})."
-            )
-        output = network([tf.zeros((1, *shape[1:])) for shape in expected])
+        shapes = (self.data_shape, self.latent_shape)
+        remedy = f"networks.mlp_auxiliary({self.data_shape}, {self.latent_shape[0]})"
+        check_pairs(network, name, shapes, remedy)
+        output = network([tf.zeros((1, *shape)) for shape in shapes])
         event_shape = tuple(output.event_shape) if is_distribution(output) else None
         if event_shape != self.latent_shape:
             raise ValueError(
@@ -175,14 +184,14 @@ class HVI(AuxiliaryVAE):
             )
 
     @property
-    def updates(self):
-        networks = [self.encoder, self.decoder, self.prior, self.step_sizes, self.reverse]
-        networks += [self.momentum] if self.momentum else []
-        return [Update("vae", tuple(networks), self.terms)]
+    def networks(self) -> tuple[keras.layers.Layer, ...]:
+        momentum = (self.momentum,) if self.momentum else ()
+        return (*super().networks, self.step_sizes, self.reverse, *momentum)
 
-    def infer(self, x, seed, training):
+    def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
+        """Draws z_0, and moves it on."""
         seeds = tf.unstack(tfp.random.split_seed(seed, self.num_iterations + 1))
-        q, prior = self.encoder(x, training=training), self.prior_distribution()
+        q, prior = self.posterior(x, training), self.prior_distribution()
         z_0 = z = q.sample(seed=seeds[0])
         correction = prior.log_prob(z_0)
         gradient = self.log_joint_gradient(x, prior)
@@ -190,59 +199,51 @@ class HVI(AuxiliaryVAE):
             z, log_ratio = self.iterate(x, z, gradient, tf.unstack(sizes), seed, training)
             correction += log_ratio
         correction -= prior.log_prob(z)
-        return Inference(
-            z=z,
-            likelihood=self.decoder(z, training=training),
-            kl=kl_divergence(q, prior, z_0) + correction,
-            log_ratio=q.log_prob(z_0) - prior.log_prob(z_0) + correction,
-        )
+        kl = self.kl_divergence(q, prior, z_0) + correction
+        log_ratio = q.log_prob(z_0) - prior.log_prob(z_0) + correction
+        return self.draw(x, z, kl, training, q=q, prior=prior, log_ratio=log_ratio)
 
-    def iterate(self, x, z, gradient, step_sizes, seed, training):
+    def iterate(
+        self,
+        x: Any,
+        z: tf.Tensor,
+        gradient: Callable[[tf.Tensor], tf.Tensor],
+        step_sizes: Sequence[tf.Tensor],
+        seed: Seed,
+        training: bool,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """One iteration of Algorithm 3: the next z, and log q(v|x, z) - log r(v'|x, next z)."""
         velocity, log_q = self.draw_velocity(x, z, seed, training)
         z, velocity = leapfrog(gradient, z, velocity, step_sizes)
-        return z, log_q - self.reverse([x, z], training=training).log_prob(velocity)
+        return z, log_q - self.reverse([self.examples(x), z], training=training).log_prob(velocity)
 
-    def draw_velocity(self, x, z, seed, training):
+    def draw_velocity(
+        self, x: Any, z: tf.Tensor, seed: Seed, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """v ~ q(v|x, z), and log q(v|x, z)."""
         if self.momentum is None:
-            # Left to choose, XLA takes a slow generator on CPUs.
-            velocity = tf.random.stateless_normal(tf.shape(z), seed, alg="philox")
+            velocity = normal(tf.shape(z), seed)
             return velocity, StandardNormal(self.latent_shape).as_distribution().log_prob(velocity)
-        q = self.momentum([x, z], training=training)
+        q = self.momentum([self.examples(x), z], training=training)
         velocity = q.sample(seed=seed)
         return velocity, q.log_prob(velocity)
 
-    def log_joint_gradient(self, x, prior):
+    def log_joint_gradient(self, x: Any, prior: Distribution) -> Callable[[tf.Tensor], tf.Tensor]:
         """Function from z to the gradient of log p(x, z) in z, given the density p(z)."""
 
         def gradient(z):
             with tf.GradientTape(watch_accessed_variables=False) as tape:
                 tape.watch(z)
-                log_joint = self.decoder(z).log_prob(x) + prior.log_prob(z)
+                likelihood = self.likelihood(z, x, training=False)
+                log_joint = likelihood.log_prob(self.examples(x)) + prior.log_prob(z)
             return tape.gradient(log_joint, z)
 
         return gradient
 
-    def get_config(self):
-        serialize = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "reverse": serialize(self.reverse),
-            "momentum": serialize(self.momentum),
-            "num_iterations": self.num_iterations,
-            "leapfrog_steps": self.leapfrog_steps,
-            "step_size": self.step_size,
-            "max_step_size": self.max_step_size,
-        }
-
 
 def _check_numbers(num_iterations, leapfrog_steps, step_size, max_step_size):
-    if not (num_iterations >= 0 and leapfrog_steps >= 1):
-        raise ValueError(
-            "num_iterations must be an int >= 0, leapfrog_steps one >= 1. Received: "
-            f"num_iterations={num_iterations}, leapfrog_steps={leapfrog_steps}."
-        )
+    check_ints(0, num_iterations=num_iterations)
+    check_ints(1, leapfrog_steps=leapfrog_steps)
     if not 0 < step_size < max_step_size:
         raise ValueError(
             "step_size must lie between 0 and max_step_size. Received: "

@@ -1,12 +1,19 @@
 """InfoVAE. Zhao, Song & Ermon, arXiv:1706.02262v3."""
 
+import math
+from typing import Literal
+
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
-from tfgen.losses import squared_mmd
+from tfgen._utils.constructors import check_fixed
+from tfgen._utils.typing import ModelOptions
+from tfgen.layers import Prior
 from tfgen.losses.maximum_mean_discrepancy import check_kernel
-from tfgen.models.factor_vae import check_several_examples
-from tfgen.models.vae import VAE
+from tfgen.models.checks import check_several_examples
+from tfgen.models.latent import mmd_to_prior
+from tfgen.models.vae import VAE, Draw
 
 __all__ = ["InfoVAE"]
 
@@ -47,16 +54,23 @@ class InfoVAE(VAE):
         ['bits_per_dim', 'elbo', 'kl', 'loss', 'reconstruction', 'squared_mmd']
     """
 
+    fixed = {
+        "beta": "The KL divergence is weighted by 1 - alpha.",
+        "capacity": "The KL divergence is weighted by 1 - alpha.",
+        "free_bits": "The KL divergence is weighted by 1 - alpha.",
+    }
+
     def __init__(
         self,
-        encoder,
-        decoder,
-        prior=None,
-        alpha=0.0,
-        lambda_mmd=1000.0,
-        kernel="gaussian",
-        **kwargs,
-    ):
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior | None = None,
+        alpha: float = 0.0,
+        lambda_mmd: float = 1000.0,
+        kernel: Literal["gaussian", "inverse_multiquadratic"] = "gaussian",
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
+        check_fixed(type(self), kwargs)
         super().__init__(encoder, decoder, prior, **kwargs)
         if not (alpha <= 1 and alpha + lambda_mmd >= 1):
             raise ValueError(
@@ -64,35 +78,20 @@ class InfoVAE(VAE):
                 f"must be >= 0. Received: alpha={alpha}, lambda_mmd={lambda_mmd}."
             )
         check_kernel(kernel)
-        self.alpha, self.lambda_mmd, self.kernel = alpha, lambda_mmd, kernel
+        self.alpha = self.add_loss_weight("alpha", alpha, minimum=-math.inf)
+        self.lambda_mmd = self.add_loss_weight("lambda_mmd", lambda_mmd)
+        self.kernel = kernel
 
-    def terms(self, x, training=True):
-        x = tf.cast(x, tf.float32)
-        q, z, likelihood = self.reconstruct_from_draw(x, training)
-        mmd = mmd_to_prior(self, z, training)
-        terms = {**self.elbo_terms(x, q, z, likelihood), "squared_mmd": mmd}
-        loss = (
+    def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
+        """The squared MMD between a batch of codes and the prior."""
+        return {"squared_mmd": mmd_to_prior(self, draw.z, draw.next_seed(), self.kernel)}
+
+    def objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
+        return (
             terms["reconstruction"]
             + (1 - self.alpha) * terms["kl"]
-            + (self.alpha + self.lambda_mmd - 1) * mmd
+            + (self.alpha + self.lambda_mmd - 1) * terms["squared_mmd"]
         )
-        return {**terms, "loss": loss}
 
-    def check_batch_size(self, batch_size):
+    def check_batch_size(self, batch_size: int) -> None:
         check_several_examples(batch_size, "compares a batch of codes with the prior")
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "alpha": self.alpha,
-            "lambda_mmd": self.lambda_mmd,
-            "kernel": self.kernel,
-        }
-
-
-def mmd_to_prior(model, z, training):
-    """The MMD^2 of a batch of codes and as many draws of the prior, once for each example."""
-    num_samples = tf.shape(z)[0]
-    draws = model.sample_latents(num_samples, model.next_seed(training))
-    # Draws of a mixture carry part of its gradient only: a trained prior follows the KL alone.
-    return tf.fill((num_samples,), squared_mmd(z, tf.stop_gradient(draws), model.kernel))

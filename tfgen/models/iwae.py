@@ -1,11 +1,19 @@
 """Importance weighted autoencoder. Burda, Grosse & Salakhutdinov, arXiv:1509.00519v4."""
 
+from typing import Any, Literal
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.constructors import check_fixed
+from tfgen._utils.typing import ModelOptions, Seed
+from tfgen.layers import Prior
 from tfgen.losses.divergences import is_diagonal_normal
-from tfgen.models.vae import VAE
+from tfgen.models.checks import output_on_zeros
+from tfgen.models.vae import VAE, Draw, repeat_batch
 
 tfd = tfp.distributions
 
@@ -27,7 +35,9 @@ class IWAE(VAE):
     derivative of log q(z|x) with respect to the encoder at fixed z.
 
     It logs `iw_elbo`, the bound of k draws, beside the terms of `VAE`, which are averages over the
-    draws: `elbo` is the bound of one. `metrics.importance_sampled_nll` evaluates more draws.
+    draws: `elbo` is the bound of one. `metrics.importance_sampled_nll` evaluates more draws. What
+    it maximises is `tempered_iw_elbo`, the same with weights p(x|z_i) (p(z_i) / q(z_i|x))^beta,
+    for a warm-up of the KL divergence: it is the bound where beta is 1.
 
     Args:
         encoder: `keras.Model` from x to q(z|x).
@@ -36,6 +46,7 @@ class IWAE(VAE):
         num_samples: int k >= 1, draws for each example; a step costs about k decoder steps.
         estimator: "reparameterized" or "doubly_reparameterized", the gradient's; the second needs
             an encoder that ends in `IndependentNormal`.
+        beta: float >= 0, of the weights; 1 is the paper's.
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
@@ -47,39 +58,72 @@ class IWAE(VAE):
         >>> model = IWAE(networks.mlp_encoder((8, 8, 1), latent_dim=2, width=16),
         ...              networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16), num_samples=5)
         >>> sorted(model.terms(tf.zeros((32, 8, 8, 1))))
-        ['bits_per_dim', 'elbo', 'iw_elbo', 'kl', 'loss', 'reconstruction']
+        ['bits_per_dim', 'elbo', 'iw_elbo', 'kl', 'loss', 'reconstruction', 'tempered_iw_elbo']
     """
 
+    fixed = {
+        "capacity": "Draws are weighed by densities, and no mean KL divergence is in the bound.",
+        "free_bits": "Draws are weighed by densities, and no mean KL divergence is in the bound.",
+    }
+    unused_hooks = {
+        "kl_divergence": "Draws are weighed by log q(z|x) - log p(z): override posterior, "
+        "prior_distribution or infer."
+    }
+
     def __init__(
-        self, encoder, decoder, prior=None, num_samples=5, estimator="reparameterized", **kwargs
-    ):
-        super().__init__(encoder, decoder, prior, **kwargs)
-        if not isinstance(num_samples, int) or num_samples < 1:
-            raise ValueError(
-                f"num_samples must be an int of at least 1. Received: num_samples={num_samples!r}."
-            )
-        _check_estimator(estimator, self.encode(self.zeros(1)))
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior | None = None,
+        num_samples: int = 5,
+        estimator: Literal["reparameterized", "doubly_reparameterized"] = "reparameterized",
+        beta: float = 1.0,
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
+        check_fixed(type(self), kwargs)
+        super().__init__(encoder, decoder, prior, beta, **kwargs)
+        check_ints(1, num_samples=num_samples)
+        _check_estimator(estimator, output_on_zeros(encoder))
         self.num_samples, self.estimator = num_samples, estimator
 
-    def terms(self, x, training=True):
-        x = tf.cast(x, tf.float32)
-        q = self.encoder(x, training=training)
-        z = q.sample(self.num_samples, seed=self.next_seed(training))
+    def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
+        """Draws z `num_samples` times; `z` and the batch of p(x|z) have as many copies."""
+        q, prior = self.posterior(x, training), self.prior_distribution()
+        z = q.sample(self.num_samples, seed=seed)
         if training and self.estimator == "doubly_reparameterized":
-            log_likelihood, kl, path = self._doubly_reparameterized(x, q, z)
+            likelihood, log_likelihood, kl, path = self._doubly_reparameterized(x, q, prior, z)
         else:
-            log_likelihood, kl = self._log_densities(x, q, z, training)
+            likelihood, log_likelihood, kl = self._log_densities(x, q, prior, z, training)
             path = 0.0
-        iw_elbo = tfp.math.reduce_logmeanexp(log_likelihood - kl, axis=0)
-        terms = self.bound_terms(-tf.reduce_mean(log_likelihood, 0), tf.reduce_mean(kl, 0))
-        return {"loss": -iw_elbo - path, **terms, "iw_elbo": iw_elbo}
+        tempered = tfp.math.reduce_logmeanexp(log_likelihood - self.beta * kl, axis=0) + path
+        return Draw(
+            x=x,
+            q=q,
+            z=z,
+            likelihood=likelihood,
+            reconstruction=-tf.reduce_mean(log_likelihood, 0),
+            prior=prior,
+            kl=tf.reduce_mean(kl, 0),
+            training=training,
+            next_seed=lambda: self.next_seed(training),
+            terms={
+                "iw_elbo": tfp.math.reduce_logmeanexp(log_likelihood - kl, axis=0),
+                "tempered_iw_elbo": tempered,
+            },
+        )
 
-    def _log_densities(self, x, q, z, training):
-        """log p(x|z) and log q(z|x) - log p(z), shape (num_samples, batch)."""
-        kl = q.log_prob(z) - self.prior_distribution().log_prob(z)
-        return self.log_likelihood(x, z, training), kl
+    def objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
+        return -terms["tempered_iw_elbo"]
 
-    def _doubly_reparameterized(self, x, q, z):
+    def _log_densities(self, x, q, prior, z, training):
+        """p(x|z); log p(x|z) and log q(z|x) - log p(z), shape (num_samples, batch)."""
+        kl = q.log_prob(z) - prior.log_prob(z)
+        copies = repeat_batch(x, self.num_samples)
+        likelihood = self.likelihood(tf.reshape(z, (-1, *self.latent_shape)), copies, training)
+        log_likelihood = likelihood.log_prob(self.examples(copies))
+        return likelihood, tf.reshape(log_likelihood, (self.num_samples, -1)), kl
+
+    def _doubly_reparameterized(self, x, q, prior, z):
         """`_log_densities` at z without its path, and a zero whose gradient is that path's.
 
         Of the bound, decoder and prior take their gradient as they would anyhow; the encoder's is
@@ -95,25 +139,18 @@ class IWAE(VAE):
         draws = tf.stop_gradient(z)
         with tf.GradientTape() as tape:
             tape.watch(draws)
-            log_likelihood, kl = self._log_densities(x, held, draws, training=True)
-            log_weights = log_likelihood - kl
+            densities = self._log_densities(x, held, prior, draws, training=True)
+            _, log_likelihood, kl = densities
+            log_weights = log_likelihood - self.beta * kl
         slopes = tape.gradient(log_weights, draws)
         squares = tf.square(tf.nn.softmax(log_weights, axis=0))
         squares = tf.reshape(squares, (*squares.shape[:1], -1, *[1] * len(self.latent_shape)))
         path = tf.stop_gradient(squares * slopes) * (z - draws)
-        return log_likelihood, kl, tf.reduce_sum(path, [0, *range(2, len(path.shape))])
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "num_samples": self.num_samples,
-            "estimator": self.estimator,
-        }
+        return *densities, tf.reduce_sum(path, [0, *range(2, len(path.shape))])
 
 
 def _check_estimator(estimator, posterior):
-    if estimator not in ESTIMATORS:
-        raise ValueError(f"estimator must be one of {ESTIMATORS}. Received: {estimator!r}.")
+    check_one_of(ESTIMATORS, estimator=estimator)
     if estimator == "doubly_reparameterized" and not is_diagonal_normal(posterior):
         raise ValueError(
             "The doubly reparameterized estimator needs an encoder that returns independent "

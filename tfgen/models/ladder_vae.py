@@ -1,24 +1,30 @@
 """Ladder VAE. Sonderby et al., arXiv:1602.02282v3."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from typing_extensions import Unpack
 
+from tfgen._utils.typing import Distribution, Seed
 from tfgen.layers.hierarchical import (
     HierarchicalDistribution,
     HierarchicalNormal,
     diagonal_normal,
     top_down,
 )
-from tfgen.losses import kl_divergence
 from tfgen.losses.divergences import is_diagonal_normal
-from tfgen.models.auxiliary_vae import AuxiliaryVAE, Inference
-from tfgen.models.beta_vae import BetaVAE
+from tfgen.models.auxiliary_vae import AuxiliaryVAE
+from tfgen.models.checks import output_on_zeros
+from tfgen.models.vae import Draw, VAEOptions
+
+tfd = tfp.distributions
 
 __all__ = ["LadderVAE", "product_of_normals"]
 
 
-def product_of_normals(a, b):
+def product_of_normals(a: Distribution, b: Distribution) -> Distribution:
     """The normal density in proportion to a(z) b(z): locations weighted by precision.
 
     Source: Sonderby et al., arXiv:1602.02282v3, Eq. 18 and 19, without reciprocals of variances.
@@ -43,7 +49,7 @@ def product_of_normals(a, b):
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class LadderVAE(AuxiliaryVAE, BetaVAE):
+class LadderVAE(AuxiliaryVAE):
     """VAE with L levels of latent variables, whose posterior corrects the prior level by level.
 
     The encoder sees the image alone and gives a normal density for every level. From the top down
@@ -51,7 +57,7 @@ class LadderVAE(AuxiliaryVAE, BetaVAE):
     top q(z_L|x) is the encoder's.
 
     Source: Sonderby et al., arXiv:1602.02282v3, Eq. 14 to 20. Its warm-up, Eq. 21, is
-    `tfgen.callbacks.KLWarmUp`; `beta` weights the KL divergence as in `BetaVAE`.
+    `tfgen.callbacks.KLWarmUp`.
 
     z is one vector, (z_1, ..., z_L), for the decoder, the prior and all that takes latents. The
     `kl` is the sum of the closed forms of all levels, at one draw of the levels above, which are
@@ -62,8 +68,7 @@ class LadderVAE(AuxiliaryVAE, BetaVAE):
             `IndependentNormal`, as `networks.ladder_encoder` does.
         decoder: `keras.Model` from all levels to p(x|z), such as `networks.ladder_decoder`.
         prior: `tfgen.layers.HierarchicalNormal`, such as `networks.ladder_prior`.
-        beta: float >= 0.
-        **kwargs: arguments of `BetaVAE`.
+        **kwargs: other arguments of `VAE`; the parts of `free_bits` are the levels.
 
     Raises:
         ValueError: if the prior or the encoder are of another kind, and as `VAE`.
@@ -81,19 +86,25 @@ class LadderVAE(AuxiliaryVAE, BetaVAE):
         ['bits_per_dim', 'elbo', 'kl', 'kl_1', 'kl_2', 'loss', 'reconstruction']
     """
 
-    def __init__(self, encoder, decoder, prior, beta=1.0, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: HierarchicalNormal,
+        **kwargs: Unpack[VAEOptions],
+    ) -> None:
         _check_prior(prior)
-        super().__init__(encoder, decoder, prior, beta=beta, **kwargs)
-        _check_encoder(encoder(tf.zeros((1, *self.data_shape))))
+        super().__init__(encoder, decoder, prior, **kwargs)
+        _check_encoder(output_on_zeros(encoder))
 
     @property
-    def num_levels(self):
+    def num_levels(self) -> int:
         """L."""
         return len(self.prior.latent_dims)
 
-    def encode(self, x):
+    def encode(self, x: Any) -> HierarchicalDistribution:
         """q(z|x), a `HierarchicalDistribution`."""
-        likelihoods = self._likelihoods(tf.cast(x, tf.float32), training=False)
+        likelihoods = self._likelihoods(x, training=False)
 
         def density(level, above):
             return self._densities_of_level(likelihoods, level, above)[0]
@@ -102,7 +113,7 @@ class LadderVAE(AuxiliaryVAE, BetaVAE):
 
     def _likelihoods(self, x, training):
         """What the encoder says about each level, lowest first."""
-        normal = self.encoder(x, training=training)
+        normal = self.posterior(x, training)
         loc, scale = (
             tf.split(parameter, self.prior.latent_dims, axis=-1)
             for parameter in (normal.mean(), normal.stddev())
@@ -115,7 +126,9 @@ class LadderVAE(AuxiliaryVAE, BetaVAE):
         is_top = level == self.num_levels - 1
         return likelihoods[level] if is_top else product_of_normals(likelihoods[level], p), p
 
-    def draw_levels(self, x, seed, training):
+    def draw_levels(
+        self, x: Any, seed: Seed, training: bool
+    ) -> list[tuple[Distribution, Distribution, tf.Tensor]]:
         """Triples (q, p, z) of q(z_i|z_{i+1}, x), p(z_i|z_{i+1}) and a draw of q, lowest first."""
         likelihoods = self._likelihoods(x, training)
         seeds = tfp.random.split_seed(seed, self.num_levels)
@@ -126,23 +139,20 @@ class LadderVAE(AuxiliaryVAE, BetaVAE):
         )
         return [(q, p, z) for (q, p), z in levels]
 
-    def infer(self, x, seed, training):
+    def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
+        """Draws the levels from the top down."""
         levels = self.draw_levels(x, seed, training)
-        z = tf.concat([z for _, _, z in levels], axis=-1)
-        log_ratio = tf.add_n([q.log_prob(z) - p.log_prob(z) for q, p, z in levels])
-        kls = level_kls(levels)
-        return Inference(
-            z=z,
-            likelihood=self.decoder(z, training=training),
-            kl=tf.add_n(kls),
-            log_ratio=log_ratio,
+        kls = [self.kl_divergence(*level) for level in levels]
+        return self.draw(
+            x,
+            tf.concat([z for _, _, z in levels], axis=-1),
+            tf.add_n(kls),
+            training,
+            prior=self.prior_distribution(),
+            log_ratio=tf.add_n([q.log_prob(z) - p.log_prob(z) for q, p, z in levels]),
+            kl_groups=tf.stack(kls, axis=1),
             terms={f"kl_{level}": kl for level, kl in enumerate(kls, start=1)},
         )
-
-
-def level_kls(levels):
-    """KL(q || p) of each level in closed form, in nats, from `LadderVAE.draw_levels`."""
-    return [kl_divergence(q, p) for q, p, _ in levels]
 
 
 def _check_prior(prior):

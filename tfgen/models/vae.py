@@ -1,17 +1,78 @@
 """Variational autoencoder. Kingma & Welling, arXiv:1312.6114v10."""
 
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, final
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from typing_extensions import Unpack
 
-from tfgen.losses import kl_divergence
-from tfgen.metrics import bits_per_dim, is_discrete
+from tfgen._utils.typing import Distribution, ModelOptions, Seed, TensorLike
+from tfgen.layers import Prior
+from tfgen.losses import (
+    bound_terms,
+    free_bits_kl,
+    is_discrete,
+    kl_divergence,
+    kl_of_dimensions,
+)
 from tfgen.models.base import Update
-from tfgen.models.latent import AutoencodingModel, is_distribution
+from tfgen.models.checks import check_distribution
+from tfgen.models.latent import AutoencodingModel
 
 tfd = tfp.distributions
 
-__all__ = ["VAE", "bound_terms", "repeat_batch"]
+__all__ = ["Draw", "KLOptions", "VAE", "VAEOptions", "repeat_batch"]
+
+
+class Draw(NamedTuple):
+    """One draw of all latent variables for each example of a batch, and what follows from it.
+
+    Attributes:
+        x: the batch as `unpack` gives it.
+        q: q(z|x), or what there is of it in closed form.
+        z: tensor, shape (batch, *latent_shape), what the decoder takes; with further axes before
+            where a model draws several.
+        likelihood: p(x|z) at z.
+        reconstruction: tensor, shape (batch,), -log p(x|z) in nats.
+        prior: p(z).
+        kl: tensor, shape (batch,), what the ELBO subtracts, in nats: the mean of `log_ratio`, or
+            `log_ratio` itself, with closed forms wherever a model has them.
+        training: bool.
+        next_seed: callable to the next stateless seed of the step, for draws of a model's own.
+        log_ratio: tensor, shape (batch,), log q(z, u|x) - log p(z) - log r(u|x, z) in nats at this
+            draw of z and of all auxiliary variables u; None where q(z|x) has a density.
+        kl_groups: tensor, shape (batch, groups), parts that sum to `kl`, or None for one.
+        terms: dict of tensors, shape (batch,), what a model logs besides.
+    """
+
+    x: Any
+    q: Any
+    z: tf.Tensor
+    likelihood: Any
+    reconstruction: tf.Tensor
+    prior: Any
+    kl: tf.Tensor
+    training: bool
+    next_seed: Callable[[], tf.Tensor]
+    log_ratio: tf.Tensor | None = None
+    kl_groups: tf.Tensor | None = None
+    terms: Mapping[str, tf.Tensor] = MappingProxyType({})
+
+
+class KLOptions(ModelOptions, total=False):
+    """Arguments of `VAE` that hold its KL divergence up."""
+
+    capacity: float | None
+    free_bits: float | None
+
+
+class VAEOptions(KLOptions, total=False):
+    """Arguments of `VAE` beside its networks and prior, for `**kwargs: Unpack[VAEOptions]`."""
+
+    beta: float
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -23,18 +84,33 @@ class VAE(AutoencodingModel):
 
     Source: Kingma & Welling, arXiv:1312.6114v10, Eq. 3, estimator Eq. 7.
 
+    The loss weights the KL divergence by `beta`, or with a `capacity` C takes beta * |KL - C|, KL
+    the mean over the batch (Burgess et al., arXiv:1804.03599v1, Eq. 8), or with `free_bits` lambda
+    beta * sum_j max(lambda, KL_j), where the KL_j are means over the batch of the parts of the KL:
+    those of the dimensions of z where q(z|x) and p(z) are diagonal normals, those of the levels or
+    steps of models that have such, else the whole (`tfgen.losses.free_bits_kl`).
+
     It logs, in nats per example, summed over dimensions and averaged over the batch: `loss`, which
-    is minimised; `elbo`; `reconstruction`, -log p(x|z); `kl`; and in bits `bits_per_dim` = -elbo /
-    (D ln 2), where p(x|z) is a probability mass.
+    is minimised; `elbo`, the bound without these weights; `reconstruction`, -log p(x|z); `kl`; with
+    `free_bits` `free_kl`, the sum over j; and in bits `bits_per_dim` = -elbo / (D ln 2), where
+    p(x|z) is a probability mass.
+
+    A variant overrides `infer`, `regularizers` and `objective`; `terms` puts them together.
 
     Args:
         encoder: `keras.Model` from x to q(z|x); it ends in a distribution layer.
         decoder: `keras.Model` from z to p(x|z); it ends in a distribution layer.
         prior: a prior of `tfgen.layers`; `StandardNormal` if None.
+        beta: float >= 0. Schedules (`tfgen.callbacks`) change it, `capacity` and `free_bits`
+            during training.
+        capacity: float >= 0, nats, or None.
+        free_bits: float >= 0, nats for each part of the KL, or None.
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
-        ValueError: if a network does not end in a distribution, or shapes do not fit each other.
+        ValueError: if a network does not end in a distribution, shapes do not fit each other, a
+            weight is negative, or both `capacity` and `free_bits` are given.
+        TypeError: if a subclass overrides what its parent does not use.
 
     Example:
         >>> from tfgen import networks
@@ -46,69 +122,165 @@ class VAE(AutoencodingModel):
         ['bits_per_dim', 'elbo', 'kl', 'loss', 'reconstruction']
     """
 
-    def __init__(self, encoder, decoder, prior=None, **kwargs):
+    # Methods that a class does not use, so that its children cannot override them, with the reason.
+    unused_hooks: ClassVar[dict[str, str]] = {
+        "terms": "It is the same in all VAEs: override infer, regularizers or objective."
+    }
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in cls.__mro__[1:]:
+            for hook, reason in vars(base).get("unused_hooks", {}).items():
+                if getattr(cls, hook) is not getattr(base, hook):
+                    raise TypeError(
+                        f"{cls.__name__} cannot override {hook}, which {base.__name__} does not "
+                        f"use as a VAE does. {reason}"
+                    )
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior | None = None,
+        beta: float = 1.0,
+        capacity: float | None = None,
+        free_bits: float | None = None,
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
         self._check_distributions()
+        if capacity is not None and free_bits is not None:
+            raise ValueError(
+                "capacity and free_bits both hold the KL divergence up: choose one. Received: "
+                f"capacity={capacity}, free_bits={free_bits}."
+            )
+        self.beta = self.add_loss_weight("beta", beta)
+        self.capacity = self.add_loss_weight("capacity", capacity)
+        self.free_bits = self.add_loss_weight("free_bits", free_bits)
 
     # What the networks must return; both are given a label in a conditional VAE.
     _densities = ("q(z|x)", "p(x|z)")
 
     def _check_distributions(self):
         posterior, likelihood = self._densities
-        _check_distribution(self.encoder, "encoder", posterior, "IndependentNormal")
-        output = _check_distribution(self.decoder, "decoder", likelihood, "IndependentBernoulli")
+        check_distribution(self.encoder, "encoder", posterior, "IndependentNormal")
+        output = check_distribution(self.decoder, "decoder", likelihood, "IndependentBernoulli")
         self._discrete = is_discrete(output)
 
     @property
-    def updates(self):
-        return [Update("vae", (self.encoder, self.decoder, self.prior), self.terms)]
+    def networks(self) -> tuple[keras.layers.Layer, ...]:
+        """What the VAE's update moves."""
+        return (self.encoder, self.decoder, self.prior)
 
-    def terms(self, x, training=True):
+    @property
+    def updates(self) -> list[Update]:
+        return [Update("vae", self.networks, self.terms)]
+
+    # Terms.
+
+    @final
+    def terms(self, x: Any, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
-        x = tf.cast(x, tf.float32)
-        q, z, likelihood = self.reconstruct_from_draw(x, training)
-        return self.elbo_terms(x, q, z, likelihood)
+        draw = self.infer(x, self.next_seed(training), training)
+        shape = self.data_shape if self._discrete else None
+        terms = {**bound_terms(draw.reconstruction, draw.kl, shape), **draw.terms}
+        if self.free_bits is not None:
+            terms["free_kl"] = self._free_kl(draw)
+        terms |= self.regularizers(draw)
+        return {**self.player_losses(terms), **terms}
 
-    def reconstruct_from_draw(self, x, training):
-        """q(z|x), one draw of z from it, and p(x|z)."""
-        q = self.posterior(x, training)
-        z = q.sample(seed=self.next_seed(training))
-        return q, z, self.likelihood(z, x, training)
+    def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
+        """Draws the latent variables.
 
-    def posterior(self, x, training):
+        Args:
+            x: a batch as `unpack` gives it.
+            seed: int32 tensor of shape (2,), a stateless seed.
+            training: bool.
+        """
+        q, prior = self.posterior(x, training), self.prior_distribution()
+        z = q.sample(seed=seed)
+        kl = self.kl_divergence(q, prior, z)
+        return self.draw(x, z, kl, training, q=q, prior=prior, kl_groups=self._groups(q, prior))
+
+    def draw(self, x: Any, z: tf.Tensor, kl: tf.Tensor, training: bool, **fields: Any) -> Draw:
+        """The record of a draw of z, with p(x|z) unless it is among the other fields."""
+        likelihood = fields.pop("likelihood", None)
+        if likelihood is None:
+            likelihood = self.likelihood(z, x, training)
+        return Draw(
+            x=x,
+            z=z,
+            kl=kl,
+            likelihood=likelihood,
+            reconstruction=-likelihood.log_prob(self.examples(x)),
+            training=training,
+            next_seed=lambda: self.next_seed(training),
+            **{"q": None, "prior": None, **fields},
+        )
+
+    def examples(self, x: Any) -> tf.Tensor:
+        """The data of a batch, float32, without the conditions that may be in it."""
+        return tf.cast(x, tf.float32)
+
+    def posterior(self, x: Any, training: bool) -> Distribution:
         """q(z|x) of a batch as `unpack` gives it, in a training step or not."""
         return self.encoder(tf.cast(x, tf.float32), training=training)
 
-    def likelihood(self, z, x, training):
-        """p(x|z) for one z of each example; `x` is of use where there are conditions in it."""
+    def likelihood(self, z: TensorLike, x: Any, training: bool) -> Distribution:
+        """p(x|z) for one z of each example; `x` is of use where there are conditions in it.
+
+        `decode` and what samples know no x and give None.
+        """
         return self.decoder(z, training=training)
 
-    def elbo_terms(self, x, q, z, likelihood):
-        """The terms of one draw of z, with the loss of this model."""
-        prior = self.prior_distribution()
-        kl = self.kl_divergence(q, prior, z)
-        terms = self.bound_terms(-likelihood.log_prob(x), kl) | self.regularizers(q, z, prior, kl)
-        return {"loss": self.objective(terms), **terms}
-
-    def kl_divergence(self, q, prior, z):
+    def kl_divergence(self, q: Distribution, prior: Distribution, z: tf.Tensor) -> tf.Tensor:
         """KL(q(z|x) || p(z)) per example, in closed form or at the draw z."""
         return kl_divergence(q, prior, z)
 
-    def bound_terms(self, reconstruction, kl):
-        """The ELBO and its parts, per example."""
-        return bound_terms(reconstruction, kl, self.data_shape if self._discrete else None)
-
-    def regularizers(self, q, z, prior, kl):
-        """Further terms of a variant, by name, per example."""
+    def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
+        """Further terms of a variant, by name, per example; `objective` sees them."""
         return {}
 
-    def objective(self, terms):
+    def player_losses(self, terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """What the updates minimise, per example: one loss, unless there are several players."""
+        return {"loss": self.objective(terms)}
+
+    def objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
         """What is minimised, per example: the line that a variant overrides."""
-        return terms["reconstruction"] + terms["kl"]
+        return terms["reconstruction"] + self.weighted_kl(terms)
+
+    def weighted_kl(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
+        """The KL divergence as the loss has it: with beta, and a capacity or free bits."""
+        kl = terms.get("free_kl", terms["kl"])
+        if self.capacity is not None:
+            kl = keras.ops.abs(keras.ops.mean(kl) - self.capacity)
+        return self.beta * kl
+
+    def _groups(self, q, prior):
+        """The KL of each dimension, where it is known and nobody has another KL in mind."""
+        if self.free_bits is None or type(self).kl_divergence is not VAE.kl_divergence:
+            return None
+        return kl_of_dimensions(q, prior)
+
+    def _free_kl(self, draw):
+        """sum_j max(free_bits, mean of KL_j), for each example."""
+        groups = draw.kl[:, None] if draw.kl_groups is None else draw.kl_groups
+        total = free_bits_kl(groups, tf.convert_to_tensor(self.free_bits))
+        return tf.fill(tf.shape(draw.kl), total)
+
+    # Encoding and decoding.
+
+    def encode(self, x: Any) -> Any:
+        """q(z|x)."""
+        return self.posterior(x, training=False)
+
+    def decode(self, z: TensorLike) -> Distribution:
+        """p(x|z)."""
+        return self.likelihood(z, None, training=False)
 
     # Likelihoods.
 
-    def log_likelihood(self, x, z, training=False):
+    def log_likelihood(self, x: Any, z: TensorLike, training: bool = False) -> tf.Tensor:
         """log p(x|z) in nats.
 
         Args:
@@ -120,17 +292,17 @@ class VAE(AutoencodingModel):
             Tensor, shape (..., batch).
         """
         draws = tf.shape(z)[: tf.rank(z) - len(self.latent_shape)]
-        num_copies = tf.reduce_prod(draws[:-1])
-        copies = tf.nest.map_structure(lambda part: repeat_batch(part, num_copies), x)
+        copies = repeat_batch(x, tf.reduce_prod(draws[:-1]))
         likelihood = self.likelihood(tf.reshape(z, (-1, *self.latent_shape)), copies, training)
-        examples = tf.cast(tf.nest.flatten(copies)[0], tf.float32)
-        return tf.reshape(likelihood.log_prob(examples), draws)
+        return tf.reshape(likelihood.log_prob(self.examples(copies)), draws)
 
-    def log_joint(self, x, z, training=False):
+    def log_joint(self, x: Any, z: TensorLike, training: bool = False) -> tf.Tensor:
         """log p(x, z) in nats; see `log_likelihood`."""
         return self.log_likelihood(x, z, training) + self.prior_distribution().log_prob(z)
 
-    def log_weights(self, x, num_samples, seed, training=False):
+    def log_weights(
+        self, x: Any, num_samples: int, seed: Seed, training: bool = False
+    ) -> tf.Tensor:
         """Importance weights log p(x, z) - log q(z|x) of draws z from q(z|x), in nats.
 
         The mean of their exponentials is an unbiased estimate of p(x).
@@ -151,27 +323,11 @@ class VAE(AutoencodingModel):
         return self.log_joint(x, z, training) - log_q
 
 
-def bound_terms(reconstruction, kl, discrete_shape):
-    """The ELBO and its parts; of a probability mass over that shape bits per dimension too."""
-    terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
-    if discrete_shape is not None:
-        terms["bits_per_dim"] = bits_per_dim(reconstruction + kl, discrete_shape)
-    return terms
-
-
-def repeat_batch(x, num_copies):
+def repeat_batch(x: Any, num_copies: Any) -> Any:
     """`num_copies` copies of a batch one after the other, shape (num_copies * batch, ...)."""
-    x = tf.convert_to_tensor(x)
-    return tf.tile(x, [num_copies, *[1] * (len(x.shape) - 1)])
 
+    def repeat(part):
+        part = tf.convert_to_tensor(part)
+        return tf.tile(part, [num_copies, *[1] * (len(part.shape) - 1)])
 
-def _check_distribution(network, role, density, layer):
-    """What the network returns; raises ValueError unless it is a distribution."""
-    output = network(tf.zeros((1, *network.input_shape[1:])))
-    if not is_distribution(output):
-        raise ValueError(
-            f"The {role} of a VAE must return {density}, a distribution. Received: a {role} that "
-            f"returns {type(output).__name__}. End it with a layer of tfgen.layers, for example "
-            f"{layer}."
-        )
-    return output
+    return tf.nest.map_structure(repeat, x)

@@ -2,20 +2,32 @@
 
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_weights
+from tfgen._utils.constructors import check_fixed
+from tfgen._utils.random import uniform
+from tfgen.layers import Prior
 from tfgen.losses import (
     adversarial_loss,
     ascend_multiplier,
     constraint_penalty,
     gradient_penalty,
+    squared_error,
+    with_penalty,
 )
 from tfgen.models.base import Update
-from tfgen.models.beta_vae import check_weights
-from tfgen.models.gan import check_discriminator, with_penalty
-from tfgen.models.vae import VAE
-from tfgen.models.wgan import check_no_batch_normalization
+from tfgen.models.checks import check_discriminator, check_no_batch_normalization
+from tfgen.models.vae import VAE, Draw, VAEOptions
 
 __all__ = ["GVAE", "VAEGAN", "ConstrainedVAEGAN"]
+
+
+class VAEGANOptions(VAEOptions, total=False):
+    """Arguments of `VAEGAN` that its children share."""
+
+    feature_layer: str | None
+    prior: Prior | None
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -69,43 +81,35 @@ class VAEGAN(VAE):
 
     def __init__(
         self,
-        encoder,
-        decoder,
-        discriminator,
-        feature_layer=None,
-        gan_weight=1.0,
-        loss="non_saturating",
-        prior=None,
-        **kwargs,
-    ):
+        encoder: keras.Model,
+        decoder: keras.Model,
+        discriminator: keras.Model,
+        feature_layer: str | None = None,
+        gan_weight: float = 1.0,
+        loss: str = "non_saturating",
+        prior: Prior | None = None,
+        **kwargs: Unpack[VAEOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        check_weights(gan_weight=gan_weight)
         check_discriminator(discriminator, self.data_shape)
         self.discriminator, self.feature_layer = discriminator, feature_layer
-        self.gan_weight = gan_weight
+        self.gan_weight = self.add_loss_weight("gan_weight", gan_weight)
         self.loss_name, self.adversarial_loss = loss, adversarial_loss(loss)
         self._discriminate = _with_features(discriminator, feature_layer)
 
     @property
-    def updates(self):
+    def updates(self) -> list[Update]:
         return [
             Update("encoder", (self.encoder, self.prior), self.terms, "encoder_loss"),
             Update("decoder", (self.decoder,), self.terms, "decoder_loss"),
             Update("discriminator", (self.discriminator,), self.terms, "discriminator_loss"),
         ]
 
-    def terms(self, x, training=True):
-        """All that is logged, per example, shape (batch,)."""
-        x = tf.cast(x, tf.float32)
-        q, z, likelihood = self.reconstruct_from_draw(x, training)
-        vae_terms = self.elbo_terms(x, q, z, likelihood)
-        del vae_terms["loss"]
-        reconstructed = tf.cast(likelihood.mean(), tf.float32)
-        return self.player_losses(vae_terms | self.gan_terms(x, reconstructed, training))
-
-    def gan_terms(self, x, reconstructed, training):
+    def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
         """What the discriminator makes of data, reconstructions and samples from the prior."""
-        z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
+        x, training = self.examples(draw.x), draw.training
+        reconstructed = tf.cast(draw.likelihood.mean(), tf.float32)
+        z = self.sample_latents(tf.shape(x)[0], draw.next_seed())
         sampled = self.generate_in_training(z, training)
         features, real_logits = self._discriminate(x, training)
         own_features, own_logits = self._discriminate(reconstructed, training)
@@ -119,41 +123,27 @@ class VAEGAN(VAE):
             "fake_logits": (own_logits + sample_logits) / 2,
         }
         if self.feature_layer is not None:
-            terms["feature_reconstruction"] = _half_squared_distance(features, own_features)
+            terms["feature_reconstruction"] = squared_error(features, own_features) / 2
         penalty = self.discriminator_penalty(x, reconstructed, sampled, training)
         return with_penalty(terms, penalty)
 
-    def discriminator_penalty(self, x, reconstructed, sampled, training):
+    def discriminator_penalty(
+        self, x: tf.Tensor, reconstructed: tf.Tensor, sampled: tf.Tensor, training: bool
+    ) -> tf.Tensor | None:
         """A weighted penalty, shape (batch,), or None: what a variant overrides."""
         return None
 
-    def player_losses(self, terms):
-        """`terms` with the losses of encoder and decoder: what a variant overrides."""
+    def player_losses(self, terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The losses of encoder and decoder."""
         reconstruction = terms.get("feature_reconstruction", terms["reconstruction"])
         return {
             "encoder_loss": self.objective({**terms, "reconstruction": reconstruction}),
-            "decoder_loss": reconstruction + self.weighted_gan_loss(terms["generator_loss"]),
-            **terms,
+            "decoder_loss": reconstruction + self.weighted_gan_loss(terms),
         }
 
-    def weighted_gan_loss(self, generator_loss):
-        """What L_gan adds to the decoder's loss: what a variant overrides."""
-        return self.gan_weight * generator_loss
-
-    def get_config(self):
-        return {
-            **super().get_config(),
-            "discriminator": keras.saving.serialize_keras_object(self.discriminator),
-            "feature_layer": self.feature_layer,
-            "gan_weight": self.gan_weight,
-            "loss": self.loss_name,
-        }
-
-
-def _half_squared_distance(a, b):
-    """-log N(a | b, I) without its constant, shape (batch,)."""
-    square = tf.square(tf.cast(a, tf.float32) - tf.cast(b, tf.float32))
-    return tf.reduce_sum(square, axis=range(1, len(square.shape))) / 2
+    def weighted_gan_loss(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
+        """What `generator_loss` adds to the decoder's loss: what a variant overrides."""
+        return self.gan_weight * terms["generator_loss"]
 
 
 def _with_features(discriminator, layer_name):
@@ -217,50 +207,40 @@ class ConstrainedVAEGAN(VAEGAN):
         1.0
     """
 
+    fixed = {"gan_weight": "The multiplier weights the adversarial loss."}
+
     def __init__(
         self,
-        encoder,
-        decoder,
-        discriminator,
-        bound=1.0,
-        multiplier=1.0,
-        dual_rate=0.0,
-        **kwargs,
-    ):
-        super().__init__(encoder, decoder, discriminator, gan_weight=1.0, **kwargs)
-        check_weights(multiplier=multiplier, dual_rate=dual_rate)
-        self.bound, self.dual_rate, self.initial_multiplier = bound, dual_rate, multiplier
-        self.multiplier = self.add_weight(
-            shape=(),
-            initializer=keras.initializers.Constant(multiplier),
-            trainable=False,
-            name="multiplier",
-            aggregation="mean",
-        )
+        encoder: keras.Model,
+        decoder: keras.Model,
+        discriminator: keras.Model,
+        bound: float = 1.0,
+        multiplier: float = 1.0,
+        dual_rate: float = 0.0,
+        loss: str = "non_saturating",
+        **kwargs: Unpack[VAEGANOptions],
+    ) -> None:
+        check_fixed(type(self), kwargs)
+        super().__init__(encoder, decoder, discriminator, loss=loss, **kwargs)
+        check_weights(dual_rate=dual_rate)
+        self.bound, self.dual_rate = bound, dual_rate
+        self.multiplier = self.add_loss_weight("multiplier", multiplier, aggregation="mean")
 
-    def terms(self, x, training=True):
+    def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
+        """Those of `VAEGAN`, and the multiplier of this step; the dual moves for the next."""
         multiplier = tf.convert_to_tensor(self.multiplier)
-        terms = super().terms(x, training)
+        terms = super().regularizers(draw)
         loss = terms["generator_loss"]
-        if training and self.dual_rate:
+        if draw.training and self.dual_rate:
             self.multiplier.assign(ascend_multiplier(multiplier, loss, self.bound, self.dual_rate))
         return {**terms, "multiplier": tf.fill(tf.shape(loss), multiplier)}
 
-    def weighted_gan_loss(self, generator_loss):
+    def weighted_gan_loss(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
         """lambda max(L_gan - d, 0), or lambda (L_gan - d) under dual ascent."""
+        loss = terms["generator_loss"]
         if self.dual_rate:
-            return self.multiplier * (tf.reduce_mean(generator_loss) - self.bound)
-        return self.multiplier * constraint_penalty(generator_loss, self.bound)
-
-    def get_config(self):
-        config = super().get_config()
-        del config["gan_weight"]
-        return {
-            **config,
-            "bound": self.bound,
-            "multiplier": self.initial_multiplier,
-            "dual_rate": self.dual_rate,
-        }
+            return terms["multiplier"] * (tf.reduce_mean(loss) - self.bound)
+        return terms["multiplier"] * constraint_penalty(loss, self.bound)
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -301,38 +281,49 @@ class GVAE(VAEGAN):
         ['vae', 'discriminator']
     """
 
+    fixed = {"loss": "Its critic has the Wasserstein loss."}
+
     def __init__(
-        self, encoder, decoder, discriminator, gan_weight=1.0, gradient_penalty=10.0, **kwargs
-    ):
-        weights = {"gan_weight": gan_weight}
-        super().__init__(encoder, decoder, discriminator, loss="wasserstein", **weights, **kwargs)
-        check_weights(gradient_penalty=gradient_penalty)
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        discriminator: keras.Model,
+        gan_weight: float = 1.0,
+        gradient_penalty: float = 10.0,
+        **kwargs: Unpack[VAEGANOptions],
+    ) -> None:
+        check_fixed(type(self), kwargs)
+        super().__init__(
+            encoder,
+            decoder,
+            discriminator,
+            gan_weight=gan_weight,
+            loss="wasserstein",
+            **kwargs,
+        )
         check_no_batch_normalization(discriminator)
-        self.gradient_penalty = gradient_penalty
+        self.gradient_penalty = self.add_loss_weight("gradient_penalty", gradient_penalty)
 
     @property
-    def updates(self):
-        vae = (self.encoder, self.decoder, self.prior)
+    def updates(self) -> list[Update]:
         return [
-            Update("vae", vae, self.terms),
+            Update("vae", self.networks, self.terms),
             Update("discriminator", (self.discriminator,), self.terms, "discriminator_loss"),
         ]
 
-    def player_losses(self, terms):
+    def player_losses(self, terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        """The loss of encoder and decoder together."""
         encoder_loss = super().player_losses(terms)["encoder_loss"]
-        return {"loss": encoder_loss + self.weighted_gan_loss(terms["generator_loss"]), **terms}
+        return {"loss": encoder_loss + self.weighted_gan_loss(terms)}
 
-    def discriminator_penalty(self, x, reconstructed, sampled, training):
+    def discriminator_penalty(
+        self, x: tf.Tensor, reconstructed: tf.Tensor, sampled: tf.Tensor, training: bool
+    ) -> tf.Tensor:
         shape = [tf.shape(x)[0], *[1] * len(self.data_shape)]
-        either = tf.random.stateless_uniform(shape, self.next_seed(training)) < 0.5
+        either = uniform(shape, self.next_seed(training)) < 0.5
         return self.gradient_penalty * gradient_penalty(
             lambda x: self.discriminator(x, training=training),
             x,
             tf.where(either, reconstructed, sampled),
             self.next_seed(training),
         )
-
-    def get_config(self):
-        config = super().get_config()
-        del config["loss"]
-        return {**config, "gradient_penalty": self.gradient_penalty}

@@ -1,10 +1,15 @@
 """VAE with a variational Gaussian process. Tran, Ranganath & Blei, arXiv:1511.06499v4."""
 
-import keras
-import tensorflow as tf
+from typing import Any
 
-from tfgen.models.auxiliary_vae import AuxiliaryVAE, Inference
-from tfgen.models.base import Update
+import keras
+from typing_extensions import Unpack
+
+from tfgen._utils.typing import Seed
+from tfgen.layers import Prior
+from tfgen.models.auxiliary_vae import AuxiliaryVAE
+from tfgen.models.vae import Draw, VAEOptions
+from tfgen.networks import GaussianProcessMapping
 
 __all__ = ["VGP"]
 
@@ -41,6 +46,7 @@ class VGP(AuxiliaryVAE):
         ValueError: if the mapping is over other latents or other data; and as `VAE`.
 
     Example:
+        >>> import tensorflow as tf
         >>> from tfgen import networks
         >>> model = VGP(networks.mlp_encoder((8, 8, 1), latent_dim=2, width=16),
         ...             networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16),
@@ -51,7 +57,16 @@ class VGP(AuxiliaryVAE):
         ['bits_per_dim', 'elbo', 'kl', 'loss', 'reconstruction']
     """
 
-    def __init__(self, encoder, decoder, mapping, prior=None, **kwargs):
+    unused_hooks = {"kl_divergence": "The mapping gives the KL divergence with its draw."}
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        mapping: GaussianProcessMapping,
+        prior: Prior | None = None,
+        **kwargs: Unpack[VAEOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
         shapes = ((mapping.latent_dim,), mapping.feature_shape)
         if shapes != (self.latent_shape, self.data_shape):
@@ -63,20 +78,15 @@ class VGP(AuxiliaryVAE):
         self.mapping = mapping
 
     @property
-    def updates(self):
-        networks = (self.encoder, self.decoder, self.prior, self.mapping)
-        return [Update("vae", networks, self.terms)]
+    def networks(self) -> tuple[keras.layers.Layer, ...]:
+        return (*super().networks, self.mapping)
 
-    def infer(self, x, seed, training):
-        q, prior = self.encoder(x, training=training), self.prior_distribution()
-        z, kl, log_ratio = self.mapping.draw(q, prior, x, seed)
-        return Inference(z, self.decoder(z, training=training), kl, log_ratio)
+    def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
+        """Draws from the mean field, warped by the mapping."""
+        q, prior = self.posterior(x, training), self.prior_distribution()
+        z, kl, log_ratio = self.mapping.draw(q, prior, self.examples(x), seed)
+        return self.draw(x, z, kl, training, q=q, prior=prior, log_ratio=log_ratio)
 
-    def encode(self, x):
+    def encode(self, x: Any) -> Any:
         """q(z|xi, x) at xi = 0."""
-        x = tf.cast(x, tf.float32)
-        return self.mapping.center(self.encoder(x), x)
-
-    def get_config(self):
-        mapping = keras.saving.serialize_keras_object(self.mapping)
-        return {**super().get_config(), "mapping": mapping}
+        return self.mapping.center(self.posterior(x, training=False), self.examples(x))

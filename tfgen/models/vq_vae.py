@@ -1,21 +1,23 @@
 """VQ-VAE. van den Oord, Vinyals & Kavukcuoglu, arXiv:1711.00937v2."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen._utils.typing import ModelOptions, Seed, TensorLike
 from tfgen.layers.vector_quantizer import (
     CodeFrequencies,
     VectorQuantizer,
     perplexity,
     straight_through,
 )
-from tfgen.metrics import is_discrete
+from tfgen.losses import bound_terms, is_discrete
 from tfgen.models.base import Update
-from tfgen.models.beta_vae import check_weights
-from tfgen.models.latent import AutoencodingModel, batches_of, input_shape, is_distribution
-from tfgen.models.vae import bound_terms
+from tfgen.models.checks import input_shape, is_distribution
+from tfgen.models.latent import AutoencodingModel, batches_of
 
 __all__ = ["VQVAE"]
 
@@ -79,20 +81,19 @@ class VQVAE(AutoencodingModel):
 
     def __init__(
         self,
-        encoder,
-        decoder,
-        prior=None,
-        num_codes=512,
-        code_dim=None,
-        commitment=0.25,
-        decay=0.99,
-        restart_below=0.0,
-        **kwargs,
-    ):
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: CodeFrequencies | None = None,
+        num_codes: int = 512,
+        code_dim: int | None = None,
+        commitment: float = 0.25,
+        decay: float | None = 0.99,
+        restart_below: float = 0.0,
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
         latent_shape = input_shape(decoder, "decoder", "keras.Input((height, width, code_dim))")
         code_dim = code_dim or latent_shape[-1]
         _check_code_dim(code_dim, latent_shape)
-        check_weights(commitment=commitment)
         num_positions = math.prod(latent_shape) // code_dim
         prior = prior or CodeFrequencies(num_positions, num_codes)
         super().__init__(encoder, decoder, prior, **kwargs)
@@ -100,17 +101,19 @@ class VQVAE(AutoencodingModel):
         self._discrete = _check_networks(
             encoder(self.zeros(1)), decoder(tf.zeros((1, *latent_shape)))
         )
-        self.commitment = commitment
+        self.num_codes, self.code_dim = num_codes, code_dim
+        self.decay, self.restart_below = decay, restart_below
+        self.commitment = self.add_loss_weight("commitment", commitment)
         self.quantizer = VectorQuantizer(num_codes, code_dim, decay, restart_below, self.seed)
 
-    def check_prior(self):
+    def check_prior(self) -> None:
         """The prior is over indices, not over what the decoder takes."""
 
     @property
-    def updates(self):
+    def updates(self) -> list[Update]:
         return [Update("vq_vae", (self.encoder, self.decoder, self.quantizer), self.terms)]
 
-    def terms(self, x, training=True):
+    def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
         vectors = self._vectors(x, training)
@@ -132,7 +135,7 @@ class VQVAE(AutoencodingModel):
         kl = -self.prior_distribution().log_prob(indices)
         return bound_terms(reconstruction, kl, self.data_shape if self._discrete else None)
 
-    def objective(self, terms):
+    def objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
         """What is minimised, per example."""
         loss = terms["reconstruction"] + self.commitment * terms["commitment_loss"]
         return loss if self.quantizer.decay else loss + terms["codebook_loss"]
@@ -143,39 +146,28 @@ class VQVAE(AutoencodingModel):
         num_positions = math.prod(self.latent_shape) // self.quantizer.code_dim
         return tf.reshape(outputs, (-1, num_positions, self.quantizer.code_dim))
 
-    def indices(self, x):
+    def indices(self, x: TensorLike) -> tf.Tensor:
         """Indices of the codes of `x`, int32 of shape (batch, N), a map row by row."""
         return self.quantizer.indices(self._vectors(x))
 
-    def encode(self, x):
+    def encode(self, x: TensorLike) -> tf.Tensor:
         """The codes of `x`, shape (batch, *latent_shape)."""
         return self.decoder_input(self.indices(x))
 
-    def decoder_input(self, indices):
+    def decoder_input(self, indices: tf.Tensor) -> tf.Tensor:
         """The codes of indices of shape (batch, N), in the shape (batch, *latent_shape)."""
         return tf.reshape(self.quantizer.lookup(indices), (-1, *self.latent_shape))
 
-    def fit_prior(self, x):
+    def fit_prior(self, x: Any) -> None:
         """Fits the prior to the codes of an array or a data set."""
         self.prior.fit(self.indices(batch) for batch in batches_of(x))
 
-    def sample_latents(self, num_samples, seed=None):
+    def sample_latents(self, num_samples: int, seed: Seed | int | None = None) -> tf.Tensor:
         """Codes drawn from the prior, shape (num_samples, *latent_shape)."""
         return self.decoder_input(super().sample_latents(num_samples, seed))
 
-    def get_config(self):
-        quantizer = self.quantizer
-        return {
-            **super().get_config(),
-            "num_codes": quantizer.num_codes,
-            "code_dim": quantizer.code_dim,
-            "commitment": self.commitment,
-            "decay": quantizer.decay,
-            "restart_below": quantizer.restart_below,
-        }
 
-
-def mean_squared_distance(a, b):
+def mean_squared_distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """|a - b|^2 over the last axis, averaged over the last but one."""
     return tf.reduce_mean(tf.reduce_sum(tf.square(a - b), axis=-1), axis=-1)
 

@@ -1,13 +1,18 @@
 """Wasserstein autoencoder. Tolstikhin, Bousquet, Gelly & Schoelkopf, arXiv:1711.01558v4."""
 
+from typing import Literal
+
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen._utils.typing import ModelOptions
+from tfgen.layers import Prior
+from tfgen.losses import squared_error
 from tfgen.losses.maximum_mean_discrepancy import check_kernel
-from tfgen.models.autoencoder import AE, squared_error
-from tfgen.models.beta_vae import check_weights
-from tfgen.models.factor_vae import check_several_examples
-from tfgen.models.info_vae import mmd_to_prior
+from tfgen.models.autoencoder import AE
+from tfgen.models.checks import check_several_examples
+from tfgen.models.latent import mmd_to_prior
 
 __all__ = ["WAE"]
 
@@ -48,28 +53,26 @@ class WAE(AE):
 
     def __init__(
         self,
-        encoder,
-        decoder,
-        prior=None,
-        lambda_mmd=10.0,
-        kernel="inverse_multiquadratic",
-        **kwargs,
-    ):
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior | None = None,
+        lambda_mmd: float = 10.0,
+        kernel: Literal["inverse_multiquadratic", "gaussian"] = "inverse_multiquadratic",
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        check_weights(lambda_mmd=lambda_mmd)
         check_kernel(kernel)
-        self.lambda_mmd, self.kernel = lambda_mmd, kernel
+        self.lambda_mmd = self.add_loss_weight("lambda_mmd", lambda_mmd)
+        self.kernel = kernel
 
-    def terms(self, x, training=True):
+    def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
+        """All that is logged, per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
         z = tf.cast(self.encoder(x, training=training), tf.float32)
         error = squared_error(x, self.decoder(z, training=training))
-        mmd = mmd_to_prior(self, z, training)
+        mmd = mmd_to_prior(self, z, self.next_seed(training), self.kernel)
         loss = error + self.lambda_mmd * mmd
         return {"loss": loss, "reconstruction": error, "squared_mmd": mmd}
 
-    def check_batch_size(self, batch_size):
+    def check_batch_size(self, batch_size: int) -> None:
         check_several_examples(batch_size, "compares a batch of codes with the prior")
-
-    def get_config(self):
-        return {**super().get_config(), "lambda_mmd": self.lambda_mmd, "kernel": self.kernel}

@@ -1,10 +1,13 @@
 """Wasserstein GANs. Arjovsky et al., arXiv:1701.07875v3; Gulrajani et al., arXiv:1704.00028v3."""
 
 import keras
+import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen._utils.constructors import check_fixed
 from tfgen.losses import WeightClipping, gradient_penalty
-from tfgen.models.beta_vae import check_weights
-from tfgen.models.gan import GAN
+from tfgen.models.checks import check_no_batch_normalization
+from tfgen.models.gan import GAN, GANOptions
 
 __all__ = ["WGAN", "WGANGP"]
 
@@ -34,19 +37,32 @@ class WGAN(GAN):
         'wasserstein'
     """
 
-    def __init__(self, generator, discriminator, clip=0.01, discriminator_steps=5, **kwargs):
-        steps = {"discriminator_steps": discriminator_steps}
-        super().__init__(generator, discriminator, loss="wasserstein", **steps, **kwargs)
+    fixed = {
+        "loss": "It has the Wasserstein loss.",
+        "label_smoothing": "The Wasserstein loss has no labels.",
+    }
+
+    def __init__(
+        self,
+        generator: keras.Model,
+        discriminator: keras.Model,
+        clip: float = 0.01,
+        discriminator_steps: int = 5,
+        **kwargs: Unpack[GANOptions],
+    ) -> None:
+        check_fixed(type(self), kwargs)
+        super().__init__(
+            generator,
+            discriminator,
+            loss="wasserstein",
+            discriminator_steps=discriminator_steps,
+            **kwargs,
+        )
         self.clip = clip
         clipping = WeightClipping(clip)
         for variable in discriminator.trainable_variables:
             variable.constraint = clipping
             variable.assign(clipping(variable))
-
-    def get_config(self):
-        config = super().get_config()
-        del config["loss"]
-        return {**config, "clip": self.clip}
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -76,40 +92,36 @@ class WGANGP(GAN):
         'wasserstein'
     """
 
+    fixed = {
+        "loss": "It has the Wasserstein loss.",
+        "label_smoothing": "The Wasserstein loss has no labels.",
+        "r1": "It has a gradient_penalty.",
+    }
+
     def __init__(
         self,
-        generator,
-        discriminator,
-        gradient_penalty=10.0,
-        discriminator_steps=5,
-        one_sided=False,
-        **kwargs,
-    ):
-        steps = {"discriminator_steps": discriminator_steps}
-        super().__init__(generator, discriminator, loss="wasserstein", r1=0.0, **steps, **kwargs)
-        check_weights(gradient_penalty=gradient_penalty)
+        generator: keras.Model,
+        discriminator: keras.Model,
+        gradient_penalty: float = 10.0,
+        discriminator_steps: int = 5,
+        one_sided: bool = False,
+        **kwargs: Unpack[GANOptions],
+    ) -> None:
+        check_fixed(type(self), kwargs)
+        super().__init__(
+            generator,
+            discriminator,
+            loss="wasserstein",
+            discriminator_steps=discriminator_steps,
+            **kwargs,
+        )
         check_no_batch_normalization(discriminator)
-        self.gradient_penalty, self.one_sided = gradient_penalty, one_sided
+        self.gradient_penalty = self.add_loss_weight("gradient_penalty", gradient_penalty)
+        self.one_sided = one_sided
 
-    def discriminator_penalty(self, real, fake, training):
+    def discriminator_penalty(self, real: tf.Tensor, fake: tf.Tensor, training: bool) -> tf.Tensor:
         seed = self.next_seed(training)
         discriminate = self.discriminate(training)
         return self.gradient_penalty * gradient_penalty(
             discriminate, real, fake, seed, self.one_sided
         )
-
-    def get_config(self):
-        config = super().get_config()
-        del config["loss"], config["r1"]
-        return {**config, "gradient_penalty": self.gradient_penalty, "one_sided": self.one_sided}
-
-
-def check_no_batch_normalization(network):
-    """Raises ValueError if examples of a batch influence each other's logits."""
-    for layer in network._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            raise ValueError(
-                "A gradient penalty needs a discriminator that looks at each example alone. "
-                f"Received: a discriminator with batch normalization, {layer.name!r}. Use none, or "
-                "keras.layers.LayerNormalization (batch_norm=False in tfgen.networks)."
-            )

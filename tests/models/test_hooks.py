@@ -1,0 +1,182 @@
+"""What a subclass of a VAE overrides is obeyed, or the class says that it cannot be."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from numpy.testing import assert_allclose
+from vaes import BUILDERS, LATENT, SHAPE, build
+
+from tfgen import models
+
+tfd = tfp.distributions
+# What a class cannot obey; it says so when a child is defined.
+REFUSED = {
+    models.IWAE: {"kl_divergence"},
+    models.VGP: {"kl_divergence"},
+    models.DRAW: {"posterior", "likelihood", "kl_divergence"},
+}
+
+
+def every_vae():
+    """All classes of tfgen.models that are VAEs and can be built."""
+    classes = [getattr(models, name) for name in models.__all__]
+    vaes = [c for c in classes if isinstance(c, type) and issubclass(c, models.VAE)]
+    return [c for c in vaes if c is not models.AuxiliaryVAE]
+
+
+def batch(cls, num=6):
+    x = np.random.default_rng(0).integers(0, 2, (num, *SHAPE)).astype("float32")
+    return (x, np.arange(num, dtype="int32") % 2) if issubclass(cls, models.ConditionalVAE) else x
+
+
+def evaluate(model, cls):
+    model.evaluation_seed_generator.state.assign([0, 0])
+    return model.terms(batch(cls), training=False)
+
+
+def narrower(q):
+    return tfd.Independent(tfd.Normal(q.mean() + 1.0, 0.1 * q.stddev()), 1)
+
+
+def test_all_vaes_are_in_the_battery():
+    assert set(BUILDERS) == set(every_vae())
+
+
+def losses(terms):
+    """What is minimised by the networks that the VAE's objective is for."""
+    return terms["encoder_loss" if "encoder_loss" in terms else "loss"]
+
+
+@pytest.mark.parametrize("cls", BUILDERS)
+def test_objective_is_obeyed(cls):
+    parent, child = build(cls), build(cls, children_of(cls, "objective"))
+    difference = losses(evaluate(child, cls)) - losses(evaluate(parent, cls))
+    assert_allclose(difference, 3.0, atol=1e-4)
+
+
+@pytest.mark.parametrize("cls", BUILDERS)
+def test_a_new_term_is_logged_and_minimised(cls):
+    parent, child = build(cls), build(cls, children_of(cls, "regularizers"))
+    terms, before = evaluate(child, cls), evaluate(parent, cls)
+    assert np.min(terms["size"]) > 0
+    assert_allclose(losses(terms) - losses(before), terms["size"], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("cls", [c for c in BUILDERS if "posterior" not in REFUSED.get(c, ())])
+def test_posterior_is_obeyed(cls):
+    if cls is models.FlowVAE:
+        pytest.skip("its posterior is a flow, and has its own test")
+    parent, child = build(cls), build(cls, children_of(cls, "posterior"))
+    before, after = evaluate(parent, cls), evaluate(child, cls)
+    assert np.all(np.abs(before["kl"] - after["kl"]) > 1e-2)
+    x = batch(cls)
+    weights = [
+        np.asarray(model.log_weights(x, 2, tf.constant([0, 1]))) for model in (parent, child)
+    ]
+    assert not np.allclose(*weights, atol=1e-2)
+    assert not np.allclose(*(codes(model, x, cls) for model in (parent, child)), atol=1e-2)
+
+
+def codes(model, x, cls):
+    q = model.encode(*x) if issubclass(cls, models.ConditionalVAE) else model.encode(x)
+    return q.sample(seed=[0, 1]) if hasattr(q, "sample") else q
+
+
+def test_posterior_of_a_flow_is_obeyed():
+    class Child(models.FlowVAE):
+        def posterior(self, x, training):
+            return super().posterior(x + 1.0, training)
+
+    before, after = (evaluate(build(models.FlowVAE, c), models.FlowVAE) for c in (None, Child))
+    assert not np.allclose(before["kl"], after["kl"], atol=1e-3)
+
+
+@pytest.mark.parametrize("cls", [c for c in BUILDERS if "likelihood" not in REFUSED.get(c, ())])
+def test_likelihood_is_obeyed(cls):
+    parent, child = build(cls), build(cls, children_of(cls, "likelihood"))
+    before, after = evaluate(parent, cls), evaluate(child, cls)
+    assert np.all(np.abs(before["reconstruction"] - after["reconstruction"]) > 1e-2)
+    x = batch(cls)
+    weights = [
+        np.asarray(model.log_weights(x, 2, tf.constant([0, 1]))) for model in (parent, child)
+    ]
+    assert not np.allclose(*weights, atol=1e-2)
+    if cls is not models.ConditionalVAE:  # Its decoder is given a label.
+        assert np.mean(child.sample(8, seed=0)) > np.mean(parent.sample(8, seed=0)) + 0.1
+
+
+@pytest.mark.parametrize("cls", [c for c in BUILDERS if "kl_divergence" not in REFUSED.get(c, ())])
+def test_kl_divergence_is_obeyed(cls):
+    parent, child = build(cls), build(cls, children_of(cls, "kl_divergence"))
+    difference = evaluate(child, cls)["kl"] - evaluate(parent, cls)["kl"]
+    parts = 2 if cls is models.LadderVAE else 1
+    assert_allclose(difference, 7.0 * parts, atol=1e-4)
+
+
+def test_kl_divergence_is_obeyed_with_free_bits():
+    """Their parts are those of the closed form, unless somebody has another KL in mind."""
+    child = build(models.VAE, children_of(models.VAE, "kl_divergence"), free_bits=100.0)
+    assert_allclose(evaluate(child, models.VAE)["free_kl"], 100.0)
+    parent = build(models.VAE, free_bits=100.0)
+    assert_allclose(evaluate(parent, models.VAE)["free_kl"], 100.0 * LATENT)
+
+
+@pytest.mark.parametrize("cls, hooks", REFUSED.items())
+def test_other_overrides_are_refused_when_the_class_is_defined(cls, hooks):
+    for hook in hooks:
+        with pytest.raises(TypeError, match=f"cannot override {hook}, which {cls.__name__}"):
+            type("Child", (cls,), {hook: lambda self, *args: None})
+
+
+@pytest.mark.parametrize("cls", BUILDERS)
+def test_terms_are_final(cls):
+    with pytest.raises(TypeError, match="cannot override terms.*override infer"):
+        type("Child", (cls,), {"terms": lambda self, x, training=True: {}})
+
+
+def children_of(cls, hook):
+    """The child of `cls` that overrides a hook; the others may be refused."""
+    makers = {
+        "objective": lambda: type(
+            "Child", (cls,), {"objective": lambda self, terms: cls.objective(self, terms) + 3.0}
+        ),
+        "regularizers": lambda: type(
+            "Child",
+            (cls,),
+            {"regularizers": _with_size(cls), "objective": _objective_with_size(cls)},
+        ),
+        "posterior": lambda: type("Child", (cls,), {"posterior": _narrower_posterior(cls)}),
+        "likelihood": lambda: type("Child", (cls,), {"likelihood": _brighter_likelihood(cls)}),
+        "kl_divergence": lambda: type(
+            "Child",
+            (cls,),
+            {"kl_divergence": lambda self, *args: cls.kl_divergence(self, *args) + 7.0},
+        ),
+    }
+    return makers[hook]()
+
+
+def _with_size(cls):
+    def regularizers(self, draw):
+        size = tf.reduce_sum(tf.square(draw.z), range(-len(self.latent_shape), 0))
+        size = tf.reduce_mean(tf.reshape(size, (-1, tf.shape(draw.kl)[0])), axis=0)
+        return {**cls.regularizers(self, draw), "size": size}
+
+    return regularizers
+
+
+def _objective_with_size(cls):
+    return lambda self, terms: cls.objective(self, terms) + terms["size"]
+
+
+def _narrower_posterior(cls):
+    return lambda self, x, training: narrower(cls.posterior(self, x, training))
+
+
+def _brighter_likelihood(cls):
+    def likelihood(self, z, x, training):
+        logits = cls.likelihood(self, z, x, training).distribution.logits_parameter()
+        return tfd.Independent(tfd.Bernoulli(logits=logits + 5.0), len(SHAPE))
+
+    return likelihood
