@@ -1,5 +1,6 @@
 """Measures of models and samples: pure functions on arrays, tensors and distributions."""
 
+from tfgen.losses import bits_per_dim, is_discrete
 from tfgen.metrics.annealed_importance_sampling import AnnealedNLL, annealed_importance_sampling
 from tfgen.metrics.class_entropy import class_entropy, image_entropies, mode_count
 from tfgen.metrics.classifier import ClassifierOutputs, classifier, classifier_outputs
@@ -11,7 +12,6 @@ from tfgen.metrics.frechet import frechet_distance
 from tfgen.metrics.importance_sampling import ImportanceSampledNLL, importance_sampled_nll
 from tfgen.metrics.inception import inception_features
 from tfgen.metrics.irs import irs
-from tfgen.metrics.likelihood import bits_per_dim, is_discrete
 from tfgen.metrics.mig_by_samples import MIGBySamples, mig_by_samples
 from tfgen.metrics.mmd import (
     BANDWIDTH_FACTORS,

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from tfgen._utils import extras
+from tfgen._utils.typing import TensorLike
+
 __all__ = [
     "active_dims",
     "check_codes",
@@ -16,7 +19,7 @@ __all__ = [
 _ROUNDING = 1e-5
 
 
-def check_codes(codes, name="codes"):
+def check_codes(codes: TensorLike, name: str = "codes") -> np.ndarray:
     """Codes as an array, after checks of shape and values.
 
     Args:
@@ -44,7 +47,9 @@ def check_codes(codes, name="codes"):
     return codes
 
 
-def check_codes_and_factors(codes, factors, min_dims=1, min_factors=1):
+def check_codes_and_factors(
+    codes: TensorLike, factors: TensorLike, min_dims: int = 1, min_factors: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """Codes and the true factors of the same points as arrays, after checks.
 
     Args:
@@ -80,7 +85,7 @@ def check_codes_and_factors(codes, factors, min_dims=1, min_factors=1):
     return codes, _as_classes(factors)
 
 
-def _as_classes(factors):
+def _as_classes(factors: np.ndarray) -> np.ndarray:
     """Factors as int64, if they are whole numbers of two or more values each."""
     if factors.dtype.kind not in "biuf" or not (np.mod(factors, 1) == 0).all():
         raise ValueError(
@@ -98,13 +103,13 @@ def _as_classes(factors):
     return factors
 
 
-def _first_not_whole(factors):
+def _first_not_whole(factors: np.ndarray) -> object:
     if factors.dtype.kind != "f":
         return factors.flat[0]
     return float(factors[np.mod(factors, 1) != 0][0])
 
 
-def active_dims(codes):
+def active_dims(codes: np.ndarray) -> np.ndarray:
     """Which dimensions of checked codes vary by more than the rounding of float32.
 
     Args:
@@ -120,7 +125,7 @@ def active_dims(codes):
     return np.ptp(codes, axis=0) > _ROUNDING * np.abs(codes).max(axis=0)
 
 
-def standardize(codes):
+def standardize(codes: np.ndarray) -> np.ndarray:
     """Checked codes with mean 0 and standard deviation 1; 0 in dimensions that do not vary.
 
     Args:
@@ -140,7 +145,7 @@ def standardize(codes):
     )
 
 
-def rows_by_value(factor):
+def rows_by_value(factor: np.ndarray) -> list[np.ndarray]:
     """Indices of the points of each value: a list of int arrays, by rising value.
 
     Args:
@@ -154,7 +159,7 @@ def rows_by_value(factor):
     return np.split(order, np.flatnonzero(np.diff(factor[order])) + 1)
 
 
-def points_by_value(factor):
+def points_by_value(factor: np.ndarray) -> list[np.ndarray]:
     """Indices of the points of each value that at least two points share.
 
     Args:
@@ -180,7 +185,7 @@ def points_by_value(factor):
     return groups
 
 
-def split(codes, factors, seed):
+def split(codes: np.ndarray, factors: np.ndarray, seed: int) -> list[np.ndarray]:
     """Four fifths of the points to train a classifier on, a fifth to test it.
 
     Args:
@@ -194,9 +199,8 @@ def split(codes, factors, seed):
     Raises:
         ValueError: if a factor takes one value only among the training points.
     """
-    from sklearn.model_selection import train_test_split
-
-    parts = train_test_split(codes, factors, test_size=0.2, random_state=seed)
+    selection = extras.require("sklearn.model_selection", extra="metrics")
+    parts = selection.train_test_split(codes, factors, test_size=0.2, random_state=seed)
     if (parts[2] == parts[2][0]).all(axis=0).any():
         raise ValueError(
             "Each factor must take at least 2 values among the points to train on, 4 in 5. "

@@ -2,16 +2,12 @@
 
 import numpy as np
 
-__all__ = ["check_image_shape", "check_pixels", "check_value_range"]
+from tfgen._utils.typing import TensorLike
+
+__all__ = ["check_image_shape", "check_pixels"]
 
 
-def check_value_range(value_range):
-    """Raises ValueError if `value_range` is no pair (low, high) with low < high."""
-    if len(value_range) != 2 or not value_range[0] < value_range[1]:
-        raise ValueError(f"value_range must be (low, high), low < high. Received: {value_range}.")
-
-
-def check_image_shape(images, name="Images"):
+def check_image_shape(images: np.ndarray, name: str = "Images") -> None:
     """Raises ValueError if an array holds no images."""
     if images.ndim != 4 or images.size == 0:
         raise ValueError(
@@ -20,7 +16,12 @@ def check_image_shape(images, name="Images"):
         )
 
 
-def check_pixels(images, value_range, name="Images", remedy="Give the range that they have."):
+def check_pixels(
+    images: TensorLike,
+    value_range: tuple[float, float],
+    name: str = "Images",
+    remedy: str = "Give the range that they have.",
+) -> None:
     """Raises ValueError if pixels are not finite, or leave the range by more than rounding."""
     low, high = value_range
     rounding = 1e-6 * (high - low)

@@ -1,106 +1,125 @@
 """What the measures of likelihood share: batches of one size, seeds, units, checks."""
 
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfgen.metrics.likelihood import bits_per_dim
+from tfgen._utils import random
+from tfgen.losses import bits_per_dim, is_discrete
+from tfgen.metrics.protocols import Data, HasEncoder
 
 __all__ = [
+    "NO_LIKELIHOOD",
     "bits_of",
-    "check_model",
-    "check_positive",
+    "compiled_as",
     "encode",
     "open_batches",
     "seed_of",
     "standard_error",
 ]
 
+NO_LIKELIHOOD = (
+    "Models without a likelihood, such as GANs, are scored by their samples: "
+    "tfgen.metrics.evaluate_samples."
+)
 
-def seed_of(seed, *steps):
+
+def seed_of(seed: int, *steps: int) -> tf.Tensor:
     """Stateless seed of one of many draws, int32 tensor of shape (2,)."""
-    seed = tf.constant([seed, 0])
+    folded = tf.constant([seed, 0])
     for step in steps:
-        seed = tf.random.experimental.stateless_fold_in(seed, step)
-    return seed
+        folded = random.fold_in(folded, step)
+    return folded
 
 
-def standard_error(values):
-    """Of the mean of independent values, as a float; NaN of a single one."""
+def standard_error(values: np.ndarray) -> float:
+    """Of the mean of independent values; NaN of a single one."""
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
-def bits_of(model, x, nats):
-    """`bits_per_dim` where the model logs it, which is where data have a probability mass."""
+def compiled_as(model: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as a `tf.function`, with XLA if the model is compiled with it."""
+    return tf.function(function, jit_compile=getattr(model, "jit_compile", False), autograph=False)
+
+
+def bits_of(model: Any, x: Any, nats: float) -> float | None:
+    """`bits_per_dim` of the examples `x`, if the model says that p(x) is a probability mass."""
+    return float(bits_per_dim(nats, _examples(x).shape[1:])) if _has_mass(model, x) else None
+
+
+def _has_mass(model: Any, x: Any) -> bool:
+    """Whether it logs `bits_per_dim`, or is a discrete distribution itself."""
+    if not hasattr(model, "terms"):
+        return hasattr(model, "as_distribution") and is_discrete(model.as_distribution())
     # Tracing alone draws nothing and leaves the model's seeds as they are.
     terms = tf.function(lambda x: model.terms(x, training=False), autograph=False)
-    if "bits_per_dim" not in terms.get_concrete_function(x).structured_outputs:
-        return None
-    return float(bits_per_dim(nats, model.data_shape))
+    return "bits_per_dim" in terms.get_concrete_function(x).structured_outputs
 
 
-def encode(model, x):
-    """q(z|x) of a batch as `model.unpack` gives it: examples, or examples with labels."""
+def encode(model: HasEncoder, x: Any) -> Any:
+    """q(z|x) of a batch as `open_batches` gives it: examples, or examples with labels."""
     examples, *labels = tf.nest.flatten(x)
     return model.encode(tf.cast(examples, tf.float32), *labels)
 
 
-def open_batches(model, data, batch_size):
+def open_batches(
+    model: Any, data: Data, batch_size: int
+) -> tuple[Iterator[tuple[Any, int]], int | None]:
     """Iterator of batches of one size with the number of true examples, and how many there are.
 
     The last batch is filled up with copies of its last example, so that nothing is compiled twice.
-    Their number is None where it is not known.
+    Their number is None where it is not known. A model with a method `unpack` says what it takes of
+    a tuple; others are given its first part, the examples.
     """
     is_dataset = isinstance(data, tf.data.Dataset)
-    if not is_dataset:
-        data = tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
-    num_batches = int(data.cardinality())
+    batches: Any = (
+        data if is_dataset else tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
+    )
+    num_batches = int(batches.cardinality())
     if num_batches in (0, tf.data.INFINITE_CARDINALITY):
         size = "endless" if num_batches else "empty"
         raise ValueError(
             f"data must hold at least one example and come to an end. Received: {size} data. Use "
             "data.take(num_batches) of an endless data set."
         )
+    unpack = getattr(model, "unpack", _first)
     # `map` passes the parts of a tuple one by one.
-    batches = data.map(lambda *parts: model.unpack(parts if parts[1:] else parts[0]))
-    if is_dataset:
-        batches, num_batches = batches.rebatch(batch_size), None
-    return _filled_up(model, batches), num_batches
+    batches = batches.map(lambda *parts: unpack(parts if parts[1:] else parts[0]))
+    if not is_dataset:
+        return _filled_up(model, batches), num_batches
+    return _filled_up(model, batches.rebatch(batch_size)), None
 
 
-def _filled_up(model, batches):
+def _first(batch: Any) -> Any:
+    return batch[0] if isinstance(batch, tuple) else batch
+
+
+def _examples(x: Any) -> tf.Tensor:
+    """Of a batch with or without labels."""
+    return tf.nest.flatten(x)[0]
+
+
+def _filled_up(model: Any, batches: tf.data.Dataset) -> Iterator[tuple[Any, int]]:
     size = None
     for batch in batches:
-        num_examples = len(tf.nest.flatten(batch)[0])
+        num_examples = len(_examples(batch))
         if size is None:
-            _check_batch(model, tf.nest.flatten(batch)[0].numpy())
+            _check_batch(model, _examples(batch).numpy())
             size = num_examples
         rows = tf.minimum(tf.range(size), num_examples - 1)
         yield tf.nest.map_structure(lambda x, rows=rows: tf.gather(x, rows), batch), num_examples
 
 
-def _check_batch(model, x):
-    if x.shape[1:] != model.data_shape:
+def _check_batch(model: Any, x: np.ndarray) -> None:
+    """As far as the model says what data it takes."""
+    shape = getattr(model, "data_shape", x.shape[1:])
+    if x.shape[1:] != shape:
         raise ValueError(
-            f"{type(model).__name__} models examples of shape {model.data_shape}. Received: "
-            f"data of shape {x.shape[1:]} each. Reshape the data."
+            f"{type(model).__name__} models examples of shape {shape}. Received: data of shape "
+            f"{x.shape[1:]} each. Reshape the data."
         )
-    model.check_batch(x)
-
-
-def check_model(model, method, caller):
-    """Raises ValueError if the model cannot do what `caller` needs."""
-    if not hasattr(model, method):
-        raise ValueError(
-            f"{caller} needs a model with the method {method}. Received: {type(model).__name__}. "
-            "Models without a likelihood, such as GANs, are scored by their samples: "
-            "tfgen.metrics.evaluate_samples."
-        )
-
-
-def check_positive(**numbers):
-    """Raises ValueError unless all are whole numbers of at least 1."""
-    for name, value in numbers.items():
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"{name} must be an int of at least 1. Received: {name}={value!r}.")
+    if hasattr(model, "check_batch"):
+        model.check_batch(x)

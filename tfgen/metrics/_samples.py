@@ -2,10 +2,12 @@
 
 import numpy as np
 
+from tfgen._utils.typing import TensorLike
+
 __all__ = ["flat_pair", "flat_samples", "probability_array"]
 
 
-def flat_samples(samples, name="samples"):
+def flat_samples(samples: TensorLike, name: str = "samples") -> np.ndarray:
     """Samples as a NumPy array, one row each; not copied where that can be avoided.
 
     Args:
@@ -35,7 +37,9 @@ def flat_samples(samples, name="samples"):
     return samples.reshape(len(samples), -1)
 
 
-def flat_pair(x, y, names=("x", "y")):
+def flat_pair(
+    x: TensorLike, y: TensorLike, names: tuple[str, str] = ("x", "y")
+) -> tuple[np.ndarray, np.ndarray]:
     """Two sets of samples as arrays of shapes (n, d) and (m, d); ValueError as `flat_samples`."""
     shapes = np.shape(x)[1:], np.shape(y)[1:]
     if shapes[0] != shapes[1]:
@@ -46,7 +50,7 @@ def flat_pair(x, y, names=("x", "y")):
     return flat_samples(x, names[0]), flat_samples(y, names[1])
 
 
-def probability_array(probabilities, tolerance=1e-3):
+def probability_array(probabilities: TensorLike, tolerance: float = 1e-3) -> np.ndarray:
     """Class probabilities as a float64 array, after checks of shape, range and sums.
 
     Args:

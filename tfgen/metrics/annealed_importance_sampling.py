@@ -1,22 +1,26 @@
 """Negative log-likelihood by annealed importance sampling. Wu et al., arXiv:1611.04273."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.random import ALGORITHM
 from tfgen.metrics._likelihood import (
+    NO_LIKELIHOOD,
     bits_of,
-    check_model,
-    check_positive,
+    compiled_as,
     encode,
     open_batches,
     seed_of,
     standard_error,
 )
 from tfgen.metrics.importance_sampling import effective_sample_size, log_mean_exp_of_groups
+from tfgen.metrics.protocols import Data, HasElbo, HasJointDensity, require
 
 __all__ = ["AnnealedNLL", "annealed_importance_sampling"]
 
@@ -54,18 +58,18 @@ class AnnealedNLL(NamedTuple):
 
 
 def annealed_importance_sampling(
-    model,
-    data,
-    num_chains=16,
-    num_steps=1000,
-    num_leapfrog_steps=10,
+    model: HasJointDensity,
+    data: Data,
+    num_chains: int = 16,
+    num_steps: int = 1000,
+    num_leapfrog_steps: int = 10,
     *,
-    start="prior",
-    step_size=None,
-    batch_size=50,
-    seed=0,
-    verbose=True,
-):
+    start: Literal["prior", "posterior"] = "prior",
+    step_size: float | None = None,
+    batch_size: int = 50,
+    seed: int = 0,
+    verbose: bool = True,
+) -> AnnealedNLL:
     """Negative log-likelihood of data under a model, by annealed importance sampling.
 
     Chains of z go from p(z) to p(z|x) by way of densities proportional to p0(z)^(1 - t) p(x, z)^t,
@@ -85,7 +89,7 @@ def annealed_importance_sampling(
     about three passes through it. It is compiled as `model` is.
 
     Args:
-        model: anything with `log_joint(x, z)`, `prior_distribution()` and `latent_shape`, such as
+        model: anything with `log_joint(x, z)` and `prior_distribution()`, such as
             `tfgen.models.VAE`; z must be continuous.
         data: as in `importance_sampled_nll`; some hundred examples are usual.
         num_chains: int c >= 1, chains for each example.
@@ -114,17 +118,14 @@ def annealed_importance_sampling(
         >>> result.nlls.shape, 0 <= result.acceptance <= 1
         ((5,), True)
     """
-    check_model(model, "log_joint", "annealed_importance_sampling")
-    check_positive(num_chains=num_chains, num_steps=num_steps, batch_size=batch_size)
-    check_positive(num_leapfrog_steps=num_leapfrog_steps)
-    _check_start(start, step_size)
-    anneal = tf.function(
-        lambda x, seed: _anneal(
-            model, x, num_chains, num_steps, num_leapfrog_steps, start, step_size, seed
-        ),
-        jit_compile=getattr(model, "jit_compile", False),
-        autograph=False,
-    )
+    check_one_of(("prior", "posterior"), start=start)
+    protocol = HasElbo if start == "posterior" else HasJointDensity
+    require(model, protocol, "annealed_importance_sampling", NO_LIKELIHOOD)
+    check_ints(num_chains=num_chains, num_steps=num_steps, batch_size=batch_size)
+    check_ints(num_leapfrog_steps=num_leapfrog_steps)
+    _check_step_size(step_size)
+    chain = _Chain(model, num_chains, num_steps, num_leapfrog_steps, start, step_size)
+    anneal = compiled_as(model, chain.run)
     batches, num_batches = open_batches(model, data, batch_size)
     bar = keras.utils.Progbar(num_batches, verbose=int(verbose))
     columns = []
@@ -153,34 +154,57 @@ def annealed_importance_sampling(
     )
 
 
-def _anneal(model, x, num_chains, num_steps, num_leapfrog_steps, start, step_size, seed):
-    """Log weights, shape (num_chains, batch), and of each example acceptance and step size."""
-    draw_seed, pilot_seed, chain_seed = tf.unstack(tf.random.split(seed, 3))
-    batch_size = tf.nest.flatten(x)[0].shape[0]
-    if start == "prior":
-        start, draws = model.prior_distribution(), (num_chains, batch_size)
-    else:
-        start, draws = encode(model, x), (num_chains,)
-    z = start.sample(draws, seed=draw_seed)
+class _Chain(NamedTuple):
+    """Annealed chains: the arguments of `annealed_importance_sampling`."""
 
-    def kernel(log_density, step_size):
-        return tfp.mcmc.HamiltonianMonteCarlo(log_density, step_size, num_leapfrog_steps)
+    model: Any
+    num_chains: int
+    num_steps: int
+    num_leapfrog_steps: int
+    start: str
+    step_size: float | None
 
-    def log_joint(z):
-        return model.log_joint(x, z)
+    def run(self, x: Any, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Log weights, shape (num_chains, batch), and of each example acceptance and step size."""
+        draw_seed, pilot_seed, chain_seed = tf.unstack(tf.random.split(seed, 3, alg=ALGORITHM))
+        start, z = self._first_draws(x, draw_seed)
+        step_sizes = self._step_sizes(x, z, pilot_seed)
+        _, log_weights, results = tfp.mcmc.sample_annealed_importance_chain(
+            self.num_steps,
+            proposal_log_prob_fn=start.log_prob,
+            target_log_prob_fn=lambda z: self.model.log_joint(x, z),
+            current_state=z,
+            make_kernel_fn=lambda log_density: _Fresh(self._kernel(log_density, step_sizes)),
+            seed=chain_seed,
+        )
+        accepted = tf.cast(results.inner_results.is_accepted, tf.float32)
+        return log_weights, tf.reduce_mean(accepted, axis=0), tf.reshape(step_sizes, (-1,))
 
-    first = tf.fill((1, batch_size, *[1] * len(model.latent_shape)), step_size or _FIRST_STEP_SIZE)
-    step_sizes = first if step_size else _tuned_step_sizes(kernel(log_joint, first), z, pilot_seed)
-    _, log_weights, results = tfp.mcmc.sample_annealed_importance_chain(
-        num_steps,
-        proposal_log_prob_fn=start.log_prob,
-        target_log_prob_fn=log_joint,
-        current_state=z,
-        make_kernel_fn=lambda log_density: _Fresh(kernel(log_density, step_sizes)),
-        seed=chain_seed,
-    )
-    accepted = tf.cast(results.inner_results.is_accepted, tf.float32)
-    return log_weights, tf.reduce_mean(accepted, axis=0), tf.reshape(step_sizes, (-1,))
+    def _first_draws(self, x: Any, seed: tf.Tensor) -> tuple[Any, tf.Tensor]:
+        """The density that chains start from, and z, shape (num_chains, batch, *latent_shape)."""
+        if self.start == "prior":
+            start = self.model.prior_distribution()
+            return start, start.sample((self.num_chains, _batch_size(x)), seed=seed)
+        start = encode(self.model, x)
+        return start, start.sample((self.num_chains,), seed=seed)
+
+    def _kernel(self, log_density: Callable, step_sizes: tf.Tensor) -> tfp.mcmc.TransitionKernel:
+        return tfp.mcmc.HamiltonianMonteCarlo(log_density, step_sizes, self.num_leapfrog_steps)
+
+    def _step_sizes(self, x: Any, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """One for each example, shape (1, batch, 1, ...)."""
+        latent_rank = len(z.shape) - 2
+        shape = (1, _batch_size(x), *[1] * latent_rank)
+        if self.step_size:
+            return tf.fill(shape, self.step_size)
+        kernel = self._kernel(
+            lambda z: self.model.log_joint(x, z), tf.fill(shape, _FIRST_STEP_SIZE)
+        )
+        return _tuned_step_sizes(kernel, z, seed)
+
+
+def _batch_size(x: Any) -> int:
+    return tf.nest.flatten(x)[0].shape[0]
 
 
 class _Fresh(tfp.mcmc.TransitionKernel):
@@ -191,19 +215,23 @@ class _Fresh(tfp.mcmc.TransitionKernel):
     (tensorflow/probability#1429 tells of bad results).
     """
 
-    def __init__(self, kernel):
+    def __init__(self, kernel: tfp.mcmc.TransitionKernel) -> None:
         self.kernel = kernel
 
     is_calibrated = True
 
-    def bootstrap_results(self, state):
+    def bootstrap_results(self, state: tf.Tensor) -> Any:
         return self.kernel.bootstrap_results(state)
 
-    def one_step(self, state, previous_kernel_results, seed=None):
+    def one_step(
+        self, state: tf.Tensor, previous_kernel_results: Any, seed: Any = None
+    ) -> tuple[tf.Tensor, Any]:
         return self.kernel.one_step(state, self.bootstrap_results(state), seed=seed)
 
 
-def _tuned_step_sizes(kernel, z, seed):
+def _tuned_step_sizes(
+    kernel: tfp.mcmc.TransitionKernel, z: tf.Tensor, seed: tf.Tensor
+) -> tf.Tensor:
     """A step size for each example, at which its chains accept 65 % of moves in the mean."""
     adaptive = tfp.mcmc.DualAveragingStepSizeAdaptation(
         kernel, _PILOT_STEPS, target_accept_prob=_ACCEPTANCE
@@ -219,9 +247,7 @@ def _tuned_step_sizes(kernel, z, seed):
     return step_sizes[0]
 
 
-def _check_start(start, step_size):
-    if start not in ("prior", "posterior"):
-        raise ValueError(f'start must be "prior" or "posterior". Received: start={start!r}.')
+def _check_step_size(step_size: float | None) -> None:
     if step_size is not None and not step_size > 0:
         raise ValueError(
             f"step_size must be positive, or None to tune it. Received: step_size={step_size}."

@@ -7,24 +7,25 @@ Sec. 3.2 and 3.3.
 import numpy as np
 import tensorflow as tf
 
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._samples import probability_array
 
 __all__ = ["class_entropy", "image_entropies", "mode_count"]
 
 
-def _entropies(probabilities):
+def _entropies(probabilities: np.ndarray) -> np.ndarray:
     total = tf.reduce_sum(tf.math.xlogy(probabilities, probabilities), axis=-1)
     return 0.0 - total.numpy()  # Not -total, which may be -0.
 
 
-def _class_shares(probabilities):
+def _class_shares(probabilities: TensorLike) -> np.ndarray:
     """Share of samples whose most probable class is each class, shape (num_classes,)."""
     probabilities = probability_array(probabilities)
     counts = np.bincount(probabilities.argmax(axis=1), minlength=probabilities.shape[1])
     return counts / len(probabilities)
 
 
-def class_entropy(probabilities):
+def class_entropy(probabilities: TensorLike) -> float:
     """Entropy of the distribution of predicted classes: low where modes are missing.
 
     Source: Mi et al., arXiv:1812.05676v2, Sec. 3.2: a sample counts for its most probable class.
@@ -46,7 +47,7 @@ def class_entropy(probabilities):
     return float(_entropies(_class_shares(probabilities)))
 
 
-def image_entropies(probabilities):
+def image_entropies(probabilities: TensorLike) -> np.ndarray:
     """Entropy of the predicted class of each image: low where the classifier is sure.
 
     Source: Mi et al., arXiv:1812.05676v2, Sec. 3.3, with the minus sign that the text leaves out.
@@ -68,7 +69,7 @@ def image_entropies(probabilities):
     return _entropies(probability_array(probabilities))
 
 
-def mode_count(probabilities, threshold=0.01):
+def mode_count(probabilities: TensorLike, threshold: float = 0.01) -> int:
     """How many classes hold at least a share `threshold` of the samples.
 
     Args:

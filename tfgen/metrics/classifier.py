@@ -6,13 +6,17 @@ import pathlib
 import warnings
 import zipfile
 import zlib
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.metrics._images import check_image_shape, check_pixels, check_value_range
+from tfgen._utils.arguments import as_pair, check_ints, check_one_of
+from tfgen._utils.files import written_aside
+from tfgen._utils.random import ALGORITHM
+from tfgen._utils.typing import Shape, TensorLike
+from tfgen.metrics._images import check_image_shape, check_pixels
 
 __all__ = [
     "ClassifierOutputs",
@@ -36,17 +40,17 @@ class ClassifierOutputs(NamedTuple):
 
 
 def classifier(
-    images,
-    labels=None,
-    kind="mlp",
+    images: TensorLike | tf.data.Dataset,
+    labels: TensorLike | None = None,
+    kind: Literal["mlp", "conv"] = "mlp",
     *,
-    value_range=(0.0, 1.0),
-    steps=2500,
-    batch_size=128,
-    seed=0,
-    cache_dir=None,
-    verbose=True,
-):
+    value_range: tuple[float, float] = (0.0, 1.0),
+    steps: int = 2500,
+    batch_size: int = 128,
+    seed: int = 0,
+    cache_dir: str | os.PathLike | None = None,
+    verbose: bool = True,
+) -> keras.Sequential:
     """A classifier of labelled images, trained once and then read from disk.
 
     "mlp" has a hidden layer of 128 units, as the two-layer classifier of Mi et al. that scores
@@ -94,27 +98,31 @@ def classifier(
         >>> network.predict(images, verbose=0).argmax(axis=1)
         array([0, 1, 2, 3])
     """
-    _check_arguments(kind, value_range, steps, batch_size)
+    check_one_of(_FILTERS, kind=kind)
+    as_pair(value_range=value_range)
+    check_ints(steps=steps, batch_size=batch_size)
     if isinstance(images, tf.data.Dataset):
         images, labels = _read_dataset(images)
-    levels, labels = _check_data(images, labels, value_range)
-    levels, labels, digest = _sort(levels, labels)
-    shape, num_classes = levels.shape[1:], int(labels.max()) + 1
+    levels, classes, digest = _sort(*_check_data(images, labels, value_range))
+    shape, num_classes = levels.shape[1:], int(classes.max()) + 1
     network = _build(kind, shape, num_classes, seed, steps, (0.0, 1.0))
     key = hashlib.sha256(f"{network.to_json()} {keras.__version__} {batch_size} {digest}".encode())
     path = _cache_folder(cache_dir) / f"{kind}_classifier_{key.hexdigest()[:32]}.npz"
     weights = _load(path)
     if weights is None:
-        data = _training_data(levels, labels, steps, batch_size, seed)
+        data = _training_data(levels, classes, steps, batch_size, seed)
         network.fit(data, steps_per_epoch=steps, shuffle=False, verbose=int(verbose))
         weights = network.get_weights()
-        _save(path, weights)
+        with written_aside(path) as aside:  # Another process may write or read the same file.
+            np.savez(aside, *weights)
     network = _build(kind, shape, num_classes, seed, steps, value_range)
     network.set_weights(weights)
     return network
 
 
-def classifier_outputs(network, images, batch_size=256):
+def classifier_outputs(
+    network: keras.Model, images: TensorLike, batch_size: int = 256
+) -> ClassifierOutputs:
     """Features and class probabilities of images.
 
     Args:
@@ -147,7 +155,7 @@ def classifier_outputs(network, images, batch_size=256):
     )
 
 
-def pixel_range(network):
+def pixel_range(network: keras.Model) -> tuple[float, float] | None:
     """(low, high), the range of pixels that `classifier` was given; None for other networks."""
     scaling = next((layer for layer in network.layers if layer.name == "unit_range"), None)
     if scaling is None:
@@ -156,7 +164,7 @@ def pixel_range(network):
     return low, low + 1.0 / scaling.scale
 
 
-def check_features(network):
+def check_features(network: keras.Model) -> None:
     """Raises ValueError if a network has no layer "features"."""
     names = [layer.name for layer in network.layers]
     if "features" not in names:
@@ -169,7 +177,14 @@ def check_features(network):
 # The network: float32 whatever the global policy is, and every layer seeded and named.
 
 
-def _build(kind, image_shape, num_classes, seed, steps, value_range):
+def _build(
+    kind: str,
+    image_shape: Shape,
+    num_classes: int,
+    seed: int,
+    steps: int,
+    value_range: tuple[float, float],
+) -> keras.Sequential:
     low, high = value_range
     scale = 1.0 / (high - low)
     stack = [_layer("Rescaling", "unit_range", scale=scale, offset=-low * scale)]
@@ -195,11 +210,13 @@ def _build(kind, image_shape, num_classes, seed, steps, value_range):
     return network
 
 
-def _layer(cls, name, *args, **kwargs):
+def _layer(cls: str, name: str, *args: Any, **kwargs: Any) -> keras.layers.Layer:
     return getattr(keras.layers, cls)(*args, name=name, dtype="float32", **kwargs)
 
 
-def _weights(cls, name, seed, *args, activation="relu", **kwargs):
+def _weights(
+    cls: str, name: str, seed: int, *args: Any, activation: str = "relu", **kwargs: Any
+) -> keras.layers.Layer:
     initializer = keras.initializers.GlorotUniform(seed)
     return _layer(cls, name, *args, activation=activation, kernel_initializer=initializer, **kwargs)
 
@@ -207,7 +224,7 @@ def _weights(cls, name, seed, *args, activation="relu", **kwargs):
 # The data.
 
 
-def _read_dataset(dataset):
+def _read_dataset(dataset: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """All images and labels of a pipeline."""
     if not isinstance(dataset.element_spec, tuple) or len(dataset.element_spec) != 2:
         raise ValueError(
@@ -218,18 +235,9 @@ def _read_dataset(dataset):
     return np.concatenate(images), np.concatenate(labels)
 
 
-def _check_arguments(kind, value_range, steps, batch_size):
-    if kind not in _FILTERS:
-        raise ValueError(f"kind must be one of {tuple(_FILTERS)}. Received: {kind!r}.")
-    check_value_range(value_range)
-    if steps < 1 or batch_size < 1:
-        raise ValueError(
-            "steps and batch_size must be at least 1. "
-            f"Received: steps={steps}, batch_size={batch_size}."
-        )
-
-
-def _check_data(images, labels, value_range):
+def _check_data(
+    images: TensorLike, labels: TensorLike | None, value_range: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Images as 16-bit levels and int64 labels; ValueError if they are unusable."""
     images, labels = np.asarray(images, dtype="float32"), np.asarray(labels)
     check_image_shape(images)
@@ -245,18 +253,19 @@ def _check_data(images, labels, value_range):
     return levels, labels.astype("int64")
 
 
-def _check_images(network, images):
+def _check_images(network: keras.Model, images: np.ndarray) -> None:
     check_features(network)
     if images.shape[1:] != network.input_shape[1:]:
         raise ValueError(
             f"The network takes images of shape {network.input_shape[1:]}. "
             f"Received: an array of shape {images.shape}."
         )
-    if pixel_range(network):
-        check_pixels(images, pixel_range(network))
+    trained = pixel_range(network)
+    if trained:
+        check_pixels(images, trained)
 
 
-def _sort(levels, labels):
+def _sort(levels: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
     """Images and labels in an order of their own, and a hash of all of them."""
     digests = [
         hashlib.blake2b(image.tobytes() + label.tobytes(), digest_size=16).digest()
@@ -267,18 +276,19 @@ def _sort(levels, labels):
     return levels[order], labels[order], digest
 
 
-def _training_data(levels, labels, steps, batch_size, seed):
+def _training_data(
+    levels: np.ndarray, labels: np.ndarray, steps: int, batch_size: int, seed: int
+) -> tf.data.Dataset:
     """A pipeline of `steps` batches, in an order that depends on the seed alone."""
     with tf.device("CPU:0"):  # A GPU's memory would be read back for each batch.
         levels, labels = tf.constant(levels), tf.constant(labels)
 
-    def epoch_order(epoch):
+    def epoch_order(epoch: tf.Tensor) -> tf.data.Dataset:
         rows = tf.range(len(labels), dtype=tf.int64)
-        return tf.data.Dataset.from_tensor_slices(
-            tf.random.experimental.stateless_shuffle(rows, seed=[seed, epoch])
-        )
+        shuffled = tf.random.experimental.stateless_shuffle(rows, [seed, epoch], alg=ALGORITHM)
+        return tf.data.Dataset.from_tensor_slices(shuffled)
 
-    def batch(rows):
+    def batch(rows: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images = tf.cast(tf.gather(levels, rows), tf.float32) / _LEVELS
         return images, tf.gather(labels, rows)
 
@@ -290,14 +300,14 @@ def _training_data(levels, labels, steps, batch_size, seed):
 # The cache.
 
 
-def _cache_folder(cache_dir):
+def _cache_folder(cache_dir: str | os.PathLike | None) -> pathlib.Path:
     default = os.environ.get("TFGEN_CACHE_DIR") or "~/.cache/tfgen"
     folder = pathlib.Path(cache_dir or default).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def _load(path):
+def _load(path: pathlib.Path) -> list[np.ndarray] | None:
     """List of weights, or None if there is no such file or it is damaged."""
     if not path.exists():
         return None
@@ -307,13 +317,3 @@ def _load(path):
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         warnings.warn(f"{path} is damaged and will be replaced: {error}", stacklevel=3)
         return None
-
-
-def _save(path, weights):
-    """Written aside and renamed: another process may write or read the same file."""
-    aside = path.with_name(f".writing.{os.getpid()}.{path.name}")
-    try:
-        np.savez(aside, *weights)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

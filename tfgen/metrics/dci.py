@@ -9,6 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import scipy.stats
 
+from tfgen._utils import extras
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import check_codes_and_factors, split, standardize
 
 __all__ = ["DCI", "concentration", "dci"]
@@ -25,7 +28,7 @@ class DCI(NamedTuple):
     informativeness: float
 
 
-def concentration(importances):
+def concentration(importances: TensorLike) -> np.ndarray:
     """Whether few columns hold the importance of each row: 1 - entropy, to base `num_columns`.
 
     Args:
@@ -43,13 +46,13 @@ def concentration(importances):
     return 1.0 - scipy.stats.entropy(rows, base=rows.shape[1], axis=1)
 
 
-def _disentanglement(importances):
+def _disentanglement(importances: np.ndarray) -> float:
     """Concentration of the dimensions, each weighted by its share of all importance."""
     weights = importances.sum(axis=1)
     return np.average(concentration(importances), weights=weights) if weights.any() else 0.0
 
 
-def dci(codes, factors, seed=0, num_trees=10):
+def dci(codes: TensorLike, factors: TensorLike, seed: int = 0, num_trees: int = 10) -> DCI:
     """Disentanglement, completeness and informativeness.
 
     A random forest predicts each factor from all codes; R[i, j] is the importance of dimension i
@@ -79,20 +82,20 @@ def dci(codes, factors, seed=0, num_trees=10):
         completeness are close to 0, and informativeness is the share of guesses that are right.
 
     Raises:
-        ValueError: if codes and factors do not fit together, or there are too few points.
+        ValueError: if codes and factors do not fit together, there are too few points, or no trees.
 
     Example:
         >>> factors = np.indices((3, 4, 50)).reshape(3, -1).T[:, :2]
         >>> dci(-2.0 * factors, factors)
         DCI(disentanglement=1.0, completeness=1.0, informativeness=1.0)
     """
-    from sklearn.ensemble import RandomForestClassifier
-
+    check_ints(num_trees=num_trees)
     codes, factors = check_codes_and_factors(codes, factors, min_dims=2, min_factors=2)
     train, test, train_factors, test_factors = split(standardize(codes), factors, seed)
+    ensemble = extras.require("sklearn.ensemble", extra="metrics")
     importances, accuracies = [], []
     for target, test_target in zip(train_factors.T, test_factors.T, strict=True):
-        forest = RandomForestClassifier(
+        forest = ensemble.RandomForestClassifier(
             num_trees, max_features=None, min_samples_leaf=_MIN_SAMPLES_LEAF, random_state=seed
         ).fit(train, target)
         importances.append(forest.feature_importances_)

@@ -1,6 +1,7 @@
 """All scores of disentanglement of one model, with their spread, in one table."""
 
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -8,6 +9,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen.losses.divergences import is_diagonal_normal
+from tfgen.metrics._figures import information_map
+from tfgen.metrics._posteriors import code_of, flat
+from tfgen.metrics._tables import markdown
 from tfgen.metrics.dci import dci
 from tfgen.metrics.fixed_factor import beta_vae_score, factor_vae_score
 from tfgen.metrics.irs import irs
@@ -19,6 +23,7 @@ from tfgen.metrics.mutual_information import (
     modularity,
     mutual_information_matrix,
 )
+from tfgen.metrics.protocols import HasCodes, require
 from tfgen.metrics.sap import sap_score
 
 tfd = tfp.distributions
@@ -43,37 +48,35 @@ class DisentanglementReport(NamedTuple):
         settings: dict of sizes and seeds.
     """
 
-    value: dict
-    standard_error: dict
+    value: dict[str, float]
+    standard_error: dict[str, float]
     mutual_information: np.ndarray
-    factor_names: tuple
-    settings: dict
+    factor_names: tuple[str, ...]
+    settings: dict[str, Any]
 
-    def to_markdown(self):
+    def to_markdown(self) -> str:
         """Table of all scores, and below it their settings."""
         rows = [
-            f"| {name} | {value:.4g} | {self.standard_error[name]:.2g} |"
+            (name, f"{value:.4g}", f"{self.standard_error[name]:.2g}")
             for name, value in self.value.items()
         ]
-        notes = [f"- {name}: {value}" for name, value in self.settings.items()]
-        head = ["| score | value | standard error |", "| --- | --- | --- |"]
-        return "\n".join([*head, *rows, "", *notes])
+        notes = [f"{name}: {value}" for name, value in self.settings.items()]
+        return markdown(("score", "value", "standard error"), rows, notes)
 
-    def plot(self):
+    def plot(self) -> tuple[Any, Any]:
         """The mutual information as a picture, factors by latent dimensions: `(fig, axes)`."""
-        from tfgen.plotting.heat_map import heat_map
-
-        latents = [f"$z_{{{i}}}$" for i in range(len(self.mutual_information))]
-        title = "Mutual information of codes and factors"
-        matrix = self.mutual_information.T
-        fig, axes = heat_map(matrix, self.factor_names, latents, title, value_label="nats")
-        axes.set(xlabel="latent dimension", ylabel="factor")
-        return fig, axes
+        return information_map(self.mutual_information, self.factor_names)
 
 
 def disentanglement_report(
-    model, dataset, num_points=10_000, *, factor_names=None, seeds=(0, 1, 2), verbose=True
-):
+    model: HasCodes,
+    dataset: tf.data.Dataset | tuple[Any, Any],
+    num_points: int = 10_000,
+    *,
+    factor_names: Sequence[str] | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    verbose: bool = True,
+) -> DisentanglementReport:
     """Scores how well single latent dimensions stand for the known factors of images.
 
     The value of each score is that of all points, with the first seed. It is computed again for
@@ -88,7 +91,8 @@ def disentanglement_report(
     - reconstruction: what disentangling costs, -log p(x|z) of one draw from q(z|x), in nats per
       image; the squared error where the decoder returns no distribution.
 
-    Codes are the means of q(z|x), or what a deterministic encoder returns. Each function of
+    Codes are the means of q(z|x) (of a flow, where it sends the mean of its base), or what a
+    deterministic encoder returns. Each function of
     `tfgen.metrics` says what its values mean. All lie in [0, 1] and are best at 1, but for
     gaussian_total_correlation and reconstruction, which are best where they are low.
 
@@ -97,12 +101,12 @@ def disentanglement_report(
 
     Args:
         model: anything with `encode` and `decode`, which return distributions or tensors.
-        dataset: str, a name that `tfgen.datasets.load` knows, whose test split is taken; or a
-            `tf.data.Dataset` of batches (images, factors), whose first points are taken: its order
-            must be random; or a tuple of arrays (images, factors), of which random ones are taken.
-            Factors are whole numbers, shape (num_images, num_factors).
+        dataset: `tf.data.Dataset` of batches (images, factors), whose first points are taken: its
+            order must be random; or this and its info, as `tfgen.datasets.load("sprites", "test",
+            labels=True)` returns them; or a tuple of arrays (images, factors), of which random ones
+            are taken. Factors are whole numbers, shape (num_images, num_factors).
         num_points: int >= 4, points to score. All scores depend on it.
-        factor_names: sequence of str or None; None takes the names of a named data set.
+        factor_names: sequence of str or None; None takes `info.factor_names` where there is one.
         seeds: sequence of int >= 0, at least one.
         verbose: bool, whether to show a progress bar.
 
@@ -144,24 +148,25 @@ def disentanglement_report(
     )
 
 
-def _halves(points, seeds):
+def _halves(points: "_Points", seeds: Iterable[int]) -> Iterator["_Points"]:
     """A random half of the points for each seed."""
     for seed in seeds:
         rows = np.random.default_rng(seed).permutation(len(points.codes))[: len(points.codes) // 2]
         yield _Points(*(None if column is None else column[rows] for column in points))
 
 
-def _standard_deviation(values):
+def _standard_deviation(values: Sequence[float]) -> float:
     if len(values) < 2 or not np.isfinite(values).all():
         return float("nan")
     return float(np.std(values, ddof=1))
 
 
-def _scores(points, seed):
+def _scores(points: "_Points", seed: int) -> Iterator[tuple[str, float]]:
     """Pairs of name and value."""
     codes, factors = points.codes, points.factors
-    for score in (mig, modularity, irs):
-        yield score.__name__, score(codes, factors)
+    yield "mig", mig(codes, factors)
+    yield "modularity", modularity(codes, factors)
+    yield "irs", irs(codes, factors)
     if points.scale is not None:
         yield "mig_by_samples", mig_by_samples(codes, points.scale, factors).mig
     for score in (explicitness, sap_score, beta_vae_score, factor_vae_score):
@@ -176,20 +181,25 @@ def _scores(points, seed):
 
 
 class _Points(NamedTuple):
-    """The first axis of each array is that of the points."""
+    """Arrays, whose first axis is that of the points; scale is None where it is not known."""
 
-    codes: np.ndarray
-    scale: np.ndarray | None
-    factors: np.ndarray
-    reconstruction: np.ndarray
+    codes: Any
+    scale: Any
+    factors: Any
+    reconstruction: Any
 
 
-def _open(dataset, factor_names, seed):
+def _open(
+    dataset: Any, factor_names: Sequence[str] | None, seed: int
+) -> tuple[Iterator[Any], Sequence[str] | None]:
     """Iterator of batches (images, factors), and the factors' names where they are known."""
     if isinstance(dataset, str):
-        from tfgen.datasets import load
-
-        dataset, info = load(dataset, "test", _BATCH_SIZE, labels=True)
+        raise ValueError(
+            "dataset must hold images and factors. Received: the name "
+            f"{dataset!r}. Pass tfgen.datasets.load({dataset!r}, 'test', labels=True)."
+        )
+    if isinstance(dataset, tuple) and isinstance(dataset[0], tf.data.Dataset):
+        dataset, info = dataset
         factor_names = factor_names or info.factor_names
     if isinstance(dataset, tf.data.Dataset):
         return dataset.as_numpy_iterator(), factor_names
@@ -199,7 +209,7 @@ def _open(dataset, factor_names, seed):
     return ((images[rows], factors[rows]) for rows in chunks), factor_names
 
 
-def _take(batches, num_points):
+def _take(batches: Iterable[Any], num_points: int) -> Iterator[tuple[Any, Any]]:
     """The first batches, with `num_points` points in all."""
     missing = num_points
     for batch in batches:
@@ -214,7 +224,13 @@ def _take(batches, num_points):
     )
 
 
-def _encode(model, batches, num_points, seed, bar):
+def _encode(
+    model: HasCodes,
+    batches: Iterable[Any],
+    num_points: int,
+    seed: int,
+    bar: keras.utils.Progbar,
+) -> _Points:
     """Codes, factors and reconstruction errors."""
     rows = []
     for step, (images, factors) in enumerate(_take(batches, num_points)):
@@ -222,39 +238,32 @@ def _encode(model, batches, num_points, seed, bar):
         codes, scale, z = _latents(model.encode(x), seed=tf.constant([seed, step]))
         rows.append((codes, scale, factors, _errors(x, model.decode(z))))
         bar.add(len(images))
-    columns = zip(*rows, strict=True)
-    return _Points(*(None if part[0] is None else np.concatenate(part) for part in columns))
+    return _Points(
+        *(None if part[0] is None else np.concatenate(part) for part in zip(*rows, strict=True))
+    )
 
 
-def _latents(q, seed):
+def _latents(q: Any, seed: tf.Tensor) -> tuple[np.ndarray, np.ndarray | None, tf.Tensor]:
     """Codes, standard deviations of a Gaussian q(z|x) or None, and one draw of z."""
     if not isinstance(q, tfd.Distribution):
-        return _flat(q), None, q
+        return flat(q), None, q
     is_gaussian = is_diagonal_normal(q) or isinstance(q, tfd.MultivariateNormalLinearOperator)
-    return _flat(q.mean()), _flat(q.stddev()) if is_gaussian else None, q.sample(seed=seed)
+    return flat(code_of(q)), flat(q.stddev()) if is_gaussian else None, q.sample(seed=seed)
 
 
-def _flat(latents):
-    latents = np.asarray(latents)
-    return latents.reshape(len(latents), -1)
-
-
-def _errors(x, output):
+def _errors(x: tf.Tensor, output: Any) -> np.ndarray:
     """-log p(x|z) or the squared error of each image."""
     if isinstance(output, tfd.Distribution):
         return -output.log_prob(x)
-    return np.square(_flat(x) - _flat(output)).sum(axis=1)
+    return np.square(flat(x) - flat(output)).sum(axis=1)
 
 
 # Checks and names.
 
 
-def _check_arguments(model, num_points, seeds):
-    if not (hasattr(model, "encode") and hasattr(model, "decode")):
-        raise ValueError(
-            f"model must have the methods encode and decode. Received: {type(model).__name__}. "
-            "Give a model with an encoder, or score codes by the functions of tfgen.metrics."
-        )
+def _check_arguments(model: HasCodes, num_points: int, seeds: Sequence[int]) -> None:
+    remedy = "Give a model with an encoder, or score codes by the functions of tfgen.metrics."
+    require(model, HasCodes, "disentanglement_report", remedy)
     if num_points < 4 or len(seeds) == 0:
         raise ValueError(
             "num_points must be at least 4, better 10,000, and seeds hold at least one seed. "
@@ -262,7 +271,7 @@ def _check_arguments(model, num_points, seeds):
         )
 
 
-def _as_pair(batch):
+def _as_pair(batch: Any) -> tuple[Any, Any]:
     if not (isinstance(batch, tuple) and len(batch) == 2):
         raise ValueError(
             "dataset must deliver pairs (images, factors). Received: a batch of type "
@@ -271,7 +280,7 @@ def _as_pair(batch):
     return batch
 
 
-def _names_of(factor_names, num_factors):
+def _names_of(factor_names: Sequence[str] | None, num_factors: int) -> tuple[str, ...]:
     names = tuple(factor_names or (f"factor {k}" for k in range(num_factors)))
     if len(names) != num_factors:
         raise ValueError(

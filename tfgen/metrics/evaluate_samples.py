@@ -1,18 +1,23 @@
 """All scores of a model's samples, and of real images in their place, in one table."""
 
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen.metrics._images import check_image_shape, check_pixels, check_value_range
+from tfgen._utils.arguments import as_pair, check_ints
+from tfgen._utils.typing import TensorLike
+from tfgen.metrics._images import check_image_shape, check_pixels
+from tfgen.metrics._tables import markdown
 from tfgen.metrics.class_entropy import class_entropy, image_entropies, mode_count
 from tfgen.metrics.classifier import check_features, classifier_outputs, pixel_range
 from tfgen.metrics.frechet import frechet_distance
 from tfgen.metrics.mmd import BANDWIDTH_FACTORS, median_bandwidth, squared_mmd
 from tfgen.metrics.ms_ssim import check_window, pairwise_ms_ssim
 from tfgen.metrics.neighbours import precision_recall
+from tfgen.metrics.protocols import HasSamples, require
 
 __all__ = ["SampleScores", "evaluate_samples"]
 
@@ -30,21 +35,20 @@ class SampleScores(NamedTuple):
         settings: dict of sizes, seed and range, and by score the arguments it was given.
     """
 
-    generated: dict
-    real: dict
-    settings: dict
+    generated: dict[str, float]
+    real: dict[str, float]
+    settings: dict[str, Any]
 
-    def to_markdown(self):
+    def to_markdown(self) -> str:
         """Table of all scores, and below it their settings."""
         rows = [
-            f"| {name} | {self.generated[name]:.4g} | {self.real[name]:.4g} |" for name in self.real
+            (name, f"{self.generated[name]:.4g}", f"{self.real[name]:.4g}") for name in self.real
         ]
-        notes = [f"- {name}: {_as_text(value)}" for name, value in self.settings.items()]
-        head = ["| score | generated | real |", "| --- | --- | --- |"]
-        return "\n".join([*head, *rows, "", *notes])
+        notes = [f"{name}: {_as_text(value)}" for name, value in self.settings.items()]
+        return markdown(("score", "generated", "real"), rows, notes)
 
 
-def _as_text(value):
+def _as_text(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name}={_as_text(item)}" for name, item in value.items())
     if isinstance(value, tuple):
@@ -53,18 +57,18 @@ def _as_text(value):
 
 
 def evaluate_samples(
-    model,
-    train_data,
-    test_data,
-    num_samples=10_000,
+    model: HasSamples,
+    train_data: TensorLike | tf.data.Dataset,
+    test_data: TensorLike | tf.data.Dataset,
+    num_samples: int = 10_000,
     *,
-    classifier=None,
-    value_range=(0.0, 1.0),
-    clip=False,
-    num_neighbours=5,
-    seed=0,
-    verbose=True,
-):
+    classifier: keras.Model | None = None,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    clip: bool = False,
+    num_neighbours: int = 5,
+    seed: int = 0,
+    verbose: bool = True,
+) -> SampleScores:
     """Scores samples of a model against test images, and training images in the same way.
 
     Without a classifier:
@@ -130,7 +134,8 @@ def evaluate_samples(
     _check_shapes(test, train, samples)
     settings = _settings(test, value_range, classifier, num_neighbours, seed, clip)
     sets = [_judge(np.clip(images, *value_range), classifier) for images in (test, samples, train)]
-    generated, real = {}, {}
+    generated: dict[str, float] = {}
+    real: dict[str, float] = {}
     for name, score in scores.items():
         for column, judged in zip((generated, real), sets[1:], strict=True):
             column.update(score(sets[0], judged, settings.get(name)))
@@ -141,7 +146,7 @@ def evaluate_samples(
 # The images.
 
 
-def _batches(data):
+def _batches(data: TensorLike | tf.data.Dataset) -> Iterator[np.ndarray]:
     """The images of a pipeline batch by batch, those of an array at once."""
     if not isinstance(data, tf.data.Dataset):
         yield np.asarray(data, dtype="float32")
@@ -150,17 +155,23 @@ def _batches(data):
         yield batch[0] if isinstance(batch, tuple) else batch
 
 
-def _draw_images(data, num_images, value_range, seed, name):
+def _draw_images(
+    data: TensorLike | tf.data.Dataset,
+    num_images: int,
+    value_range: tuple[float, float],
+    seed: int,
+    name: str,
+) -> np.ndarray:
     """So many of the images, each equally likely, float32; holds no more of them than these.
 
     Reservoir sampling: image i takes a random place of i + 1, if it is one of those kept.
     """
     rng = np.random.default_rng(seed)
-    kept, seen = None, 0
+    kept, seen = np.empty(0), 0
     for batch in _batches(data):
         check_image_shape(batch, name)
         check_pixels(batch, value_range, name)
-        kept = np.empty((num_images, *batch.shape[1:]), "float32") if kept is None else kept
+        kept = kept if seen else np.empty((num_images, *batch.shape[1:]), "float32")
         rows = np.arange(seen, seen + len(batch))
         places = np.where(rows < num_images, rows, rng.integers(rows + 1))
         kept[places[places < num_images]] = batch[places < num_images]
@@ -173,7 +184,9 @@ def _draw_images(data, num_images, value_range, seed, name):
     return kept
 
 
-def _draw_samples(model, num_samples, seed, bar):
+def _draw_samples(
+    model: HasSamples, num_samples: int, seed: int, bar: keras.utils.Progbar
+) -> np.ndarray:
     """Samples of the model, float32."""
     sizes = [min(_CHUNK, num_samples - start) for start in range(0, num_samples, _CHUNK)]
     seeds = np.random.default_rng(seed).integers(2**31, size=len(sizes))
@@ -193,44 +206,46 @@ class _Judged(NamedTuple):
     probabilities: np.ndarray | None = None
 
 
-def _judge(images, classifier):
+def _judge(images: np.ndarray, classifier: keras.Model | None) -> _Judged:
     if classifier is None:
         return _Judged(images)
     return _Judged(images, *classifier_outputs(classifier, images))
 
 
-def _pixel_mmd(test, x, arguments):
+def _pixel_mmd(test: _Judged, x: _Judged, arguments: Any) -> dict[str, float]:
     return {"squared_mmd": squared_mmd(test.images, x.images, **arguments)}
 
 
-def _ms_ssim(test, x, arguments):
+def _ms_ssim(test: _Judged, x: _Judged, arguments: Any) -> dict[str, float]:
     mean, error = pairwise_ms_ssim(x.images, **arguments)
     return {"ms_ssim": mean, "ms_ssim_standard_error": error}
 
 
-def _entropies(test, x, arguments):
+def _entropies(test: _Judged, x: _Judged, arguments: Any) -> dict[str, float]:
     mean = float(np.mean(image_entropies(x.probabilities)))
     return {"class_entropy": class_entropy(x.probabilities), "image_entropy": mean}
 
 
-def _modes(test, x, arguments):
+def _modes(test: _Judged, x: _Judged, arguments: Any) -> dict[str, float]:
     return {"mode_count": mode_count(x.probabilities, **arguments)}
 
 
-def _feature_mmd(test, x, arguments):
+def _feature_mmd(test: _Judged, x: _Judged, arguments: Any) -> dict[str, float]:
     return {"classifier_squared_mmd": squared_mmd(test.features, x.features, **arguments)}
 
 
-def _frechet(test, x, arguments):
+def _frechet(test: _Judged, x: _Judged, arguments: Any) -> dict[str, float]:
     return {"classifier_frechet_distance": frechet_distance(test.features, x.features)}
 
 
-def _neighbours(test, x, arguments):
+def _neighbours(test: _Judged, x: _Judged, arguments: Any) -> dict[str, float]:
     return precision_recall(test.features, x.features, **arguments)._asdict()
 
 
-_PIXEL_SCORES = {"squared_mmd": _pixel_mmd, "ms_ssim": _ms_ssim}
-_CLASSIFIER_SCORES = {
+_Score = Callable[[_Judged, _Judged, Any], dict[str, float]]
+
+_PIXEL_SCORES: dict[str, _Score] = {"squared_mmd": _pixel_mmd, "ms_ssim": _ms_ssim}
+_CLASSIFIER_SCORES: dict[str, _Score] = {
     "entropies": _entropies,
     "mode_count": _modes,
     "classifier_squared_mmd": _feature_mmd,
@@ -239,7 +254,14 @@ _CLASSIFIER_SCORES = {
 }
 
 
-def _settings(test, value_range, classifier, num_neighbours, seed, clip):
+def _settings(
+    test: np.ndarray,
+    value_range: tuple[float, float],
+    classifier: keras.Model | None,
+    num_neighbours: int,
+    seed: int,
+    clip: bool,
+) -> dict[str, Any]:
     """What a reader must know of the numbers, the arguments of each score among it."""
     filter_size, num_scales = check_window(test.shape[1:], None)
     bandwidths = median_bandwidth(test) * np.array(BANDWIDTH_FACTORS)
@@ -276,15 +298,16 @@ def _settings(test, value_range, classifier, num_neighbours, seed, clip):
 # Checks.
 
 
-def _check_arguments(model, num_samples, value_range, classifier):
-    if not hasattr(model, "sample"):
-        raise ValueError(
-            "model must have a method sample(num_samples, seed=). "
-            f"Received: {type(model).__name__}."
-        )
-    if num_samples < _MIN_SAMPLES:
-        raise ValueError(f"num_samples must be at least {_MIN_SAMPLES}. Received: {num_samples}.")
-    check_value_range(value_range)
+def _check_arguments(
+    model: HasSamples,
+    num_samples: int,
+    value_range: tuple[float, float],
+    classifier: keras.Model | None,
+) -> None:
+    remedy = "Score arrays of images by the functions of tfgen.metrics one by one."
+    require(model, HasSamples, "evaluate_samples", remedy)
+    check_ints(_MIN_SAMPLES, num_samples=num_samples)
+    as_pair(value_range=value_range)
     if classifier is None:
         return
     check_features(classifier)
@@ -296,7 +319,7 @@ def _check_arguments(model, num_samples, value_range, classifier):
         )
 
 
-def _check_shapes(test, train, samples):
+def _check_shapes(test: np.ndarray, train: np.ndarray, samples: np.ndarray) -> None:
     if not test.shape == train.shape == samples.shape:
         raise ValueError(
             "Test images, training images and samples must have one shape. "
@@ -304,7 +327,7 @@ def _check_shapes(test, train, samples):
         )
 
 
-def _check_samples(samples, value_range, clip):
+def _check_samples(samples: np.ndarray, value_range: tuple[float, float], clip: bool) -> None:
     check_image_shape(samples, "Samples")
     if not np.isfinite(samples).all():
         raise ValueError(

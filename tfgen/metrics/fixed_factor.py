@@ -5,8 +5,13 @@ Framework", ICLR 2017, Sec. 3; Kim & Mnih, "Disentangling by Factorising", arXiv
 Sec. 4. Numbers of batches as in Locatello et al., arXiv:1811.12359v4.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
+from tfgen._utils import extras
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import (
     active_dims,
     check_codes_and_factors,
@@ -19,15 +24,14 @@ __all__ = ["beta_vae_score", "factor_vae_score"]
 _BATCHES_AT_A_TIME = 500  # Bounds the memory.
 
 
-def _check_sizes(num_train, num_test, batch_size, num_factors):
-    if num_train < num_factors or num_test < num_factors or batch_size < 2:
-        raise ValueError(
-            f"num_train and num_test must be at least {num_factors}, a batch for each factor, and "
-            f"batch_size at least 2. Received: {num_train}, {num_test} and {batch_size}."
-        )
+def _check_sizes(num_train: int, num_test: int, batch_size: int, num_factors: int) -> None:
+    check_ints(num_factors, "Take a batch for each factor.", num_train=num_train, num_test=num_test)
+    check_ints(2, batch_size=batch_size)
 
 
-def _mean_differences(codes, groups, shape, rng):
+def _mean_differences(
+    codes: np.ndarray, groups: list[np.ndarray], shape: tuple[int, int], rng: np.random.Generator
+) -> np.ndarray:
     """Mean absolute difference of pairs of points that share a value, shape (shape[0], d)."""
     order, sizes = np.concatenate(groups), [len(group) for group in groups]
     size, start = np.repeat(sizes, sizes), np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -37,7 +41,9 @@ def _mean_differences(codes, groups, shape, rng):
     return np.abs(codes[order[first]] - codes[order[second]]).mean(axis=1)
 
 
-def _variances(codes, groups, shape, rng):
+def _variances(
+    codes: np.ndarray, groups: list[np.ndarray], shape: tuple[int, int], rng: np.random.Generator
+) -> np.ndarray:
     """Variances of batches of points that share one value, shape (shape[0], d)."""
     order, sizes = np.concatenate(groups), np.array([len(group) for group in groups])
     group = rng.choice(len(groups), size=(shape[0], 1), p=sizes / len(order))
@@ -45,7 +51,14 @@ def _variances(codes, groups, shape, rng):
     return codes[order[points]].var(axis=1)
 
 
-def _batches(statistic, codes, factors, num_batches, batch_size, rng):
+def _batches(
+    statistic: Callable[..., np.ndarray],
+    codes: np.ndarray,
+    factors: np.ndarray,
+    num_batches: int,
+    batch_size: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
     """A statistic of each batch, shape (num_batches, d), and the number of its fixed factor."""
     fixed = np.arange(num_batches) % factors.shape[1]
     values = np.empty((num_batches, codes.shape[1]))
@@ -56,7 +69,14 @@ def _batches(statistic, codes, factors, num_batches, batch_size, rng):
     return values, fixed
 
 
-def beta_vae_score(codes, factors, seed=0, num_train=10_000, num_test=5_000, batch_size=64):
+def beta_vae_score(
+    codes: TensorLike,
+    factors: TensorLike,
+    seed: int = 0,
+    num_train: int = 10_000,
+    num_test: int = 5_000,
+    batch_size: int = 64,
+) -> float:
     """Accuracy of a linear classifier that tells which factor was fixed.
 
     Two points of each pair share the value of one factor; the classifier, a logistic regression,
@@ -72,8 +92,8 @@ def beta_vae_score(codes, factors, seed=0, num_train=10_000, num_test=5_000, bat
         factors: array or tensor of whole numbers, shape (num_points, num_factors), at least 2
             factors.
         seed: int >= 0, of the pairs drawn.
-        num_train: int, batches to train the classifier on.
-        num_test: int, batches to test it on.
+        num_train: int >= num_factors, batches to train the classifier on.
+        num_test: int >= num_factors, batches to test it on.
         batch_size: int >= 2, pairs in a batch.
 
     Returns:
@@ -89,17 +109,22 @@ def beta_vae_score(codes, factors, seed=0, num_train=10_000, num_test=5_000, bat
         >>> beta_vae_score(-2.0 * factors, factors, num_train=200, num_test=100)
         1.0
     """
-    from sklearn.linear_model import LogisticRegression
-
     codes, factors = check_codes_and_factors(codes, factors, min_factors=2)
     _check_sizes(num_train, num_test, batch_size, factors.shape[1])
     rng, codes = np.random.default_rng(seed), standardize(codes)
     train = _batches(_mean_differences, codes, factors, num_train, batch_size, rng)
     test = _batches(_mean_differences, codes, factors, num_test, batch_size, rng)
-    return float(LogisticRegression(max_iter=1000).fit(*train).score(*test))
+    linear_model = extras.require("sklearn.linear_model", extra="metrics")
+    return float(linear_model.LogisticRegression(max_iter=1000).fit(*train).score(*test))
 
 
-def _votes(codes, factors, num_batches, batch_size, rng):
+def _votes(
+    codes: np.ndarray,
+    factors: np.ndarray,
+    num_batches: int,
+    batch_size: int,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """How often each dimension varied least while each factor was fixed, shape (d, k)."""
     variances, fixed = _batches(_variances, codes, factors, num_batches, batch_size, rng)
     votes = np.zeros((codes.shape[1], factors.shape[1]), dtype="int64")
@@ -107,7 +132,14 @@ def _votes(codes, factors, num_batches, batch_size, rng):
     return votes
 
 
-def factor_vae_score(codes, factors, seed=0, num_train=10_000, num_test=5_000, batch_size=64):
+def factor_vae_score(
+    codes: TensorLike,
+    factors: TensorLike,
+    seed: int = 0,
+    num_train: int = 10_000,
+    num_test: int = 5_000,
+    batch_size: int = 64,
+) -> float:
     """Accuracy of a majority vote that tells which factor was fixed.
 
     All points of a batch share the value of one factor. The dimension whose variance, relative to
@@ -127,8 +159,8 @@ def factor_vae_score(codes, factors, seed=0, num_train=10_000, num_test=5_000, b
         factors: array or tensor of whole numbers, shape (num_points, num_factors), at least 2
             factors.
         seed: int >= 0, of the batches drawn.
-        num_train: int, votes that make the classifier.
-        num_test: int, votes that test it.
+        num_train: int >= num_factors, votes that make the classifier.
+        num_test: int >= num_factors, votes that test it.
         batch_size: int >= 2, points in a batch.
 
     Returns:

@@ -2,18 +2,19 @@
 
 import numpy as np
 
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._samples import flat_pair
 
 __all__ = ["frechet_distance"]
 
 
-def _covariance_root(x):
+def _covariance_root(x: np.ndarray) -> np.ndarray:
     """A matrix R with R^T R the (unbiased) covariance of the rows of x, and at most d rows."""
     centred = x - x.mean(axis=0, dtype="float64")
     return np.linalg.qr(centred, mode="r") / np.sqrt(len(x) - 1)
 
 
-def frechet_distance(x, y):
+def frechet_distance(x: TensorLike, y: TensorLike) -> float:
     """Squared Frechet (2-Wasserstein) distance between Gaussians fitted to two sets of features.
 
     |m_x - m_y|^2 + Tr(C_x + C_y - 2 (C_x C_y)^(1/2)), with C = R^T R from a QR decomposition: then

@@ -1,21 +1,24 @@
 """Negative log-likelihood by importance sampling. Burda et al., arXiv:1509.00519v4."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import keras
 import numpy as np
 import scipy.special
-import tensorflow as tf
 
+from tfgen._utils.arguments import check_ints
 from tfgen.metrics._likelihood import (
+    NO_LIKELIHOOD,
     bits_of,
-    check_model,
-    check_positive,
+    compiled_as,
     open_batches,
     seed_of,
     standard_error,
 )
+from tfgen.metrics._tables import markdown
+from tfgen.metrics.protocols import Data, HasLogWeights, require
 
 __all__ = [
     "ImportanceSampledNLL",
@@ -45,23 +48,23 @@ class ImportanceSampledNLL(NamedTuple):
     effective_sample_size: float
     elbo: float
     bits_per_dim: float | None
-    bounds: dict
+    bounds: dict[int, float]
     nlls: np.ndarray
 
-    def to_markdown(self):
+    def to_markdown(self) -> str:
         """Table of the bound at each k, and below it what belongs beside it."""
-        rows = [f"| {k} | {value:.2f} |" for k, value in self.bounds.items()]
-        bits = [] if self.bits_per_dim is None else [f"- bits/dim: {self.bits_per_dim:.4f}"]
+        rows = [(k, f"{value:.2f}") for k, value in self.bounds.items()]
+        bits = [] if self.bits_per_dim is None else [f"bits/dim: {self.bits_per_dim:.4f}"]
         notes = [
-            f"- examples: {len(self.nlls)}",
-            f"- standard error: {self.standard_error:.2g}",
-            f"- effective sample size: {self.effective_sample_size:.1f} of {self.num_samples}",
+            f"examples: {len(self.nlls)}",
+            f"standard error: {self.standard_error:.2g}",
+            f"effective sample size: {self.effective_sample_size:.1f} of {self.num_samples}",
             *bits,
         ]
-        return "\n".join(["| k | NLL (nats) |", "| --- | --- |", *rows, "", *notes])
+        return markdown(("k", "NLL (nats)"), rows, notes)
 
 
-def log_mean_exp_of_groups(log_weights, group_size):
+def log_mean_exp_of_groups(log_weights: np.ndarray, group_size: int) -> np.ndarray:
     """Mean over disjoint groups of draws of log (1/g sum of g weights); the rest is left out.
 
     Its expectation is that of one group: the bound at k = g, whatever the number of groups.
@@ -84,7 +87,7 @@ def log_mean_exp_of_groups(log_weights, group_size):
     return (scipy.special.logsumexp(groups, axis=1) - math.log(group_size)).mean(axis=0)
 
 
-def effective_sample_size(log_weights):
+def effective_sample_size(log_weights: np.ndarray) -> np.ndarray:
     """Kish's effective number of draws, (sum w)^2 / sum w^2.
 
     Args:
@@ -103,16 +106,16 @@ def effective_sample_size(log_weights):
 
 
 def importance_sampled_nll(
-    model,
-    data,
-    num_samples=5000,
+    model: HasLogWeights,
+    data: Data,
+    num_samples: int = 5000,
     *,
-    at=(1, 5, 50, 200, 1000),
-    batch_size=20,
-    samples_per_batch=100,
-    seed=0,
-    verbose=True,
-):
+    at: Sequence[int] = (1, 5, 50, 200, 1000),
+    batch_size: int = 20,
+    samples_per_batch: int = 100,
+    seed: int = 0,
+    verbose: bool = True,
+) -> ImportanceSampledNLL:
     """Negative log-likelihood of data under a model, by k importance samples for each example.
 
     -log p(x) <= E[-log (1/k sum_i w_i)] with w = p(x, z) / q(z|x), z from q(z|x). The bound falls
@@ -127,7 +130,8 @@ def importance_sampled_nll(
 
     Args:
         model: anything with `log_weights(x, num_samples, seed)`, which returns log w of shape
-            (num_samples, batch), such as `tfgen.models.VAE`.
+            (num_samples, batch), such as `tfgen.models.VAE`. Bits per dimension are given if it
+            logs them, or has an `as_distribution()` that is a probability mass.
         data: array of examples, shape (num_examples, *data_shape), or a finite `tf.data.Dataset` of
             batches; with labels, which only a conditional model looks at, a tuple of arrays or a
             data set of pairs. Binarize as in training: draws of new binary pixels from grey ones
@@ -155,15 +159,11 @@ def importance_sampled_nll(
         >>> list(result.bounds), result.nll <= -result.elbo, 1 <= result.effective_sample_size
         ([1, 5, 50, 100], True, True)
     """
-    check_model(model, "log_weights", "importance_sampled_nll")
-    check_positive(num_samples=num_samples, batch_size=batch_size, at=min(at, default=1))
-    check_positive(samples_per_batch=samples_per_batch)
+    require(model, HasLogWeights, "importance_sampled_nll", NO_LIKELIHOOD)
+    check_ints(num_samples=num_samples, batch_size=batch_size, at=min(at, default=1))
+    check_ints(samples_per_batch=samples_per_batch)
     chunk = min(samples_per_batch, num_samples)
-    draw = tf.function(
-        lambda x, seed: model.log_weights(x, chunk, seed),
-        jit_compile=getattr(model, "jit_compile", False),
-        autograph=False,
-    )
+    draw = compiled_as(model, lambda x, seed: model.log_weights(x, chunk, seed))
     sizes = sorted({k for k in at if k < num_samples} | {num_samples})
     batches, num_batches = open_batches(model, data, batch_size)
     num_chunks = math.ceil(num_samples / chunk)
@@ -189,7 +189,7 @@ def importance_sampled_nll(
     )
 
 
-def _summarize(log_weights, sizes):
+def _summarize(log_weights: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
     """Rows of one value per example: mean log weight, effective sample size, bound of each size."""
     log_weights = log_weights.astype("float64")
     bounds = [log_mean_exp_of_groups(log_weights, size) for size in sizes]

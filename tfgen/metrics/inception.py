@@ -7,6 +7,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen._utils.arguments import as_pair, check_ints
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._images import check_image_shape, check_pixels
 
 __all__ = ["inception_features"]
@@ -16,7 +18,7 @@ _FILE = "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5"
 _URL = f"https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/{_FILE}"
 
 
-def _find_weights(weights):
+def _find_weights(weights: str | os.PathLike | None) -> pathlib.Path:
     """Path of the weights; FileNotFoundError at once where Keras would download them."""
     home = os.environ.get("KERAS_HOME") or "~/.keras"
     path = pathlib.Path(weights or pathlib.Path(home, "models", _FILE)).expanduser()
@@ -29,8 +31,13 @@ def _find_weights(weights):
 
 
 def inception_features(
-    images, *, value_range=(0.0, 1.0), weights=None, batch_size=32, verbose=False
-):
+    images: TensorLike,
+    *,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    weights: str | os.PathLike | None = None,
+    batch_size: int = 32,
+    verbose: bool = False,
+) -> np.ndarray:
     """Average-pooled features of InceptionV3, trained on ImageNet, from `keras.applications`.
 
     Images are resized bilinearly to 299 x 299 pixels; grey ones get three equal channels.
@@ -61,6 +68,8 @@ def inception_features(
         Traceback (most recent call last):
         FileNotFoundError: The weights of InceptionV3 are missing. ...
     """
+    low, high = as_pair(value_range=value_range)
+    check_ints(batch_size=batch_size)
     images = np.asarray(images, dtype="float32")
     check_image_shape(images)
     if images.shape[-1] not in (1, 3):
@@ -69,7 +78,6 @@ def inception_features(
     network = keras.applications.InceptionV3(
         include_top=False, weights=str(_find_weights(weights)), pooling="avg"
     )
-    low, high = value_range
     bar = keras.utils.Progbar(len(images), verbose=int(verbose))
     features = []
     for start in range(0, len(images), batch_size):

@@ -6,19 +6,20 @@ arXiv:1811.00007v2.
 
 import numpy as np
 
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import active_dims, check_codes_and_factors, points_by_value
 
 __all__ = ["irs"]
 
 
-def _deviation(codes, factor, quantile):
+def _deviation(codes: np.ndarray, factor: np.ndarray, quantile: float) -> np.ndarray:
     """How far codes move while a factor is fixed: mean over its values, shape (d,)."""
     groups = [codes[points] for points in points_by_value(factor)]
     distances = [np.abs(group - group.mean(axis=0)) for group in groups]
     return np.mean([np.quantile(d, quantile, axis=0) for d in distances], axis=0)
 
 
-def irs(codes, factors, quantile=0.99):
+def irs(codes: TensorLike, factors: TensorLike, quantile: float = 0.99) -> float:
     """How little a code moves while one factor is fixed and all others change.
 
     For each dimension and factor 1 - (deviation from the mean at a fixed value of the factor, mean

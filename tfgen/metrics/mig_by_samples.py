@@ -11,6 +11,7 @@ import numpy as np
 import scipy.fft
 import scipy.special
 
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import check_codes, check_codes_and_factors, rows_by_value
 from tfgen.metrics.mutual_information import entropies, information_gaps
 
@@ -41,7 +42,9 @@ class MIGBySamples(NamedTuple):
     entropies: np.ndarray
 
 
-def mig_by_samples(loc, scale, factors, verbose=False):
+def mig_by_samples(
+    loc: TensorLike, scale: TensorLike, factors: TensorLike, verbose: bool = False
+) -> MIGBySamples:
     """Mutual information gap of samples of q(z|x): the protocol of the score's authors.
 
     The points given are the population: with N of them, q(z_j) is the mean of all N densities
@@ -93,7 +96,7 @@ def mig_by_samples(loc, scale, factors, verbose=False):
     return MIGBySamples(float(gaps.mean()), gaps, information, factor_entropies)
 
 
-def _check_scale(scale, shape):
+def _check_scale(scale: TensorLike, shape: tuple[int, ...]) -> np.ndarray:
     scale = check_codes(scale, "scale")
     if scale.shape != shape or not np.all(scale > 0.0):
         raise ValueError(
@@ -103,13 +106,13 @@ def _check_scale(scale, shape):
     return scale
 
 
-def _information(loc, scale, groups):
+def _information(loc: np.ndarray, scale: np.ndarray, groups: list[list[np.ndarray]]) -> list[float]:
     """I(z_j; v_k) of one latent dimension and each factor, from the rows of the factor's values."""
     mixture = _Mixture(loc, scale)
     return [_mutual_information(mixture, rows, len(loc)) for rows in groups]
 
 
-def _mutual_information(mixture, groups, num_points):
+def _mutual_information(mixture: "_Mixture", groups: list[np.ndarray], num_points: int) -> float:
     """Entropy of the average density less the average entropy: of one factor."""
     shares = np.array([len(rows) for rows in groups]) / num_points
     densities = np.stack([mixture.density(rows) for rows in groups])
@@ -121,7 +124,7 @@ def _mutual_information(mixture, groups, num_points):
 class _Mixture:
     """Densities of means of Gaussians on a grid, which is periodic for the FFT."""
 
-    def __init__(self, loc, scale):
+    def __init__(self, loc: np.ndarray, scale: np.ndarray) -> None:
         cells, scale = _cells(loc, scale)
         self.num_cells, self.spacing = len(cells), cells[1] - cells[0]
         cell, right = _split(loc, cells)
@@ -136,7 +139,7 @@ class _Mixture:
         frequencies = 2.0 * np.pi * np.fft.rfftfreq(self.num_cells, self.spacing)
         self.kernels = np.exp(-0.5 * variances[:, None] * frequencies**2)
 
-    def density(self, rows):
+    def density(self, rows: np.ndarray) -> np.ndarray:
         """Mean density of some of the Gaussians at each cell."""
         corners, weights = (part[:, rows].ravel() for part in (self.corners, self.weights))
         counts = np.bincount(corners, weights, len(self.kernels) * self.num_cells)
@@ -144,12 +147,12 @@ class _Mixture:
         density = scipy.fft.irfft(spectra.sum(axis=0), self.num_cells)
         return np.maximum(density, 0.0) / (len(rows) * self.spacing)
 
-    def entropy(self, density):
+    def entropy(self, density: np.ndarray) -> np.ndarray:
         """In nats, by the trapezoidal rule."""
         return scipy.special.entr(density).sum(axis=-1) * self.spacing
 
 
-def _cells(loc, scale):
+def _cells(loc: np.ndarray, scale: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The grid's points, and the scales, none of them too small for it."""
     span = np.ptp(loc) + 2.0 * _MARGIN * scale.max()
     scale = np.maximum(scale, _CELLS_PER_SCALE * span / _MAX_CELLS)
@@ -159,13 +162,13 @@ def _cells(loc, scale):
     return np.linspace(loc.min() - margin, loc.max() + margin, num_cells, endpoint=False), scale
 
 
-def _geometric_nodes(values):
+def _geometric_nodes(values: np.ndarray) -> np.ndarray:
     """From the least value to beyond the greatest."""
     num_steps = int(np.ceil(np.log(values.max() / values.min()) / np.log(_VARIANCE_RATIO))) + 1
     return np.geomspace(values.min(), values.max() * _VARIANCE_RATIO, num_steps + 1)
 
 
-def _split(values, nodes):
+def _split(values: np.ndarray, nodes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Each value as a mean of two neighbouring nodes: index of the lower, share of the upper."""
     index = np.clip(np.searchsorted(nodes, values, side="right") - 1, 0, len(nodes) - 2)
     return index, (values - nodes[index]) / (nodes[index + 1] - nodes[index])

@@ -6,11 +6,15 @@ Eq. 3 (unbiased) and 5 (biased); Binkowski, Sutherland, Arbel & Gretton, arXiv:1
 """
 
 import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._samples import flat_pair, flat_samples
 
 __all__ = ["BANDWIDTH_FACTORS", "RATIONAL_QUADRATIC_ALPHAS", "median_bandwidth", "squared_mmd"]
@@ -19,7 +23,7 @@ BANDWIDTH_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 RATIONAL_QUADRATIC_ALPHAS = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 
-def median_bandwidth(samples, num_samples=1000, seed=0):
+def median_bandwidth(samples: TensorLike, num_samples: int = 1000, seed: int = 0) -> float:
     """The median Euclidean distance between two samples: the "median heuristic".
 
     Source: Gretton et al., JMLR 13, 2012, Sec. 8. Deviation: of one set, the real one, so that the
@@ -43,8 +47,7 @@ def median_bandwidth(samples, num_samples=1000, seed=0):
     from scipy.spatial.distance import pdist
 
     samples = flat_samples(samples)
-    if num_samples < 2:
-        raise ValueError(f"num_samples must be at least 2. Received: {num_samples}.")
+    check_ints(2, num_samples=num_samples)
     if len(samples) > num_samples:
         rows = np.random.default_rng(seed).choice(len(samples), num_samples, replace=False)
         samples = samples[np.sort(rows)]
@@ -57,18 +60,18 @@ def median_bandwidth(samples, num_samples=1000, seed=0):
     return median
 
 
-def _squared_distances(x, y):
+def _squared_distances(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
     norms = tf.reduce_sum(x**2, axis=1)[:, None] + tf.reduce_sum(y**2, axis=1)
     return tf.maximum(norms - 2.0 * tf.matmul(x, y, transpose_b=True), 0.0)
 
 
-def _gaussian(x, y, bandwidths):
+def _gaussian(x: tf.Tensor, y: tf.Tensor, bandwidths: list[tf.Tensor]) -> tf.Tensor:
     distances = _squared_distances(x, y)
     kernels = [tf.exp(distances * (-0.5 / width**2)) for width in bandwidths]
     return tf.add_n(kernels) / len(kernels)
 
 
-def _rational_quadratic(x, y, bandwidths):
+def _rational_quadratic(x: tf.Tensor, y: tf.Tensor, bandwidths: list[tf.Tensor]) -> tf.Tensor:
     distances = _squared_distances(x, y)
     kernels = [
         # log1p keeps small distances, and one exponential is cheaper than a power.
@@ -79,7 +82,7 @@ def _rational_quadratic(x, y, bandwidths):
     return tf.add_n(kernels) / len(kernels)
 
 
-def _polynomial(x, y, bandwidths):
+def _polynomial(x: tf.Tensor, y: tf.Tensor, bandwidths: list[tf.Tensor]) -> tf.Tensor:
     del bandwidths
     num_dims = tf.cast(tf.shape(x)[1], x.dtype)
     return (tf.matmul(x, y, transpose_b=True) / num_dims + 1.0) ** 3
@@ -93,7 +96,9 @@ _KERNELS = {
 
 
 @tf.function(jit_compile=True, reduce_retracing=True)
-def _block_sum(kernel, x, y, bandwidths, skip_diagonal):
+def _block_sum(
+    kernel: str, x: tf.Tensor, y: tf.Tensor, bandwidths: list[tf.Tensor], skip_diagonal: bool
+) -> tf.Tensor:
     """Sum of kernel values between rows of x and rows of y, added up in float64."""
     values = _KERNELS[kernel](x, y, bandwidths)
     if skip_diagonal:
@@ -102,7 +107,7 @@ def _block_sum(kernel, x, y, bandwidths, skip_diagonal):
 
 
 @contextlib.contextmanager
-def _full_float32():
+def _full_float32() -> Iterator[None]:
     """Turns off TensorFloat-32, in which a GPU multiplies float32 matrices to 3 digits."""
     enabled = tf.config.experimental.tensor_float_32_execution_enabled()
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -115,22 +120,29 @@ def _full_float32():
 class _Kernel:
     """Means of a kernel over pairs of rows, block by block."""
 
-    def __init__(self, name, bandwidths, centre, block_size, bar):
+    def __init__(
+        self,
+        name: str,
+        bandwidths: np.ndarray,
+        centre: np.ndarray,
+        block_size: int,
+        bar: keras.utils.Progbar,
+    ) -> None:
         self.name, self.centre, self.block_size, self.bar = name, centre, block_size, bar
         # A cube of large features loses the difference of means in float32.
         self.dtype = "float64" if name == "polynomial" else "float32"
         self.bandwidths = [tf.constant(width, self.dtype) for width in bandwidths]
 
-    def block(self, x, start):
+    def block(self, x: np.ndarray, start: int) -> tf.Tensor:
         rows = x[start : start + self.block_size] - self.centre
         return tf.constant(rows, self.dtype)
 
-    def block_sum(self, x, y, skip_diagonal=False):
+    def block_sum(self, x: tf.Tensor, y: tf.Tensor, skip_diagonal: bool = False) -> float:
         value = float(_block_sum(self.name, x, y, self.bandwidths, skip_diagonal))
         self.bar.add(1)
         return value
 
-    def mean_within(self, x, biased):
+    def mean_within(self, x: np.ndarray, biased: bool) -> float:
         """Mean of k(x_i, x_j) over i != j, or over all i and j if biased."""
         total = 0.0
         for i in range(0, len(x), self.block_size):
@@ -140,7 +152,7 @@ class _Kernel:
                 total += 2.0 * self.block_sum(rows, self.block(x, j))
         return total / (len(x) * (len(x) if biased else len(x) - 1))
 
-    def mean_between(self, x, y):
+    def mean_between(self, x: np.ndarray, y: np.ndarray) -> float:
         """Mean of k(x_i, y_j) over all i and j."""
         total = 0.0
         for i in range(0, len(x), self.block_size):
@@ -150,10 +162,11 @@ class _Kernel:
         return total / (len(x) * len(y))
 
 
-def _check_bandwidths(kernel, bandwidths, x):
+def _check_bandwidths(
+    kernel: str, bandwidths: float | Sequence[float] | None, x: np.ndarray
+) -> np.ndarray:
     """The bandwidths to use: those given, or the kernel's default."""
-    if kernel not in _KERNELS:
-        raise ValueError(f"kernel must be one of {tuple(_KERNELS)}. Received: {kernel!r}.")
+    check_one_of(_KERNELS, kernel=kernel)
     if kernel == "polynomial" and bandwidths is not None:
         raise ValueError(
             f"The polynomial kernel has no bandwidth; leave it None. Received: {bandwidths}."
@@ -168,7 +181,7 @@ def _check_bandwidths(kernel, bandwidths, x):
     return widths
 
 
-def _centre(x, kernel):
+def _centre(x: np.ndarray, kernel: str) -> np.ndarray:
     """What is subtracted from all samples, which leaves distances as they are.
 
     Samples far from the origin would lose them: |x|^2 + |y|^2 - 2 x.y is a small difference then.
@@ -179,14 +192,20 @@ def _centre(x, kernel):
     return x.mean(axis=0, dtype="float64").astype(dtype)
 
 
-def _num_blocks(num_x, num_y, block_size):
+def _num_blocks(num_x: int, num_y: int, block_size: int) -> int:
     num_x, num_y = -(-num_x // block_size), -(-num_y // block_size)
     return num_x * (num_x + 1) // 2 + num_y * (num_y + 1) // 2 + num_x * num_y
 
 
 def squared_mmd(
-    x, y, kernel="gaussian", bandwidths=None, biased=False, block_size=2048, verbose=False
-):
+    x: TensorLike,
+    y: TensorLike,
+    kernel: Literal["gaussian", "rational_quadratic", "polynomial"] = "gaussian",
+    bandwidths: float | Sequence[float] | None = None,
+    biased: bool = False,
+    block_size: int = 2048,
+    verbose: bool = False,
+) -> float:
     """Squared maximum mean discrepancy, E k(x, x') + E k(y, y') - 2 E k(x, y).
 
     Kernels of two samples of d dimensions:
@@ -232,11 +251,10 @@ def squared_mmd(
         -19.0
     """
     x, y = flat_pair(x, y)
-    bandwidths = _check_bandwidths(kernel, bandwidths, x)
-    if block_size < 1:
-        raise ValueError(f"block_size must be at least 1. Received: {block_size}.")
+    widths = _check_bandwidths(kernel, bandwidths, x)
+    check_ints(block_size=block_size)
     bar = keras.utils.Progbar(_num_blocks(len(x), len(y), block_size), verbose=int(verbose))
-    kernel = _Kernel(kernel, bandwidths, _centre(x, kernel), block_size, bar)
+    means = _Kernel(kernel, widths, _centre(x, kernel), block_size, bar)
     with _full_float32():
-        within = kernel.mean_within(x, biased) + kernel.mean_within(y, biased)
-        return within - 2.0 * kernel.mean_between(x, y)
+        within = means.mean_within(x, biased) + means.mean_within(y, biased)
+        return within - 2.0 * means.mean_between(x, y)

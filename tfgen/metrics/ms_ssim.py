@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfgen.metrics._images import check_image_shape, check_value_range
+from tfgen._utils.arguments import as_pair, check_ints
+from tfgen._utils.typing import Shape, TensorLike
+from tfgen.metrics._images import check_image_shape
 from tfgen.metrics._samples import flat_samples
 
 __all__ = ["MeanAndError", "ms_ssim", "pairwise_ms_ssim"]
@@ -27,7 +29,7 @@ class MeanAndError(NamedTuple):
     standard_error: float
 
 
-def _scale_sizes(size):
+def _scale_sizes(size: int) -> list[int]:
     """Shorter side of the image at each scale: halved, an odd one rounded up."""
     sizes = [size]
     while len(sizes) < len(_EXPONENTS):
@@ -35,13 +37,13 @@ def _scale_sizes(size):
     return sizes
 
 
-def _choose_filter_size(size):
+def _choose_filter_size(size: int) -> int:
     """The largest odd window, up to 11, that fits the image at 3 scales."""
     smallest = _scale_sizes(size)[_NUM_SCALES - 1]
     return min(_MAX_FILTER_SIZE, smallest - 1 + smallest % 2)
 
 
-def check_window(image_shape, filter_size):
+def check_window(image_shape: Shape, filter_size: int | None) -> tuple[int, int]:
     """The window and the number of scales at which it fits; ValueError if at none."""
     size = min(image_shape[:2])
     if filter_size is None:
@@ -54,12 +56,11 @@ def check_window(image_shape, filter_size):
     return filter_size, sum(scale >= filter_size for scale in _scale_sizes(size))
 
 
-def _check_images(images, value_range):
+def _check_images(images: TensorLike, value_range: tuple[float, float]) -> np.ndarray:
     """Images as an array, whose values lie in the range; else ValueError."""
     images = np.asarray(images)
     check_image_shape(images)
-    check_value_range(value_range)
-    low, high = value_range
+    low, high = as_pair(value_range=value_range)
     if not (low <= images.min() and images.max() <= high):
         raise ValueError(
             f"Pixels must lie in value_range={tuple(value_range)}. "
@@ -69,7 +70,9 @@ def _check_images(images, value_range):
 
 
 @tf.function(reduce_retracing=True)
-def _similarities(a, b, low, width, filter_size, num_scales):
+def _similarities(
+    a: tf.Tensor, b: tf.Tensor, low: float, width: float, filter_size: int, num_scales: int
+) -> tf.Tensor:
     exponents = np.array(_EXPONENTS[:num_scales]) / sum(_EXPONENTS[:num_scales])
     a, b = tf.cast(a, tf.float32) - low, tf.cast(b, tf.float32) - low
     return tf.image.ssim_multiscale(
@@ -77,11 +80,16 @@ def _similarities(a, b, low, width, filter_size, num_scales):
     )
 
 
-def _batches(num_pairs):
+def _batches(num_pairs: int) -> list[slice]:
     return [slice(start, start + _BATCH_SIZE) for start in range(0, num_pairs, _BATCH_SIZE)]
 
 
-def ms_ssim(a, b, value_range=(0.0, 1.0), filter_size=None):
+def ms_ssim(
+    a: TensorLike,
+    b: TensorLike,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    filter_size: int | None = None,
+) -> np.ndarray:
     """Multi-scale structural similarity of each pair of images, by `tf.image.ssim_multiscale`.
 
     The image is compared at up to 5 scales, each of half the size, as many as the window fits into:
@@ -124,7 +132,13 @@ def ms_ssim(a, b, value_range=(0.0, 1.0), filter_size=None):
     return np.concatenate(values)
 
 
-def pairwise_ms_ssim(images, num_pairs=1000, seed=0, value_range=(0.0, 1.0), filter_size=None):
+def pairwise_ms_ssim(
+    images: TensorLike,
+    num_pairs: int = 1000,
+    seed: int = 0,
+    value_range: tuple[float, float] = (0.0, 1.0),
+    filter_size: int | None = None,
+) -> MeanAndError:
     """Mean MS-SSIM of random pairs of distinct images: high where samples lack variety.
 
     Source: Odena, Olah & Shlens, arXiv:1610.09585v4, Sec. 4.2. There within a class; for samples
@@ -150,14 +164,13 @@ def pairwise_ms_ssim(images, num_pairs=1000, seed=0, value_range=(0.0, 1.0), fil
     """
     images = _check_images(images, value_range)
     flat_samples(images, "images")
-    if num_pairs < 2:
-        raise ValueError(f"num_pairs must be at least 2. Received: {num_pairs}.")
+    check_ints(2, num_pairs=num_pairs)
     rng = np.random.default_rng(seed)
     first = rng.integers(len(images), size=num_pairs)
     second = (first + rng.integers(1, len(images), size=num_pairs)) % len(images)
-    values = [
+    parts = [
         ms_ssim(images[first[rows]], images[second[rows]], value_range, filter_size)
         for rows in _batches(num_pairs)
     ]
-    values = np.concatenate(values).astype("float64")
+    values = np.concatenate(parts).astype("float64")
     return MeanAndError(float(values.mean()), float(values.std(ddof=1) / np.sqrt(num_pairs)))

@@ -7,6 +7,9 @@ of means); Ridgeway & Mozer, arXiv:1802.05312v2, Sec. 3 (modularity, explicitnes
 
 import numpy as np
 
+from tfgen._utils import extras
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import active_dims, check_codes, check_codes_and_factors
 
 __all__ = [
@@ -20,25 +23,20 @@ __all__ = [
 ]
 
 
-def _check_num_bins(num_bins):
-    if num_bins < 2:
-        raise ValueError(
-            f"num_bins must be at least 2: one bin says nothing. Received: {num_bins}. Take 20."
-        )
-
-
-def _without_constant_dims(codes):
-    """Zeros in place of dimensions that vary by rounding alone, which says nothing either."""
+def _without_constant_dims(codes: np.ndarray) -> np.ndarray:
+    """Zeros in place of dimensions that vary by rounding alone, which says nothing."""
     return np.where(active_dims(codes), codes, 0.0)
 
 
-def _bins_of(code, num_bins):
+def _bins_of(code: np.ndarray, num_bins: int) -> np.ndarray:
     """Number of the bin of equal width that each value lies in."""
     inner_edges = np.linspace(code.min(), code.max(), num_bins + 1)[1:-1]
     return np.digitize(code, inner_edges)
 
 
-def mutual_information_matrix(codes, factors, num_bins=20):
+def mutual_information_matrix(
+    codes: TensorLike, factors: TensorLike, num_bins: int = 20
+) -> np.ndarray:
     """Mutual information of each latent dimension, cut into bins, and each factor.
 
     Source: disentanglement_lib (Locatello et al., arXiv:1811.12359v4). Bins have equal width, from
@@ -63,15 +61,14 @@ def mutual_information_matrix(codes, factors, num_bins=20):
         >>> mutual_information_matrix(codes, factors).round(4).tolist()  # log 2, and 0
         [[0.6931], [0.0]]
     """
-    from sklearn.metrics import mutual_info_score
-
     codes, factors = check_codes_and_factors(codes, factors)
-    _check_num_bins(num_bins)
+    check_ints(2, "One bin says nothing: take 20.", num_bins=num_bins)
     binned = [_bins_of(code, num_bins) for code in _without_constant_dims(codes).T]
-    return np.array([[mutual_info_score(f, code) for f in factors.T] for code in binned])
+    score = extras.require("sklearn.metrics", extra="metrics").mutual_info_score
+    return np.array([[score(f, code) for f in factors.T] for code in binned])
 
 
-def entropies(factors):
+def entropies(factors: TensorLike) -> np.ndarray:
     """Entropy of each factor, from the shares of its values.
 
     Args:
@@ -89,11 +86,11 @@ def entropies(factors):
     """
     from scipy.stats import entropy
 
-    _, factors = check_codes_and_factors(np.zeros((len(factors), 1)), factors)
+    _, factors = check_codes_and_factors(np.zeros((np.shape(factors)[0], 1)), factors)
     return np.array([entropy(np.unique(f, return_counts=True)[1]) for f in factors.T])
 
 
-def information_gaps(mutual_information, factor_entropies):
+def information_gaps(mutual_information: np.ndarray, factor_entropies: np.ndarray) -> np.ndarray:
     """How much more of each factor its best latent dimension knows than the second best.
 
     Source: Chen et al., arXiv:1802.04942v5, Eq. 6, before the mean over factors.
@@ -115,7 +112,7 @@ def information_gaps(mutual_information, factor_entropies):
     return (best - second) / factor_entropies
 
 
-def mig(codes, factors, num_bins=20):
+def mig(codes: TensorLike, factors: TensorLike, num_bins: int = 20) -> float:
     """Mutual information gap, from a histogram of the codes: disentanglement_lib's protocol.
 
     Of each factor, the mutual information with the latent dimension that knows most of it, less
@@ -146,7 +143,7 @@ def mig(codes, factors, num_bins=20):
     return float(np.mean(information_gaps(information, entropies(factors))))
 
 
-def modularity(codes, factors, num_bins=20):
+def modularity(codes: TensorLike, factors: TensorLike, num_bins: int = 20) -> float:
     """Whether each latent dimension knows of one factor only; averaged over dimensions.
 
     1 - sum_k I_k^2 / ((num_factors - 1) max_k I_k^2), the sum without the factor of the maximum and
@@ -187,7 +184,7 @@ def modularity(codes, factors, num_bins=20):
     return float(np.mean(1.0 - shares))
 
 
-def explicitness(codes, factors, seed=0):
+def explicitness(codes: TensorLike, factors: TensorLike, seed: int = 0) -> float:
     """How well a linear classifier tells each value of a factor from the others.
 
     For each value of each factor a logistic regression of "this value or another" on all latent
@@ -218,21 +215,22 @@ def explicitness(codes, factors, seed=0):
         >>> explicitness(factors - 0.5, factors)
         1.0
     """
-    from sklearn.model_selection import train_test_split
-    from sklearn.preprocessing import StandardScaler
-    from threadpoolctl import threadpool_limits
-
     codes, factors = check_codes_and_factors(codes, factors)
-    codes = StandardScaler().fit_transform(_without_constant_dims(codes))
-    halves = train_test_split(codes, factors, test_size=0.5, random_state=seed)
+    selection = extras.require("sklearn.model_selection", extra="metrics")
+    preprocessing = extras.require("sklearn.preprocessing", extra="metrics")
+    threadpoolctl = extras.require("threadpoolctl", extra="metrics")
+    codes = preprocessing.StandardScaler().fit_transform(_without_constant_dims(codes))
+    halves = selection.train_test_split(codes, factors, test_size=0.5, random_state=seed)
     train, test, train_factors, test_factors = halves
     pairs = zip(train_factors.T, test_factors.T, strict=True)
     # Problems this small are slowed down by more threads, tenfold where other work runs.
-    with threadpool_limits(limits=1):
+    with threadpoolctl.threadpool_limits(limits=1):
         return float(np.mean([_factor_explicitness(train, y, test, test_y) for y, test_y in pairs]))
 
 
-def _factor_explicitness(train, train_factor, test, test_factor):
+def _factor_explicitness(
+    train: np.ndarray, train_factor: np.ndarray, test: np.ndarray, test_factor: np.ndarray
+) -> float:
     """Mean over the values of one factor."""
     values = np.intersect1d(train_factor, test_factor)
     if len(values) < 2:
@@ -241,18 +239,19 @@ def _factor_explicitness(train, train_factor, test, test_factor):
             f"Received: a factor with {len(values)}, of {len(train) + len(test)} points. Use more."
         )
     areas = [_auc(train, train_factor == v, test, test_factor == v) for v in values]
-    return np.mean(2.0 * np.array(areas) - 1.0)
+    return float(np.mean(2.0 * np.array(areas) - 1.0))
 
 
-def _auc(train, train_targets, test, test_targets):
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.metrics import roc_auc_score
+def _auc(
+    train: np.ndarray, train_targets: np.ndarray, test: np.ndarray, test_targets: np.ndarray
+) -> float:
+    linear_model = extras.require("sklearn.linear_model", extra="metrics")
+    classifier = linear_model.LogisticRegression().fit(train, train_targets)
+    sklearn_metrics = extras.require("sklearn.metrics", extra="metrics")
+    return sklearn_metrics.roc_auc_score(test_targets, classifier.decision_function(test))
 
-    classifier = LogisticRegression().fit(train, train_targets)
-    return roc_auc_score(test_targets, classifier.decision_function(test))
 
-
-def gaussian_total_correlation(codes):
+def gaussian_total_correlation(codes: TensorLike) -> float:
     """Total correlation of the Gaussian with the covariance of the codes.
 
     KL between that Gaussian and the product of its marginals, 0.5 (sum_d log C_dd - log det C), of

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfgen._utils import extras
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._samples import flat_pair
 
 __all__ = ["PrecisionRecall", "precision_recall"]
@@ -24,15 +26,18 @@ class PrecisionRecall(NamedTuple):
     coverage: float
 
 
-def _radii(x, num_neighbours):
+def _radii(x: np.ndarray, num_neighbours: int) -> np.ndarray:
     """Distance from each row to its `num_neighbours`-th nearest other row."""
-    from sklearn.neighbors import NearestNeighbors
-
-    neighbours = NearestNeighbors(n_neighbors=num_neighbours, algorithm="brute").fit(x)
+    sklearn_neighbors = extras.require("sklearn.neighbors", extra="metrics")
+    neighbours = sklearn_neighbors.NearestNeighbors(
+        n_neighbors=num_neighbours, algorithm="brute"
+    ).fit(x)
     return neighbours.kneighbors()[0][:, -1]
 
 
-def precision_recall(real, generated, num_neighbours=5):
+def precision_recall(
+    real: TensorLike, generated: TensorLike, num_neighbours: int = 5
+) -> PrecisionRecall:
     """Precision, recall, density and coverage of generated samples, in any features.
 
     A ball around each sample reaches to its k-th nearest neighbour in its own set. Precision is the
@@ -62,8 +67,6 @@ def precision_recall(real, generated, num_neighbours=5):
         >>> precision_recall(real, [[0.5], [1.5], [9.0], [9.5]], num_neighbours=1)
         PrecisionRecall(precision=0.5, recall=0.75, density=1.0, coverage=0.75)
     """
-    from sklearn.metrics import pairwise_distances_chunked
-
     real, generated = flat_pair(real, generated, ("real", "generated"))
     if not 1 <= num_neighbours < min(len(real), len(generated)):
         raise ValueError(
@@ -76,8 +79,11 @@ def precision_recall(real, generated, num_neighbours=5):
     real_radii, generated_radii = _radii(real, num_neighbours), _radii(generated, num_neighbours)
     num_balls = np.zeros(len(generated))
     recalled, covered = np.zeros(len(real), bool), np.zeros(len(real), bool)
+    sklearn_metrics = extras.require("sklearn.metrics", extra="metrics")
     start = 0
-    for distances in pairwise_distances_chunked(generated, real, working_memory=_WORKING_MEMORY):
+    for distances in sklearn_metrics.pairwise_distances_chunked(
+        generated, real, working_memory=_WORKING_MEMORY
+    ):
         rows = slice(start, start + len(distances))
         inside = distances <= real_radii
         num_balls[rows] = inside.sum(axis=1)

@@ -1,7 +1,7 @@
 """How much of its latent space a VAE uses: active units, KL per dimension, mutual information."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -9,15 +9,21 @@ import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen.losses.divergences import is_diagonal_normal, kl_divergence
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import Distribution
+from tfgen.losses.divergences import is_diagonal_normal
+from tfgen.metrics._figures import kl_bars
 from tfgen.metrics._likelihood import (
-    check_model,
-    check_positive,
+    NO_LIKELIHOOD,
+    compiled_as,
     encode,
     open_batches,
     seed_of,
     standard_error,
 )
+from tfgen.metrics._posteriors import code_of, flat, kl_of
+from tfgen.metrics._tables import markdown
+from tfgen.metrics.protocols import Data, HasElbo, HasEncoder, require
 
 tfd = tfp.distributions
 
@@ -51,7 +57,8 @@ class PosteriorCollapseReport(NamedTuple):
 
     Attributes:
         value: dict from name to mean over examples: `elbo` = -(`reconstruction` + `kl`), and `kl` =
-            `mutual_information` + `marginal_kl`.
+            `mutual_information` + `marginal_kl`; the last two are left out where q(z|x) has a
+            density at its own draws alone, as behind a flow without an inverse.
         standard_error: dict from name to that of the mean.
         kl_per_dimension: float64 array, shape (latent_dim,), whose sum is `kl`; None unless q(z|x)
             and p(z) are diagonal normals.
@@ -59,53 +66,43 @@ class PosteriorCollapseReport(NamedTuple):
         settings: dict of sizes, threshold and seed.
     """
 
-    value: dict
-    standard_error: dict
+    value: dict[str, float]
+    standard_error: dict[str, float]
     kl_per_dimension: np.ndarray | None
     active_units: ActiveUnits
-    settings: dict
+    settings: dict[str, Any]
 
-    def to_markdown(self):
+    def to_markdown(self) -> str:
         """Table of all values, and below it the active units and the settings."""
         rows = [
-            f"| {name} | {value:.2f} | {self.standard_error[name]:.2g} |"
+            (name, f"{value:.2f}", f"{self.standard_error[name]:.2g}")
             for name, value in self.value.items()
         ]
-        units = f"{self.active_units.num_active} of {len(self.active_units.active)}"
-        notes = [f"- {key}: {value}" for key, value in self.settings.items()]
-        head = ["| nats per example | value | standard error |", "| --- | --- | --- |"]
-        return "\n".join([*head, *rows, "", f"- active units: {units}", *notes])
+        units = f"active units: {self.active_units.num_active} of {len(self.active_units.active)}"
+        notes = [units, *(f"{key}: {value}" for key, value in self.settings.items())]
+        return markdown(("nats per example", "value", "standard error"), rows, notes)
 
-    def plot(self):
-        """The KL divergence of each dimension, largest first: `(fig, axes)`.
+    def plot(self) -> tuple[Any, Any]:
+        """The KL divergence of each dimension, largest first: `(fig, axes)` of matplotlib.
 
         Raises:
             ValueError: if it is not known by dimension.
         """
-        from tfgen.plotting.figures import COLORS, subplots
-
         if self.kl_per_dimension is None:
             raise ValueError(
                 "A KL divergence per dimension needs diagonal normals q(z|x) and p(z). Received: "
                 "kl_per_dimension=None. Look at active_units.variances instead."
             )
-        order = np.argsort(self.kl_per_dimension)[::-1]
-        fig, axes = subplots(figsize=(6, 3), layout="constrained")
-        for label, color, shown in (
-            ("active", COLORS[0], self.active_units.active[order]),
-            ("inactive", COLORS[2], ~self.active_units.active[order]),
-        ):
-            if shown.any():
-                ranks = 1 + np.flatnonzero(shown)
-                axes.bar(ranks, self.kl_per_dimension[order][shown], color=color, label=label)
-        axes.set(xlabel="rank of the latent dimension", ylabel="KL(q(z|x) || p(z)) (nats)")
-        axes.set_xlim(0.3, len(order) + 0.7)
-        axes.legend(frameon=False)
-        return fig, axes
+        return kl_bars(self.kl_per_dimension, self.active_units.active)
 
 
-def active_units(model, data, threshold=0.01, *, batch_size=100):
+def active_units(
+    model: HasEncoder, data: Data, threshold: float = 0.01, *, batch_size: int = 100
+) -> ActiveUnits:
     """Latent dimensions whose posterior mean varies with the data: Var_x(E[z_u|x]) > threshold.
+
+    The mean of a flow q(z|x) has no closed form: its `center()`, where it sends the mean of its
+    base, stands in. It does not vary either where q(z|x) does not depend on x.
 
     Source: Burda, Grosse & Salakhutdinov, arXiv:1509.00519v4, Sec. 5.2, whose threshold it is.
 
@@ -128,14 +125,14 @@ def active_units(model, data, threshold=0.01, *, batch_size=100):
         >>> active_units(model, np.zeros((5, *shape))).num_active  # All examples are the same.
         0
     """
-    check_model(model, "encode", "active_units")
-    check_positive(batch_size=batch_size)
+    require(model, HasEncoder, "active_units", NO_LIKELIHOOD)
+    check_ints(batch_size=batch_size)
     batches, _ = open_batches(model, data, batch_size)
-    means = [_flat(_mean(encode(model, x)))[:count] for x, count in batches]
+    means = [flat(code_of(encode(model, x)))[:count] for x, count in batches]
     return _active_units(np.concatenate(means), threshold)
 
 
-def _active_units(means, threshold):
+def _active_units(means: np.ndarray, threshold: float) -> ActiveUnits:
     if len(means) < 2 or not threshold >= 0:
         raise ValueError(
             "active_units needs at least 2 examples and threshold >= 0. Received: "
@@ -146,7 +143,15 @@ def _active_units(means, threshold):
     return ActiveUnits(int(active.sum()), active, variances)
 
 
-def posterior_collapse_report(model, data, *, threshold=0.01, batch_size=100, seed=0, verbose=True):
+def posterior_collapse_report(
+    model: HasElbo,
+    data: Data,
+    *,
+    threshold: float = 0.01,
+    batch_size: int = 100,
+    seed: int = 0,
+    verbose: bool = True,
+) -> PosteriorCollapseReport:
     """The parts of the ELBO, and how much q(z|x) says about x.
 
     E KL(q(z|x) || p(z)) = I_q(x; z) + KL(q(z) || p(z)): the mutual information of an example and
@@ -161,8 +166,13 @@ def posterior_collapse_report(model, data, *, threshold=0.01, batch_size=100, se
     lower bound", NIPS workshop 2016 (the split); Burda, Grosse & Salakhutdinov, arXiv:1509.00519v4,
     Sec. 5.2 (active units).
 
-    It is about z of `model.encode(x)`. Where inference goes on from there, as by a flow or a Markov
-    chain, it describes the first step alone.
+    The KL divergence is in closed form where there is one, and else a Monte Carlo estimate of a
+    draw from each q(z|x), log q(z|x) - log p(z); of a flow, the entropy of its base is exact. The
+    estimate of I_q needs the density of q(z|x) at draws of other examples: it is left out, and
+    `settings` says so, for flows without an inverse.
+
+    It is about z of `model.encode(x)`. Where inference goes on from there, as by a Markov chain, it
+    describes the first step alone.
 
     Args:
         model: anything with `encode(x)`, which returns a density, `log_joint(x, z)` and
@@ -190,45 +200,71 @@ def posterior_collapse_report(model, data, *, threshold=0.01, batch_size=100, se
         >>> bool(report.value["mutual_information"] <= np.log(20))
         True
     """
-    check_model(model, "log_joint", "posterior_collapse_report")
-    check_positive(batch_size=batch_size)
-    batches, _ = open_batches(model, data, batch_size)
-    batches = list(batches)
-    columns = []
-    for step, (x, count) in enumerate(batches):
-        parts = _posterior_parts(model, x, seed_of(seed, step))
-        columns.append([None if part is None else part.numpy()[:count] for part in parts])
-    z, log_q, means, reconstruction, kl, kl_per_dimension = (
-        None if part[0] is None else np.concatenate(part) for part in zip(*columns, strict=True)
-    )
-    units = _active_units(_flat(means), threshold)
-    pairs = tf.function(
-        lambda x, z: encode(model, x).log_prob(z[:, None]),
-        jit_compile=getattr(model, "jit_compile", False),
-        autograph=False,
-    )
-    information = log_q - _log_aggregate(pairs, batches, z, verbose)
+    require(model, HasElbo, "posterior_collapse_report", NO_LIKELIHOOD)
+    check_ints(batch_size=batch_size)
+    batches = list(open_batches(model, data, batch_size)[0])
+    draws = _draw_all(model, batches, seed)
+    units = _active_units(flat(draws.codes), threshold)
+    log_aggregate = _log_aggregate(model, batches, draws.z, verbose)
     rows = {
-        "elbo": -reconstruction - kl,
-        "reconstruction": reconstruction,
-        "kl": kl,
-        "mutual_information": information,
-        "marginal_kl": kl - information,
+        "elbo": -draws.reconstruction - draws.kl,
+        "reconstruction": draws.reconstruction,
+        "kl": draws.kl,
     }
+    settings: dict[str, Any] = {
+        "num_points": len(draws.z),
+        "log_num_points": round(math.log(len(draws.z)), 2),
+        "threshold": threshold,
+        "seed": seed,
+    }
+    if log_aggregate is None:
+        settings["mutual_information"] = "not known, q(z|x) has a density at its own draws alone"
+    else:
+        information = draws.log_q - log_aggregate
+        rows |= {"mutual_information": information, "marginal_kl": draws.kl - information}
+    kl_per_dimension = draws.kl_per_dimension
     if kl_per_dimension is not None:
-        kl_per_dimension = _flat(kl_per_dimension).mean(axis=0, dtype="float64")
+        kl_per_dimension = flat(kl_per_dimension).mean(axis=0, dtype="float64")
     return PosteriorCollapseReport(
         {name: float(row.mean(dtype="float64")) for name, row in rows.items()},
         {name: standard_error(row) for name, row in rows.items()},
         kl_per_dimension,
         units,
-        {"num_points": len(z), "log_num_points": round(math.log(len(z)), 2)}
-        | {"threshold": threshold, "seed": seed},
+        settings,
     )
 
 
-def _posterior_parts(model, x, seed):
-    """Of a batch: z, log q(z|x), E[z|x], -log p(x|z), KL, and KL per dimension or None."""
+class _Draws(NamedTuple):
+    """One draw of z from q(z|x) of each example, and what is known there; arrays or tensors.
+
+    Attributes:
+        z: shape (num_examples, *latent_shape).
+        log_q: log q(z|x), shape (num_examples,).
+        codes: E[z|x], shape of z.
+        reconstruction: -log p(x|z), shape (num_examples,).
+        kl: KL(q(z|x) || p(z)), shape (num_examples,).
+        kl_per_dimension: shape of z; None unless q(z|x) and p(z) are diagonal normals.
+    """
+
+    z: Any
+    log_q: Any
+    codes: Any
+    reconstruction: Any
+    kl: Any
+    kl_per_dimension: Any
+
+
+def _draw_all(model: HasElbo, batches: list[tuple[Any, int]], seed: int) -> _Draws:
+    columns = []
+    for step, (x, count) in enumerate(batches):
+        draws = _draw(model, x, seed_of(seed, step))
+        columns.append([None if part is None else part.numpy()[:count] for part in draws])
+    return _Draws(
+        *(None if part[0] is None else np.concatenate(part) for part in zip(*columns, strict=True))
+    )
+
+
+def _draw(model: HasElbo, x: Any, seed: tf.Tensor) -> _Draws:
     q, prior = encode(model, x), model.prior_distribution()
     if not isinstance(q, tfd.Distribution):
         raise ValueError(
@@ -236,34 +272,43 @@ def _posterior_parts(model, x, seed):
             f"one that returns {type(q).__name__}. Use active_units for deterministic encoders."
         )
     z = q.sample(seed=seed)
-    reconstruction = prior.log_prob(z) - model.log_joint(x, z)
-    kl = kl_divergence(q, prior, z)
-    return z, q.log_prob(z), q.mean(), reconstruction, kl, _kl_per_dimension(q, prior)
+    return _Draws(
+        z,
+        q.log_prob(z),
+        code_of(q),
+        prior.log_prob(z) - model.log_joint(x, z),
+        kl_of(q, prior, z),
+        _kl_per_dimension(q, prior),
+    )
 
 
-def _kl_per_dimension(q, prior):
+def _kl_per_dimension(q: Distribution, prior: Distribution) -> tf.Tensor | None:
     if is_diagonal_normal(q) and is_diagonal_normal(prior):
         return tfd.kl_divergence(q.distribution, prior.distribution)
     return None
 
 
-def _log_aggregate(log_densities, batches, z, verbose):
-    """log (1/N sum_j q(z_i|x_j)) of each draw z_i, shape (N,)."""
+def _log_aggregate(
+    model: HasElbo, batches: list[tuple[Any, int]], z: np.ndarray, verbose: bool
+) -> np.ndarray | None:
+    """log (1/N sum_j q(z_i|x_j)) of each draw z_i, shape (N,); None if it has no density there."""
+    log_densities = compiled_as(model, lambda x, z: _log_density_of_all(encode(model, x), z))
     total = np.full(len(z), -np.inf)
     bar = keras.utils.Progbar(len(batches), verbose=int(verbose))
     for x, count in batches:
         for start in range(0, len(z), _NUM_DRAWS):
             rows = slice(start, start + _NUM_DRAWS)
-            pairs = log_densities(x, z[rows]).numpy()[:, :count].astype("float64")
+            try:
+                pairs = log_densities(x, z[rows]).numpy()[:, :count].astype("float64")
+            except NotImplementedError:
+                return None
             total[rows] = np.logaddexp(total[rows], scipy.special.logsumexp(pairs, axis=1))
         bar.add(1)
     return total - math.log(len(z))
 
 
-def _mean(output):
-    return output.mean() if isinstance(output, tfd.Distribution) else output
-
-
-def _flat(values):
-    values = np.asarray(values)
-    return values.reshape(len(values), -1)
+def _log_density_of_all(q: Distribution, z: tf.Tensor) -> tf.Tensor:
+    """log q(z_i|x_j) of every draw and example, shape (len(z), batch)."""
+    # Each pair has a copy of z: the loop of an inverse autoregressive flow keeps its shape.
+    pairs = (z.shape[0], q.batch_shape[0], *z.shape[1:])
+    return q.log_prob(tf.broadcast_to(z[:, None], pairs))

@@ -4,32 +4,42 @@ Source: Kumar, Sattigeri & Balakrishnan, "Variational Inference of Disentangled 
 from Unlabeled Observations", arXiv:1711.00848v3, Sec. 3.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from tfgen._utils import extras
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import check_codes_and_factors, split, standardize
 
 __all__ = ["sap_score"]
 
 
-def _accuracies(train, test, target, test_target):
+def _accuracies(
+    train: np.ndarray, test: np.ndarray, target: np.ndarray, test_target: np.ndarray
+) -> np.ndarray:
     """Test accuracy of a classifier that sees one dimension, for each of them."""
-    from sklearn.svm import LinearSVC
-
+    svm = extras.require("sklearn.svm", extra="metrics")
     # The primal has the same solution as the dual, is faster, and has no seed.
-    classifier = LinearSVC(C=0.01, class_weight="balanced", dual=False)
+    classifier = svm.LinearSVC(C=0.01, class_weight="balanced", dual=False)
     columns = range(train.shape[1])
     return np.array(
         [classifier.fit(train[:, [i]], target).score(test[:, [i]], test_target) for i in columns]
     )
 
 
-def _squared_correlations(codes, factor):
+def _squared_correlations(codes: np.ndarray, factor: np.ndarray) -> np.ndarray:
     """R^2 of linear regressions of a factor on each standardised dimension."""
     standardized = (factor - factor.mean()) / factor.std()
     return np.mean(codes * standardized[:, None], axis=0) ** 2
 
 
-def sap_score(codes, factors, seed=0, continuous=False):
+def sap_score(
+    codes: TensorLike,
+    factors: TensorLike,
+    seed: int = 0,
+    continuous: bool | Sequence[bool] = False,
+) -> float:
     """Mean gap between the two dimensions that predict a factor best.
 
     A categorical factor is predicted by a linear support vector machine that sees one dimension,
@@ -65,11 +75,11 @@ def sap_score(codes, factors, seed=0, continuous=False):
         1.0
     """
     codes, factors = check_codes_and_factors(codes, factors, min_dims=2)
-    codes, continuous = standardize(codes), np.broadcast_to(continuous, factors.shape[1])
+    codes, on_a_line = standardize(codes), np.broadcast_to(continuous, factors.shape[1])
     train, test, train_factors, test_factors = split(codes, factors, seed)
     gaps = []
     for j, factor in enumerate(factors.T):
-        if continuous[j]:
+        if on_a_line[j]:
             scores = _squared_correlations(codes, factor)
         else:
             scores = _accuracies(train, test, train_factors[:, j], test_factors[:, j])

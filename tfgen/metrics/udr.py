@@ -4,9 +4,15 @@ Source: Duan et al., "Unsupervised Model Selection for Variational Disentangled 
 Learning", arXiv:1905.12614v4, Sec. 4.
 """
 
+from collections.abc import Sequence
+from typing import Literal
+
 import numpy as np
 import scipy.stats
 
+from tfgen._utils import extras
+from tfgen._utils.arguments import check_one_of
+from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import active_dims, check_codes, standardize
 
 __all__ = ["METHODS", "pair_score", "udr"]
@@ -17,7 +23,7 @@ _MIN_KL = 0.01  # In nats, Duan et al., Sec. 4.
 _ALPHA = 0.1
 
 
-def pair_score(similarities):
+def pair_score(similarities: np.ndarray) -> float:
     """UDR of a pair of runs: 1 if each dimension of one resembles a single one of the other.
 
     Mean over the dimensions of both runs of max(R)^2 / sum(R), where R are a dimension's
@@ -41,41 +47,45 @@ def pair_score(similarities):
     return float(sum(terms) / sum(similarities.shape))
 
 
-def _correlations(x, y):
+def _correlations(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Absolute rank correlations; x and y are standardised ranks."""
     return np.abs(x.T @ y) / len(x)
 
 
-def _lasso_weights(x, y):
+def _lasso_weights(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Absolute weights of a lasso that predicts x from y."""
-    from sklearn.linear_model import Lasso
-
     if x.size == 0 or y.size == 0:
         return np.zeros((x.shape[1], y.shape[1]))
-    weights = Lasso(alpha=_ALPHA).fit(y, x).coef_
+    linear_model = extras.require("sklearn.linear_model", extra="metrics")
+    weights = linear_model.Lasso(alpha=_ALPHA).fit(y, x).coef_
     return np.abs(weights).reshape(x.shape[1], y.shape[1])
 
 
-def _check_runs(codes, kl, method):
+def _check_runs(
+    codes: Sequence[TensorLike], kl: Sequence[TensorLike] | None, method: str
+) -> list[np.ndarray]:
     """Codes of each run as arrays, after checks."""
-    if method not in METHODS:
-        raise ValueError(f"method must be one of {METHODS}. Received: {method!r}.")
-    codes = [check_codes(run, f"codes[{i}]") for i, run in enumerate(codes)]
-    if len(codes) < 2 or len({len(run) for run in codes}) > 1:
+    check_one_of(METHODS, method=method)
+    runs = [check_codes(run, f"codes[{i}]") for i, run in enumerate(codes)]
+    if len(runs) < 2 or len({len(run) for run in runs}) > 1:
         raise ValueError(
             "UDR compares codes of the same points from at least 2 runs, better 5. Received: "
-            f"shapes {[run.shape for run in codes]}."
+            f"shapes {[run.shape for run in runs]}."
         )
-    if kl is not None and [np.shape(values) for values in kl] != [run.shape[1:] for run in codes]:
+    if kl is not None and [np.shape(values) for values in kl] != [run.shape[1:] for run in runs]:
         raise ValueError(
             "kl must have one array per run, with the mean KL of each latent dimension. Received: "
             f"shapes {[np.shape(values) for values in kl]} for codes of "
-            f"{[run.shape[1] for run in codes]} dimensions."
+            f"{[run.shape[1] for run in runs]} dimensions."
         )
-    return codes
+    return runs
 
 
-def udr(codes, kl=None, method="spearman"):
+def udr(
+    codes: Sequence[TensorLike],
+    kl: Sequence[TensorLike] | None = None,
+    method: Literal["spearman", "lasso"] = "spearman",
+) -> np.ndarray:
     """Score of each of several runs without labels: the median of its agreement with the others.
 
     Disentangled codes of several runs are the same up to order and sign, entangled ones need not
@@ -107,18 +117,18 @@ def udr(codes, kl=None, method="spearman"):
         >>> udr([z, -z, z[:, ::-1]])
         array([1., 1., 1.])
     """
-    codes = _check_runs(codes, kl, method)
-    masks = [active_dims(run) for run in codes]
+    runs = _check_runs(codes, kl, method)
+    masks = [active_dims(run) for run in runs]
     if kl is not None:
         masks = [mask & (np.asarray(k) > _MIN_KL) for mask, k in zip(masks, kl, strict=True)]
-    codes = [standardize(run[:, mask]) for run, mask in zip(codes, masks, strict=True)]
+    runs = [standardize(run[:, mask]) for run, mask in zip(runs, masks, strict=True)]
     similarity = _lasso_weights
     if method == "spearman":
-        codes = [standardize(scipy.stats.rankdata(run, axis=0)) for run in codes]
+        runs = [standardize(scipy.stats.rankdata(run, axis=0)) for run in runs]
         similarity = _correlations
     return np.array(
         [
-            np.median([pair_score(similarity(x, y)) for j, y in enumerate(codes) if j != i])
-            for i, x in enumerate(codes)
+            np.median([pair_score(similarity(x, y)) for j, y in enumerate(runs) if j != i])
+            for i, x in enumerate(runs)
         ]
     )
