@@ -135,7 +135,8 @@ def test_configs():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"num_codes": 0}, "one code or more.*Received: num_codes=0"),
+        ({"num_codes": 0}, "num_codes must be an int of at least 1. Received: num_codes=0"),
+        ({"code_dim": 0.5}, "code_dim must be an int of at least 1. Received: code_dim=0.5"),
         ({"decay": 1.0}, "between 0 and 1, or None.*Received: decay=1.0"),
         ({"restart_below": -1.0}, "restart_below must be 0.*Received: restart_below=-1.0"),
         ({"restart_below": 1.0, "decay": None}, "restart_below must be 0.*decay=None"),
@@ -144,3 +145,8 @@ def test_configs():
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         VectorQuantizer(**{"num_codes": 4, "code_dim": 2, **arguments})
+
+
+def test_frequencies_are_of_some_codes():
+    with pytest.raises(ValueError, match="num_positions must be .* Received: num_positions=0"):
+        CodeFrequencies(num_positions=0, num_codes=4)

@@ -1,27 +1,41 @@
 """The layer that ends a network in a distribution. After TFP 0.25, `tfp.layers`."""
 
 import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+from typing_extensions import Unpack
 
+from tfgen._utils.typing import LayerOptions
 from tfgen.layers.tensor_coercible import tensor_coercible
 
-tfd = tfp.distributions
-
 __all__ = [
+    "ConvertToTensor",
     "DistributionLambda",
     "DistributionLayer",
+    "DistributionOptions",
     "ParametricDistribution",
     "register",
     "serialized",
 ]
 
+ConvertToTensor: TypeAlias = str | Callable[..., Any] | property
+"""A member of `tfd.Distribution` or its name, or a callable from distribution to tensor."""
+
+
+class DistributionOptions(LayerOptions, total=False):
+    """Arguments of `DistributionLambda`, for `**kwargs: Unpack[DistributionOptions]`."""
+
+    seed: int | None
+
+
 register = keras.saving.register_keras_serializable("tfgen")
 
 
-def serialized(value):
+def serialized(value: Any) -> Any:
     """Config of a Keras object or a function, by the name under which it is registered.
 
     Raises:
@@ -69,7 +83,13 @@ def _evaluate_member(distribution, name):
 class DistributionLayer(keras.layers.Layer):
     """Base of all layers whose output is a distribution; `DistributionLambda` has the arguments."""
 
-    def __init__(self, make_distribution_fn, convert_to_tensor_fn="sample", seed=None, **kwargs):
+    def __init__(
+        self,
+        make_distribution_fn: Callable[..., tfd.Distribution],
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        seed: int | None = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         kwargs["dtype"] = kwargs.get("dtype") or keras.config.dtype_policy().variable_dtype
         super().__init__(**kwargs)
         self.make_distribution_fn = make_distribution_fn
@@ -80,16 +100,16 @@ class DistributionLayer(keras.layers.Layer):
         if isinstance(prior, keras.layers.Layer):
             self.prior = prior  # Keras tracks the weights of layers only.
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         self.built = True
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> tfd.Distribution:
         distribution = self._distribution(inputs)
         if self.activity_regularizer is not None:  # Keras calls it on tensors only.
             self.add_loss(self.activity_regularizer(distribution))
         return distribution
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         to_tensor = tf.function(
             lambda x: tf.convert_to_tensor(self._distribution(x)), autograph=False
         )
@@ -107,7 +127,7 @@ class DistributionLayer(keras.layers.Layer):
             return _evaluate_member(distribution, self.convert_to_tensor_fn)
         return self.convert_to_tensor_fn(distribution)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         convert = self.convert_to_tensor_fn
         if not isinstance(convert, str):
             convert = serialized(convert)
@@ -152,12 +172,18 @@ class DistributionLambda(DistributionLayer):
         TensorShape([8])
     """
 
-    def __init__(self, make_distribution_fn, convert_to_tensor_fn="sample", seed=None, **kwargs):
+    def __init__(
+        self,
+        make_distribution_fn: Callable[..., tfd.Distribution],
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        seed: int | None = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         if isinstance(make_distribution_fn, dict):
             make_distribution_fn = keras.saving.deserialize_keras_object(make_distribution_fn)
         super().__init__(make_distribution_fn, convert_to_tensor_fn, seed, **kwargs)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         make = serialized(self.make_distribution_fn)
         return {**super().get_config(), "make_distribution_fn": make}
 
@@ -166,18 +192,27 @@ class ParametricDistribution(DistributionLayer):
     """A distribution layer made by its class's own static `new`.
 
     Args:
-        arguments: dict of the constructor's own arguments, for `get_config`; functions are saved by
-            registered name.
-        new_arguments: dict of keyword arguments of `new`; `arguments` unless given.
+        arguments: dict of the constructor's own arguments, for `get_config`, which are those of
+            `new` too, where `sample_dtype` is named `dtype`; functions are saved by registered
+            name.
         **kwargs: arguments of `DistributionLambda`.
     """
 
-    def __init__(self, arguments, convert_to_tensor_fn, new_arguments=None, **kwargs):
-        new = functools.partial(self.new, **(new_arguments or arguments))
+    new: Callable[..., tfd.Distribution]
+    params_size: Callable[..., int]
+
+    def __init__(
+        self,
+        arguments: dict[str, Any],
+        convert_to_tensor_fn: ConvertToTensor,
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
+        names = {"sample_dtype": "dtype"}
+        new = functools.partial(self.new, **{names.get(k, k): v for k, v in arguments.items()})
         super().__init__(new, convert_to_tensor_fn, **kwargs)
         self.arguments = arguments
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         arguments = {
             key: serialized(value) if callable(value) else value
             for key, value in self.arguments.items()

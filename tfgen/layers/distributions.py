@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfgen._utils import random
-
-tfd = tfp.distributions
 
 __all__ = [
     "Bernoulli",
@@ -24,8 +23,10 @@ __all__ = [
 ]
 
 
-def _shape_of_draws(distribution, n):
-    return tf.concat([[n], distribution.batch_shape_tensor()], axis=0)
+def _noise(draw, distribution, n, seed, dtype=None):
+    """`n` draws for each member of a batch, by a function of `_utils.random`."""
+    shape = tf.concat([[n], distribution.batch_shape_tensor()], axis=0)
+    return draw(shape, tfp.random.sanitize_seed(seed), dtype or distribution.dtype)
 
 
 class Normal(tfd.Normal):
@@ -37,9 +38,7 @@ class Normal(tfd.Normal):
     """
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
-        seed = tfp.random.sanitize_seed(seed)
-        noise = random.normal(_shape_of_draws(self, n), seed, self.dtype)
-        return self.loc + self.scale * noise
+        return self.loc + self.scale * _noise(random.normal, self, n, seed)
 
 
 class Logistic(tfd.Logistic):
@@ -51,8 +50,7 @@ class Logistic(tfd.Logistic):
     """
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
-        seed = tfp.random.sanitize_seed(seed)
-        u = random.uniform(_shape_of_draws(self, n), seed, self.dtype)
+        u = _noise(random.uniform, self, n, seed)
         u = tf.maximum(u, np.finfo(self.dtype.as_numpy_dtype).tiny)  # Of 0 the logit is infinite.
         return self.loc + self.scale * (tf.math.log(u) - tf.math.log1p(-u))
 
@@ -72,9 +70,8 @@ class Bernoulli(tfd.Bernoulli):
         return tf.cast(event, logits.dtype) * logits - tf.nn.softplus(logits)
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
-        seed = tfp.random.sanitize_seed(seed)
         probs = self.probs_parameter()
-        u = random.uniform(_shape_of_draws(self, n), seed, probs.dtype)
+        u = _noise(random.uniform, self, n, seed, probs.dtype)
         return tf.cast(u < probs, self.dtype)
 
 

@@ -1,16 +1,37 @@
 """Distributions through normalizing flows. Rezende & Mohamed, arXiv:1505.05770v6."""
 
+from typing import Any, Protocol
+
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+from typing_extensions import Unpack
 
-from tfgen.layers.distribution_lambda import DistributionLayer, register
+from tfgen._utils.typing import LayerOptions, Shape
+from tfgen.layers.distribution_lambda import (
+    ConvertToTensor,
+    DistributionLayer,
+    DistributionOptions,
+    register,
+)
 from tfgen.layers.independent import IndependentNormal, as_shape, event_size
-from tfgen.layers.priors import Prior, StandardNormal
-
-tfd = tfp.distributions
+from tfgen.layers.priors import Encoder, Prior, StandardNormal
 
 __all__ = ["FlowDistribution", "FlowNormal", "FlowPrior"]
+
+
+class BijectorLayer(Protocol):
+    """What is asked of a bijector: `tfgen.bijectors.Bijector` is one."""
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of what it maps."""
+
+    def forward(self, x: tf.Tensor, context: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """The image of x, and the log-determinant there."""
+
+    def inverse(self, y: tf.Tensor, context: Any = None) -> tuple[tf.Tensor, tf.Tensor]:
+        """The point that is sent to y, and the inverse's log-determinant there."""
 
 
 class FlowDistribution(tfd.Distribution):
@@ -25,7 +46,13 @@ class FlowDistribution(tfd.Distribution):
         context: tensor, shape (batch, context_size), for the bijector.
     """
 
-    def __init__(self, base, bijector, context=None, name="FlowDistribution"):
+    def __init__(
+        self,
+        base: tfd.Distribution,
+        bijector: BijectorLayer,
+        context: tf.Tensor | None = None,
+        name: str = "FlowDistribution",
+    ) -> None:
         parameters = dict(locals())
         self.base, self.bijector, self.context = base, bijector, context
         self._last_draw = (None, None, None)
@@ -72,11 +99,11 @@ class FlowDistribution(tfd.Distribution):
         x, log_det = self.bijector.inverse(value, self.context)
         return x, -log_det
 
-    def log_det(self, z):
+    def log_det(self, z: tf.Tensor) -> tf.Tensor:
         """The map's log-determinant at the point that is sent to `z`, shape of `log_prob(z)`."""
         return self._preimage(z)[1]
 
-    def center(self):
+    def center(self) -> tf.Tensor:
         """Where the base's mean is sent: one typical value, while the mean is not known."""
         return self.bijector.forward(self.base.mean(), self.context)[0]
 
@@ -107,8 +134,13 @@ class FlowNormal(DistributionLayer):
     """
 
     def __init__(
-        self, event_shape, bijector, context_size=0, convert_to_tensor_fn="sample", **kwargs
-    ):
+        self,
+        event_shape: int | Shape,
+        bijector: BijectorLayer,
+        context_size: int = 0,
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
         super().__init__(self._new, convert_to_tensor_fn, **kwargs)
         self.event_shape, self.context_size = as_shape(event_shape), context_size
         check_event_shape(bijector, self.event_shape)
@@ -120,11 +152,13 @@ class FlowNormal(DistributionLayer):
         return FlowDistribution(base, self.bijector, context if self.context_size else None)
 
     @staticmethod
-    def params_size(event_shape, context_size=0, name=None):
+    def params_size(
+        event_shape: int | Shape, context_size: int = 0, name: str | None = None
+    ) -> int:
         """Numbers that a network must return for one event."""
         return 2 * event_size(event_shape) + context_size
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "event_shape": self.event_shape,
@@ -133,7 +167,7 @@ class FlowNormal(DistributionLayer):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Any:
         return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
 
 
@@ -148,25 +182,25 @@ class FlowPrior(Prior):
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
-    def __init__(self, bijector, **kwargs):
+    def __init__(self, bijector: BijectorLayer, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.bijector = bijector
         self.base = StandardNormal(bijector.event_shape)
         self.built = True
 
-    def as_distribution(self, encoder=None):
+    def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:
         return FlowDistribution(self.base.as_distribution(), self.bijector)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         bijector = keras.saving.serialize_keras_object(self.bijector)
         return {**super().get_config(), "bijector": bijector}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Any:
         return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
 
 
-def check_event_shape(bijector, event_shape):
+def check_event_shape(bijector: BijectorLayer, event_shape: tuple[int, ...]) -> None:
     """Raises ValueError unless `bijector` is over `event_shape`."""
     if bijector.event_shape != event_shape:
         raise ValueError(

@@ -1,25 +1,33 @@
 """Levels of latent variables, each given the one above. Sonderby et al., arXiv:1602.02282v3."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+from typing_extensions import Unpack
 
 from tfgen._utils import random
+from tfgen._utils.typing import LayerOptions
 from tfgen.layers.distribution_lambda import register
 from tfgen.layers.distributions import Normal
-from tfgen.layers.priors import Prior
-
-tfd = tfp.distributions
+from tfgen.layers.priors import Encoder, Prior
 
 __all__ = ["HierarchicalDistribution", "HierarchicalNormal", "diagonal_normal", "top_down"]
 
 
-def diagonal_normal(loc, scale):
+def diagonal_normal(loc: tf.Tensor, scale: tf.Tensor | float) -> tfd.Distribution:
     """Independent normal variables along the last axis."""
     return tfd.Independent(Normal(loc, scale), 1)
 
 
-def top_down(num_levels, density, choose):
+def top_down(
+    num_levels: int,
+    density: Callable[[int, Any], Any],
+    choose: Callable[[int, Any], Any],
+) -> list[tuple[Any, Any]]:
     """Goes through all levels, from the top one down.
 
     Args:
@@ -36,7 +44,8 @@ def top_down(num_levels, density, choose):
         >>> [density for density, z in steps]
         [(0, 10), (1, 20), (2, None)]
     """
-    levels, z = [], None
+    levels: list[tuple[Any, Any]] = []
+    z = None
     for level in reversed(range(num_levels)):
         p = density(level, z)
         z = choose(level, p)
@@ -56,7 +65,12 @@ class HierarchicalDistribution(tfd.Distribution):
         latent_dims: sequence of int, sizes of z_1, ..., z_L.
     """
 
-    def __init__(self, density, latent_dims, name="HierarchicalDistribution"):
+    def __init__(
+        self,
+        density: Callable[[int, tf.Tensor | None], tfd.Distribution],
+        latent_dims: Sequence[int],
+        name: str = "HierarchicalDistribution",
+    ) -> None:
         parameters = dict(locals())
         self.density, self.latent_dims = density, tuple(latent_dims)
         self.top = density(len(self.latent_dims) - 1, None)
@@ -122,7 +136,7 @@ class HierarchicalNormal(Prior):
         ((3, 2), TensorShape([5, 5]))
     """
 
-    def __init__(self, networks, **kwargs):
+    def __init__(self, networks: Sequence[keras.Model], **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         _check_chain(networks)
         self.networks = list(networks)
@@ -132,25 +146,27 @@ class HierarchicalNormal(Prior):
         )
         self.built = True
 
-    def density(self, level, above, training=False):
+    def density(
+        self, level: int, above: tf.Tensor | None, training: bool = False
+    ) -> tfd.Distribution:
         """p(z_level|above) for `above` of any leading dimensions; p(z_L), of none, at the top."""
         if level == len(self.networks):
             return diagonal_normal(tf.zeros(self.latent_dims[level]), 1.0)
         leading = tf.shape(above)[:-1]
-        flat = tf.reshape(above, (-1, above.shape[-1]))
+        flat = tf.reshape(above, (-1, self.latent_dims[level + 1]))
         p = self.networks[level](flat, training=training)
         shape = tf.concat([leading, p.event_shape], axis=0)
         return diagonal_normal(tf.reshape(p.mean(), shape), tf.reshape(p.stddev(), shape))
 
-    def as_distribution(self, encoder=None):
+    def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:
         return HierarchicalDistribution(self.density, self.latent_dims)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         networks = [keras.saving.serialize_keras_object(network) for network in self.networks]
         return {**super().get_config(), "networks": networks}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> Any:
         networks = [keras.saving.deserialize_keras_object(n) for n in config["networks"]]
         return cls(**{**config, "networks": networks})
 

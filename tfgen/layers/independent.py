@@ -1,16 +1,22 @@
 """Layers for pixels and latents that are independent given the network's output. After TFP 0.25."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+from typing_extensions import Unpack
 
-from tfgen.layers.distribution_lambda import ParametricDistribution, register
+from tfgen._utils.typing import Activation, Shape, TensorLike
+from tfgen.layers.distribution_lambda import (
+    ConvertToTensor,
+    DistributionOptions,
+    ParametricDistribution,
+    register,
+)
 from tfgen.layers.distributions import Bernoulli, Logistic, Normal
-
-tfd = tfp.distributions
 
 __all__ = [
     "FixedScaleNormal",
@@ -21,12 +27,12 @@ __all__ = [
 ]
 
 
-def as_shape(event_shape):
+def as_shape(event_shape: int | Shape) -> tuple[int, ...]:
     """An int, a sequence of ints or an integer vector as a tuple."""
     return tuple(int(dim) for dim in np.ravel(event_shape))
 
 
-def event_size(event_shape):
+def event_size(event_shape: int | Shape) -> int:
     """Number of elements of an event."""
     return math.prod(as_shape(event_shape))
 
@@ -87,29 +93,34 @@ class IndependentBernoulli(ParametricDistribution):
 
     def __init__(
         self,
-        event_shape=(),
-        convert_to_tensor_fn="sample",
-        sample_dtype=None,
-        validate_args=False,
-        **kwargs,
-    ):
-        arguments = dict(event_shape=as_shape(event_shape), validate_args=validate_args)
-        super().__init__(
-            dict(arguments, sample_dtype=sample_dtype),
-            convert_to_tensor_fn,
-            dict(arguments, dtype=sample_dtype),
-            **kwargs,
+        event_shape: int | Shape = (),
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        sample_dtype: Any = None,
+        validate_args: bool = False,
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
+        arguments = dict(
+            event_shape=as_shape(event_shape),
+            sample_dtype=sample_dtype,
+            validate_args=validate_args,
         )
+        super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
     @staticmethod
-    def new(params, event_shape=(), dtype=None, validate_args=False, name=None):
+    def new(
+        params: TensorLike,
+        event_shape: int | Shape = (),
+        dtype: Any = None,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> tfd.Distribution:
         """The distribution for `params` as logits."""
         (logits,) = _split(params, event_shape, 1)
         pixel = Bernoulli(logits, dtype=dtype or logits.dtype, validate_args=validate_args)
         return _independent(pixel, event_shape, validate_args)
 
     @staticmethod
-    def params_size(event_shape=(), name=None):
+    def params_size(event_shape: int | Shape = (), name: str | None = None) -> int:
         """Number of parameters of one event."""
         return event_size(event_shape)
 
@@ -117,16 +128,16 @@ class IndependentBernoulli(ParametricDistribution):
 class _LocScale(ParametricDistribution):
     """Two parameters, loc and raw scale; subclasses name the family."""
 
-    family = None
+    family: type[tfd.Distribution]
 
     def __init__(
         self,
-        event_shape=(),
-        convert_to_tensor_fn="sample",
-        validate_args=False,
-        scale_activation="softplus",
-        **kwargs,
-    ):
+        event_shape: int | Shape = (),
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        validate_args: bool = False,
+        scale_activation: Activation = "softplus",
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
         arguments = dict(
             event_shape=as_shape(event_shape),
             validate_args=validate_args,
@@ -136,8 +147,13 @@ class _LocScale(ParametricDistribution):
 
     @classmethod
     def new(
-        cls, params, event_shape=(), validate_args=False, name=None, scale_activation="softplus"
-    ):
+        cls,
+        params: TensorLike,
+        event_shape: int | Shape = (),
+        validate_args: bool = False,
+        name: str | None = None,
+        scale_activation: Activation = "softplus",
+    ) -> tfd.Distribution:
         """The distribution for `params`: first half loc, second half raw scale."""
         loc, raw = _split(params, event_shape, 2)
         scale = keras.activations.get(scale_activation)(raw)
@@ -146,7 +162,7 @@ class _LocScale(ParametricDistribution):
         )
 
     @staticmethod
-    def params_size(event_shape=(), name=None):
+    def params_size(event_shape: int | Shape = (), name: str | None = None) -> int:
         """Number of parameters of one event."""
         return 2 * event_size(event_shape)
 
@@ -214,20 +230,29 @@ class IndependentPoisson(ParametricDistribution):
     """
 
     def __init__(
-        self, event_shape=(), convert_to_tensor_fn="sample", validate_args=False, **kwargs
-    ):
+        self,
+        event_shape: int | Shape = (),
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        validate_args: bool = False,
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
         arguments = dict(event_shape=as_shape(event_shape), validate_args=validate_args)
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
     @staticmethod
-    def new(params, event_shape=(), validate_args=False, name=None):
+    def new(
+        params: TensorLike,
+        event_shape: int | Shape = (),
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> tfd.Distribution:
         """The distribution for `params` as log rates."""
         (log_rate,) = _split(params, event_shape, 1)
         count = tfd.Poisson(log_rate=log_rate, validate_args=validate_args)
         return _independent(count, event_shape, validate_args)
 
     @staticmethod
-    def params_size(event_shape=(), name=None):
+    def params_size(event_shape: int | Shape = (), name: str | None = None) -> int:
         """Number of parameters of one event."""
         return event_size(event_shape)
 
@@ -262,12 +287,12 @@ class FixedScaleNormal(ParametricDistribution):
 
     def __init__(
         self,
-        event_shape=(),
-        scale=1.0,
-        convert_to_tensor_fn="sample",
-        validate_args=False,
-        **kwargs,
-    ):
+        event_shape: int | Shape = (),
+        scale: float = 1.0,
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        validate_args: bool = False,
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
         if not scale > 0:
             raise ValueError(f"scale must be a positive float. Received: scale={scale}.")
         arguments = dict(
@@ -276,7 +301,13 @@ class FixedScaleNormal(ParametricDistribution):
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
     @staticmethod
-    def new(params, event_shape=(), scale=1.0, validate_args=False, name=None):
+    def new(
+        params: TensorLike,
+        event_shape: int | Shape = (),
+        scale: float = 1.0,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> tfd.Distribution:
         """The distribution for `params` as loc."""
         (loc,) = _split(params, event_shape, 1)
         return _independent(
@@ -284,6 +315,6 @@ class FixedScaleNormal(ParametricDistribution):
         )
 
     @staticmethod
-    def params_size(event_shape=(), name=None):
+    def params_size(event_shape: int | Shape = (), name: str | None = None) -> int:
         """Number of parameters of one event."""
         return event_size(event_shape)

@@ -1,16 +1,22 @@
 """KL terms that enter a stock Keras model's loss. After TFP 0.25, `tfp.layers`."""
 
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+from typing_extensions import Unpack
 
+from tfgen._utils.typing import LayerOptions
 from tfgen.layers.distribution_lambda import register, serialized
 from tfgen.layers.priors import Prior
 from tfgen.losses import kl_divergence
 
-tfd = tfp.distributions
-
 __all__ = ["KLDivergenceAddLoss", "KLDivergenceRegularizer"]
+
+PriorLike: TypeAlias = Prior | tfd.Distribution | keras.Model | Callable[[], tfd.Distribution]
+"""What gives a p(z)."""
 
 
 def _distribution_of(prior):
@@ -72,12 +78,12 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
 
     def __init__(
         self,
-        distribution_b,
-        use_exact_kl=False,
-        test_points_reduce_axis=(),
-        test_points_fn=tf.convert_to_tensor,
-        weight=None,
-    ):
+        distribution_b: PriorLike,
+        use_exact_kl: bool = False,
+        test_points_reduce_axis: Any = (),
+        test_points_fn: Callable[[tfd.Distribution], tf.Tensor] | None = tf.convert_to_tensor,
+        weight: float | None = None,
+    ) -> None:
         if isinstance(distribution_b, dict):
             distribution_b = keras.saving.deserialize_keras_object(distribution_b)
         if isinstance(distribution_b, tfd.Distribution):
@@ -90,7 +96,7 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
         self.test_points_fn = test_points_fn or tf.convert_to_tensor
         self.weight = weight
 
-    def __call__(self, distribution_a):
+    def __call__(self, distribution_a: tfd.Distribution) -> tf.Tensor:
         if not isinstance(distribution_a, tfd.Distribution):
             raise TypeError(
                 "The KL divergence needs the distribution itself. Received: distribution_a of type "
@@ -105,7 +111,7 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
         z = self.test_points_fn(a)
         return a.log_prob(z) - b.log_prob(z)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         default = self.test_points_fn is tf.convert_to_tensor
         fn = None if default else serialized(self.test_points_fn)
         return {
@@ -141,13 +147,13 @@ class KLDivergenceAddLoss(keras.layers.Layer):
 
     def __init__(
         self,
-        distribution_b,
-        use_exact_kl=False,
-        test_points_reduce_axis=None,
-        test_points_fn=tf.convert_to_tensor,
-        weight=None,
-        **kwargs,
-    ):
+        distribution_b: PriorLike,
+        use_exact_kl: bool = False,
+        test_points_reduce_axis: Any = None,
+        test_points_fn: Callable[[tfd.Distribution], tf.Tensor] | None = tf.convert_to_tensor,
+        weight: float | None = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(**kwargs)
         self.regularizer = KLDivergenceRegularizer(
             distribution_b, use_exact_kl, test_points_reduce_axis, test_points_fn, weight
@@ -158,15 +164,15 @@ class KLDivergenceAddLoss(keras.layers.Layer):
         self._convert_input_args = False
         self._allow_non_tensor_positional_args = True
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         self.built = True
 
-    def call(self, distribution_a):
+    def call(self, distribution_a: tfd.Distribution) -> tfd.Distribution:
         self.add_loss(self.regularizer(distribution_a))
         return distribution_a
 
-    def compute_output_spec(self, distribution_a):
+    def compute_output_spec(self, distribution_a: Any) -> keras.KerasTensor:
         return keras.KerasTensor(distribution_a.shape, distribution_a.dtype)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **self.regularizer.get_config()}

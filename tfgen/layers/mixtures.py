@@ -1,17 +1,24 @@
 """Layers for mixtures of one family. After TFP 0.25, `tfp.layers`."""
 
 import functools
+from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+from typing_extensions import Unpack
 
-from tfgen.layers.distribution_lambda import DistributionLayer, ParametricDistribution, register
+from tfgen._utils.typing import Shape, TensorLike
+from tfgen.layers.distribution_lambda import (
+    ConvertToTensor,
+    DistributionLayer,
+    DistributionOptions,
+    ParametricDistribution,
+    register,
+)
 from tfgen.layers.distributions import Categorical
 from tfgen.layers.independent import IndependentLogistic, IndependentNormal, as_shape
 from tfgen.layers.multivariate import OneHotCategorical, checked_params
-
-tfd = tfp.distributions
 
 __all__ = [
     "CategoricalMixtureOfOneHotCategorical",
@@ -78,12 +85,12 @@ class MixtureSameFamily(DistributionLayer):
 
     def __init__(
         self,
-        num_components,
-        component_layer,
-        convert_to_tensor_fn="sample",
-        validate_args=False,
-        **kwargs,
-    ):
+        num_components: int,
+        component_layer: keras.layers.Layer,
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        validate_args: bool = False,
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
         if isinstance(component_layer, dict):
             component_layer = keras.saving.deserialize_keras_object(component_layer)
 
@@ -96,16 +103,24 @@ class MixtureSameFamily(DistributionLayer):
         self.validate_args = validate_args
 
     @staticmethod
-    def new(params, num_components, component_layer, validate_args=False, name=None):
+    def new(
+        params: TensorLike,
+        num_components: int,
+        component_layer: keras.layers.Layer,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> tfd.Distribution:
         """The mixture for `params`, with components made by `component_layer`."""
         return _mixture(params, num_components, component_layer, validate_args)
 
     @staticmethod
-    def params_size(num_components, component_params_size, name=None):
+    def params_size(
+        num_components: int, component_params_size: int, name: str | None = None
+    ) -> int:
         """Number of parameters of one event."""
         return num_components * (1 + component_params_size)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_components": self.num_components,
@@ -117,16 +132,16 @@ class MixtureSameFamily(DistributionLayer):
 class _MixtureOf(ParametricDistribution):
     """Mixture of independent components; subclasses name the component's layer class."""
 
-    component = None
+    component: type[ParametricDistribution]
 
     def __init__(
         self,
-        num_components,
-        event_shape=(),
-        convert_to_tensor_fn="sample",
-        validate_args=False,
-        **kwargs,
-    ):
+        num_components: int,
+        event_shape: int | Shape = (),
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        validate_args: bool = False,
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
         arguments = dict(
             num_components=num_components,
             event_shape=as_shape(event_shape),
@@ -135,7 +150,14 @@ class _MixtureOf(ParametricDistribution):
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
     @classmethod
-    def new(cls, params, num_components, event_shape=(), validate_args=False, name=None):
+    def new(
+        cls,
+        params: TensorLike,
+        num_components: int,
+        event_shape: int | Shape = (),
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> tfd.Distribution:
         """The mixture for `params`: first the logits, then each component's parameters."""
         size = cls.params_size(num_components, event_shape)
         params = checked_params(params, size, cls.__name__)
@@ -147,7 +169,9 @@ class _MixtureOf(ParametricDistribution):
         )
 
     @classmethod
-    def params_size(cls, num_components, event_shape=(), name=None):
+    def params_size(
+        cls, num_components: int, event_shape: int | Shape = (), name: str | None = None
+    ) -> int:
         """Number of parameters of one event."""
         return MixtureSameFamily.params_size(num_components, cls.component.params_size(event_shape))
 
@@ -216,31 +240,36 @@ class CategoricalMixtureOfOneHotCategorical(ParametricDistribution):
 
     Example:
         >>> layer = CategoricalMixtureOfOneHotCategorical(4, num_components=2)
-        >>> layer(tf.zeros((1, 10))).mean().numpy()
+        >>> layer(tf.zeros((1, 10))).mean().numpy().round(4)
         array([[0.25, 0.25, 0.25, 0.25]], dtype=float32)
     """
 
     def __init__(
         self,
-        event_size,
-        num_components,
-        convert_to_tensor_fn="sample",
-        sample_dtype=None,
-        validate_args=False,
-        **kwargs,
-    ):
+        event_size: int,
+        num_components: int,
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        sample_dtype: Any = None,
+        validate_args: bool = False,
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
         arguments = dict(
-            event_size=event_size, num_components=num_components, validate_args=validate_args
+            event_size=event_size,
+            num_components=num_components,
+            sample_dtype=sample_dtype,
+            validate_args=validate_args,
         )
-        super().__init__(
-            dict(arguments, sample_dtype=sample_dtype),
-            convert_to_tensor_fn,
-            dict(arguments, dtype=sample_dtype),
-            **kwargs,
-        )
+        super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
     @staticmethod
-    def new(params, event_size, num_components, dtype=None, validate_args=False, name=None):
+    def new(
+        params: TensorLike,
+        event_size: int,
+        num_components: int,
+        dtype: Any = None,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> tfd.Distribution:
         """The mixture for `params`: first the logits, then each component's logits."""
         size = CategoricalMixtureOfOneHotCategorical.params_size(event_size, num_components)
         params = checked_params(params, size, "CategoricalMixtureOfOneHotCategorical")
@@ -254,7 +283,7 @@ class CategoricalMixtureOfOneHotCategorical(ParametricDistribution):
         return mixture
 
     @staticmethod
-    def params_size(event_size, num_components, name=None):
+    def params_size(event_size: int, num_components: int, name: str | None = None) -> int:
         """Number of parameters of one event."""
         return MixtureSameFamily.params_size(
             num_components, OneHotCategorical.params_size(event_size)

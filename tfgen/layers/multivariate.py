@@ -1,17 +1,25 @@
 """Layers for events with dependent elements. After TFP 0.25, `tfp.layers`."""
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+from typing_extensions import Unpack
 
+from tfgen._utils.typing import TensorLike
 from tfgen.layers import distributions
-from tfgen.layers.distribution_lambda import ParametricDistribution, register
-
-tfd = tfp.distributions
+from tfgen.layers.distribution_lambda import (
+    ConvertToTensor,
+    DistributionOptions,
+    ParametricDistribution,
+    register,
+)
 
 __all__ = ["MultivariateNormalTriL", "OneHotCategorical", "checked_params"]
 
 
-def checked_params(params, expected, layer):
+def checked_params(params: TensorLike, expected: int, layer: str) -> tf.Tensor:
     """`params` as a tensor; raises ValueError unless its last axis has the expected size."""
     params = tf.convert_to_tensor(params)
     if params.shape[-1] != expected:
@@ -51,12 +59,23 @@ class MultivariateNormalTriL(ParametricDistribution):
         TensorShape([2])
     """
 
-    def __init__(self, event_size, convert_to_tensor_fn="sample", validate_args=False, **kwargs):
+    def __init__(
+        self,
+        event_size: int,
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        validate_args: bool = False,
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
         arguments = dict(event_size=int(event_size), validate_args=validate_args)
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
     @staticmethod
-    def new(params, event_size, validate_args=False, name=None):
+    def new(
+        params: TensorLike,
+        event_size: int,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> tfd.Distribution:
         """The distribution for `params`: loc, then scale in `tfp.math.fill_triangular` order."""
         params = checked_params(
             params, MultivariateNormalTriL.params_size(event_size), "MultivariateNormalTriL"
@@ -69,7 +88,7 @@ class MultivariateNormalTriL(ParametricDistribution):
         )
 
     @staticmethod
-    def params_size(event_size, name=None):
+    def params_size(event_size: int, name: str | None = None) -> int:
         """Number of parameters of one event."""
         return event_size + event_size * (event_size + 1) // 2
 
@@ -94,28 +113,31 @@ class OneHotCategorical(ParametricDistribution):
         `tfd.OneHotCategorical`; `log_prob` in nats.
 
     Example:
-        >>> OneHotCategorical(4)(tf.zeros((8, 4))).mean()[0].numpy()
+        >>> OneHotCategorical(4)(tf.zeros((8, 4))).mean()[0].numpy().round(4)
         array([0.25, 0.25, 0.25, 0.25], dtype=float32)
     """
 
     def __init__(
         self,
-        event_size,
-        convert_to_tensor_fn="sample",
-        sample_dtype=None,
-        validate_args=False,
-        **kwargs,
-    ):
-        arguments = dict(event_size=int(event_size), validate_args=validate_args)
-        super().__init__(
-            dict(arguments, sample_dtype=sample_dtype),
-            convert_to_tensor_fn,
-            dict(arguments, dtype=sample_dtype),
-            **kwargs,
+        event_size: int,
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        sample_dtype: Any = None,
+        validate_args: bool = False,
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
+        arguments = dict(
+            event_size=int(event_size), sample_dtype=sample_dtype, validate_args=validate_args
         )
+        super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
     @staticmethod
-    def new(params, event_size, dtype=None, validate_args=False, name=None):
+    def new(
+        params: TensorLike,
+        event_size: int,
+        dtype: Any = None,
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> tfd.Distribution:
         """The distribution for `params` as logits."""
         params = checked_params(params, event_size, "OneHotCategorical")
         return distributions.OneHotCategorical(
@@ -123,6 +145,6 @@ class OneHotCategorical(ParametricDistribution):
         )
 
     @staticmethod
-    def params_size(event_size, name=None):
+    def params_size(event_size: int, name: str | None = None) -> int:
         """Number of parameters of one event."""
         return event_size

@@ -1,25 +1,25 @@
 """Priors p(z) as layers: serializable, and trainable where the paper trains them."""
 
 import math
+from collections.abc import Callable
+from typing import Any, TypeAlias, TypedDict
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import Activation, LayerOptions, Shape
 from tfgen.layers.distribution_lambda import register
 from tfgen.layers.distributions import Categorical, Normal
 from tfgen.layers.independent import as_shape
 
-tfd = tfp.distributions
-
-__all__ = ["MixtureOfNormals", "Prior", "StandardNormal", "VampPrior"]
+__all__ = ["Encoder", "MixtureOfNormals", "Prior", "StandardNormal", "VampPrior"]
 
 
-def _check_components(num_components):
-    if num_components < 1:
-        raise ValueError(
-            f"num_components must be at least 1. Received: num_components={num_components}."
-        )
+Encoder: TypeAlias = Callable[[tf.Tensor], tfd.Distribution]
+"""A network from data to q(z|x)."""
 
 
 class Prior(keras.layers.Layer):
@@ -29,7 +29,7 @@ class Prior(keras.layers.Layer):
     `KLDivergenceRegularizer`, and by anything that can sample from it.
     """
 
-    def as_distribution(self, encoder=None):
+    def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:
         """The density p(z).
 
         Args:
@@ -40,7 +40,7 @@ class Prior(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def add_float_weight(self, name, shape, initializer):
+    def add_float_weight(self, name: str, shape: Shape, initializer: Any) -> keras.Variable:
         """A trainable weight that mixed precision leaves alone: densities are in full precision."""
         return self.add_weight(shape=shape, initializer=initializer, autocast=False, name=name)
 
@@ -60,15 +60,15 @@ class StandardNormal(Prior):
         TensorShape([3])
     """
 
-    def __init__(self, event_shape, **kwargs):
+    def __init__(self, event_shape: int | Shape, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         self.event_shape = as_shape(event_shape)
         self.built = True
 
-    def as_distribution(self, encoder=None):
+    def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:
         return tfd.Independent(Normal(tf.zeros(self.event_shape), 1.0), len(self.event_shape))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "event_shape": self.event_shape}
 
 
@@ -93,9 +93,15 @@ class MixtureOfNormals(Prior):
         TensorShape([3, 2])
     """
 
-    def __init__(self, event_shape, num_components=10, seed=None, **kwargs):
+    def __init__(
+        self,
+        event_shape: int | Shape,
+        num_components: int = 10,
+        seed: int | None = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(**kwargs)
-        _check_components(num_components)
+        check_ints(num_components=num_components)
         self.event_shape = as_shape(event_shape)
         self.num_components, self.seed = num_components, seed
         shape = (num_components, *self.event_shape)
@@ -106,20 +112,28 @@ class MixtureOfNormals(Prior):
         self.raw_scale = self.add_float_weight("raw_scale", shape, inverse_softplus_of_one)
         self.built = True
 
-    def as_distribution(self, encoder=None):
+    def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:
         components = Normal(tf.convert_to_tensor(self.loc), tf.nn.softplus(self.raw_scale))
         return tfd.MixtureSameFamily(
             Categorical(tf.convert_to_tensor(self.logits)),
             tfd.Independent(components, len(self.event_shape)),
         )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "event_shape": self.event_shape,
             "num_components": self.num_components,
             "seed": self.seed,
         }
+
+
+class _VampOptions(TypedDict, total=False):
+    """Arguments of `keras.layers.Layer` beside an `input_shape` that means another thing there."""
+
+    name: str | None
+    trainable: bool
+    dtype: Any
 
 
 @register
@@ -146,9 +160,16 @@ class VampPrior(Prior):
         TensorShape([3])
     """
 
-    def __init__(self, input_shape, num_components=50, activation="sigmoid", seed=None, **kwargs):
+    def __init__(
+        self,
+        input_shape: int | Shape,
+        num_components: int = 50,
+        activation: Activation = "sigmoid",
+        seed: int | None = None,
+        **kwargs: Unpack[_VampOptions],
+    ) -> None:
         super().__init__(**kwargs)
-        _check_components(num_components)
+        check_ints(num_components=num_components)
         self.num_components, self.seed = num_components, seed
         self.activation = keras.activations.get(activation)
         self.pseudo_inputs = self.add_float_weight(
@@ -158,7 +179,7 @@ class VampPrior(Prior):
         )
         self.built = True
 
-    def as_distribution(self, encoder=None):
+    def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:
         if encoder is None:
             raise ValueError(
                 "VampPrior is a mixture of posteriors q(z|u). Received: encoder=None. Use it as "
@@ -167,7 +188,7 @@ class VampPrior(Prior):
         posteriors = encoder(self.activation(tf.convert_to_tensor(self.pseudo_inputs)))
         return tfd.MixtureSameFamily(Categorical(tf.zeros(self.num_components)), posteriors)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "input_shape": tuple(self.pseudo_inputs.shape[1:]),

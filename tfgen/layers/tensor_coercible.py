@@ -1,12 +1,14 @@
 """Distributions that Keras can treat as tensors."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
-tfd = tfp.distributions
+from tfgen._utils.typing import TensorLike
 
 __all__ = ["tensor_coercible"]
 
@@ -19,13 +21,17 @@ class TensorCoercible:
     for Keras 2, with the same operators: `q + 1.0` and `q[0]` are tensors.
     """
 
+    _plain_distribution: tfd.Distribution
+    _convert_to_tensor_fn: Callable[[tfd.Distribution], TensorLike]
+    _concrete_value: tf.Tensor | None
+
     def _value(self):
         if self._concrete_value is None:
             self._concrete_value = tf.convert_to_tensor(self._convert_to_tensor_fn(self))
         return self._concrete_value
 
     @property
-    def shape(self):
+    def shape(self) -> tf.TensorShape:
         return self._value().shape
 
     @property
@@ -36,18 +42,18 @@ class TensorCoercible:
     def _parts(self):
         return self._plain_distribution, self._value()
 
-    def copy(self, **parameters):
+    def copy(self, **parameters: Any) -> tfd.Distribution:
         """As `tfd.Distribution.copy`; the copy draws a value of its own."""
         plain = self._plain_distribution.copy(**parameters)
         return tensor_coercible(plain, self._convert_to_tensor_fn)
 
-    def numpy(self):
+    def numpy(self) -> np.ndarray:
         return self._value().numpy()
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.asarray(self._value(), dtype)
 
-    def __tf_tensor__(self, dtype=None, name=None):
+    def __tf_tensor__(self, dtype: tf.DType | None = None, name: str | None = None) -> tf.Tensor:
         value = self._value()
         return value if dtype is None else tf.cast(value, dtype)
 
@@ -68,7 +74,7 @@ class _TensorCoercibleSpec(tf.TypeSpec):
         self._specs = (distribution_spec, value_spec)
 
     @property
-    def value_type(self):
+    def value_type(self) -> type:
         return _coercible_class(self._specs[0].value_type)
 
     @property
@@ -95,7 +101,10 @@ def _coercible_class(distribution_class):
     return cls
 
 
-def tensor_coercible(distribution, convert_to_tensor_fn=tfd.Distribution.sample):
+def tensor_coercible(
+    distribution: tfd.Distribution,
+    convert_to_tensor_fn: Callable[[tfd.Distribution], TensorLike] = tfd.Distribution.sample,
+) -> tfd.Distribution:
     """Returns a view of `distribution` that converts to a tensor, always to the same one.
 
     The view is an instance of the distribution's own class, so `isinstance` and the registered
@@ -121,7 +130,8 @@ def tensor_coercible(distribution, convert_to_tensor_fn=tfd.Distribution.sample)
             "A distribution layer's function must return a tfd.Distribution. Received: "
             f"{distribution!r}."
         )
-    view = object.__new__(_coercible_class(type(distribution)))
+    distribution_class: Any = type(distribution)
+    view = object.__new__(_coercible_class(distribution_class))
     view.__dict__.update(vars(distribution))
     view.__dict__.update(
         _plain_distribution=distribution,

@@ -1,20 +1,24 @@
 """Vector quantization, and priors over codes. van den Oord et al., arXiv:1711.00937v2."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
+from typing_extensions import Unpack
 
 from tfgen._utils import random
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import LayerOptions, Seed, TensorLike
 from tfgen.layers.distribution_lambda import register
 from tfgen.layers.distributions import Categorical
-from tfgen.layers.priors import Prior
-
-tfd = tfp.distributions
+from tfgen.layers.priors import Encoder, Prior
 
 __all__ = ["CodeFrequencies", "VectorQuantizer", "nearest_codes", "perplexity", "straight_through"]
 
 
-def nearest_codes(vectors, codebook):
+def nearest_codes(vectors: tf.Tensor, codebook: tf.Tensor) -> tf.Tensor:
     """Index of the nearest code to each vector, by Euclidean distance.
 
     Source: van den Oord et al., arXiv:1711.00937v2, Eq. 1.
@@ -36,7 +40,7 @@ def nearest_codes(vectors, codebook):
     return tf.argmin(distances, axis=-1, output_type=tf.int32)
 
 
-def straight_through(vectors, quantized):
+def straight_through(vectors: tf.Tensor, quantized: tf.Tensor) -> tf.Tensor:
     """`quantized`, with the gradient that it is given handed on to `vectors` unchanged.
 
     Source: van den Oord et al., arXiv:1711.00937v2, Sec. 3.2; Bengio, Leonard & Courville,
@@ -49,7 +53,7 @@ def straight_through(vectors, quantized):
     return vectors + tf.stop_gradient(quantized - vectors)
 
 
-def perplexity(counts):
+def perplexity(counts: tf.Tensor) -> tf.Tensor:
     """exp(entropy) of relative frequencies: how many codes are in use, were all used alike.
 
     Args:
@@ -107,14 +111,20 @@ class VectorQuantizer(keras.layers.Layer):
     epsilon = 1e-5
 
     def __init__(
-        self, num_codes=512, code_dim=64, decay=0.99, restart_below=0.0, seed=None, **kwargs
-    ):
+        self,
+        num_codes: int = 512,
+        code_dim: int = 64,
+        decay: float | None = 0.99,
+        restart_below: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(**kwargs)
         _check_quantizer(num_codes, code_dim, decay, restart_below)
         self.num_codes, self.code_dim, self.seed = num_codes, code_dim, seed
         self.decay, self.restart_below = decay, restart_below
         initial = keras.initializers.VarianceScaling(1 / 3, "fan_out", "uniform", seed=seed)
-        averaged = dict(trainable=False, aggregation="mean") if decay else {}
+        averaged: dict[str, Any] = dict(trainable=False, aggregation="mean") if decay else {}
         # m_i, which is e_i itself while N_i is 1.
         self.sums = self.add_weight(
             shape=(num_codes, code_dim),
@@ -130,32 +140,32 @@ class VectorQuantizer(keras.layers.Layer):
         self.built = True
 
     @property
-    def codebook(self):
+    def codebook(self) -> tf.Tensor:
         """All codes, shape (num_codes, code_dim)."""
         sums = tf.convert_to_tensor(self.sums)
         return sums / (self.counts + self.epsilon)[:, None] if self.decay else sums
 
-    def indices(self, vectors):
+    def indices(self, vectors: tf.Tensor) -> tf.Tensor:
         """Index of the nearest code to each vector, int32, shape (...)."""
         return nearest_codes(tf.cast(vectors, tf.float32), self.codebook)
 
-    def lookup(self, indices):
+    def lookup(self, indices: tf.Tensor) -> tf.Tensor:
         """The codes of these indices, shape (..., code_dim)."""
         return tf.gather(self.codebook, indices)
 
-    def call(self, inputs):
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
         vectors = tf.cast(inputs, tf.float32)
         return straight_through(vectors, self.lookup(self.indices(vectors)))
 
-    def compute_output_spec(self, inputs):
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
         return keras.KerasTensor(inputs.shape, "float32")
 
-    def use_counts(self, indices):
+    def use_counts(self, indices: tf.Tensor) -> tf.Tensor:
         """How often each code occurs among `indices`, shape (num_codes,)."""
         flat = tf.reshape(indices, (-1,))
         return tf.math.unsorted_segment_sum(tf.ones_like(flat, tf.float32), flat, self.num_codes)
 
-    def follow(self, vectors, indices, seed):
+    def follow(self, vectors: tf.Tensor, indices: tf.Tensor, seed: Seed) -> None:
         """Moves the averages towards a batch of vectors and their codes' indices.
 
         Args:
@@ -165,12 +175,15 @@ class VectorQuantizer(keras.layers.Layer):
         """
         vectors = tf.reshape(tf.stop_gradient(vectors), (-1, self.code_dim))
         sums = tf.math.unsorted_segment_sum(vectors, tf.reshape(indices, (-1,)), self.num_codes)
-        counts = self.decay * self.counts + (1 - self.decay) * self.use_counts(indices)
-        sums = self.decay * self.sums + (1 - self.decay) * sums
+        counts = self._moved(self.counts, self.use_counts(indices))
+        sums = self._moved(self.sums, sums)
         if self.restart_below:
             counts, sums = self._restarted(counts, sums, vectors, seed)
         self.counts.assign(counts)
         self.sums.assign(sums)
+
+    def _moved(self, average, new):
+        return self.decay * average + (1 - self.decay) * new
 
     def _restarted(self, counts, sums, vectors, seed):
         """The averages with rare codes at vectors of the batch, as often used as is needed."""
@@ -183,7 +196,7 @@ class VectorQuantizer(keras.layers.Layer):
         sums = tf.where(rare[:, None], restarts, sums)
         return tf.where(rare, self.restart_below, counts), sums
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "num_codes": self.num_codes,
@@ -205,14 +218,18 @@ class CodeFrequencies(Prior):
         num_codes: int K >= 1, size of the codebook.
         **kwargs: arguments of `keras.layers.Layer`.
 
+    Raises:
+        ValueError: if there is no position or no code.
+
     Example:
         >>> prior = CodeFrequencies(num_positions=3, num_codes=4)
         >>> prior.as_distribution().log_prob([0, 1, 3]).numpy().round(4)  # -3 log 4
         np.float32(-4.1589)
     """
 
-    def __init__(self, num_positions, num_codes, **kwargs):
+    def __init__(self, num_positions: int, num_codes: int, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
+        check_ints(num_positions=num_positions, num_codes=num_codes)
         self.logits = self.add_weight(
             shape=(num_positions, num_codes),
             initializer="zeros",
@@ -222,10 +239,10 @@ class CodeFrequencies(Prior):
         )
         self.built = True
 
-    def as_distribution(self, encoder=None):
+    def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:
         return tfd.Independent(Categorical(tf.convert_to_tensor(self.logits)), 1)
 
-    def fit(self, batches):
+    def fit(self, batches: Iterable[TensorLike]) -> None:
         """Sets the frequencies to those of `batches`, one added to each count.
 
         Args:
@@ -235,17 +252,13 @@ class CodeFrequencies(Prior):
         counts = sum(tf.reduce_sum(tf.one_hot(indices, num_codes), axis=0) for indices in batches)
         self.logits.assign(tf.math.log_softmax(tf.math.log(counts + 1)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         num_positions, num_codes = self.logits.shape
         return {**super().get_config(), "num_positions": num_positions, "num_codes": num_codes}
 
 
 def _check_quantizer(num_codes, code_dim, decay, restart_below):
-    if num_codes < 1 or code_dim < 1:
-        raise ValueError(
-            "A codebook needs one code or more, of one dimension or more. Received: "
-            f"num_codes={num_codes}, code_dim={code_dim}."
-        )
+    check_ints(num_codes=num_codes, code_dim=code_dim)
     if decay is not None and not 0 < decay < 1:
         raise ValueError(
             "decay must be between 0 and 1, or None to train the codebook by gradient. Received: "
