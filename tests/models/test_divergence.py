@@ -181,7 +181,8 @@ def test_exploding_gan():
 
 def test_a_step_counts_where_all_replicas_were_finite():
     """Of two replicas one went bad in the sixth step; the update then breaks both."""
-    model, guard = exploding(), StopOnDivergence()
+    model = exploding()
+    guard = StopOnDivergence((), model.averages, ["first_loss", "second_loss"])
     guard.set_model(model)
     guard.on_epoch_begin(0)
     model.averages.finite_steps.assign([5.5, 7.0])

@@ -6,6 +6,7 @@ keyed by (seed, epoch), so an interrupted run goes on exactly where it stopped (
 version of NumPy, which may change its generators in a new one).
 """
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -117,15 +118,12 @@ def resumable_dataset(
             statelessly from that seed.
         num_examples: int, examples in one epoch.
         batch_size: int, examples in a batch; the last one may be smaller.
-        seed: int >= 0, of order and noise.
+        seed: int of order and noise; ValueError if it is negative.
         shuffle: bool, a new order in each epoch.
         drop_remainder: bool, leave out a last batch that is smaller than the others.
 
     Returns:
         A `tf.data.Dataset` of what `load_batch` returns, with known cardinality.
-
-    Raises:
-        ValueError: if the seed is negative.
 
     Example:
         >>> dataset = resumable_dataset(lambda seed, examples: examples, 5, 2)
@@ -137,22 +135,23 @@ def resumable_dataset(
     _check_seed(seed)
     num_batches = _count_batches(num_examples, batch_size, drop_remainder)
     position = Position(num_batches)
+    sizes = (num_examples, batch_size, num_batches)
+    plan = functools.partial(plan_epoch, *sizes, seed=seed, shuffle=shuffle)
+    batches = _planned_batches(position, plan, batch_size)
+    dataset = _loaded(_declare_cardinality(batches, num_batches), load_batch, drop_remainder)
+    dataset.seek = position.seek
+    dataset.smallest_batch = batch_size if drop_remainder else last_batch(num_examples, batch_size)
+    return dataset
 
-    def next_plan():
-        epoch, step = position.take()
-        sizes = (num_examples, batch_size, num_batches)
-        plan = plan_epoch(*sizes, seed=seed, epoch=epoch, shuffle=shuffle)
-        return [rows[step:] for rows in plan]
+
+def _loaded(dataset, load_batch, drop_remainder):
+    """What `load_batch` returns for each row of a plan."""
 
     def load(batch_seed, examples, size):
         return load_batch(batch_seed, examples if drop_remainder else examples[:size])
 
-    dataset = _declare_cardinality(_planned_batches(next_plan, batch_size), num_batches)
     dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    dataset = dataset.prefetch(tf.data.AUTOTUNE).with_options(_without_autotuning())
-    dataset.seek = position.seek
-    dataset.smallest_batch = batch_size if drop_remainder else last_batch(num_examples, batch_size)
-    return dataset
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(_without_autotuning())
 
 
 def _without_autotuning():
@@ -175,8 +174,12 @@ def last_batch(num_examples: int, batch_size: int) -> int:
     return num_examples % batch_size or batch_size
 
 
-def _planned_batches(next_plan, batch_size):
+def _planned_batches(position, plan_epoch, batch_size):
     """Dataset of the rows of a plan that is made when the first batch is asked for."""
+
+    def next_plan():
+        epoch, step = position.take()
+        return [rows[step:] for rows in plan_epoch(epoch=epoch)]
 
     def plan(_):
         seeds, examples, sizes = tf.numpy_function(next_plan, [], (tf.int64, tf.int64, tf.int64))

@@ -5,10 +5,12 @@ import functools
 import keras
 import tensorflow as tf
 
+from tfgen._utils import keras_private
+
 __all__ = ["fuse"]
 
 
-def fuse(optimizer):
+def fuse(optimizer: keras.optimizers.Optimizer) -> None:
     """Lets a plain `keras.optimizers.Adam` update each variable in one pass over memory.
 
     Keras computes the same update in a dozen operations, each of which reads and writes all
@@ -36,13 +38,13 @@ def _update_step(self, gradient, variable, learning_rate):
     """`keras.optimizers.Adam.update_step`, which sparse gradients still take."""
     if isinstance(gradient, tf.IndexedSlices):
         return keras.optimizers.Adam.update_step(self, gradient, variable, learning_rate)
-    index = self._get_variable_index(variable)
+    momentum, velocity = keras_private.adam_state(self, variable)
     step = tf.cast(self.iterations + 1, variable.dtype)
     beta_1, beta_2 = (tf.constant(b, variable.dtype) for b in (self.beta_1, self.beta_2))
     return tf.raw_ops.ResourceApplyAdam(
         var=variable.handle,
-        m=self._momentums[index].value.handle,
-        v=self._velocities[index].value.handle,
+        m=momentum.value.handle,
+        v=velocity.value.handle,
         beta1_power=beta_1**step,
         beta2_power=beta_2**step,
         lr=tf.cast(learning_rate, variable.dtype),

@@ -2,230 +2,22 @@
 
 import math
 import warnings
-from typing import NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
-from sklearn.cluster import KMeans
+from typing_extensions import Unpack
 
-from tfgen.models import training_data
-from tfgen.models.base import GenerativeModel
+from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.typing import ModelOptions, Shape
+from tfgen.losses.mixtures import COMPONENTS, Components, Parameters, m_step, moments
+from tfgen.models.mixture import Mixture, numpy_of
 
-tfd = tfp.distributions
+__all__ = ["MixtureEM"]
 
-__all__ = [
-    "MixtureEM",
-    "Parameters",
-    "bernoulli_log_prob",
-    "gaussian_log_prob",
-    "m_step",
-    "moments",
-]
-
-COMPONENTS = ("full", "diagonal", "spherical", "bernoulli")
-# A weight under which mean and covariance would be ratios of rounding errors.
-EMPTY_WEIGHT = 1e-14
-# A variance that is less, as part of the second moment it is computed from, is rounding.
-ROUNDING = 1e-13
 # Examples that k-means sees.
 INITIAL_EXAMPLES = 10_000
-
-
-class Parameters(NamedTuple):
-    """What EM fits: float64 arrays.
-
-    Attributes:
-        weights: shape (K,), sum 1.
-        means: shape (K, D); probabilities of Bernoulli components.
-        scales: lower Cholesky factors of the covariances, shape (K, D, D), if full; standard
-            deviations, shape (K, D) if diagonal and (K,) if spherical. Bernoulli components have
-            none: zeros, shape (K,).
-    """
-
-    weights: np.ndarray
-    means: np.ndarray
-    scales: np.ndarray
-
-
-# E step.
-
-
-def gaussian_log_prob(x, means, scales):
-    """log N(x; mean, covariance) of each component.
-
-    Args:
-        x: float tensor, shape (n, D).
-        means: float tensor, shape (K, D).
-        scales: float tensor, Cholesky factors (K, D, D) or standard deviations (K, D).
-
-    Returns:
-        Tensor, shape (n, K), in nats.
-
-    Example:
-        >>> gaussian_log_prob(tf.zeros((1, 2)), tf.zeros((1, 2)), tf.ones((1, 2))).numpy().round(4)
-        array([[-1.8379]], dtype=float32)
-    """
-    diagonal = scales if scales.shape.rank == 2 else tf.linalg.diag_part(scales)
-    log_det = tf.reduce_sum(tf.math.log(diagonal), axis=-1)
-    constant = 0.5 * x.shape[-1] * math.log(2 * math.pi)
-    return -0.5 * _squared_distances(x, means, scales) - log_det - constant
-
-
-def _squared_distances(x, means, scales):
-    """Mahalanobis, shape (n, K)."""
-    if scales.shape.rank == 3:
-        offsets = tf.transpose(x)[None] - means[:, :, None]
-        whitened = tf.linalg.triangular_solve(scales, offsets)
-        return tf.transpose(tf.reduce_sum(tf.square(whitened), axis=1))
-    # Without a tensor of shape (n, K, D).
-    precisions = 1 / tf.square(scales)
-    cross = tf.matmul(x, means * precisions, transpose_b=True)
-    squares = tf.matmul(tf.square(x), precisions, transpose_b=True)
-    return squares - 2 * cross + tf.reduce_sum(tf.square(means) * precisions, axis=-1)
-
-
-def bernoulli_log_prob(x, probs):
-    """Sum over pixels of x log p + (1 - x) log(1 - p), of each component.
-
-    Args:
-        x: float tensor in [0, 1], shape (n, D).
-        probs: float tensor in (0, 1), shape (K, D).
-
-    Returns:
-        Tensor, shape (n, K), in nats.
-
-    Example:
-        >>> bernoulli_log_prob(tf.ones((1, 2)), tf.fill((1, 2), 0.5)).numpy().round(4)
-        array([[-1.3863]], dtype=float32)
-    """
-    log_complement = tf.math.log1p(-probs)
-    logits = tf.math.log(probs) - log_complement
-    return tf.matmul(x, logits, transpose_b=True) + tf.reduce_sum(log_complement, axis=-1)
-
-
-def moments(x, responsibilities, components):
-    """What the M step takes of a batch: sums over its examples, weighted by responsibility.
-
-    Args:
-        x: float tensor, shape (n, D).
-        responsibilities: float tensor, shape (n, K).
-        components: "full", "diagonal", "spherical" or "bernoulli".
-
-    Returns:
-        List of tensors: sums of 1, shape (K,), of x, shape (K, D), and of Gaussian components of
-        x x^T, shape (K, D, D), if full, else of x^2, shape (K, D).
-
-    Example:
-        >>> [sums.shape.rank for sums in moments(tf.ones((5, 3)), tf.ones((5, 2)), "full")]
-        [1, 2, 3]
-    """
-    counts = tf.reduce_sum(responsibilities, axis=0)
-    sums = [counts, tf.matmul(responsibilities, x, transpose_a=True)]
-    if components == "full":
-        weighted = tf.transpose(responsibilities)[:, :, None] * x
-        sums.append(tf.matmul(tf.transpose(weighted, (0, 2, 1)), x))
-    elif components != "bernoulli":
-        sums.append(tf.matmul(responsibilities, tf.square(x), transpose_a=True))
-    return sums
-
-
-# M step, in NumPy: once an epoch, or once a batch.
-
-
-def m_step(old, sums, components, reg_covar=0.0, min_probability=0.0, rate=1.0):
-    """Weights, means and covariances of greatest expected log p(x, z).
-
-    Args:
-        old: `Parameters`, kept where a component explains nothing or has no covariance.
-        sums: arrays, `moments` of x less the mean of the old mixture, over all examples.
-        components: "full", "diagonal", "spherical" or "bernoulli".
-        reg_covar: float, added to all variances.
-        min_probability: float, bounds of Bernoulli probabilities are it and 1 less it.
-        rate: float in (0, 1], how far the expectations move from those under `old` to those of
-            `sums`: 1 is EM.
-
-    Returns:
-        `Parameters`, and a dict from "empty", "singular" and "collapsed" to the components that
-        are so.
-    """
-    shift = old.weights @ old.means
-    averages = [total / np.sum(sums[0]) for total in sums]
-    if rate < 1:
-        before = _expected_moments(old, shift, components, reg_covar)
-        averages = [(1 - rate) * a + rate * b for a, b in zip(before, averages, strict=True)]
-    weights = averages[0] / np.sum(averages[0])
-    alive = weights > EMPTY_WEIGHT
-    troubles = {"empty": np.flatnonzero(~alive).tolist(), "singular": [], "collapsed": []}
-    first, *second = (_divide(average, weights, alive) for average in averages[1:])
-    means = np.where(alive[:, None], shift + first, old.means)
-    if components == "bernoulli":
-        means = np.clip(means, min_probability, 1 - min_probability)
-        return Parameters(weights, means, old.scales), troubles
-    scales = old.scales.copy()
-    for k in np.flatnonzero(alive):
-        covariance = second[0][k] - _square(first[k], components)
-        scale = _scale(covariance, second[0][k], components, reg_covar)
-        if scale is None:
-            troubles["singular"].append(int(k))
-        else:
-            scales[k] = scale
-            if np.mean(_variances(covariance)) <= reg_covar:
-                troubles["collapsed"].append(int(k))
-    return Parameters(weights, means, scales), troubles
-
-
-def _divide(average, weights, alive):
-    """Averages of each component; of empty ones not used."""
-    weights = np.where(alive, weights, 1.0)
-    return average / weights.reshape(-1, *[1] * (average.ndim - 1))
-
-
-def _square(x, components):
-    """x x^T or x^2, of one vector or of several."""
-    return x[..., :, None] * x[..., None, :] if components == "full" else x**2
-
-
-def _variances(covariance):
-    return np.diagonal(covariance) if covariance.ndim == 2 else covariance
-
-
-def _expected_moments(parameters, shift, components, reg_covar):
-    """`moments` per example under the mixture itself."""
-    weights, means, scales = parameters
-    offsets = means - shift
-    expected = [weights, weights[:, None] * offsets]
-    if components != "bernoulli":
-        seconds = _covariances(scales, means.shape[1], components) + _square(offsets, components)
-        reg = reg_covar * (np.eye(means.shape[1]) if components == "full" else 1.0)
-        expected.append(weights.reshape(-1, *[1] * (seconds.ndim - 1)) * (seconds - reg))
-    return expected
-
-
-def _covariances(scales, dim, components):
-    """Shape (K, D, D) if full, else variances, shape (K, D)."""
-    if components == "full":
-        return scales @ scales.transpose(0, 2, 1)
-    return np.square(scales if components == "diagonal" else np.tile(scales[:, None], dim))
-
-
-def _scale(covariance, second_moment, components, reg_covar):
-    """Cholesky factor or standard deviations of one component; None of a singular covariance."""
-    if components == "full":
-        covariance = covariance + reg_covar * np.eye(len(covariance))
-        try:
-            scale = np.linalg.cholesky(covariance)
-        except np.linalg.LinAlgError:
-            return None
-        pivots, second_moment = np.diagonal(scale) ** 2, np.diagonal(second_moment)
-    else:
-        pivots = np.maximum(covariance, 0.0) + reg_covar
-        if components == "spherical":
-            pivots, second_moment = np.mean(pivots), np.mean(second_moment)
-        scale = np.sqrt(pivots)
-    return None if np.any(pivots <= ROUNDING * second_moment) else scale
-
 
 _ADVICE = "Use fewer components, another seed, or another start (initialize, set_parameters)."
 _TROUBLES = {
@@ -247,15 +39,18 @@ class _EM(keras.callbacks.Callback):
     """Calls the M step, before any other callback sees the model.
 
     Args:
-        resumes: bool, whether an interrupted epoch goes on where it stopped.
+        seekable: bool, whether an interrupted epoch goes on where it stopped.
     """
 
-    def __init__(self, resumes):
+    def __init__(self, seekable):
         super().__init__()
-        self.resumes = resumes
+        self.seekable = seekable
+
+    def on_train_begin(self, logs=None):
+        self.model.reset_statistics()
 
     def on_epoch_begin(self, epoch, logs=None):
-        if not self.resumes:  # Restored sums are of examples that come again.
+        if not self.seekable:  # Restored sums are of examples that come again.
             self.model.reset_statistics()
 
     def on_train_batch_end(self, batch, logs=None):
@@ -269,7 +64,7 @@ class _EM(keras.callbacks.Callback):
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class MixtureEM(GenerativeModel):
+class MixtureEM(Mixture):
     """Mixture p(x) = sum_k w_k p(x|k) of Gaussians or Bernoullis, fitted by EM.
 
     The E step takes the responsibilities p(k|x), Eq. 11, of each batch, the M step maximises the
@@ -299,7 +94,7 @@ class MixtureEM(GenerativeModel):
         reg_covar: float >= 0, added to all variances, in units of x^2.
         min_probability: float in (0, 0.5); Bernoulli probabilities lie within it and 1 less it.
         kappa: float in (0.5, 1], stepwise EM; None for EM on whole epochs.
-        **kwargs: arguments of `GenerativeModel`; `seed` is that of k-means too.
+        **kwargs: arguments of `keras.Model`, and `seed`, which is that of k-means too.
 
     Call arguments:
         x: data, shape (n, *data_shape).
@@ -320,61 +115,36 @@ class MixtureEM(GenerativeModel):
 
     def __init__(
         self,
-        num_components,
-        data_shape,
-        components="full",
-        reg_covar=1e-6,
-        min_probability=1e-6,
-        kappa=None,
-        **kwargs,
-    ):
-        # Keras would round data of other precision before they reach `call`.
-        super().__init__(data_shape, **{"autocast": False, **kwargs})
-        self.num_components, self.components = num_components, components
-        self.reg_covar, self.min_probability, self.kappa = reg_covar, min_probability, kappa
-        self._check_arguments()
-        self._add_variables()
+        num_components: int,
+        data_shape: Shape,
+        components: Components = "full",
+        reg_covar: float = 1e-6,
+        min_probability: float = 1e-6,
+        kappa: float | None = None,
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
+        check_ints(num_components=num_components)
+        check_one_of(COMPONENTS, components=components)
+        _check_ranges(reg_covar, min_probability, kappa)
+        super().__init__(num_components, data_shape, components, min_probability, **kwargs)
+        self.reg_covar, self.kappa = reg_covar, kappa
+        k, d = num_components, math.prod(self.data_shape)
+        seconds = {"full": [(k, d, d)], "bernoulli": []}.get(components, [(k, d)])
+        self.sums = [
+            self._add(f"sums_{i}", shape, "zeros", trainable=False)
+            for i, shape in enumerate([(k,), (k, d), *seconds])
+        ]
+        self.sum_and_count = self._add("log_likelihood_and_count", (2,), "zeros", trainable=False)
         self.average = keras.metrics.Mean("log_likelihood", dtype="float64")
         self.compile()
 
-    def _check_arguments(self):
-        expected = {
-            "num_components": ("at least 1", self.num_components >= 1),
-            "components": (f"one of {COMPONENTS}", self.components in COMPONENTS),
-            "reg_covar": ("at least 0", self.reg_covar >= 0),
-            "min_probability": ("within (0, 0.5)", 0 < self.min_probability < 0.5),
-            "kappa": ("None, or within (0.5, 1]", self.kappa is None or 0.5 < self.kappa <= 1),
-        }
-        for name, (what, holds) in expected.items():
-            if not holds:
-                raise ValueError(f"{name} must be {what}. Received: {getattr(self, name)!r}.")
-
-    def _add_variables(self):
-        k, d = self.num_components, math.prod(self.data_shape)
-        shapes = {"full": (k, d, d), "diagonal": (k, d)}
-        uniform = keras.initializers.Constant(1 / k)
-        unknown = keras.initializers.Constant(math.nan)
-        self.mixture_weights = self._add("mixture_weights", (k,), uniform, trainable=True)
-        self.means = self._add("means", (k, *self.data_shape), unknown, trainable=True)
-        self.scales = self._add("scales", shapes.get(self.components, (k,)), trainable=True)
-        seconds = {"full": [(k, d, d)], "bernoulli": []}.get(self.components, [(k, d)])
-        self.sums = [self._add(f"sums_{i}", s) for i, s in enumerate([(k,), (k, d), *seconds])]
-        self.sum_and_count = self._add("log_likelihood_and_count", (2,))
-
-    def _add(self, name, shape, initializer="zeros", trainable=False):
-        return self.add_weight(
-            shape=shape,
-            dtype="float64",
-            initializer=initializer,
-            trainable=trainable,
-            autocast=False,
-            name=name,
-            aggregation="mean" if trainable else "sum",
-        )
-
     def compile(
-        self, optimizer=None, steps_per_execution=None, jit_compile="auto", run_eagerly=False
-    ):
+        self,
+        optimizer: None = None,
+        steps_per_execution: int | None = None,
+        jit_compile: bool | str = "auto",
+        run_eagerly: bool = False,
+    ) -> None:
         """Configures training; the constructor has done it with the defaults.
 
         Args:
@@ -394,31 +164,11 @@ class MixtureEM(GenerativeModel):
                 f"None. Received: {steps_per_execution}."
             )
         steps = steps_per_execution if self.kappa is None else 1
-        self.optimizers, self._traced_steps = {}, {}
-        self._compile_arguments = dict(
-            steps_per_execution=steps, jit_compile=jit_compile, run_eagerly=run_eagerly
-        )
-        keras.Model.compile(
-            self,
-            optimizer=None,
-            steps_per_execution=steps or 1,
-            jit_compile=jit_compile,
-            run_eagerly=run_eagerly,
-        )
+        self._configure(None, steps, jit_compile=jit_compile, run_eagerly=run_eagerly)
 
     # The start.
 
-    @property
-    def updates(self):
-        """None: no gradient is taken."""
-        return []
-
-    @property
-    def initialized(self):
-        """Whether the components have parameters: from `initialize`, `set_parameters` or a file."""
-        return bool(np.isfinite(_numpy(self.means)).all())
-
-    def initialize(self, x):
+    def initialize(self, x: Any) -> None:
         """Places the components at the clusters that scikit-learn's k-means finds.
 
         Args:
@@ -428,6 +178,8 @@ class MixtureEM(GenerativeModel):
             ValueError: if there are fewer distinct examples than components, or a cluster has a
                 singular covariance.
         """
+        from sklearn.cluster import KMeans
+
         x = np.reshape(self._some_examples(x), (-1, math.prod(self.data_shape))).astype("float64")
         labels = KMeans(self.num_components, n_init=1, random_state=self.seed).fit(x).labels_
         found = len(np.unique(labels))
@@ -466,106 +218,21 @@ class MixtureEM(GenerativeModel):
                 break
         return np.concatenate(batches)[:INITIAL_EXAMPLES]
 
-    def set_parameters(self, means, covariances=None, weights=None):
-        """Sets the mixture, as the start of `fit` or to evaluate.
-
-        Args:
-            means: shape (K, *data_shape) or (K, D); probabilities of Bernoulli components.
-            covariances: shape (K, D, D) if full, variances (K, D) if diagonal, (K,) if spherical;
-                None for Bernoulli components.
-            weights: shape (K,), sum 1; None for 1/K.
-
-        Raises:
-            ValueError: if a shape is another, weights are no probabilities, or a covariance is not
-                positive definite.
-        """
-        k, d = self.num_components, math.prod(self.data_shape)
-        means = np.reshape(np.asarray(means, "float64"), (np.shape(means)[0], -1))
-        weights = np.full(k, 1 / k) if weights is None else np.asarray(weights, "float64")
-        _check_shape("means", means, (k, d))
-        _check_shape("weights", weights, (k,))
-        if np.any(weights < 0) or not np.isclose(np.sum(weights), 1):
-            raise ValueError(f"weights must be positive and sum to 1. Received: {weights}.")
-        if self.components == "bernoulli":
-            means = np.clip(means, self.min_probability, 1 - self.min_probability)
-            scales = np.zeros(k)
-        else:
-            scales = self._scales_of(np.asarray(covariances, "float64"))
-        self._assign(Parameters(weights / np.sum(weights), means, scales))
-
-    def _scales_of(self, covariances):
-        _check_shape("covariances", covariances, self.scales.shape)
-        pivots = covariances if covariances.ndim < 3 else np.linalg.eigvalsh(covariances)
-        if not np.all(pivots > 0):
-            raise ValueError(
-                "covariances must be positive definite. Received: a least variance of "
-                f"{np.min(pivots):g}. Add a small number to the diagonals."
-            )
-        return np.linalg.cholesky(covariances) if covariances.ndim == 3 else np.sqrt(covariances)
-
-    def check_batch(self, x):
-        """Raises ValueError if Bernoulli components are given values outside [0, 1]."""
-        if self.components == "bernoulli" and not (x.min() >= 0 and x.max() <= 1):
-            raise ValueError(
-                f"Bernoulli components need data in [0, 1]. Received: values from {x.min():g} to "
-                f"{x.max():g}. Rescale the data (uint8 images: divide by 255), or use Gaussians."
-            )
-
-    @property
-    def covariances(self):
-        """Array, shape (K, D, D) if full, (K, D) if diagonal, (K,) if spherical; or None."""
-        if self.components == "bernoulli":
-            return None
-        scales = _numpy(self.scales)
-        return _covariances(scales, 1, "full") if self.components == "full" else scales**2
-
-    def _parameters(self):
-        """The mixture with flat means, in NumPy."""
-        means = _numpy(self._flat_means())
-        return Parameters(_numpy(self.mixture_weights), means, _numpy(self.scales))
-
-    def _assign(self, parameters):
-        self.mixture_weights.assign(parameters.weights)
-        self.means.assign(parameters.means.reshape(self.means.shape))
-        self.scales.assign(parameters.scales)
-
     # Training.
 
-    def fit(
-        self,
-        x=None,
-        y=None,
-        batch_size=None,
-        epochs=1,
-        verbose="auto",
-        callbacks=None,
-        **kwargs,
-    ):
-        """Runs EM for `epochs` passes over the data; arguments as in `GenerativeModel.fit`.
-
-        A `keras.callbacks.BackupAndRestore` resumes exactly, also inside an epoch: the sums of the
-        E step are saved with the parameters.
-
-        Raises:
-            ValueError: as in `GenerativeModel.fit` and `initialize`.
-            FloatingPointError: if the likelihood becomes NaN or infinite.
-        """
-        if kwargs.get("validation_split") and kwargs.get("validation_data") is None:
-            x, kwargs["validation_data"] = training_data.split(x, kwargs.pop("validation_split"))
-        training_data.check(x, self, batch_size)
-        if not self.initialized:
+    def prepare(self, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
+        if training and not self.initialized:
             self.initialize(x)
-        self.reset_statistics()
-        x = training_data.as_dataset(x, batch_size, kwargs.get("shuffle", True), self.seed)
-        resumes = hasattr(x, "seek") and not kwargs.get("steps_per_epoch")
-        callbacks = [_EM(resumes), *keras.tree.flatten(callbacks or [])]
-        return super().fit(x, y, batch_size, epochs, verbose, callbacks, **kwargs)
+        return super().prepare(x, y, training)
+
+    def own_callbacks(self, callbacks: Any, seekable: bool) -> list[keras.callbacks.Callback]:
+        return [*super().own_callbacks(callbacks, seekable), _EM(seekable)]
 
     @property
-    def metrics(self):
+    def metrics(self) -> list[keras.metrics.Metric]:
         return [self.average]
 
-    def train_step(self, data):
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         # At the end of the data, sums and steps must not move on without a batch.
         with tf.control_dependencies(tf.nest.flatten(data)):
             x = self._flat(self.unpack(data))
@@ -582,35 +249,31 @@ class MixtureEM(GenerativeModel):
             total, count = tf.unstack(tf.convert_to_tensor(self.sum_and_count))
             return _logs(tf.math.divide_no_nan(total, count))
 
-    def test_step(self, data):
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         self.average.update_state(self.log_prob(self.unpack(data)))
         return _logs(self.average.result())
 
-    def end_batch(self):
+    def end_batch(self) -> None:
         """The M step of stepwise EM."""
         if self.kappa is not None:
-            self._maximise(rate=float(_numpy(self.steps) + 1) ** -self.kappa)
-            self._reset(self.sums)
+            self._maximise(rate=float(numpy_of(self.steps) + 1) ** -self.kappa)
+            _reset(self.sums)
 
-    def end_epoch(self):
+    def end_epoch(self) -> None:
         """The M step of EM on whole epochs, unless it is done."""
-        if self.kappa is None and np.any(_numpy(self.sum_and_count)):
+        if self.kappa is None and np.any(numpy_of(self.sum_and_count)):
             self._maximise()
         self.reset_statistics()
 
-    def reset_statistics(self):
+    def reset_statistics(self) -> None:
         """Forgets the batches since the last M step, and their likelihood."""
-        self._reset([*self.sums, self.sum_and_count])
-
-    def _reset(self, variables):
-        for variable in variables:
-            variable.assign(tf.zeros(variable.shape, variable.dtype))
+        _reset([*self.sums, self.sum_and_count])
 
     def _maximise(self, rate=1.0):
-        if not np.isfinite(_numpy(self.sum_and_count)).all():
+        if not np.isfinite(numpy_of(self.sum_and_count)).all():
             raise FloatingPointError(
                 "EM diverged: log p(x) became NaN or infinite by step "
-                f"{int(_numpy(self.steps))}. Look for NaN in the data, rescale "
+                f"{int(numpy_of(self.steps))}. Look for NaN in the data, rescale "
                 "them, or raise reg_covar."
             )
         parameters, troubles = self._m_step(self._parameters(), self.sums, rate)
@@ -618,99 +281,28 @@ class MixtureEM(GenerativeModel):
         _warn(troubles)
 
     def _m_step(self, old, sums, rate=1.0):
-        sums = [_numpy(total) for total in sums]
+        sums = [numpy_of(total) for total in sums]
         return m_step(old, sums, self.components, self.reg_covar, self.min_probability, rate)
 
-    # The density.
-
-    def _flat(self, x):
-        return tf.reshape(tf.cast(x, "float64"), (-1, math.prod(self.data_shape)))
-
-    def _flat_means(self):
-        return tf.reshape(self.means, (self.num_components, -1))
-
-    def _centre(self):
-        """Mean of the mixture: sums around it are exact wherever the data lie."""
-        return tf.linalg.matvec(self._flat_means(), self.mixture_weights, transpose_a=True)
-
-    def _e_step(self, x):
-        """log p(x), shape (n,), and p(k|x), shape (n, K), of flat data."""
-        joint = self._log_prob_of_components(x) + tf.math.log(self.mixture_weights)
-        log_prob = tf.reduce_logsumexp(joint, axis=1)
-        return log_prob, tf.exp(joint - log_prob[:, None])
-
-    def _log_prob_of_components(self, x):
-        means, scales = self._flat_means(), tf.convert_to_tensor(self.scales)
-        if self.components == "bernoulli":
-            return bernoulli_log_prob(x, means)
-        if self.components == "spherical":
-            scales = scales[:, None] * tf.ones_like(means)
-        return gaussian_log_prob(x - self._centre(), means - self._centre(), scales)
-
-    def call(self, x):
-        return self.responsibilities(x)
-
-    def responsibilities(self, x):
-        """p(k|x), Eq. 11, float64 of shape (n, K)."""
-        return self._e_step(self._flat(x))[1]
-
-    def log_prob(self, x):
-        """log p(x) in nats, float64 of shape (n,)."""
-        return self._e_step(self._flat(x))[0]
-
-    def log_weights(self, x, num_samples, seed=None):
-        """Log importance weights, exact here: log p(x), float32 of shape (num_samples, n)."""
-        return tf.repeat(tf.cast(self.log_prob(x), tf.float32)[None], num_samples, axis=0)
-
-    def as_distribution(self):
-        """p(x) as a float32 `tfd.MixtureSameFamily` over flat examples, event_shape (D,)."""
-        weights, means, scales = (tf.cast(p, tf.float32) for p in self._parameters())
-        if self.components == "bernoulli":
-            parts = tfd.Independent(tfd.Bernoulli(probs=means, dtype=tf.float32), 1)
-        elif self.components == "full":
-            parts = tfd.MultivariateNormalTriL(means, scales)
-        else:
-            scales = scales if self.components == "diagonal" else scales[:, None]
-            parts = tfd.MultivariateNormalDiag(means, scales * tf.ones_like(means))
-        return tfd.MixtureSameFamily(tfd.Categorical(probs=weights), parts)
-
-    def sample(self, num_samples=1, seed=None, mean=False):
-        """New examples.
-
-        Args:
-            num_samples: int.
-            seed: int or None. An int gives the same samples each time.
-            mean: bool, the mean of the component that was drawn if True, else a draw from p(x).
-
-        Returns:
-            float32 tensor, shape (num_samples, *data_shape).
-        """
-        mixture, seed = self.as_distribution(), self.sampling_seed(seed)
-        if mean:
-            chosen = mixture.mixture_distribution.sample(num_samples, seed=seed)
-            x = tf.gather(mixture.components_distribution.mean(), chosen)
-        else:
-            x = mixture.sample(num_samples, seed=seed)
-        return tf.reshape(x, (num_samples, *self.data_shape))
-
-    def get_config(self):
-        names = ("num_components", "data_shape", "components", "reg_covar", "min_probability")
-        config = {name: getattr(self, name) for name in (*names, "kappa")}
-        return {**super().get_config(), **config}
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "reg_covar": self.reg_covar, "kappa": self.kappa}
 
 
-def _numpy(variable):
-    """Value of a variable, of several replicas too."""
-    return tf.convert_to_tensor(variable).numpy()
+def _check_ranges(reg_covar, min_probability, kappa):
+    expected = {
+        "reg_covar": ("at least 0", reg_covar, reg_covar >= 0),
+        "min_probability": ("within (0, 0.5)", min_probability, 0 < min_probability < 0.5),
+        "kappa": ("None, or within (0.5, 1]", kappa, kappa is None or 0.5 < kappa <= 1),
+    }
+    for name, (what, value, holds) in expected.items():
+        if not holds:
+            raise ValueError(f"{name} must be {what}. Received: {name}={value!r}.")
+
+
+def _reset(variables):
+    for variable in variables:
+        variable.assign(tf.zeros(variable.shape, variable.dtype))
 
 
 def _logs(log_likelihood):
     return {"log_likelihood": log_likelihood, "loss": -log_likelihood}
-
-
-def _check_shape(name, value, expected):
-    if value.shape != tuple(expected):
-        raise ValueError(
-            f"{name} must have shape {tuple(expected)}. Received: shape {value.shape}. See "
-            "set_parameters."
-        )

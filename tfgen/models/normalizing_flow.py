@@ -3,11 +3,18 @@
 Dinh, Sohl-Dickstein & Bengio, arXiv:1605.08803v3; Ho et al., arXiv:1902.00275v2.
 """
 
-import keras
-import tensorflow as tf
+from typing import Any
 
+import keras
+import numpy as np
+import tensorflow as tf
+from typing_extensions import Unpack
+
+from tfgen._utils import keras_private
+from tfgen._utils.typing import ModelOptions, Seed, TensorLike
+from tfgen.bijectors import Bijector, UniformDequantization
 from tfgen.bijectors.glow import ActNorm
-from tfgen.metrics import bits_per_dim
+from tfgen.losses import bits_per_dim
 from tfgen.models import training_data
 from tfgen.models.base import Update
 from tfgen.models.latent import LatentVariableModel
@@ -55,7 +62,19 @@ class NormalizingFlow(LatentVariableModel):
         TensorShape([3, 8, 8, 1])
     """
 
-    def __init__(self, bijector, dequantization=None, prior=None, **kwargs):
+    fixed = {
+        "decoder": "It is the bijector.",
+        "latent_shape": "It is that of the bijector.",
+        "data_shape": "It is that of the bijector.",
+    }
+
+    def __init__(
+        self,
+        bijector: Bijector,
+        dequantization: UniformDequantization | None = None,
+        prior: keras.layers.Layer | None = None,
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
         super().__init__(bijector, bijector.event_shape, bijector.event_shape, prior, **kwargs)
         self.dequantization = dequantization
         self.check_prior()
@@ -67,16 +86,16 @@ class NormalizingFlow(LatentVariableModel):
             )
 
     @property
-    def bijector(self):
+    def bijector(self) -> Bijector:
         """The map from latents to data; before they are made whole numbers."""
         return self.decoder
 
     @property
-    def updates(self):
+    def updates(self) -> list[Update]:
         networks = (self.bijector, self.prior, self.dequantization)
         return [Update("flow", tuple(filter(None, networks)), self.terms)]
 
-    def terms(self, x, training=True):
+    def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         log_prob = self.log_weights(x, 1, self.next_seed(training))[0]
         if self.dequantization is None:
@@ -86,7 +105,7 @@ class NormalizingFlow(LatentVariableModel):
 
     # Likelihood.
 
-    def log_prob(self, x):
+    def log_prob(self, x: TensorLike) -> tf.Tensor:
         """The exact log-density of real data, in nats.
 
         Args:
@@ -110,7 +129,7 @@ class NormalizingFlow(LatentVariableModel):
         z, log_det = self.bijector.inverse(y)
         return self.prior_distribution().log_prob(z) + log_det
 
-    def log_weights(self, x, num_samples, seed):
+    def log_weights(self, x: TensorLike, num_samples: int, seed: Seed) -> tf.Tensor:
         """Logs of unbiased estimates of p(x), one for each draw of noise.
 
         Args:
@@ -129,36 +148,34 @@ class NormalizingFlow(LatentVariableModel):
 
     # Latents.
 
-    def latent(self, x):
+    def latent(self, x: TensorLike) -> tf.Tensor:
         """The latents of data, shape of `x`; those of whole numbers x at x + 1/2."""
         x = tf.cast(x, tf.float32)
         return self.bijector.inverse(self.dequantization.middle(x) if self.dequantization else x)[0]
 
-    def call(self, x):
+    def call(self, x: TensorLike) -> tf.Tensor:
         return self.latent(x)
 
-    def decode(self, z):
+    def decode(self, z: tf.Tensor) -> tf.Tensor:
         """The data at `z`, shape of `z`; whole numbers where there is a dequantization."""
         y, _ = self.bijector.forward(z)
         return self.dequantization.requantize(y) if self.dequantization else y
 
-    def interpolate(self, start, end, num_steps=7):
+    def interpolate(self, start: TensorLike, end: TensorLike, num_steps: int = 7) -> tf.Tensor:
         """Data between two batches on lines in latent space; see `interpolate_latents`."""
         return self.interpolate_latents(self.latent(start), self.latent(end), num_steps)
 
     # Training.
 
-    def fit(self, x=None, *args, **kwargs):
-        """Trains the model; see `GenerativeModel.fit`. Data first set the scales of `ActNorm`."""
-        if int(keras.ops.convert_to_numpy(self.steps)) == 0 and self._has_scales():
-            training_data.check(x, self)
+    def prepare(self, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
+        if training and int(keras.ops.convert_to_numpy(self.steps)) == 0 and self._has_scales():
             self.initialize(_batch_to_look_at(x))
-        return super().fit(x, *args, **kwargs)
+        return super().prepare(x, y, training)
 
     def _has_scales(self):
-        return any(isinstance(layer, ActNorm) for layer in self.bijector._flatten_layers())
+        return any(isinstance(part, ActNorm) for part in keras_private.sublayers(self.bijector))
 
-    def initialize(self, x):
+    def initialize(self, x: np.ndarray | tf.Tensor) -> None:
         """Sets weights that depend on data, those of `ActNorm`, from a batch; `fit` does so.
 
         Args:
@@ -169,11 +186,11 @@ class NormalizingFlow(LatentVariableModel):
             y, _ = self.dequantization.dequantize(y, self.sampling_seed(0))
         self.bijector.initialize(y)
 
-    def check_batch(self, x):
+    def check_batch(self, x: np.ndarray) -> None:
         if self.dequantization is not None:
             self.dequantization.check(x)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
         return {
             **super().get_config(),

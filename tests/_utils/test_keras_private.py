@@ -1,0 +1,258 @@
+"""What Keras does not document is still there, and does what tfgen needs of it.
+
+A test that fails here says that a release of Keras changed something, and which public behaviour of
+tfgen depends on it: see whether that still holds, and mend the one function of
+tfgen/_utils/keras_private.py.
+"""
+
+import json
+import warnings
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen._utils import keras_private
+from tfgen._utils.pipeline import resumable_dataset
+
+
+def changed(name, behaviour):
+    """The message of a failure."""
+    return f"Keras {keras.__version__} changed {name}. Check that {behaviour}."
+
+
+class Inner(keras.layers.Layer):
+    """A layer, no model, with a layer inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1)
+
+
+def regression(units=1):
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(units)])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    return model
+
+
+X, Y = np.ones((8, 2), "float32"), np.zeros((8, 1), "float32")
+
+
+def fit(model, epochs=1, x=X, **kwargs):
+    return model.fit(x, Y[: len(x)], batch_size=2, epochs=epochs, verbose=0, **kwargs)
+
+
+def test_sublayers_are_found_at_any_depth():
+    inner = Inner()
+    model = keras.Sequential([keras.Sequential([inner, keras.layers.Dropout(0.5)])])
+    found = keras_private.sublayers(model)
+    message = changed(
+        "Layer._flatten_layers",
+        "WGANGP refuses batch normalization and NormalizingFlow finds ActNorm inside bijectors",
+    )
+    assert found[0] is model and inner in found and inner.dense in found, message
+    assert len(found) == len({id(layer) for layer in found}), message
+
+
+def test_layers_without_xla_are_found():
+    layer = keras.layers.Dense(1)
+    network = keras.Sequential([keras.Sequential([layer])])
+    message = changed("Layer.supports_jit", "compile(jit_compile='auto') leaves XLA off for them")
+    assert keras_private.supports_xla(network), message
+    layer.supports_jit = False
+    assert not keras_private.supports_xla(network), message
+
+
+def test_seed_states_are_those_of_all_generators():
+    inner = keras.Sequential([keras.Input((2,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
+    model = keras.Sequential([inner, keras.layers.GaussianNoise(1.0)])
+    model.build((None, 2))
+    states = keras_private.seed_states(model)
+    assert len(states) == 2 and all(state.shape == (2,) for state in states), changed(
+        "the name of the state of a SeedGenerator, or whether it is among Layer.variables",
+        "a saved model with Dropout trains on bit for bit as if never interrupted",
+    )
+
+
+def test_fit_begins_at_an_epoch_given_in_on_train_begin():
+    model, seen = regression(), []
+    callback = keras.callbacks.LambdaCallback(
+        on_train_begin=lambda logs: keras_private.begin_at_epoch(model, 2),
+        on_epoch_begin=lambda epoch, logs: seen.append(epoch),
+    )
+    fit(model, epochs=4, callbacks=[callback])
+    message = changed(
+        "Model._initial_epoch", "a run resumes at the epoch of its backup (test_base.py, backup)"
+    )
+    assert seen == [2, 3], message
+    keras_private.begin_at_epoch(model, None)
+    seen.clear()
+    fit(
+        model,
+        epochs=2,
+        callbacks=[
+            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: seen.append(epoch))
+        ],
+    )
+    assert seen == [0, 1], message
+
+
+def test_batches_per_call_of_the_loop_can_be_set_after_compile():
+    model, calls = regression(), []
+    keras_private.set_steps_per_execution(model, 3)
+    model.make_train_function(force=True)
+    callback = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: calls.append(batch)
+    )
+    fit(model, callbacks=[callback])
+    message = changed(
+        "Model.steps_per_execution or make_train_function",
+        "fit runs up to 32 batches per call, and keeps steps_per_epoch exactly",
+    )
+    assert keras_private.steps_per_execution(model) == 3, message
+    assert len(calls) == 2, message
+
+
+def test_replicas_of_the_strategy_that_built_the_model():
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = regression()
+    assert keras_private.num_replicas(model) == 1, changed(
+        "Model.distribute_strategy", "models train under MirroredStrategy"
+    )
+
+
+def fit_half_an_epoch():
+    """On a pipeline that says that it has four batches, and delivers two."""
+    data = resumable_dataset(lambda _, i: (tf.gather(X, i), tf.gather(Y, i)), 8, 2)
+    data.seek(epoch=0, step=2)
+    regression().fit(data, verbose=0, shuffle=False)
+
+
+def test_short_epochs_are_silent():
+    message = changed(
+        "its warning of an epoch that ran out of data",
+        "a run that resumes inside an epoch says nothing of it",
+    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit_half_an_epoch()
+    assert any(str(w.message).startswith("Your input ran out of data") for w in caught), message
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        keras_private.ignore_short_epochs()
+        fit_half_an_epoch()
+    assert not any("ran out of data" in str(w.message) for w in caught), message
+
+
+def test_averaged_weights_of_each_optimizer():
+    """`fit` calls the first optimizer alone; both networks get the averages of their own."""
+    model = regression(units=2)
+    kernel, bias = model.trainable_variables
+    first, second = (keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5) for _ in range(2))
+    model.compile(first, "mse")
+    for optimizer, variable in ((first, bias), (second, kernel)):
+        optimizer.build([variable])
+        optimizer.apply([tf.ones(variable.shape)], [variable])
+        variable.assign(tf.fill(variable.shape, 7.0))
+        optimizer.apply([tf.zeros(variable.shape)], [variable])
+    keras_private.finalize_each(first, [(first, [bias]), (second, [kernel])])
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    message = changed(
+        "Optimizer.finalize_variable_values",
+        "SGD(use_ema=True) leaves the averages of each network's weights after fit",
+    )
+    for variable in (kernel, bias):
+        assert np.all(variable.numpy() != 7.0) and np.all(np.isfinite(variable)), message
+
+
+def test_fit_finalizes_the_first_optimizer():
+    model, calls = regression(), []
+
+    class Recorder(keras.optimizers.SGD):
+        def finalize_variable_values(self, var_list):
+            calls.append(list(var_list))
+
+    first, second = Recorder(0.1), Recorder(0.1)
+    model.compile(first, "mse")
+    kernel, bias = model.trainable_variables
+    keras_private.finalize_each(first, [(first, [bias]), (second, [kernel])])
+    fit(model)
+    assert [[id(v) for v in variables] for variables in calls] == [[id(bias)], [id(kernel)]], (
+        changed(
+            "when fit calls Optimizer.finalize_variable_values",
+            "SGD(use_ema=True) leaves the averages of each network's weights after fit",
+        )
+    )
+
+
+def test_state_of_adam():
+    optimizer, variable = keras.optimizers.Adam(0.1), keras.Variable([1.0])
+    other = keras.Variable([1.0])
+    optimizer.build([other, variable])
+    optimizer.apply([tf.zeros(1), tf.constant([2.0])], [other, variable])
+    momentum, velocity = keras_private.adam_state(optimizer, variable)
+    message = changed("Adam._momentums or Adam._velocities", "fused_adam takes the steps of Adam")
+    np.testing.assert_allclose(momentum, [0.1 * 2], rtol=1e-5, err_msg=message)
+    np.testing.assert_allclose(velocity, [0.001 * 4], rtol=1e-5, err_msg=message)
+
+
+def test_callbacks_that_save(tmp_path):
+    backup = keras.callbacks.BackupAndRestore(tmp_path, save_freq=2)
+    checkpoint = keras.callbacks.ModelCheckpoint(tmp_path / "model.keras")
+    message = changed(
+        "backup_dir, filepath or save_freq of its callbacks",
+        "a diverged run says where its last good state is, and never saves a bad one",
+    )
+    assert keras_private.saved_paths(backup) == [str(tmp_path)], message
+    assert keras_private.saved_paths(checkpoint) == [str(tmp_path / "model.keras")], message
+    assert keras_private.saved_paths(keras.callbacks.History()) == []
+    assert keras_private.saves_by_batches(backup), message
+    assert not keras_private.saves_by_batches(checkpoint), message
+    assert not keras_private.saves_by_batches(keras.callbacks.History())
+
+
+def test_notes_of_a_backup_are_where_they_were(tmp_path):
+    backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
+    model = regression()
+    fit(model, callbacks=[backup])
+    notes = tmp_path / "training_metadata.json"
+    message = changed(
+        "the file of notes of BackupAndRestore", "a run killed while writing them resumes"
+    )
+    assert notes.exists() and json.loads(notes.read_text()), message
+    keras_private.forget_unreadable_notes(backup)
+    assert notes.exists()
+    notes.write_text('{"epo')  # Killed while writing.
+    keras_private.forget_unreadable_notes(backup)
+    assert not notes.exists()
+    fit(model, callbacks=[keras.callbacks.BackupAndRestore(tmp_path)])
+
+
+def test_gradients_that_were_traced_are_forgotten():
+    from tensorflow.python.framework import ops
+
+    def trace():
+        double = tf.custom_gradient(lambda x: (2.0 * x, lambda upstream: 2.0 * upstream))
+        tf.function(double).get_concrete_function(tf.TensorSpec(()))
+
+    message = changed("the registry of gradients", "memory does not grow with the trials of search")
+    before = set(ops.gradient_registry._registry)
+    trace()
+    kept = set(ops.gradient_registry._registry)
+    assert len(kept) > len(before), "TensorFlow registers them no more: delete the function"
+    with keras_private.gradients_forgotten():
+        trace()
+    assert set(ops.gradient_registry._registry) == kept, message
+
+
+def test_oracle_forgets_its_tuners():
+    kt = pytest.importorskip("keras_tuner")
+    from keras_tuner.src.distribute.oracle_chief import exit_chief
+
+    oracle = kt.oracles.RandomSearchOracle(kt.Objective("loss", "min"), max_trials=1)
+    oracle.tuner_ids.add("worker0")
+    message = f"KerasTuner {kt.__version__} changed Oracle.tuner_ids. Check that a continued "
+    assert not exit_chief(oracle), message + "parallel search ends"
+    keras_private.forget_tuners(oracle)
+    assert exit_chief(oracle), message + "parallel search ends"

@@ -1,0 +1,182 @@
+"""What tfgen uses of Keras that Keras does not document, each name behind one small function.
+
+All private and undocumented names of Keras stand here and nowhere else. A release that changes one
+fails its test in tests/_utils/test_keras_private.py, which says what then depends on it.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import keras
+
+__all__ = [
+    "adam_state",
+    "begin_at_epoch",
+    "finalize_each",
+    "forget_tuners",
+    "forget_unreadable_notes",
+    "gradients_forgotten",
+    "ignore_short_epochs",
+    "num_replicas",
+    "saved_paths",
+    "saves_by_batches",
+    "seed_states",
+    "set_steps_per_execution",
+    "steps_per_execution",
+    "sublayers",
+    "supports_xla",
+]
+
+# Layers.
+
+
+def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
+    """`layer` and all layers inside it, at any depth, each once.
+
+    `keras.Model.layers` has the first level, and of models only.
+
+    Example:
+        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+        >>> [type(part).__name__ for part in sublayers(keras.Sequential([network]))][-1]
+        'Dense'
+    """
+    return layer._flatten_layers()
+
+
+def supports_xla(layer: keras.layers.Layer) -> bool:
+    """Whether the layer, and all inside it, can be compiled with XLA."""
+    return all(part.supports_jit for part in sublayers(layer))
+
+
+def seed_states(layer: keras.layers.Layer) -> list[keras.Variable]:
+    """State of every `keras.random.SeedGenerator` inside a layer, in an order that does not change.
+
+    Keras saves none of them.
+    """
+    return [v for v in layer.variables if v.name == "seed_generator_state"]
+
+
+# The loop of `fit`.
+
+
+def begin_at_epoch(model: keras.Model, epoch: int | None) -> None:
+    """Lets a `fit` that has called `on_train_begin` go on at `epoch`; None for its `initial_epoch`.
+
+    The argument `initial_epoch` is given before a callback has restored anything.
+    """
+    model._initial_epoch = epoch
+
+
+def steps_per_execution(model: keras.Model) -> int:
+    """Batches per call of the compiled loop."""
+    return model.steps_per_execution
+
+
+def set_steps_per_execution(model: keras.Model, steps: int) -> None:
+    """Sets what `compile` was given; functions that were traced before keep theirs."""
+    model.steps_per_execution = steps
+
+
+def num_replicas(model: keras.Model) -> int:
+    """Replicas of the `tf.distribute.Strategy` under which the model was built."""
+    return model.distribute_strategy.num_replicas_in_sync
+
+
+def ignore_short_epochs() -> None:
+    """Silences Keras' warning of an epoch with fewer batches than the others."""
+    warnings.filterwarnings("ignore", message="Your input ran out of data")
+
+
+# Optimizers.
+
+
+def finalize_each(
+    first: keras.optimizers.Optimizer,
+    variables: Iterable[tuple[keras.optimizers.Optimizer, Sequence[keras.Variable]]],
+) -> None:
+    """Lets the end of `fit` replace weights by their averages (`use_ema`) for each optimizer.
+
+    Keras does so for `model.optimizer` alone, and hands it all weights of the model, in their
+    order.
+
+    Args:
+        first: the `optimizer` of the model.
+        variables: pairs of an optimizer, of which `first` is one, and the variables it moves.
+    """
+    pairs = list(variables)
+
+    def finalize_variable_values(_):
+        for optimizer, own in pairs:
+            type(optimizer).finalize_variable_values(optimizer, own)
+
+    first.finalize_variable_values = finalize_variable_values
+
+
+def adam_state(
+    optimizer: keras.optimizers.Adam, variable: keras.Variable
+) -> tuple[keras.Variable, keras.Variable]:
+    """Averages of a variable's gradients and of their squares."""
+    index = optimizer._get_variable_index(variable)
+    return optimizer._momentums[index], optimizer._velocities[index]
+
+
+# Callbacks.
+
+
+def saves_by_batches(callback: keras.callbacks.Callback) -> bool:
+    """Whether a `BackupAndRestore` or `ModelCheckpoint` saves inside epochs."""
+    return isinstance(getattr(callback, "save_freq", None), int)
+
+
+def saved_paths(callback: keras.callbacks.Callback) -> list[str]:
+    """The folder of a `BackupAndRestore` or the file of a `ModelCheckpoint`; of others none."""
+    path = getattr(callback, "backup_dir", getattr(callback, "filepath", None))
+    return [os.fspath(path)] if path else []
+
+
+def forget_unreadable_notes(callback: keras.callbacks.Callback) -> None:
+    """Drops the notes of a `BackupAndRestore` that was killed while it wrote them.
+
+    It would not restore its weights otherwise, whose `steps` tell as much.
+    """
+    if isinstance(callback, keras.callbacks.BackupAndRestore):
+        path = pathlib.Path(callback.backup_dir, "training_metadata.json")
+        try:
+            json.loads(path.read_text()) if path.exists() else None
+        except ValueError:
+            path.unlink()
+
+
+# Searches.
+
+
+@contextlib.contextmanager
+def gradients_forgotten() -> Iterator[None]:
+    """Lets TensorFlow forget the gradients of each `tf.custom_gradient` that is traced inside.
+
+    It registers them, and never forgets one. Keras' optimizers trace such a gradient, which holds
+    the graph of the whole training step: 3 MB a trial for the smallest networks.
+    """
+    from tensorflow.python.framework import ops
+
+    registry = ops.gradient_registry._registry
+    before = set(registry)
+    try:
+        yield
+    finally:
+        for name in set(registry) - before:
+            if name.startswith("CustomGradient-"):
+                del registry[name]
+
+
+def forget_tuners(oracle: Any) -> None:
+    """Lets a KerasTuner oracle wait for no tuner that has asked it for a trial.
+
+    A chief ends when all of them were told that the search has ended.
+    """
+    oracle.tuner_ids.clear()
