@@ -124,7 +124,7 @@ def test_sigmoid_output_is_in_the_unit_interval():
     [
         (dict(width=(8, 0)), r"sequence of such ints, .* Received: width=\(8, 0\)"),
         (dict(width=0.5), "width must be an int of at least 1. Received: width=0.5"),
-        (dict(dropout=1), "dropout must be at least 0, .* less than 1. Received: dropout=1"),
+        (dict(dropout=1), r"dropout must be a number in \[0, 1\). Received: dropout=1. Use 0 "),
         (dict(dropout=-0.1), "Received: dropout=-0.1"),
     ],
 )

@@ -4,17 +4,24 @@ import functools
 import inspect
 import math
 import numbers
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
 
 import keras
 
+from tfgen._utils.arguments import check_fractions, check_ints
+from tfgen._utils.typing import Activation, Shape
 from tfgen.layers import IndependentBernoulli, IndependentPoisson
+from tfgen.layers.independent import as_shape
 
 __all__ = [
     "FEATURES",
+    "Head",
+    "Layers",
+    "Width",
     "chain",
     "check_arguments",
-    "check_int",
-    "check_rate",
+    "convolution",
     "dense_layers",
     "halved_sizes",
     "image_output",
@@ -28,45 +35,33 @@ __all__ = [
     "upsample",
 ]
 
+Layers: TypeAlias = list[Callable[..., Any]]
+"""Layers and functions of tensors, to be applied one after the other."""
+Head: TypeAlias = Callable[..., keras.layers.Layer] | None
+"""From the shape of one event to the distribution layer that ends a network; None for none."""
+Width: TypeAlias = int | Sequence[int]
+"""Units of each hidden layer, or of one after the other."""
 FEATURES = "features"
 """Name of the layer of a discriminator whose output compares images, by `get_layer`."""
 
 
-def chain(x, layers):
+def chain(x: Any, layers: Iterable[Callable[..., Any]]) -> Any:
     """Applies `layers` one after the other."""
     return functools.reduce(lambda x, layer: layer(x), layers, x)
 
 
-def stack(input_shape, layers, name):
+def stack(input_shape: Shape, layers: Iterable[Callable[..., Any]], name: str) -> keras.Model:
     """Functional model that applies `layers` one after the other."""
     inputs = keras.Input(input_shape)
     return keras.Model(inputs, chain(inputs, layers), name=name)
 
 
-def output_dtype():
+def output_dtype() -> str:
     """Dtype of outputs: that of the weights, so float32 also under a mixed-precision policy."""
     return keras.config.dtype_policy().variable_dtype
 
 
-def check_int(minimum, **values):
-    """Raises ValueError unless every value, named by its keyword, is an int from `minimum` on."""
-    for name, value in values.items():
-        if not isinstance(value, numbers.Integral) or value < minimum:
-            raise ValueError(
-                f"{name} must be an int of at least {minimum}. Received: {name}={value!r}."
-            )
-
-
-def check_rate(**values):
-    """Raises ValueError unless every value, named by its keyword, is in [0, 1)."""
-    for name, value in values.items():
-        if not isinstance(value, numbers.Real) or not 0 <= value < 1:
-            raise ValueError(
-                f"{name} must be at least 0, for none, and less than 1. Received: {name}={value!r}."
-            )
-
-
-def layer_widths(width, depth):
+def layer_widths(width: Width, depth: int) -> tuple[int, ...]:
     """Units of the hidden layers: `width` if it is a sequence, else `depth` times `width`.
 
     Raises:
@@ -76,11 +71,11 @@ def layer_widths(width, depth):
         >>> layer_widths(512, depth=2), layer_widths([392, 196, 98], depth=2)
         ((512, 512), (392, 196, 98))
     """
-    if not isinstance(width, (tuple, list)):
-        check_int(1, width=width)
-        check_int(0, depth=depth)
+    if not isinstance(width, Sequence):
+        check_ints(1, width=width)
+        check_ints(0, depth=depth)
         return depth * (width,)
-    if not all(isinstance(units, numbers.Integral) and units > 0 for units in width):
+    if not _are_positive(width):
         raise ValueError(
             "width must be an int of at least 1 or a sequence of such ints, one for each hidden "
             f"layer. Received: width={width!r}."
@@ -88,10 +83,14 @@ def layer_widths(width, depth):
     return tuple(width)
 
 
-def check_image_shape(image_shape):
+def _are_positive(values):
+    return all(isinstance(value, numbers.Integral) and value > 0 for value in values)
+
+
+def check_image_shape(image_shape: Shape) -> tuple[int, ...]:
     """Returns `image_shape` as a tuple, or raises ValueError if it is not (h, w, c)."""
     shape = tuple(image_shape) if isinstance(image_shape, (tuple, list)) else ()
-    if len(shape) != 3 or not all(isinstance(d, numbers.Integral) and d > 0 for d in shape):
+    if len(shape) != 3 or not _are_positive(shape):
         raise ValueError(
             "image_shape must be three positive ints, (height, width, channels). "
             f"Received: image_shape={image_shape!r}. Grey images of 28 pixels are (28, 28, 1)."
@@ -99,7 +98,9 @@ def check_image_shape(image_shape):
     return shape
 
 
-def check_arguments(image_shape, latent_dim=1, width=1, num_halvings=0):
+def check_arguments(
+    image_shape: Shape, latent_dim: int = 1, width: int = 1, num_halvings: int = 0
+) -> tuple[int, ...]:
     """Checks what all networks have in common.
 
     Args:
@@ -119,7 +120,7 @@ def check_arguments(image_shape, latent_dim=1, width=1, num_halvings=0):
         >>> check_arguments([28, 28, 1], latent_dim=20, width=32, num_halvings=3)
         (28, 28, 1)
     """
-    check_int(1, latent_dim=latent_dim, width=width)
+    check_ints(1, latent_dim=latent_dim, width=width)
     shape = check_image_shape(image_shape)
     smallest = 2**num_halvings // 2 + 1
     if min(shape[:2]) < smallest:
@@ -131,7 +132,7 @@ def check_arguments(image_shape, latent_dim=1, width=1, num_halvings=0):
     return shape
 
 
-def halved_sizes(image_shape, num_halvings):
+def halved_sizes(image_shape: Shape, num_halvings: int) -> list[tuple[int, ...]]:
     """Height and width before, between and after convolutions of stride 2, rounded up.
 
     Example:
@@ -144,22 +145,24 @@ def halved_sizes(image_shape, num_halvings):
     ]
 
 
-def dense_layers(widths, activation, dropout=0.0, name=None):
+def dense_layers(
+    widths: Sequence[int], activation: Activation, dropout: float = 0.0, name: str | None = None
+) -> Layers:
     """Hidden Dense layers with dropout after each activation; `name` is that of the last Dense."""
-    check_rate(dropout=dropout)
+    check_fractions("Use 0 for none.", dropout=dropout)
     names = [None] * (len(widths) - 1) + [name]
-    blocks = [
-        [keras.layers.Dense(units, activation, name=layer_name), *_dropout(dropout)]
-        for units, layer_name in zip(widths, names, strict=False)
-    ]
-    return sum(blocks, [])
+    layers: Layers = []
+    for units, layer_name in zip(widths, names, strict=False):
+        dense = keras.layers.Dense(units, activation, name=layer_name)
+        layers += [dense, *_dropout(dropout)]
+    return layers
 
 
 def _dropout(rate):
     return [keras.layers.Dropout(rate)] if rate else []
 
 
-def normalization(batch_norm):
+def normalization(batch_norm: bool) -> Layers:
     """Batch normalization, or nothing.
 
     Its averages forget within tens of steps, as is usual for adversarial networks: they move, and
@@ -168,18 +171,30 @@ def normalization(batch_norm):
     return [keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)] if batch_norm else []
 
 
-def nonlinearity(batch_norm, activation="leaky_relu", dropout=0.0, name=None):
+def nonlinearity(
+    batch_norm: bool,
+    activation: Activation = "leaky_relu",
+    dropout: float = 0.0,
+    name: str | None = None,
+) -> Layers:
     """Layers between two with weights; `name` is the activation's. Keras' leaky slope is 0.2."""
     activate = keras.layers.Activation(activation, name=name)
     return [*normalization(batch_norm), activate, *_dropout(dropout)]
 
 
-def logit(**kwargs):
+def logit(**kwargs: Any) -> keras.layers.Layer:
     """The last layer of a discriminator, one number without sigmoid."""
     return keras.layers.Dense(1, dtype=output_dtype(), name="logit", **kwargs)
 
 
-def upsample(filters, kernel_size, size, **kwargs):
+def convolution(
+    kernel_size: int, filters: int, strides: int = 1, **kwargs: Any
+) -> keras.layers.Layer:
+    """Convolution that keeps an image's size, or halves it with rounding up."""
+    return keras.layers.Conv2D(filters, kernel_size, strides, padding="same", **kwargs)
+
+
+def upsample(filters: int, kernel_size: int, size: Shape, **kwargs: Any) -> Layers:
     """Layers that double an image to `size`, the inverse of halving with rounding up.
 
     Args:
@@ -197,7 +212,7 @@ def upsample(filters, kernel_size, size, **kwargs):
     return [transposed, keras.layers.Cropping2D(excess)] if (0, 1) in excess else [transposed]
 
 
-def output_layer(head, event_shape):
+def output_layer(head: Head, event_shape: int | Shape) -> tuple[keras.layers.Layer, int]:
     """The layer that ends a network, and how many numbers it takes for one event.
 
     Args:
@@ -211,7 +226,7 @@ def output_layer(head, event_shape):
         ValueError: if `head` is something else.
     """
     if head is None:
-        shape = (event_shape,) if isinstance(event_shape, numbers.Integral) else event_shape
+        shape = as_shape(event_shape)
         return keras.layers.Reshape(shape, dtype=output_dtype()), math.prod(shape)
     # A layer instance is callable too, but on tensors.
     is_factory = callable(head) and not isinstance(head, keras.layers.Layer)
@@ -232,7 +247,9 @@ def _params_size(layer):
     return layer.params_size(**{name: config[name] for name in names})
 
 
-def image_output(head, image_shape, output_activation):
+def image_output(
+    head: Head, image_shape: Shape, output_activation: Activation
+) -> tuple[Layers, int]:
     """The layers that end a generator, and how many numbers they take for one image.
 
     Args:
@@ -258,13 +275,11 @@ def image_output(head, image_shape, output_activation):
             f"{num_parameters} parameters for image_shape={image_shape}, which takes logits, rates "
             "or scales. Set output_activation=None, or use a head such as FixedScaleNormal."
         )
-    return [
-        keras.layers.Activation(output_activation, dtype=output_dtype()),
-        output,
-    ], num_parameters
+    activation = keras.layers.Activation(output_activation, dtype=output_dtype())
+    return [activation, output], num_parameters
 
 
-def output_channels(num_parameters, image_shape):
+def output_channels(num_parameters: int, image_shape: Shape) -> int:
     """Channels of an image of parameters, given their number.
 
     Raises:

@@ -3,20 +3,22 @@
 import keras
 
 from tfgen import layers
-from tfgen.networks._blocks import chain, check_int, dense_layers, layer_widths, output_layer
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import Activation, Shape
+from tfgen.networks._blocks import Head, Width, chain, dense_layers, layer_widths, output_layer
 
 __all__ = ["mlp_auxiliary"]
 
 
 def mlp_auxiliary(
-    data_shape,
-    latent_dim,
-    output_dim=None,
-    head=layers.IndependentNormal,
-    width=300,
-    depth=1,
-    activation="softplus",
-):
+    data_shape: Shape,
+    latent_dim: int,
+    output_dim: int | None = None,
+    head: Head = layers.IndependentNormal,
+    width: Width = 300,
+    depth: int = 1,
+    activation: Activation = "softplus",
+) -> keras.Model:
     """Fully connected network from pairs of data and latent variables to auxiliary variables u.
 
     The flat data and the latent variables are joined; then `depth` times Dense(width), and Dense to
@@ -48,7 +50,7 @@ def mlp_auxiliary(
         TensorShape([8])
     """
     output_dim = latent_dim if output_dim is None else output_dim
-    check_int(1, latent_dim=latent_dim, output_dim=output_dim)
+    check_ints(1, latent_dim=latent_dim, output_dim=output_dim)
     output, num_parameters = output_layer(head, output_dim)
     data, code = keras.Input(data_shape), keras.Input((latent_dim,))
     pair = keras.layers.Concatenate()([keras.layers.Flatten()(data), code])

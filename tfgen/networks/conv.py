@@ -10,8 +10,11 @@ import math
 import keras
 
 from tfgen import layers
+from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
+    Head,
     check_arguments,
+    convolution,
     halved_sizes,
     output_channels,
     output_layer,
@@ -25,13 +28,16 @@ _NUM_HALVINGS = 3
 _KERNEL_SIZE = 3
 
 
-def _conv(filters, strides=1, **kwargs):
-    return keras.layers.Conv2D(filters, _KERNEL_SIZE, strides, padding="same", **kwargs)
+_conv = functools.partial(convolution, _KERNEL_SIZE)
 
 
 def conv_encoder(
-    image_shape, latent_dim, head=layers.IndependentNormal, width=32, activation="gelu"
-):
+    image_shape: Shape,
+    latent_dim: int,
+    head: Head = layers.IndependentNormal,
+    width: int = 32,
+    activation: Activation = "gelu",
+) -> keras.Model:
     """Convolutional network from images to latent variables.
 
     Five 3x3 convolutions of `width` (stride 2), `width`, 2 `width` (stride 2), 2 `width` and
@@ -80,8 +86,12 @@ def conv_encoder(
 
 
 def conv_decoder(
-    image_shape, latent_dim, head=layers.IndependentBernoulli, width=32, activation="gelu"
-):
+    image_shape: Shape,
+    latent_dim: int,
+    head: Head = layers.IndependentBernoulli,
+    width: int = 32,
+    activation: Activation = "gelu",
+) -> keras.Model:
     """Convolutional network from latent variables to images, the mirror of `conv_encoder`.
 
     Dense to the encoder's last feature map, then 3x3 transposed convolutions of stride 2 with

@@ -8,7 +8,9 @@ import math
 import keras
 
 from tfgen import layers
+from tfgen._utils.typing import Shape
 from tfgen.networks._blocks import (
+    Head,
     check_arguments,
     halved_sizes,
     output_channels,
@@ -37,7 +39,9 @@ def _between():
     return [keras.layers.BatchNormalization(), keras.layers.LeakyReLU(negative_slope=0.3)]
 
 
-def conv64_encoder(image_shape, latent_dim=32, head=layers.IndependentNormal, width=64):
+def conv64_encoder(
+    image_shape: Shape, latent_dim: int = 32, head: Head = layers.IndependentNormal, width: int = 64
+) -> keras.Model:
     """Six-convolution network from images of 64 pixels to latent variables.
 
     4x4 convolutions of stride 2 with `width` times 1, 2, 2, 4 and 8 filters, a sixth with
@@ -81,7 +85,9 @@ def conv64_encoder(image_shape, latent_dim=32, head=layers.IndependentNormal, wi
     )
 
 
-def conv64_decoder(image_shape, latent_dim=32, head=layers.FixedScaleNormal, width=64):
+def conv64_decoder(
+    image_shape: Shape, latent_dim: int = 32, head: Head = layers.FixedScaleNormal, width: int = 64
+) -> keras.Model:
     """Six-convolution network from latent variables to images, the reverse of `conv64_encoder`.
 
     Dense to the encoder's last feature map, then 4x4 transposed convolutions of stride 2 with

@@ -10,11 +10,14 @@ import math
 import keras
 
 from tfgen import layers
+from tfgen._utils.arguments import check_fractions
+from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
+    Head,
     check_arguments,
     check_image_shape,
-    check_rate,
+    convolution,
     halved_sizes,
     image_output,
     logit,
@@ -47,9 +50,7 @@ _dense = functools.partial(_initialized, keras.layers.Dense)
 
 
 def _halve(filters, **kwargs):
-    return _initialized(
-        keras.layers.Conv2D, filters, _KERNEL_SIZE, strides=2, padding="same", **kwargs
-    )
+    return _initialized(convolution, _KERNEL_SIZE, filters, strides=2, **kwargs)
 
 
 def _convolutions(image_shape, width, batch_norm, dropout=0.0, wrapper=None):
@@ -72,13 +73,13 @@ def _check(image_shape, latent_dim, width):
 
 
 def dcgan_generator(
-    image_shape,
-    latent_dim,
-    width=64,
-    batch_norm=True,
-    output_activation="tanh",
-    head=None,
-):
+    image_shape: Shape,
+    latent_dim: int,
+    width: int = 64,
+    batch_norm: bool = True,
+    output_activation: Activation = "tanh",
+    head: Head = None,
+) -> keras.Model:
     """Convolutional network from latent variables to images.
 
     Dense to a map of 4x4 pixels, then 5x5 transposed convolutions of stride 2, each with half the
@@ -139,7 +140,13 @@ def dcgan_generator(
     )
 
 
-def dcgan_discriminator(image_shape, width=64, batch_norm=True, spectral_norm=False, dropout=0.0):
+def dcgan_discriminator(
+    image_shape: Shape,
+    width: int = 64,
+    batch_norm: bool = True,
+    spectral_norm: bool = False,
+    dropout: float = 0.0,
+) -> keras.Model:
     """Convolutional network from images to one logit, the reverse of `dcgan_generator`.
 
     5x5 convolutions of stride 2, the first with `width` filters and each further one with twice as
@@ -171,11 +178,11 @@ def dcgan_discriminator(image_shape, width=64, batch_norm=True, spectral_norm=Fa
         >>> discriminator(keras.ops.zeros((2, 32, 32, 3))).shape
         TensorShape([2, 1])
     """
-    check_rate(dropout=dropout)
+    check_fractions("Use 0 for none.", dropout=dropout)
     image_shape = _check(image_shape, 1, width)
     wrapper = keras.layers.SpectralNormalization if spectral_norm else None
     last = _initialized(logit)
-    if spectral_norm:
+    if wrapper is not None:
         last = wrapper(last, dtype=output_dtype())
     return stack(
         image_shape,
@@ -185,8 +192,12 @@ def dcgan_discriminator(image_shape, width=64, batch_norm=True, spectral_norm=Fa
 
 
 def dcgan_encoder(
-    image_shape, latent_dim, head=layers.IndependentNormal, width=64, batch_norm=True
-):
+    image_shape: Shape,
+    latent_dim: int,
+    head: Head = layers.IndependentNormal,
+    width: int = 64,
+    batch_norm: bool = True,
+) -> keras.Model:
     """Convolutional network from images to latent variables, with the discriminator's layers.
 
     Source: the convolutions of Radford et al., arXiv:1511.06434v2, Sec. 3, as in

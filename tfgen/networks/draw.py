@@ -5,16 +5,20 @@ Generation", arXiv:1502.04623v2.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape
 from tfgen.layers import IndependentBernoulli, IndependentNormal, StandardNormal
 from tfgen.losses import kl_divergence
 from tfgen.networks._blocks import (
     check_arguments,
-    check_int,
     output_channels,
     output_layer,
 )
@@ -34,7 +38,9 @@ _register = keras.saving.register_keras_serializable("tfgen")
 # Formulas.
 
 
-def attention_filters(parameters, num_filters, height, width):
+def attention_filters(
+    parameters: tf.Tensor, num_filters: int, height: int, width: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Gaussian filters of the attention window, a grid of `num_filters` by `num_filters`.
 
     Source: Gregor et al., arXiv:1502.04623v2, Eq. 19 to 26; pixels are counted from 1. A softmax
@@ -71,7 +77,7 @@ def attention_filters(parameters, num_filters, height, width):
     return bank(center_y, height), bank(center_x, width), intensity
 
 
-def apply_filters(down, images, across):
+def apply_filters(down: tf.Tensor, images: tf.Tensor, across: tf.Tensor) -> tf.Tensor:
     """F_Y x F_X^T for each channel: reads a patch, or with transposed filters writes one.
 
     Source: Gregor et al., arXiv:1502.04623v2, Eq. 27 and 29.
@@ -95,7 +101,7 @@ def apply_filters(down, images, across):
     return tf.einsum("bmw,bnwc->bnmc", across, tf.einsum("bnh,bhwc->bnwc", down, images))
 
 
-def lstm(gates, carry):
+def lstm(gates: tf.Tensor, carry: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     """One step of a long short-term memory, given the weighted inputs of its gates.
 
     Source: Gers, Schmidhuber & Cummins, "Learning to Forget", Neural Computation 12, 2000; gates
@@ -178,20 +184,22 @@ class NormalPosterior(keras.layers.Layer):
         (TensorShape([2, 3]), array([0., 0.], dtype=float32))
     """
 
-    def __init__(self, latent_dim, num_features, **kwargs):
+    def __init__(self, latent_dim: int, num_features: int, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        check_int(1, latent_dim=latent_dim, num_features=num_features)
+        check_ints(1, latent_dim=latent_dim, num_features=num_features)
         self.latent_dim, self.num_features = latent_dim, num_features
         self.head = IndependentNormal(latent_dim, scale_activation="exponential")
         parameters = keras.layers.Dense(self.head.params_size(latent_dim), dtype=self.dtype_policy)
         self.parameters = _built(parameters, num_features)
         self.built = True
 
-    def distribution(self, features):
+    def distribution(self, features: tf.Tensor) -> Distribution:
         """q(z_t|h)."""
         return self.head(tf.cast(self.parameters(features), tf.float32))
 
-    def draw(self, features, seed, training=False):
+    def draw(
+        self, features: tf.Tensor, seed: Seed, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """One draw of z_t.
 
         Args:
@@ -209,11 +217,11 @@ class NormalPosterior(keras.layers.Layer):
         z = q.sample(seed=seed)
         return z, kl_divergence(q, p), q.log_prob(z) - p.log_prob(z)
 
-    def mean(self, features):
+    def mean(self, features: tf.Tensor) -> tf.Tensor:
         """The mean of z_t, shape (batch, latent_dim)."""
         return self.distribution(features).mean()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "latent_dim": self.latent_dim,
@@ -259,20 +267,20 @@ class DRAWEncoder(keras.Model):
 
     def __init__(
         self,
-        image_shape,
-        latent_dim=100,
-        num_steps=64,
-        width=256,
-        decoder_width=None,
-        read_size=None,
-        posterior=None,
-        **kwargs,
-    ):
+        image_shape: Shape,
+        latent_dim: int = 100,
+        num_steps: int = 64,
+        width: int = 256,
+        decoder_width: int | None = None,
+        read_size: int | None = None,
+        posterior: keras.layers.Layer | None = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.image_shape = check_arguments(image_shape, latent_dim, width)
         self.latent_dim, self.num_steps, self.width = latent_dim, num_steps, width
         self.decoder_width, self.read_size = decoder_width or width, read_size
-        check_int(1, num_steps=num_steps, decoder_width=self.decoder_width)
+        check_ints(1, num_steps=num_steps, decoder_width=self.decoder_width)
         self._build_read()
         self.posterior = posterior or NormalPosterior(latent_dim, width, dtype=self.dtype_policy)
         _check_posterior(self.posterior, latent_dim)
@@ -282,7 +290,7 @@ class DRAWEncoder(keras.Model):
         height, width, channels = self.image_shape
         num_inputs = height * width * channels
         if self.read_size is not None:
-            check_int(1, read_size=self.read_size)
+            check_ints(1, read_size=self.read_size)
             self.window = _window(self.decoder_width, self.dtype_policy)
             num_inputs = 2 * self.read_size**2 * channels
         else:
@@ -293,14 +301,14 @@ class DRAWEncoder(keras.Model):
         self.lstm = _LSTM(self.width, num_inputs + self.decoder_width, dtype=self.dtype_policy)
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int | None, ...]:
         return (None, *self.image_shape)
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> tuple[int | None, ...]:
         return (None, self.num_steps, self.latent_dim)
 
-    def begin(self, x):
+    def begin(self, x: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """The state before the first step: output and carry, and what all steps see alike.
 
         Without attention each step takes the same weighted sum of pixels of `x` (Eq. 17).
@@ -310,7 +318,13 @@ class DRAWEncoder(keras.Model):
             weighted = tf.cast(self.image_gates(_flat(x)), tf.float32)
         return (*self.lstm.begin(tf.shape(x)[0]), weighted)
 
-    def step(self, x, error, decoder_output, state):
+    def step(
+        self,
+        x: tf.Tensor,
+        error: tf.Tensor,
+        decoder_output: tf.Tensor,
+        state: tuple[tf.Tensor, ...],
+    ) -> tuple[tf.Tensor, ...]:
         """One step.
 
         Args:
@@ -336,7 +350,7 @@ class DRAWEncoder(keras.Model):
         )
         return _flat(intensity * apply_filters(down, tf.concat([x, error], axis=-1), across))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "image_shape": self.image_shape,
@@ -349,7 +363,7 @@ class DRAWEncoder(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "DRAWEncoder":
         posterior = keras.saving.deserialize_keras_object(config["posterior"])
         return cls(**{**config, "posterior": posterior})
 
@@ -401,17 +415,17 @@ class DRAWDecoder(keras.Model):
 
     def __init__(
         self,
-        image_shape,
-        latent_dim=100,
-        num_steps=64,
-        width=256,
-        write_size=None,
-        head=IndependentBernoulli,
-        **kwargs,
-    ):
+        image_shape: Shape,
+        latent_dim: int = 100,
+        num_steps: int = 64,
+        width: int = 256,
+        write_size: int | None = None,
+        head: Callable[..., keras.layers.Layer] | keras.layers.Layer = IndependentBernoulli,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.image_shape = check_arguments(image_shape, latent_dim, width)
-        check_int(1, num_steps=num_steps)
+        check_ints(1, num_steps=num_steps)
         self.latent_dim, self.num_steps, self.width = latent_dim, num_steps, width
         self.write_size = write_size
         self.lstm = _LSTM(width, latent_dim, dtype=self.dtype_policy)
@@ -428,7 +442,7 @@ class DRAWDecoder(keras.Model):
         self.initial_canvas = self.add_weight((size,), "zeros", name="initial_canvas")
         self.written_shape = self.canvas_shape
         if self.write_size is not None:
-            check_int(1, write_size=self.write_size)
+            check_ints(1, write_size=self.write_size)
             self.window = _window(self.width, self.dtype_policy)
             self.written_shape = (self.write_size, self.write_size, channels)
         written = math.prod(self.written_shape)
@@ -436,19 +450,19 @@ class DRAWDecoder(keras.Model):
         self.write = _built(dense, self.width)
 
     @property
-    def input_shape(self):
+    def input_shape(self) -> tuple[int | None, ...]:
         return (None, self.num_steps, self.latent_dim)
 
     @property
-    def output_shape(self):
+    def output_shape(self) -> tuple[int | None, ...]:
         return (None, *self.image_shape)
 
-    def begin(self, batch_size):
+    def begin(self, batch_size: int | tf.Tensor) -> tuple[tf.Tensor, ...]:
         """The state before the first step: output, carry and canvas."""
         canvas = _rows(self.initial_canvas, batch_size)
         return *self.lstm.begin(batch_size), tf.reshape(canvas, (-1, *self.canvas_shape))
 
-    def step(self, z, state):
+    def step(self, z: tf.Tensor, state: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         """One step.
 
         Args:
@@ -473,7 +487,7 @@ class DRAWDecoder(keras.Model):
         down, across = (tf.linalg.matrix_transpose(bank) for bank in (down, across))
         return apply_filters(down, written, across) / intensity
 
-    def canvases(self, z):
+    def canvases(self, z: tf.Tensor) -> list[tf.Tensor]:
         """The parameters of p(x|z) after each step, a list of T tensors."""
         state, canvases = self.begin(tf.shape(z)[0]), []
         for z_step in tf.unstack(tf.cast(z, tf.float32), num=self.num_steps, axis=1):
@@ -481,14 +495,14 @@ class DRAWDecoder(keras.Model):
             canvases.append(state[-1])
         return canvases
 
-    def likelihood(self, canvas):
+    def likelihood(self, canvas: tf.Tensor) -> Distribution:
         """p(x|z) if `canvas` were the last."""
         return self.head(canvas)
 
-    def call(self, z):
+    def call(self, z: tf.Tensor) -> Distribution:
         return self.likelihood(self.canvases(z)[-1])
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "image_shape": self.image_shape,
@@ -500,5 +514,5 @@ class DRAWDecoder(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> "DRAWDecoder":
         return cls(**{**config, "head": keras.saving.deserialize_keras_object(config["head"])})

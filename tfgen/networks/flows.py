@@ -4,8 +4,12 @@ P. Lippe, UvA Deep Learning Tutorials, tutorial 11 (normalizing flows on image m
 Soons's course has.
 """
 
+from collections.abc import Sequence
+
 import keras
 
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import Shape
 from tfgen.bijectors import Chain
 from tfgen.bijectors.coupling import (
     AffineCoupling,
@@ -16,7 +20,7 @@ from tfgen.bijectors.coupling import (
 from tfgen.bijectors.dequantization import VariationalDequantization
 from tfgen.bijectors.glow import ActNorm
 from tfgen.bijectors.image import Split, Squeezed, channel_mask, checkerboard_mask
-from tfgen.networks._blocks import check_arguments, check_int, output_dtype
+from tfgen.networks._blocks import check_arguments, output_dtype
 
 __all__ = [
     "gated_conv_net",
@@ -42,7 +46,13 @@ def _gated_block(x, width):
     return keras.layers.LayerNormalization(epsilon=1e-5)(x + value * keras.ops.sigmoid(gate))
 
 
-def gated_conv_net(image_shape, num_outputs, width=32, num_layers=3, context_shape=None):
+def gated_conv_net(
+    image_shape: Shape,
+    num_outputs: int,
+    width: int = 32,
+    num_layers: int = 3,
+    context_shape: Shape | None = None,
+) -> keras.Model:
     """Convolutional network of a coupling layer, of gated residual blocks.
 
     A 3x3 convolution; `num_layers` times a block x + value * sigmoid(gate), where ConcatELU, 3x3
@@ -71,8 +81,8 @@ def gated_conv_net(image_shape, num_outputs, width=32, num_layers=3, context_sha
         TensorShape([3, 8, 8, 2])
     """
     image_shape = check_arguments(image_shape, width=width)
-    check_int(1, num_outputs=num_outputs)
-    check_int(0, num_layers=num_layers)
+    check_ints(1, num_outputs=num_outputs)
+    check_ints(0, num_layers=num_layers)
     shapes = [image_shape] if context_shape is None else [image_shape, context_shape]
     inputs = [keras.Input(shape) for shape in shapes]
     x = inputs[0] if len(inputs) == 1 else keras.layers.Concatenate()(inputs)
@@ -111,7 +121,9 @@ def _channel_couplings(shape, num_couplings, width, num_layers):
     ]
 
 
-def simple_flow(image_shape, num_couplings=8, width=32, num_layers=3):
+def simple_flow(
+    image_shape: Shape, num_couplings: int = 8, width: int = 32, num_layers: int = 3
+) -> Chain:
     """Flow over images of one scale: affine couplings with alternating checkerboard masks.
 
     Source: UvA Deep Learning Tutorial 11, `create_simple_flow`; couplings of Dinh et al.,
@@ -135,13 +147,17 @@ def simple_flow(image_shape, num_couplings=8, width=32, num_layers=3):
         2
     """
     image_shape = check_arguments(image_shape, width=width)
-    check_int(1, num_couplings=num_couplings)
+    check_ints(1, num_couplings=num_couplings)
     return Chain(_checkerboard_couplings(image_shape, num_couplings, width, num_layers))
 
 
 def variational_dequantization(
-    image_shape, num_couplings=4, width=16, num_layers=3, num_values=256
-):
+    image_shape: Shape,
+    num_couplings: int = 4,
+    width: int = 16,
+    num_layers: int = 3,
+    num_values: int = 256,
+) -> VariationalDequantization:
     """Dequantization by a flow over the noise, whose networks see the image as well.
 
     Source: UvA Deep Learning Tutorial 11; Ho et al., arXiv:1902.00275v2, Sec. 3.1.
@@ -165,12 +181,12 @@ def variational_dequantization(
         (8, 8, 1)
     """
     shape = check_arguments(image_shape, width=width)
-    check_int(1, num_couplings=num_couplings)
+    check_ints(1, num_couplings=num_couplings)
     couplings = _checkerboard_couplings(shape, num_couplings, width, num_layers, shape)
     return VariationalDequantization(Chain(couplings), num_values)
 
 
-def multiscale_flow(image_shape, width=32, num_layers=3):
+def multiscale_flow(image_shape: Shape, width: int = 32, num_layers: int = 3) -> Chain:
     """Flow over images of three scales, half of whose latents leave at the second.
 
     From data to latents: 2 couplings with checkerboard masks and networks of `width` channels;
@@ -224,7 +240,13 @@ def _check_two_squeezes(image_shape):
     return image_shape
 
 
-def vector_flow(size, num_couplings=6, hidden=(64, 64), num_bins=8, bound=4.0):
+def vector_flow(
+    size: int,
+    num_couplings: int = 6,
+    hidden: Sequence[int] = (64, 64),
+    num_bins: int = 8,
+    bound: float = 4.0,
+) -> Chain:
     """Flow over vectors, such as the rows of a table: spline couplings on standardized data.
 
     Source: Durkan et al., arXiv:1906.04032v2, with alternating masks; the first batch sets scale
@@ -247,8 +269,8 @@ def vector_flow(size, num_couplings=6, hidden=(64, 64), num_bins=8, bound=4.0):
         >>> vector_flow(2, num_couplings=2, hidden=(8,)).event_shape
         (2,)
     """
-    check_int(2, size=size, num_bins=num_bins)
-    check_int(1, num_couplings=num_couplings)
+    check_ints(2, size=size, num_bins=num_bins)
+    check_ints(1, num_couplings=num_couplings)
     couplings = [
         SplineCoupling(
             coupling_network(size, hidden, num_parameters=3 * num_bins - 1),

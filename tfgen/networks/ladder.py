@@ -1,13 +1,16 @@
 """Networks of a ladder VAE. Sonderby et al., arXiv:1602.02282v3."""
 
+from collections.abc import Sequence
+
 import keras
 
 from tfgen import layers
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import Activation, Shape
 from tfgen.layers.hierarchical import HierarchicalNormal
 from tfgen.networks._blocks import (
     chain,
     check_arguments,
-    check_int,
     layer_widths,
     normalization,
     output_dtype,
@@ -33,7 +36,7 @@ def _mlp(width, depth, batch_norm, activation):
 
 
 def _check_levels(latent_dims, widths):
-    check_int(1, **{f"latent_dims[{i}]": size for i, size in enumerate(latent_dims)})
+    check_ints(1, **{f"latent_dims[{i}]": size for i, size in enumerate(latent_dims)})
     if len(latent_dims) < 2 or len(widths) != len(latent_dims):
         raise ValueError(
             "A ladder needs two levels or more, and a width for each, lowest first. Received: "
@@ -42,13 +45,13 @@ def _check_levels(latent_dims, widths):
 
 
 def ladder_encoder(
-    image_shape,
-    latent_dims=LATENT_DIMS,
-    widths=WIDTHS,
-    depth=2,
-    batch_norm=True,
-    activation="leaky_relu",
-):
+    image_shape: Shape,
+    latent_dims: Sequence[int] = LATENT_DIMS,
+    widths: Sequence[int] = WIDTHS,
+    depth: int = 2,
+    batch_norm: bool = True,
+    activation: Activation = "leaky_relu",
+) -> keras.Model:
     """Bottom-up pass of a ladder VAE: what the image alone says about every level.
 
     An MLP d_i of `depth` layers on top of that of the level below, the first on the flat image, and
@@ -91,8 +94,12 @@ def ladder_encoder(
 
 
 def ladder_prior(
-    latent_dims=LATENT_DIMS, widths=WIDTHS, depth=2, batch_norm=True, activation="leaky_relu"
-):
+    latent_dims: Sequence[int] = LATENT_DIMS,
+    widths: Sequence[int] = WIDTHS,
+    depth: int = 2,
+    batch_norm: bool = True,
+    activation: Activation = "leaky_relu",
+) -> HierarchicalNormal:
     """The levels' prior p(z_L) p(z_{L-1}|z_L) ...: an MLP from each level to the one below.
 
     Source: Sonderby et al., arXiv:1602.02282v3, Eq. 1, 2 and 11 to 13.
@@ -134,7 +141,7 @@ def ladder_prior(
     )
 
 
-def ladder_decoder(decoder, latent_dims=LATENT_DIMS):
+def ladder_decoder(decoder: keras.Model, latent_dims: Sequence[int] = LATENT_DIMS) -> keras.Model:
     """A decoder of z_1 alone as one of z = (z_1, ..., z_L).
 
     Source: Sonderby et al., arXiv:1602.02282v3, Eq. 3: p(x|z) = p(x|z_1).

@@ -4,15 +4,19 @@ Larsen, Sonderby, Larochelle & Winther, "Autoencoding beyond pixels using a lear
 metric", arXiv:1512.09300v2, Table 1.
 """
 
+import functools
 import math
 
 import keras
 
 from tfgen import layers
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
+    Head,
     check_arguments,
-    check_int,
+    convolution,
     halved_sizes,
     image_output,
     logit,
@@ -29,8 +33,7 @@ _NUM_HALVINGS = 3
 _KERNEL_SIZE = 5
 
 
-def _conv(filters, strides=1, **kwargs):
-    return keras.layers.Conv2D(filters, _KERNEL_SIZE, strides, padding="same", **kwargs)
+_conv = functools.partial(convolution, _KERNEL_SIZE)
 
 
 def _normalized(*weights):
@@ -50,7 +53,12 @@ def _dense(units):
     return _normalized(keras.layers.Dense(units, use_bias=False))
 
 
-def larsen_encoder(image_shape, latent_dim=128, head=layers.IndependentNormal, width=64):
+def larsen_encoder(
+    image_shape: Shape,
+    latent_dim: int = 128,
+    head: Head = layers.IndependentNormal,
+    width: int = 64,
+) -> keras.Model:
     """Three-convolution network from images to latent variables.
 
     5x5 convolutions of stride 2 with `width` times 1, 2 and 4 filters, Dense(32 `width`), each
@@ -94,12 +102,12 @@ def larsen_encoder(image_shape, latent_dim=128, head=layers.IndependentNormal, w
 
 
 def larsen_decoder(
-    image_shape,
-    latent_dim=128,
-    head=layers.FixedScaleNormal,
-    width=64,
-    output_activation="tanh",
-):
+    image_shape: Shape,
+    latent_dim: int = 128,
+    head: Head = layers.FixedScaleNormal,
+    width: int = 64,
+    output_activation: Activation = "tanh",
+) -> keras.Model:
     """Four-convolution network from latent variables to images.
 
     Dense to a map of an eighth of the image's size with 4 `width` channels, 5x5 transposed
@@ -131,7 +139,7 @@ def larsen_decoder(
         >>> decoder(keras.ops.zeros((2, 128))).event_shape
         TensorShape([64, 64, 3])
     """
-    check_int(2, width=width)
+    check_ints(2, width=width)
     image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
     output, num_parameters = image_output(head, image_shape, output_activation)
     full, half, quarter, eighth = halved_sizes(image_shape, _NUM_HALVINGS)
@@ -151,7 +159,7 @@ def larsen_decoder(
     )
 
 
-def larsen_discriminator(image_shape, width=64):
+def larsen_discriminator(image_shape: Shape, width: int = 64) -> keras.Model:
     """Four-convolution network from images to one logit.
 
     A 5x5 convolution with `width`/2 filters and ReLU, 5x5 convolutions of stride 2 with `width`
@@ -179,7 +187,7 @@ def larsen_discriminator(image_shape, width=64):
         >>> discriminator.get_layer("features").output.shape
         (None, 8, 8, 16)
     """
-    check_int(2, width=width)
+    check_ints(2, width=width)
     return stack(
         check_arguments(image_shape, width=width, num_halvings=_NUM_HALVINGS),
         [

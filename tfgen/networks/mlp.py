@@ -3,7 +3,10 @@
 import keras
 
 from tfgen import layers
+from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
+    Head,
+    Width,
     check_arguments,
     dense_layers,
     layer_widths,
@@ -15,13 +18,13 @@ __all__ = ["mlp_decoder", "mlp_encoder"]
 
 
 def mlp_encoder(
-    image_shape,
-    latent_dim,
-    head=layers.IndependentNormal,
-    width=512,
-    depth=2,
-    activation="relu",
-):
+    image_shape: Shape,
+    latent_dim: int,
+    head: Head = layers.IndependentNormal,
+    width: Width = 512,
+    depth: int = 2,
+    activation: Activation = "relu",
+) -> keras.Model:
     """Fully connected network from images to latent variables.
 
     flatten, `depth` times Dense(width), Dense to the parameters of the head.
@@ -66,13 +69,13 @@ def mlp_encoder(
 
 
 def mlp_decoder(
-    image_shape,
-    latent_dim,
-    head=layers.IndependentBernoulli,
-    width=512,
-    depth=2,
-    activation="relu",
-):
+    image_shape: Shape,
+    latent_dim: int,
+    head: Head = layers.IndependentBernoulli,
+    width: Width = 512,
+    depth: int = 2,
+    activation: Activation = "relu",
+) -> keras.Model:
     """Fully connected network from latent variables to images, the reverse of `mlp_encoder`.
 
     Source: Soons, "Practical 3: Deep Generative Models", 2020, Question 1.9.

@@ -5,11 +5,14 @@ Soons, "Practical 3: Deep Generative Models", 2020, Question 2.3.
 
 import keras
 
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
+    Head,
+    Width,
     chain,
     check_arguments,
-    check_int,
     dense_layers,
     image_output,
     layer_widths,
@@ -32,14 +35,14 @@ def _discriminator_layers(width, dropout, activation, depth=1):
 
 
 def mlp_generator(
-    image_shape,
-    latent_dim,
-    width=(128, 256, 512),
-    dropout=0.1,
-    activation="leaky_relu",
-    output_activation="tanh",
-    head=None,
-):
+    image_shape: Shape,
+    latent_dim: int,
+    width: Width = (128, 256, 512),
+    dropout: float = 0.1,
+    activation: Activation = "leaky_relu",
+    output_activation: Activation = "tanh",
+    head: Head = None,
+) -> keras.Model:
     """Fully connected network from latent variables to images.
 
     For each of `width` Dense, activation and dropout, then Dense to the pixels.
@@ -85,7 +88,12 @@ def mlp_generator(
     )
 
 
-def mlp_discriminator(image_shape, width=(512, 256), dropout=0.3, activation="leaky_relu"):
+def mlp_discriminator(
+    image_shape: Shape,
+    width: Width = (512, 256),
+    dropout: float = 0.3,
+    activation: Activation = "leaky_relu",
+) -> keras.Model:
     """Fully connected network from images to one logit.
 
     Flatten, for each of `width` Dense, activation and dropout, then Dense(1). The last hidden layer
@@ -120,7 +128,13 @@ def mlp_discriminator(image_shape, width=(512, 256), dropout=0.3, activation="le
     )
 
 
-def mlp_code_discriminator(latent_dim, width=1000, depth=2, dropout=0.0, activation="relu"):
+def mlp_code_discriminator(
+    latent_dim: int,
+    width: Width = 1000,
+    depth: int = 2,
+    dropout: float = 0.0,
+    activation: Activation = "relu",
+) -> keras.Model:
     """Fully connected network from latent variables to one logit: prior or encoder?
 
     Source: Makhzani et al., "Adversarial Autoencoders", arXiv:1511.05644v2, App. A.1: two layers of
@@ -146,19 +160,19 @@ def mlp_code_discriminator(latent_dim, width=1000, depth=2, dropout=0.0, activat
         >>> discriminator(keras.ops.zeros((5, 8))).shape
         TensorShape([5, 1])
     """
-    check_int(1, latent_dim=latent_dim)
+    check_ints(1, latent_dim=latent_dim)
     layers = _discriminator_layers(width, dropout, activation, depth)
     return stack((latent_dim,), layers, name="mlp_code_discriminator")
 
 
 def joint_discriminator(
-    image_shape,
-    latent_dim,
-    width=(512, 256),
-    dropout=0.3,
-    activation="leaky_relu",
-    image_network=None,
-):
+    image_shape: Shape,
+    latent_dim: int,
+    width: Width = (512, 256),
+    dropout: float = 0.3,
+    activation: Activation = "leaky_relu",
+    image_network: keras.Model | None = None,
+) -> keras.Model:
     """Network from pairs of an image and its latent variables to one logit.
 
     The flat image, or what `image_network` makes of it, and the latent variables are joined; then

@@ -9,11 +9,14 @@ import math
 import keras
 
 from tfgen import layers
+from tfgen._utils.arguments import check_fractions
+from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
+    Head,
     chain,
     check_arguments,
-    check_rate,
+    convolution,
     image_output,
     logit,
     nonlinearity,
@@ -29,8 +32,7 @@ _KERNEL_SIZE = 3
 _NUM_ENCODER_HALVINGS = 4
 
 
-def _conv(filters, strides=1, **kwargs):
-    return keras.layers.Conv2D(filters, _KERNEL_SIZE, strides, padding="same", **kwargs)
+_conv = functools.partial(convolution, _KERNEL_SIZE)
 
 
 def _residual_block(hidden, filters, batch_norm, dropout):
@@ -54,7 +56,7 @@ def _residual_block(hidden, filters, batch_norm, dropout):
 
 def _check(image_shape, latent_dim, width, dropout):
     """Returns `image_shape` as a tuple, or raises ValueError."""
-    check_rate(dropout=dropout)
+    check_fractions("Use 0 for none.", dropout=dropout)
     image_shape = check_arguments(image_shape, latent_dim, width)
     if any(pixels % 4 for pixels in image_shape[:2]):
         raise ValueError(
@@ -66,14 +68,14 @@ def _check(image_shape, latent_dim, width, dropout):
 
 
 def residual_generator(
-    image_shape,
-    latent_dim=512,
-    width=64,
-    batch_norm=True,
-    dropout=0.3,
-    output_activation="tanh",
-    head=None,
-):
+    image_shape: Shape,
+    latent_dim: int = 512,
+    width: int = 64,
+    batch_norm: bool = True,
+    dropout: float = 0.3,
+    output_activation: Activation = "tanh",
+    head: Head = None,
+) -> keras.Model:
     """Residual network from latent variables to images.
 
     Dense to a map of a quarter of the image's size with 4 `width` channels, three pairs of residual
@@ -136,7 +138,9 @@ def residual_generator(
     )
 
 
-def residual_discriminator(image_shape, width=64, batch_norm=False, dropout=0.3):
+def residual_discriminator(
+    image_shape: Shape, width: int = 64, batch_norm: bool = False, dropout: float = 0.3
+) -> keras.Model:
     """Residual network from images to one logit.
 
     A 3x3 convolution with `width` filters, two pairs of residual blocks with `width` times 1 and 2,
@@ -190,7 +194,13 @@ def residual_discriminator(image_shape, width=64, batch_norm=False, dropout=0.3)
     )
 
 
-def gvae_encoder(image_shape, latent_dim, head=layers.IndependentNormal, width=64, batch_norm=True):
+def gvae_encoder(
+    image_shape: Shape,
+    latent_dim: int,
+    head: Head = layers.IndependentNormal,
+    width: int = 64,
+    batch_norm: bool = True,
+) -> keras.Model:
     """Four-convolution network from images to latent variables.
 
     3x3 convolutions of stride 2 with `width` times 1, 2, 4 and 8 filters, batch normalization and

@@ -1,15 +1,19 @@
 """The variational Gaussian process. Tran, Ranganath & Blei, arXiv:1511.06499v4."""
 
 import math
+from typing import Any
 
 import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
+from typing_extensions import Unpack
 
+from tfgen._utils import random
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape
 from tfgen.layers import IndependentNormal, StandardNormal
 from tfgen.layers.hierarchical import diagonal_normal
 from tfgen.losses import kl_divergence
-from tfgen.networks._blocks import check_int
 from tfgen.networks.draw import NormalPosterior
 
 __all__ = ["GaussianProcessMapping", "VGPPosterior", "ard_kernel", "process_posterior"]
@@ -22,7 +26,7 @@ JITTER = 1e-4
 # Formulas.
 
 
-def ard_kernel(a, b, variance, precisions):
+def ard_kernel(a: tf.Tensor, b: tf.Tensor, variance: tf.Tensor, precisions: tf.Tensor) -> tf.Tensor:
     """variance * exp(-1/2 sum_j precisions_j (a_j - b_j)^2) for all pairs.
 
     Source: Tran, Ranganath & Blei, arXiv:1511.06499v4, Sec. 2.1, automatic relevance determination.
@@ -44,7 +48,13 @@ def ard_kernel(a, b, variance, precisions):
     return variance * tf.exp(-0.5 * squares)
 
 
-def process_posterior(inputs, points, whitened, variance, precisions):
+def process_posterior(
+    inputs: tf.Tensor,
+    points: tf.Tensor,
+    whitened: tf.Tensor,
+    variance: tf.Tensor,
+    precisions: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Marginals of a Gaussian process f, given its values at `points`, at one input per example.
 
     The values are L `whitened` with L the Cholesky factor of the kernel matrix K of the points:
@@ -130,16 +140,16 @@ class GaussianProcessMapping(keras.layers.Layer):
 
     def __init__(
         self,
-        latent_dim,
-        feature_shape,
-        input_dim=10,
-        num_points=20,
-        width=300,
-        seed=None,
-        **kwargs,
-    ):
+        latent_dim: int,
+        feature_shape: Shape,
+        input_dim: int = 10,
+        num_points: int = 20,
+        width: int = 300,
+        seed: int | None = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(**kwargs)
-        check_int(1, latent_dim=latent_dim, input_dim=input_dim, num_points=num_points, width=width)
+        check_ints(latent_dim=latent_dim, input_dim=input_dim, num_points=num_points, width=width)
         self.latent_dim, self.feature_shape = latent_dim, tuple(feature_shape)
         self.input_dim, self.num_points, self.width = input_dim, num_points, width
         self.seed = seed
@@ -162,7 +172,7 @@ class GaussianProcessMapping(keras.layers.Layer):
         # Kernel matrices are in full precision, whatever the policy.
         return self.add_weight(shape=shape, initializer=initializer, autocast=False, name=name)
 
-    def conditional(self, q, features, inputs):
+    def conditional(self, q: Distribution, features: tf.Tensor, inputs: tf.Tensor) -> Distribution:
         """q(z|xi, x): f integrated out.
 
         Args:
@@ -190,13 +200,15 @@ class GaussianProcessMapping(keras.layers.Layer):
     def _flat(self, features):
         return tf.reshape(features, (-1, math.prod(self.feature_shape)))
 
-    def auxiliary(self, q, features, z):
+    def auxiliary(self, q: Distribution, features: tf.Tensor, z: tf.Tensor) -> Distribution:
         """r(xi|x, z); the network sees z in units of the mean field's scale."""
         residual = (z - q.mean()) / q.stddev()
         parameters = self.reverse(tf.concat([self._flat(features), residual], axis=1))
         return self.reverse_head(tf.cast(parameters, tf.float32))
 
-    def draw(self, q, prior, features, seed):
+    def draw(
+        self, q: Distribution, prior: Distribution, features: tf.Tensor, seed: Seed
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """One draw of z for each example.
 
         Args:
@@ -212,8 +224,7 @@ class GaussianProcessMapping(keras.layers.Layer):
         """
         input_seed, z_seed = tf.unstack(tfp.random.split_seed(seed))
         shape = (tf.shape(features)[0], self.input_dim)
-        # Left to choose, XLA takes a slow generator on CPUs.
-        inputs = tf.random.stateless_normal(shape, input_seed, alg="philox")
+        inputs = random.normal(shape, input_seed)
         conditional = self.conditional(q, features, inputs)
         z = conditional.sample(seed=z_seed)
         log_p = StandardNormal(self.input_dim).as_distribution().log_prob(inputs)
@@ -221,11 +232,11 @@ class GaussianProcessMapping(keras.layers.Layer):
         kl = kl_divergence(conditional, prior, z)
         return z, kl + log_ratio, conditional.log_prob(z) - prior.log_prob(z) + log_ratio
 
-    def center(self, q, features):
+    def center(self, q: Distribution, features: tf.Tensor) -> Distribution:
         """q(z|xi, x) at xi = 0, the mode of the inputs."""
         return self.conditional(q, features, tf.zeros((tf.shape(features)[0], self.input_dim)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "latent_dim": self.latent_dim,
@@ -261,28 +272,30 @@ class VGPPosterior(NormalPosterior):
 
     def __init__(
         self,
-        latent_dim,
-        num_features,
-        input_dim=10,
-        num_points=20,
-        width=100,
-        seed=None,
-        **kwargs,
-    ):
+        latent_dim: int,
+        num_features: int,
+        input_dim: int = 10,
+        num_points: int = 20,
+        width: int = 100,
+        seed: int | None = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
         super().__init__(latent_dim, num_features, **kwargs)
         self.mapping = GaussianProcessMapping(
             latent_dim, (num_features,), input_dim, num_points, width, seed, dtype=self.dtype_policy
         )
 
-    def draw(self, features, seed, training=False):
+    def draw(
+        self, features: tf.Tensor, seed: Seed, training: bool = False
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """As `NormalPosterior.draw`, where u_t is the input xi of the Gaussian process."""
         prior = StandardNormal(self.latent_dim).as_distribution()
         return self.mapping.draw(self.distribution(features), prior, features, seed)
 
-    def mean(self, features):
+    def mean(self, features: tf.Tensor) -> tf.Tensor:
         """The mean of z_t at xi = 0, shape (batch, latent_dim)."""
         return self.mapping.center(self.distribution(features), features).mean()
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         names = ("input_dim", "num_points", "width", "seed")
         return {**super().get_config(), **{name: getattr(self.mapping, name) for name in names}}

@@ -3,10 +3,12 @@
 import keras
 
 from tfgen import layers
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.typing import Shape
 from tfgen.networks._blocks import (
+    Head,
     chain,
     check_arguments,
-    check_int,
     halved_sizes,
     output_channels,
     output_dtype,
@@ -35,7 +37,9 @@ def _residual_block(width):
     return block
 
 
-def vq_encoder(image_shape, code_dim=64, width=256, num_blocks=2):
+def vq_encoder(
+    image_shape: Shape, code_dim: int = 64, width: int = 256, num_blocks: int = 2
+) -> keras.Model:
     """Convolutional network from images to a map of vectors, a quarter as high and wide.
 
     Two 4x4 convolutions of stride 2, residual blocks (ReLU, 3x3, ReLU, 1x1), and a 1x1 convolution
@@ -62,8 +66,8 @@ def vq_encoder(image_shape, code_dim=64, width=256, num_blocks=2):
         TensorShape([5, 7, 7, 8])
     """
     image_shape = check_arguments(image_shape, 1, width, _NUM_HALVINGS)
-    check_int(0, num_blocks=num_blocks)
-    check_int(1, code_dim=code_dim)
+    check_ints(0, num_blocks=num_blocks)
+    check_ints(1, code_dim=code_dim)
     halve = dict(strides=2, padding="same")
     return stack(
         image_shape,
@@ -78,7 +82,13 @@ def vq_encoder(image_shape, code_dim=64, width=256, num_blocks=2):
     )
 
 
-def vq_decoder(image_shape, code_dim=64, head=layers.IndependentBernoulli, width=256, num_blocks=2):
+def vq_decoder(
+    image_shape: Shape,
+    code_dim: int = 64,
+    head: Head = layers.IndependentBernoulli,
+    width: int = 256,
+    num_blocks: int = 2,
+) -> keras.Model:
     """Convolutional network from a map of codes to images, the mirror of `vq_encoder`.
 
     Source: van den Oord et al., arXiv:1711.00937v2, Sec. 4.1; the first convolution, 3x3 to `width`
@@ -104,8 +114,8 @@ def vq_decoder(image_shape, code_dim=64, head=layers.IndependentBernoulli, width
         TensorShape([28, 28, 1])
     """
     image_shape = check_arguments(image_shape, 1, width, _NUM_HALVINGS)
-    check_int(0, num_blocks=num_blocks)
-    check_int(1, code_dim=code_dim)
+    check_ints(0, num_blocks=num_blocks)
+    check_ints(1, code_dim=code_dim)
     output, num_parameters = output_layer(head, image_shape)
     full, half, quarter = halved_sizes(image_shape, _NUM_HALVINGS)
     return stack(
