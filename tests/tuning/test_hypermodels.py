@@ -1,6 +1,7 @@
 """Hypermodels: every class builds what its hyperparameters say, and the same each time."""
 
 import functools
+import inspect
 
 import keras
 import keras_tuner as kt
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from tfgen import datasets, models, tuning
+from tfgen._utils.constructors import constructor_arguments
+from tfgen.tuning.hypermodels import NETWORKS, OWN, PLAIN
 
 DIGITS = functools.partial(datasets.load, "digits")
 SPLITS = ("train[:128]", "train[128:192]")
@@ -121,5 +124,82 @@ def test_sagars_latent_sizes_are_the_default():
 def test_unknown_argument_and_likelihood(hypermodel):
     with pytest.raises(ValueError, match=r"VAE has no such arguments.*Received: \['gamma'\]"):
         hypermodel(models.VAE, gamma=2.0)
-    with pytest.raises(ValueError, match="one or more of .*Received: 'poisson'"):
+    with pytest.raises(ValueError, match="likelihood must be one of .*Received: .*'poisson'"):
         hypermodel(likelihood="poisson")
+    with pytest.raises(ValueError, match="likelihood must be one of .*Received: .*'poisson'"):
+        hypermodel(likelihood=("normal", "poisson"))
+
+
+@pytest.mark.parametrize("values", [None, (), (1.0, None), np.zeros(2)])
+def test_values_that_cannot_be_searched(hypermodel, values):
+    with pytest.raises(ValueError, match="capacity must be a number.*Received: capacity="):
+        hypermodel(capacity=values)
+
+
+# Exactly what the class takes.
+
+# Values of arguments whose default is None.
+SOME = {
+    "capacity": 1.0,
+    "generator_steps": 1,
+    "lambda_d": 1.0,
+    "name": "some",
+    "trainable": True,
+    "dtype": "float32",
+}
+# They need other networks, which a subclass of a hypermodel builds, or have none.
+OTHERS = {
+    "AE",
+    "AuxiliaryVAE",
+    "ConditionalVAE",
+    "DRAW",
+    "FlowVAE",
+    "GenerativeModel",
+    "HVI",
+    "LadderVAE",
+    "MixtureEM",
+    "NormalizingFlow",
+    "ResumableModel",
+    "VGP",
+    "VQVAE",
+}
+BUILT = sorted(
+    name
+    for name in set(models.__all__) - OTHERS
+    if isinstance(getattr(models, name), type) and issubclass(getattr(models, name), keras.Model)
+)
+
+
+def defaults(cls):
+    """Plain values of all arguments that a hypermodel can search."""
+    found = dict(SOME)
+    for base in reversed(cls.__mro__):
+        if base.__module__.startswith("tfgen") and "__init__" in vars(base):
+            parameters = inspect.signature(base.__init__).parameters.values()
+            found |= {p.name: p.default for p in parameters if isinstance(p.default, PLAIN)}
+    return {name: found[name] for name in searchable(cls) if name in found}
+
+
+def searchable(cls):
+    return set(constructor_arguments(cls)) - OWN
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_every_argument_that_passes_builds(name):
+    cls = getattr(models, name)
+    arguments = defaults(cls)
+    assert searchable(cls) - set(arguments) <= {"prior"}, "Give them a value in SOME."
+    built = tuning.AdversarialHyperModel(DIGITS, cls, **small(**arguments))
+    config = built.build(kt.HyperParameters()).get_config()
+    assert {key: config[key] for key in arguments if key in config and key != "dtype"} == {
+        key: value for key, value in arguments.items() if key in config and key != "dtype"
+    }
+
+
+@pytest.mark.parametrize("name", BUILT)
+def test_every_other_argument_is_refused(name):
+    cls = getattr(models, name)
+    fixed = {key for base in cls.__mro__ for key in vars(base).get("fixed", ())}
+    for argument in (fixed | {"betta", "kwargs", *NETWORKS}) - searchable(cls):
+        with pytest.raises(ValueError, match=f"no such arguments to search. .*'{argument}'"):
+            tuning.AdversarialHyperModel(DIGITS, cls, **small(**{argument: 1.0}))

@@ -33,7 +33,9 @@ def test_workers_share_the_cores(monkeypatch):
 
 
 def test_no_worker():
-    with pytest.raises(ValueError, match="at least 1. Received: 0"):
+    with pytest.raises(
+        ValueError, match="num_workers must be an int of at least 1. Received: num_workers=0"
+    ):
         tuning.worker_environments(0)
 
 

@@ -75,7 +75,7 @@ def test_model_path_is_that_of_a_file_that_is_there(tmp_path):
 
 
 def test_unknown_status(tmp_path):
-    with pytest.raises(ValueError, match="one of .*COMPLETED.*Received: 'RUNNING'"):
+    with pytest.raises(ValueError, match="one of .*COMPLETED.*Received: status='RUNNING'"):
         write_trial(tmp_path, record(status="RUNNING"))
 
 

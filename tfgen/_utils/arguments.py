@@ -41,8 +41,8 @@ def as_int(minimum: int = 1, /, **values: Any) -> int:
         100000
     """
     ((name, value),) = values.items()
-    if isinstance(value, numbers.Real) and math.isfinite(value) and value == int(value):
-        value = int(value)
+    if isinstance(value, numbers.Real) and float(value).is_integer():
+        value = int(float(value))
     check_ints(minimum, **{name: value})
     return value
 

@@ -1,11 +1,15 @@
 """Searches of hyperparameters through KerasTuner: hypermodels, objectives, workers, reports."""
 
-from tfgen.tuning.hypermodels import AdversarialHyperModel, BetaLatentHyperModel, Range
-from tfgen.tuning.objectives import OBJECTIVES
-from tfgen.tuning.parallel import configure_devices, is_worker, run_workers, worker_environments
-from tfgen.tuning.report import write_report
-from tfgen.tuning.search import SearchResult, search
-from tfgen.tuning.trials import (
+from tfgen._utils.extras import require
+
+require("keras_tuner", extra="tuning")
+
+from tfgen.tuning.hypermodels import AdversarialHyperModel, BetaLatentHyperModel, Range  # noqa: E402
+from tfgen.tuning.objectives import OBJECTIVES  # noqa: E402
+from tfgen.tuning.parallel import configure_devices, is_worker, run_workers, worker_environments  # noqa: E402
+from tfgen.tuning.report import write_report  # noqa: E402
+from tfgen.tuning.search import SearchResult, search  # noqa: E402
+from tfgen.tuning.trials import (  # noqa: E402
     TrialRecord,
     best_trial,
     load_search,

@@ -1,23 +1,29 @@
 """KerasTuner hypermodels of the package's models: beta, latent size and what else is asked for."""
 
 import functools
-import inspect
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import keras
 import keras_tuner as kt
 import numpy as np
 
 from tfgen import layers, models, networks
+from tfgen._utils.arguments import check_one_of
+from tfgen._utils.constructors import constructor_arguments
 from tfgen.tuning.objectives import metrics_after_training
 
-__all__ = ["AdversarialHyperModel", "BetaLatentHyperModel", "Range"]
+__all__ = ["AdversarialHyperModel", "BetaLatentHyperModel", "HyperModel", "Range"]
 
 LIKELIHOODS = {
     "bernoulli": layers.IndependentBernoulli,
     "fixed_normal": layers.FixedScaleNormal,
     "normal": layers.IndependentNormal,
 }
+# What a hypermodel makes itself.
+NETWORKS = ("encoder", "decoder", "generator", "discriminator", "code_discriminator")
+OWN = {*NETWORKS, "dataset_size", "seed"}
+PLAIN = (bool, int, float, str)
 
 
 class Range(NamedTuple):
@@ -34,6 +40,10 @@ class Range(NamedTuple):
     sampling: str = "linear"
 
 
+Values: TypeAlias = bool | int | float | str | Sequence[Any] | Range
+"""A plain value, which is fixed; a list or tuple of them; or an interval."""
+
+
 def _choices(values):
     """Values of one type, which KerasTuner asks for."""
     if any(isinstance(value, float) for value in values):
@@ -41,7 +51,7 @@ def _choices(values):
     return list(values)
 
 
-def declare(hp, name, values):
+def declare(hp: kt.HyperParameters, name: str, values: Values) -> Any:
     """One hyperparameter's value: fixed, one of several or from a `Range`."""
     if isinstance(values, Range):
         whole = isinstance(values.low, int) and isinstance(values.high, int)
@@ -59,36 +69,35 @@ def _describe(values):
     return list(values) if isinstance(values, list | tuple) else [values]
 
 
-def _constructor_arguments(cls):
-    """Names of all arguments that a class and its parents take."""
-    inits = [c.__init__ for c in cls.__mro__ if "__init__" in vars(c)]
-    return {name for init in inits for name in inspect.signature(init).parameters}
+def _is_plain(values):
+    several = values if isinstance(values, list | tuple) and values else [values]
+    return all(isinstance(value, PLAIN) for value in several)
 
 
-class _HyperModel(kt.HyperModel):
+class HyperModel(kt.HyperModel):
     """Hypermodel over one model class: data, networks, model, training, metrics."""
 
     def __init__(
         self,
-        data,
-        model_class,
+        data: Callable[..., tuple[Any, Any]],
+        model_class: type[keras.Model],
         *,
-        latent_dim,
-        width=None,
-        learning_rate=1e-3,
-        batch_size=128,
-        likelihood="bernoulli",
-        network=None,
-        splits=("train[:90%]", "train[90%:]"),
-        optimizer=keras.optimizers.Adam,
-        jit_compile=False,
-        seed=0,
-        **weights,
-    ):
+        latent_dim: Values,
+        width: Values | None = None,
+        learning_rate: Values = 1e-3,
+        batch_size: Values = 128,
+        likelihood: Values = "bernoulli",
+        network: str | None = None,
+        splits: Sequence[str] = ("train[:90%]", "train[90%:]"),
+        optimizer: Callable[[float], keras.optimizers.Optimizer] = keras.optimizers.Adam,
+        jit_compile: bool | str = False,
+        seed: int = 0,
+        **weights: Values,
+    ) -> None:
         super().__init__()
         self.model_class, self.network, self.splits = model_class, network, tuple(splits)
         self.optimizer, self.jit_compile, self.seed = optimizer, jit_compile, seed
-        self.space = {
+        self.space: dict[str, Values] = {
             **weights,
             "latent_dim": latent_dim,
             "learning_rate": learning_rate,
@@ -97,31 +106,35 @@ class _HyperModel(kt.HyperModel):
         }
         if width is not None:
             self.space["width"] = width
-        self._takes = _constructor_arguments(model_class)
+        self._takes = constructor_arguments(model_class)
         self._check(weights)
         self.load = functools.cache(data)
         self.info = self.load(self.splits[0], 1)[1]
 
     def _check(self, weights):
-        unknown = sorted(set(weights) - self._takes)
+        searchable = sorted(set(self._takes) - OWN)
+        unknown = sorted(set(weights) - set(searchable))
         if unknown:
             raise ValueError(
                 f"{self.model_class.__name__} has no such arguments to search. Received: "
-                f"{unknown}. Expected some of {sorted(self._takes - {'self', 'kwargs'})}."
+                f"{unknown}. Expected some of {searchable}."
             )
+        for name, values in self.space.items():
+            if not isinstance(values, Range) and not _is_plain(values):
+                raise ValueError(
+                    f"{name} must be a number, bool or string, a tuple or list of some, or a "
+                    f"Range. Received: {name}={values!r}. Leave it out for its default."
+                )
         likelihoods = self.space["likelihood"]
-        names = {likelihoods} if isinstance(likelihoods, str) else set(likelihoods)
-        if not names <= set(LIKELIHOODS):
-            raise ValueError(
-                f"likelihood must be one or more of {sorted(LIKELIHOODS)}. Received: "
-                f"{likelihoods!r}."
-            )
+        several = isinstance(likelihoods, list | tuple)
+        for likelihood in likelihoods if several else [likelihoods]:
+            check_one_of(sorted(LIKELIHOODS), likelihood=likelihood)
 
-    def values(self, hp):
+    def values(self, hp: kt.HyperParameters) -> dict[str, Any]:
         """Dict of all hyperparameters, those that are fixed included."""
         return {name: declare(hp, name, values) for name, values in self.space.items()}
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         """Dict for search.json: model, data and the space that is searched."""
         return {
             "model": self.model_class.__name__,
@@ -140,7 +153,7 @@ class _HyperModel(kt.HyperModel):
         height = self.info.image_shape[0]
         return self.network or ("conv64" if height >= 64 else "conv" if height >= 28 else "mlp")
 
-    def build(self, hp):
+    def build(self, hp: kt.HyperParameters) -> keras.Model:
         """The compiled model. Equal hyperparameters give equal weights, whatever ran before.
 
         Args:
@@ -159,18 +172,11 @@ class _HyperModel(kt.HyperModel):
         model.compile(self.optimizer(values["learning_rate"]), jit_compile=self.jit_compile)
         return model
 
-    def build_networks(self, values):
+    def build_networks(self, values: dict[str, Any]) -> dict[str, keras.Model]:
         """Dict of the networks that the model class takes; override it for others."""
-        build = {
-            "encoder": self._encoder,
-            "decoder": self._decoder,
-            "generator": self._generator,
-            "discriminator": self._discriminator,
-            "code_discriminator": self._code_discriminator,
-        }
         width = {"width": values["width"]} if "width" in values else {}
-        takes = inspect.signature(self.model_class).parameters
-        return {name: build[name](values, width) for name in build if name in takes}
+        build = {name: getattr(self, f"_{name}") for name in NETWORKS if name in self._takes}
+        return {name: build_one(values, width) for name, build_one in build.items()}
 
     def _encoder(self, values, width):
         encoder = getattr(networks, f"{self._network()}_encoder")
@@ -204,7 +210,15 @@ class _HyperModel(kt.HyperModel):
 
     # Training.
 
-    def fit(self, hp, model, epochs=1, metrics=(), verbose=0, **kwargs):
+    def fit(
+        self,
+        hp: kt.HyperParameters,
+        model: keras.Model,
+        epochs: int = 1,
+        metrics: Sequence[str] = (),
+        verbose: int = 0,
+        **kwargs: Any,
+    ) -> dict[str, float]:
         """Trains the model, then measures it on the validation split.
 
         Args:
@@ -236,7 +250,7 @@ class _HyperModel(kt.HyperModel):
         batches = [batch if labels else (batch,) for batch in data.take(10)]
         return [np.concatenate(arrays) for arrays in zip(*batches, strict=True)]
 
-    def check_metrics(self, names):
+    def check_metrics(self, names: Iterable[str]) -> None:
         """Raises ValueError if the data or the model class lack what a metric needs."""
         if "mig" not in names:
             return
@@ -248,7 +262,7 @@ class _HyperModel(kt.HyperModel):
         self.load(self.splits[1], 1000, shuffle=False, labels=True)  # Raises without labels.
 
 
-class BetaLatentHyperModel(_HyperModel):
+class BetaLatentHyperModel(HyperModel):
     """Hypermodel of a VAE class: the weight of its KL term, and its latent size.
 
     Every searched argument is a plain value, which is fixed, a tuple or list of values, or a
@@ -290,24 +304,24 @@ class BetaLatentHyperModel(_HyperModel):
 
     def __init__(
         self,
-        data,
-        model_class=models.BetaVAE,
+        data: Callable[..., tuple[Any, Any]],
+        model_class: type[keras.Model] = models.BetaVAE,
         *,
-        beta=(1.0, 2.0, 4.0, 6.0, 8.0, 16.0),
-        latent_dim=(2, 5, 10, 20),
-        **kwargs,
-    ):
-        if "beta" in _constructor_arguments(model_class):
+        beta: Values = (1.0, 2.0, 4.0, 6.0, 8.0, 16.0),
+        latent_dim: Values = (2, 5, 10, 20),
+        **kwargs: Any,
+    ) -> None:
+        if "beta" in constructor_arguments(model_class):
             kwargs = {"beta": beta, **kwargs}
         super().__init__(data, model_class, latent_dim=latent_dim, **kwargs)
 
 
-def adam_of_gans(learning_rate):
+def adam_of_gans(learning_rate: float) -> keras.optimizers.Optimizer:
     """Adam with beta_1 = 0.5, after Radford et al., arXiv:1511.06434v2, Sec. 4."""
     return keras.optimizers.Adam(learning_rate, beta_1=0.5)
 
 
-class AdversarialHyperModel(_HyperModel):
+class AdversarialHyperModel(HyperModel):
     """Hypermodel of a GAN, or of a model that has a discriminator and an encoder.
 
     The default latent sizes are those of Sagar, GVAE, Table 5. The weights of the class are
@@ -338,14 +352,14 @@ class AdversarialHyperModel(_HyperModel):
 
     def __init__(
         self,
-        data,
-        model_class=models.GVAE,
+        data: Callable[..., tuple[Any, Any]],
+        model_class: type[keras.Model] = models.GVAE,
         *,
-        latent_dim=(100, 500, 1000, 2000),
-        learning_rate=2e-4,
-        optimizer=adam_of_gans,
-        **kwargs,
-    ):
+        latent_dim: Values = (100, 500, 1000, 2000),
+        learning_rate: Values = 2e-4,
+        optimizer: Callable[[float], keras.optimizers.Optimizer] = adam_of_gans,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(
             data,
             model_class,

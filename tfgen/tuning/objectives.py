@@ -1,8 +1,10 @@
 """What a search optimises, by name, and the metrics that need a trained model."""
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
+import keras_tuner as kt
 import numpy as np
 
 __all__ = ["AFTER_TRAINING", "OBJECTIVES", "Objective", "as_objective", "metrics_after_training"]
@@ -33,14 +35,14 @@ class Objective(NamedTuple):
 
     name: str
     direction: str
-    weights: dict
+    weights: dict[str, float]
 
-    def value(self, metrics):
+    def value(self, metrics: dict[str, float]) -> float:
         """float, the objective of a dict of metrics; NaN if one of them is missing or NaN."""
         return sum(w * metrics.get(name, math.nan) for name, w in self.weights.items())
 
 
-def as_objective(objective):
+def as_objective(objective: str | dict[str, float] | kt.Objective) -> Objective:
     """An `Objective` from what `search` is given.
 
     Args:
@@ -109,7 +111,9 @@ def _mmd(model, images, labels):
 AFTER_TRAINING = {"mig": _mig, "mmd": _mmd}
 
 
-def metrics_after_training(names, model, images, labels=None):
+def metrics_after_training(
+    names: Sequence[str], model: Any, images: np.ndarray, labels: np.ndarray | None = None
+) -> dict[str, float]:
     """The metrics that `evaluate` does not give, of a trained model on validation data.
 
     - "mig": mutual information gap between the means of q(z|x) and the factors of up to 10,000
@@ -133,7 +137,7 @@ def metrics_after_training(names, model, images, labels=None):
     return {name: float(AFTER_TRAINING[name](model, images, labels)) for name in names}
 
 
-def check_metrics(names):
+def check_metrics(names: Iterable[str]) -> None:
     """Raises ValueError if a metric after training is unknown."""
     unknown = sorted(set(names) - set(AFTER_TRAINING))
     if unknown:

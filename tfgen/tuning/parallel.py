@@ -21,11 +21,13 @@ import argparse
 import os
 import socket
 import subprocess
-import sys
 import time
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
+
+from tfgen._utils.arguments import check_ints
 
 __all__ = ["configure_devices", "is_chief", "is_worker", "run_workers", "worker_environments"]
 
@@ -33,17 +35,22 @@ _ID, _IP, _PORT = (f"KERASTUNER_{name}" for name in ("TUNER_ID", "ORACLE_IP", "O
 _POLL_SECONDS = 0.5
 
 
-def is_worker():
+def is_worker() -> bool:
     """Whether this process is the chief or a worker of a parallel search."""
     return _IP in os.environ
 
 
-def is_chief():
+def is_chief() -> bool:
     """Whether this process is the chief of a parallel search, which trains nothing."""
     return is_worker() and "chief" in os.environ.get(_ID, "")
 
 
-def worker_environments(num_workers, gpus=(), address="127.0.0.1", port=None):
+def worker_environments(
+    num_workers: int,
+    gpus: Sequence[str] = (),
+    address: str = "127.0.0.1",
+    port: int | None = None,
+) -> list[dict[str, str]]:
     """The environment variables of a chief and its workers on one machine.
 
     Args:
@@ -67,8 +74,7 @@ def worker_environments(num_workers, gpus=(), address="127.0.0.1", port=None):
         >>> first["CUDA_VISIBLE_DEVICES"], second["CUDA_VISIBLE_DEVICES"]
         ('0', '0')
     """
-    if num_workers < 1:
-        raise ValueError(f"num_workers must be at least 1. Received: {num_workers}.")
+    check_ints(num_workers=num_workers)
     chief = {_IP: address, _PORT: str(port or _free_port(address)), _ID: "chief"}
     threads = str(max(1, (os.cpu_count() or 1) // num_workers))
     worker = {
@@ -89,14 +95,14 @@ def _free_port(address):
         return server.getsockname()[1]
 
 
-def visible_gpus():
+def visible_gpus() -> list[str]:
     """Names of the GPUs that this process may use, for CUDA_VISIBLE_DEVICES."""
     if os.environ.get("CUDA_VISIBLE_DEVICES"):
         return os.environ["CUDA_VISIBLE_DEVICES"].split(",")
     return [str(i) for i in range(len(tf.config.list_physical_devices("GPU")))]
 
 
-def run_workers(command, num_workers, max_restarts=3):
+def run_workers(command: Sequence[str], num_workers: int, max_restarts: int = 3) -> None:
     """Runs a command that calls `search` as a chief and several workers on this machine.
 
     A worker that dies is started again and takes up its trial; the chief ends when all workers
@@ -149,7 +155,7 @@ def _end(processes):
         process.wait()
 
 
-def configure_devices(mixed_precision=False, memory_growth=True):
+def configure_devices(mixed_precision: bool = False, memory_growth: bool = True) -> int:
     """Settings for training on GPUs, to be called first; a CPU alone is left as it is.
 
     Args:
@@ -172,7 +178,7 @@ def configure_devices(mixed_precision=False, memory_growth=True):
     return len(gpus)
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Runs a command as chief and workers.")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--max-restarts", type=int, default=3)
@@ -185,4 +191,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

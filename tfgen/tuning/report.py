@@ -1,16 +1,26 @@
 """The report of a search: table, heat maps, rate-distortion curve, traversals, one HTML page."""
 
+import os
 import pathlib
 
+import numpy as np
+
+from tfgen._utils.files import written_aside
 from tfgen.tuning.report_figures import heat_maps, model_figures, rate_distortion_figure
 from tfgen.tuning.report_page import html_page
 from tfgen.tuning.report_table import csv_table, markdown_table
-from tfgen.tuning.trials import load_search, load_trials, ranked, write_aside
+from tfgen.tuning.trials import load_search, load_trials, ranked
 
 __all__ = ["write_report"]
 
 
-def write_report(output_dir, x=None, rows=None, columns="latent_dim", value_range=(0.0, 1.0)):
+def write_report(
+    output_dir: str | os.PathLike,
+    x: np.ndarray | None = None,
+    rows: str | None = None,
+    columns: str = "latent_dim",
+    value_range: tuple[float, float] = (0.0, 1.0),
+) -> pathlib.Path:
     """Writes what a search has found so far into `<output_dir>/report/`.
 
     - trials.csv, trials.md: all trials that have ended, the best one first, those that did not
@@ -53,17 +63,20 @@ def write_report(output_dir, x=None, rows=None, columns="latent_dim", value_rang
         **model_figures(trials, x, value_range),
     }
     folder = output_dir / "report"
-    for name, figure in figures.items():
-        write_aside(folder / f"{name}.png", figure.png)
-    write_aside(folder / "trials.csv", csv_table(trials).encode())
-    write_aside(folder / "trials.md", markdown_table(trials).encode())
-    write_aside(folder / "report.html", html_page(search, trials, figures).encode())
+    folder.mkdir(exist_ok=True)
+    files = {f"{name}.png": figure.png for name, figure in figures.items()}
+    files["trials.csv"] = csv_table(trials).encode()
+    files["trials.md"] = markdown_table(trials).encode()
+    files["report.html"] = html_page(search, trials, figures).encode()
+    for name, content in files.items():
+        with written_aside(folder / name) as aside:
+            aside.write_bytes(content)
     return folder / "report.html"
 
 
 def _rows(trials, columns):
     """beta, or else the first hyperparameter other than `columns` whose values differ."""
-    values = {}
+    values: dict[str, set] = {}
     for trial in trials:
         for name, value in trial.hyperparameters.items():
             values.setdefault(name, set()).add(value)

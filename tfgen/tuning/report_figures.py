@@ -2,13 +2,15 @@
 
 import io
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tfgen import plotting
+from tfgen._utils.extras import require
 from tfgen.models import load_model
-from tfgen.tuning.trials import best_trial, worst_trial
+from tfgen.tuning.trials import TrialRecord, best_trial, worst_trial
 
 __all__ = ["Figure", "describe", "heat_maps", "model_figures", "rate_distortion_figure"]
 
@@ -41,8 +43,7 @@ class Figure(NamedTuple):
 
 def _figure(fig, alt, caption):
     """Takes the picture of a matplotlib figure, and closes it."""
-    import matplotlib.pyplot as plt
-
+    plt = require("matplotlib.pyplot", extra="plot")
     file = io.BytesIO()
     fig.savefig(file, format="png", dpi=110)
     plt.close(fig)
@@ -94,8 +95,9 @@ def _captioned(title, unit, cells):
     return f"{title}, {unit}. Framed: the best trial; n/a: no completed trial.{repeats}"
 
 
-def _heat_map(trials, numbers, title, unit, value_format, rows, columns):
+def _heat_map(trials, numbers, text, rows, columns):
     """The mean of each cell; that of the first trial, which is the best one, is framed."""
+    title, unit, value_format = text
     row_name, row_values = _axis(trials, rows)
     column_name, column_values = _axis(trials, columns)
     row_labels, column_labels = _labels(row_values), _labels(column_values)
@@ -119,7 +121,9 @@ def _objective_map(trials):
     return {"objective": (np.array(values), "Objective", objective["name"], ".4g")}
 
 
-def heat_maps(trials, rows="beta", columns="latent_dim"):
+def heat_maps(
+    trials: Sequence[TrialRecord], rows: str = "beta", columns: str = "latent_dim"
+) -> dict[str, Figure]:
     """A heat map over two hyperparameters of each metric that the trials have.
 
     Args:
@@ -131,10 +135,12 @@ def heat_maps(trials, rows="beta", columns="latent_dim"):
     Returns:
         Dict from file name, without its ending, to `Figure`.
     """
-    maps = {stem: (_values(trials, metric), *text) for stem, metric, *text in HEAT_MAPS}
+    maps: dict[str, tuple] = {
+        stem: (_values(trials, metric), *text) for stem, metric, *text in HEAT_MAPS
+    }
     maps |= _objective_map(trials)
     return {
-        stem: _heat_map(trials, values, *text, rows, columns)
+        stem: _heat_map(trials, values, text, rows, columns)
         for stem, (values, *text) in maps.items()
         if np.isfinite(values).any()
     }
@@ -149,7 +155,9 @@ def _numbers(trials, name):
     return values if all(isinstance(value, int | float) for value in values) else None
 
 
-def rate_distortion_figure(trials, color_by="beta"):
+def rate_distortion_figure(
+    trials: Sequence[TrialRecord], color_by: str = "beta"
+) -> dict[str, Figure]:
     """The trials in the plane of rate and distortion.
 
     Args:
@@ -196,14 +204,19 @@ def _picture(model, x, value_range):
     return *figure, f"traversals of {len(dims)} of {model.latent_shape[0]} latent dimensions"
 
 
-def describe(trial):
+def describe(trial: TrialRecord) -> str:
     """Hyperparameters and objective of a completed trial, in words."""
     names, values = trial.hyperparameters, _texts(trial.hyperparameters.values())
     found = ", ".join(f"{name} {value}" for name, value in zip(names, values, strict=True))
-    return f"{trial.objective['name']} {trial.objective['value']:.5g} with {found}"
+    goal: Any = trial.objective
+    return f"{goal['name']} {goal['value']:.5g} with {found}"
 
 
-def model_figures(trials, x=None, value_range=(0.0, 1.0)):
+def model_figures(
+    trials: Sequence[TrialRecord],
+    x: np.ndarray | None = None,
+    value_range: tuple[float, float] = (0.0, 1.0),
+) -> dict[str, Figure]:
     """What the models of the best and the worst trial make, where they were kept.
 
     Args:

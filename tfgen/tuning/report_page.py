@@ -3,10 +3,12 @@
 import base64
 import html
 import json
+from collections.abc import Sequence
+from typing import Any
 
-from tfgen.tuning.report_figures import describe
+from tfgen.tuning.report_figures import Figure, describe
 from tfgen.tuning.report_table import html_table
-from tfgen.tuning.trials import best_trial
+from tfgen.tuning.trials import TrialRecord, best_trial
 
 __all__ = ["html_page"]
 
@@ -59,7 +61,9 @@ PAGE = """<!DOCTYPE html>
 """
 
 
-def html_page(search, trials, figures):
+def html_page(
+    search: dict[str, Any], trials: Sequence[TrialRecord], figures: dict[str, Figure]
+) -> str:
     """The page.
 
     Args:

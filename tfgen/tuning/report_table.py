@@ -4,6 +4,9 @@ import csv
 import html
 import io
 import math
+from collections.abc import Sequence
+
+from tfgen.tuning.trials import TrialRecord
 
 __all__ = ["csv_table", "html_table", "markdown_table"]
 
@@ -44,7 +47,7 @@ def _as_text(value):
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
-def csv_table(trials):
+def csv_table(trials: Sequence[TrialRecord]) -> str:
     """The table as comma-separated values, with all digits; empty where there is no value.
 
     Args:
@@ -74,7 +77,7 @@ def _markdown_row(texts):
     return f"| {' | '.join(cells)} |\n"
 
 
-def markdown_table(trials):
+def markdown_table(trials: Sequence[TrialRecord]) -> str:
     """The table in Markdown, numbers with five digits.
 
     Args:
@@ -96,7 +99,7 @@ def markdown_table(trials):
     return _markdown_row(header) + rule + "".join(_markdown_row(map(_as_text, r)) for r in rows)
 
 
-def html_table(trials):
+def html_table(trials: Sequence[TrialRecord]) -> str:
     """The table in HTML, escaped, numbers with five digits.
 
     Args:

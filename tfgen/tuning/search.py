@@ -1,28 +1,31 @@
 """`search`: a hypermodel through one of KerasTuner's oracles, with records that survive a kill."""
 
 import contextlib
-import functools
 import gc
 import math
+import os
 import pathlib
 import sys
+import tempfile
 import time
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import keras
 import keras_tuner as kt
-from tensorflow.python.framework import ops
 
+from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.keras_private import gradients_forgotten
 from tfgen.models import load_model
-from tfgen.tuning.hypermodels import Range
+from tfgen.tuning.hypermodels import HyperModel, Range
 from tfgen.tuning.objectives import AFTER_TRAINING, as_objective, check_metrics
+from tfgen.tuning.oracles import ORACLES, answer, make_oracle, record_of
 from tfgen.tuning.parallel import is_chief, is_worker
 from tfgen.tuning.trials import (
     TrialRecord,
     best_trial,
     load_search,
     load_trials,
-    read_trial,
     trial_folder,
     worst_trial,
     write_json,
@@ -32,7 +35,7 @@ from tfgen.tuning.trials import (
 try:
     import fcntl
 except ImportError:  # Windows, where nothing keeps two searches out of one folder.
-    fcntl = None
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["SearchResult", "search"]
 
@@ -49,116 +52,37 @@ class SearchResult(NamedTuple):
     """
 
     best: TrialRecord | None
-    trials: list
+    trials: list[TrialRecord]
     output_dir: pathlib.Path
-
-
-# KerasTuner's oracles, made to survive a kill.
-
-
-class _Durable:
-    """Mixin over an oracle: its files are whole at any moment, and agree with each other."""
-
-    def save(self):
-        write_json(self._get_oracle_fname(), self.get_state())
-
-    def _save_trial(self, trial):
-        path = pathlib.Path(self._get_trial_dir(trial.trial_id), "trial.json")
-        write_json(path, trial.get_state())
-
-    def reload(self):
-        super().reload()
-        # Killed between its own file and the oracle's, a trial would hold its number for ever.
-        self.trials = {name: self.trials[name] for name in self.start_order}
-
-
-class _Grid(_Durable, kt.oracles.GridSearchOracle):
-    """Restores what KerasTuner 1.4.8 forgets: without it no grid goes on (its issue 1055)."""
-
-    def set_state(self, state):
-        super().set_state(state)
-        values = {name: self.trials[name].hyperparameters.values for name in self.start_order}
-        by_values = functools.cmp_to_key(lambda a, b: self._compare(values[a], values[b]))
-        self._ordered_ids = type(self._ordered_ids)()
-        for name in sorted(values, key=by_values):
-            self._ordered_ids.insert(name)
-        self._populate_next = list(self.start_order)
-
-
-class _Random(_Durable, kt.oracles.RandomSearchOracle):
-    pass
-
-
-class _Bayesian(_Durable, kt.oracles.BayesianOptimizationOracle):
-    pass
-
-
-class _Hyperband(_Durable, kt.oracles.HyperbandOracle):
-    pass
-
-
-ORACLES = {"grid": _Grid, "random": _Random, "bayesian": _Bayesian, "hyperband": _Hyperband}
-
-
-def _make_oracle(tuner, objective, epochs, max_trials, seed):
-    limits = {"max_epochs": epochs} if tuner == "hyperband" else {"max_trials": max_trials}
-    return ORACLES[tuner](
-        objective=kt.Objective(objective.name, objective.direction),
-        seed=seed + 1,  # It takes 0 for None.
-        max_consecutive_failed_trials=sys.maxsize,
-        **limits,
-    )
 
 
 # One trial.
 
 
-class _Tuner(kt.Tuner):
+class _Trials:
     """Runs trials and writes their records; trials that have a record are not run again."""
 
-    def __init__(self, oracle, hypermodel, output_dir, objective, epochs, metrics, keep, verbose):
-        self.output_dir, self.epochs, self.goal = output_dir, epochs, objective
+    def __init__(self, hypermodel, output_dir, objective, epochs, metrics, keep, verbose):
+        self.hypermodel, self.output_dir = hypermodel, output_dir
+        self.goal, self.epochs, self.keep, self.verbose = objective, epochs, keep, verbose
         self.metrics_after_training = sorted({*metrics, *objective.weights} & set(AFTER_TRAINING))
-        self.keep, self.verbose = keep, verbose
-        super().__init__(oracle, hypermodel, directory=str(output_dir), project_name="tuner")
 
-    # The oracle's file is all there is to save, and its presence says that there is a search.
-
-    def _get_tuner_fname(self):
-        return str(self.output_dir / "tuner" / "oracle.json")
-
-    def save(self):
-        if not self._is_worker():
-            self.oracle.save()
-
-    def reload(self):
-        if not self._is_worker():
-            self.oracle.reload()
-
-    def pre_create_trial(self):
-        if self._is_worker():
-            time.sleep(0.1)  # A worker with nothing to do asks again and again.
-
-    def _try_run_and_update_trial(self, trial):
-        """In place of KerasTuner's, which would take a full disk for a failed trial."""
-        record = self._record(trial)
-        trial.status, trial.message = record.status, record.message
-        if record.objective:
-            values = {self.goal.name: record.objective["value"]}
-            self.oracle.update_trial(trial.trial_id, values)
-
-    def _record(self, trial):
+    def record(self, trial):
         """The `TrialRecord` on disk if the trial had ended before, else of running it."""
-        epochs = trial.hyperparameters.values.get("tuner/epochs", self.epochs)
-        values = self.hypermodel.values(trial.hyperparameters)
-        record = read_trial(self.output_dir, trial.trial_id)
-        if record is None or (record.hyperparameters, record.epochs) != (values, epochs):
-            with _memory_returned():
-                record = self._measure(trial, values, epochs)
+        records = {int(record.trial_id): record for record in load_trials(self.output_dir)}
+        record = record_of(records, trial)
+        if record is None:
+            record = self._run(trial)
             write_trial(self.output_dir, record)
             _remove_models(self.output_dir, self.keep)
             self._report(record)
         return record
+
+    def _run(self, trial):
+        epochs = trial.hyperparameters.values.get("tuner/epochs", self.epochs)
+        values = self.hypermodel.values(trial.hyperparameters)
+        with _memory_returned():
+            return self._measure(trial, values, epochs)
 
     def _measure(self, trial, values, epochs):
         """The `TrialRecord` of training with these values, whatever happens."""
@@ -217,20 +141,11 @@ class _Tuner(kt.Tuner):
 
 @contextlib.contextmanager
 def _memory_returned():
-    """Lets go of all that a trial has allocated.
-
-    TensorFlow registers the gradient of each `tf.custom_gradient` that it traces, and never forgets
-    one. Keras' optimizers trace such a gradient, which holds the graph of the whole training step:
-    3 MB a trial for the smallest networks.
-    """
-    registry = ops.gradient_registry._registry
-    before = set(registry)
+    """Lets go of all that a trial has allocated."""
     try:
-        yield
+        with gradients_forgotten():
+            yield
     finally:
-        for name in set(registry) - before:
-            if name.startswith("CustomGradient-"):
-                del registry[name]
         keras.backend.clear_session()
         gc.collect()
 
@@ -251,19 +166,14 @@ def _remove_models(output_dir, keep):
 
 
 def _check_arguments(tuner, max_trials, epochs, save_models, space):
-    if tuner not in ORACLES:
-        raise ValueError(f"tuner must be one of {list(ORACLES)}. Received: tuner={tuner!r}.")
+    check_one_of(ORACLES, tuner=tuner)
     if tuner in ("random", "bayesian") and not max_trials:
         raise ValueError(
             f"The {tuner} tuner ends after max_trials trials. Received: max_trials={max_trials!r}. "
             "Pass an int, for example max_trials=20."
         )
-    if epochs < 1:
-        raise ValueError(f"epochs must be at least 1. Received: epochs={epochs}.")
-    if save_models not in SAVE_MODELS:
-        raise ValueError(
-            f"save_models must be one of {SAVE_MODELS}. Received: save_models={save_models!r}."
-        )
+    check_ints(epochs=epochs)
+    check_one_of(SAVE_MODELS, save_models=save_models)
     ranges = [name for name, values in space.items() if isinstance(values, Range)]
     if tuner == "grid" and ranges:
         raise ValueError(
@@ -307,18 +217,46 @@ def _alone(output_dir):
         yield
 
 
+def _settings(hypermodel, objective, **arguments):
+    """The contents of search.json."""
+    return {
+        "objective": {"name": objective.name, "direction": objective.direction},
+        **hypermodel.describe(),
+        **arguments,
+        "command": " ".join(["python", *sys.argv]),
+        "versions": {"keras": keras.__version__, "keras_tuner": kt.__version__},
+    }
+
+
+def _ask_for_trials(oracle, trials):
+    """Runs what this process' part in the search is, until its end."""
+    with tempfile.TemporaryDirectory() as scratch:  # For what KerasTuner writes.
+        tuner = kt.Tuner(oracle, trials.hypermodel, directory=scratch, project_name="oracle")
+        if is_chief() or not is_worker():
+            oracle.replay(trials.output_dir)
+        if is_chief():
+            tuner.search()
+            return
+        # In a worker the tuner's oracle is a client of the chief's.
+        while (trial := tuner.oracle.create_trial(tuner.tuner_id)).status != "STOPPED":
+            if trial.status == "IDLE":  # The oracle waits for another worker.
+                time.sleep(0.1)
+            else:
+                answer(tuner.oracle, trial, trials.record(trial))
+
+
 def search(
-    hypermodel,
-    output_dir,
-    objective="val_elbo",
-    tuner="grid",
-    epochs=10,
-    max_trials=None,
-    metrics=(),
-    save_models="best_and_worst",
-    seed=0,
-    verbose=1,
-):
+    hypermodel: HyperModel,
+    output_dir: str | os.PathLike,
+    objective: str | dict[str, float] | kt.Objective = "val_elbo",
+    tuner: Literal["grid", "random", "bayesian", "hyperband"] = "grid",
+    epochs: int = 10,
+    max_trials: int | None = None,
+    metrics: Sequence[str] = (),
+    save_models: Literal["best", "best_and_worst", "all"] = "best_and_worst",
+    seed: int = 0,
+    verbose: int = 1,
+) -> SearchResult:
     """Trains one model for each choice of hyperparameters, and records how good it is.
 
     Trials end with the record `trials/<number>/trial.json` (`load_trials`), also those that raise
@@ -364,29 +302,28 @@ def search(
         ([1.0, 8.0], 'COMPLETED')
     """
     output_dir = pathlib.Path(output_dir)
-    objective = as_objective(objective)
+    goal = as_objective(objective)
     _check_arguments(tuner, max_trials, epochs, save_models, hypermodel.space)
     check_metrics(metrics)
-    hypermodel.check_metrics({*metrics, *objective.weights})
-    settings = {
-        "objective": {"name": objective.name, "direction": objective.direction},
-        **hypermodel.describe(),
-        "tuner": tuner,
-        "epochs": epochs,
-        "metrics": sorted(metrics),
-        "seed": seed,
-        "max_trials": max_trials,
-        "save_models": save_models,
-        "command": " ".join(["python", *sys.argv]),
-        "versions": {"keras": keras.__version__, "keras_tuner": kt.__version__},
-    }
+    hypermodel.check_metrics({*metrics, *goal.weights})
+    settings = _settings(
+        hypermodel,
+        goal,
+        tuner=tuner,
+        epochs=epochs,
+        metrics=sorted(metrics),
+        seed=seed,
+        max_trials=max_trials,
+        save_models=save_models,
+    )
     output_dir.mkdir(parents=True, exist_ok=True)
     with _alone(output_dir):
         _describe_or_check(output_dir, settings)
-        oracle = _make_oracle(tuner, objective, epochs, max_trials, seed)
         keep = "all" if tuner == "hyperband" else save_models  # It continues earlier models.
-        oracle.verbose = 0  # Trials are reported with their records.
-        _Tuner(oracle, hypermodel, output_dir, objective, epochs, metrics, keep, verbose).search()
+        oracle = make_oracle(tuner, goal, epochs, max_trials, seed)
+        _ask_for_trials(
+            oracle, _Trials(hypermodel, output_dir, goal, epochs, metrics, keep, verbose)
+        )
         if not is_worker():
             _remove_models(output_dir, save_models)
     trials = load_trials(output_dir)

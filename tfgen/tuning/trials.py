@@ -4,7 +4,11 @@ import json
 import math
 import os
 import pathlib
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from tfgen._utils.arguments import check_one_of
+from tfgen._utils.files import written_aside
 
 __all__ = [
     "STATUSES",
@@ -14,7 +18,7 @@ __all__ = [
     "load_trials",
     "ranked",
     "worst_trial",
-    "write_aside",
+    "write_json",
     "write_trial",
 ]
 
@@ -43,41 +47,34 @@ class TrialRecord(NamedTuple):
 
     trial_id: str
     status: str
-    hyperparameters: dict
-    metrics: dict
-    objective: dict | None
+    hyperparameters: dict[str, Any]
+    metrics: dict[str, float]
+    objective: dict[str, Any] | None
     seconds: float
     epochs: int
     message: str | None = None
     folder: pathlib.Path | None = None
 
     @property
-    def model_path(self):
+    def model_path(self) -> pathlib.Path | None:
         """Path of the whole saved model, or None if it was not kept."""
         path = self.folder / "model.keras" if self.folder else None
         return path if path and path.exists() else None
 
 
-def trial_folder(output_dir, trial_id):
+def trial_folder(output_dir: str | os.PathLike, trial_id: str) -> pathlib.Path:
     """`pathlib.Path` of the folder of one trial."""
     return pathlib.Path(output_dir) / "trials" / trial_id
 
 
-def write_aside(path, content):
-    """Writes bytes aside, then renames: a reader never sees half a file, nor a killed search."""
-    path = pathlib.Path(path)
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes a value as JSON, aside; its folder is made if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{os.getpid()}.{path.name}")
-    aside.write_bytes(content)
-    os.replace(aside, path)
+    with written_aside(path) as aside:
+        aside.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def write_json(path, value):
-    """`write_aside` of a value as JSON."""
-    write_aside(path, (json.dumps(value, indent=2) + "\n").encode())
-
-
-def write_trial(output_dir, record):
+def write_trial(output_dir: str | os.PathLike, record: TrialRecord) -> None:
     """Writes trial.json of one `TrialRecord`; NaN and infinities become null.
 
     Args:
@@ -94,28 +91,20 @@ def write_trial(output_dir, record):
         >>> load_trials(folder)[0].hyperparameters
         {'beta': 4.0}
     """
-    if record.status not in STATUSES:
-        raise ValueError(
-            f"The status of a trial must be one of {STATUSES}. Received: {record.status!r}."
-        )
+    check_one_of(STATUSES, status=record.status)
     values = record._asdict()
     del values["folder"]
     values["metrics"] = {k: v if math.isfinite(v) else None for k, v in record.metrics.items()}
     write_json(trial_folder(output_dir, record.trial_id) / "trial.json", values)
 
 
-def read_trial(output_dir, trial_id):
-    """The `TrialRecord` of one trial, or None if it has not ended."""
-    folder = trial_folder(output_dir, trial_id)
-    try:
-        values = json.loads((folder / "trial.json").read_text())
-    except FileNotFoundError:
-        return None
+def _read_trial(folder):
+    values = json.loads((folder / "trial.json").read_text())
     values["metrics"] = {k: math.nan if v is None else v for k, v in values["metrics"].items()}
     return TrialRecord(**values, folder=folder)
 
 
-def load_trials(output_dir):
+def load_trials(output_dir: str | os.PathLike) -> list[TrialRecord]:
     """All trials of a search that have ended.
 
     Args:
@@ -126,11 +115,10 @@ def load_trials(output_dir):
     """
     paths = pathlib.Path(output_dir).glob("trials/*/trial.json")
     # The padding of later numbers differs where a search was continued with more trials.
-    trial_ids = sorted((path.parent.name for path in paths), key=lambda name: (len(name), name))
-    return [read_trial(output_dir, trial_id) for trial_id in trial_ids]
+    return [_read_trial(path.parent) for path in sorted(paths, key=lambda p: int(p.parent.name))]
 
 
-def load_search(output_dir):
+def load_search(output_dir: str | os.PathLike) -> dict[str, Any]:
     """The contents of search.json: what was searched, on which data, by which command.
 
     Args:
@@ -149,7 +137,7 @@ def load_search(output_dir):
     return json.loads(path.read_text())
 
 
-def ranked(trials):
+def ranked(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
     """Trials by their objective, the best one first; those without one last, in their order.
 
     Args:
@@ -168,12 +156,12 @@ def ranked(trials):
     return sorted(trials, key=cost)
 
 
-def best_trial(trials):
+def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     """The completed `TrialRecord` of the best objective, or None if there is none."""
     return next(iter(_completed(trials)), None)
 
 
-def worst_trial(trials):
+def worst_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     """The completed `TrialRecord` of the worst objective, or None if there is none."""
     return next(reversed(_completed(trials)), None)
 
