@@ -10,6 +10,7 @@ import warnings
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfgen._utils import keras_private
