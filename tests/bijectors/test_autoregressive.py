@@ -1,5 +1,6 @@
 """Masked autoregressive flows: masks by enumeration, TFP, the papers' formulas, errors by text."""
 
+import functools
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from numpy.testing import assert_allclose, assert_array_equal
 
+from tfgen import layers, models, networks
 from tfgen.bijectors.autoregressive import MADE, MaskedAutoregressive, iaf, maf, masks
 from tfgen.bijectors.bijector import Invert
 from tfgen.bijectors.elementwise import Permute
@@ -137,3 +139,29 @@ def test_errors():
         MaskedAutoregressive((2, 2))
     with pytest.raises(ValueError, match=r"Received: context of None"):
         iaf(2, num_steps=1, context_size=3).forward(tf.zeros((1, 2)))
+
+
+# As a posterior.
+
+
+@pytest.mark.parametrize("flow, jit_compile", [(iaf, True), (maf, False)])
+def test_posterior_with_a_prior_of_posteriors(flow, jit_compile, perturb):
+    """A FlowVAE with a VampPrior in a graph: p(z) is the mean of densities at one pseudo-input."""
+    bijector = perturb(flow(2, num_steps=2, hidden=(8,), context_size=3), stddev=0.1)
+    head = functools.partial(layers.FlowNormal, bijector=bijector, context_size=3)
+    encoder = networks.mlp_encoder((2, 2, 1), 2, head, width=4)
+    decoder = networks.mlp_decoder((2, 2, 1), 2, width=4)
+    model = models.FlowVAE(encoder, decoder, layers.VampPrior((2, 2, 1), 5, seed=0), seed=0)
+    x = tf.constant(np.random.default_rng(0).integers(0, 2, (6, 2, 2, 1)).astype("float32"))
+    terms = tf.function(model.terms, jit_compile=jit_compile)(x)
+    assert {value.shape for value in terms.values()} == {(6,)}
+    assert all(np.all(np.isfinite(value)) for value in terms.values())
+    z = tf.constant(normal(6, 2))
+    log_prob = tf.function(lambda z: model.prior_distribution().log_prob(z))(z)
+    pseudo_inputs = model.prior.activation(tf.convert_to_tensor(model.prior.pseudo_inputs))
+    apart = [
+        encoder(tf.repeat(pseudo_input[None], 6, axis=0)).log_prob(z)
+        for pseudo_input in pseudo_inputs
+    ]
+    expected = tf.reduce_logsumexp(apart, axis=0) - math.log(5)
+    assert_allclose(log_prob, expected, rtol=1e-4, atol=1e-4)

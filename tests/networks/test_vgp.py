@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from sklearn.gaussian_process.kernels import RBF
 
 from tfgen import layers
+from tfgen._utils import random
 from tfgen.networks.vgp import (
     JITTER,
     GaussianProcessMapping,
@@ -91,6 +92,106 @@ def test_points_on_top_of_each_other_have_finite_gradients(arrays):
     assert np.all(np.isfinite(tape.gradient(total, points)))
 
 
+def dense_regression(mapping, q, features, inputs):
+    """Mean and variance of z in float64, pair by pair, with K inverted explicitly.
+
+    Rasmussen & Williams, Eq. 2.23 and 2.24, whose prior mean is q's loc, in units of q's scale.
+    """
+    points = mapping.points.numpy().astype("float64")
+    precisions, variance = (
+        np.exp(mapping.log_precisions.numpy()),
+        np.exp(mapping.log_variance.numpy()),
+    )
+
+    def kernel(a, b):
+        return variance * np.exp(-np.sum(precisions * np.square(a - b)) / 2)
+
+    matrix = np.array([[kernel(a, b) for b in points] for a in points])
+    matrix += JITTER * variance * np.eye(len(points))
+    whitened = mapping.values(features).numpy().reshape(len(inputs), len(points), -1)
+    means, variances = [], []
+    for xi, white in zip(inputs, whitened, strict=True):
+        cross = np.array([kernel(xi, point) for point in points]) @ np.linalg.inv(matrix)
+        means.append(cross @ np.linalg.cholesky(matrix) @ white)
+        variances.append(variance * (1 + JITTER) - cross @ matrix @ cross)
+    loc, scale = q.mean().numpy(), q.stddev().numpy()
+    return loc + scale * means, scale**2 * (1 + np.array(variances)[:, None])
+
+
+@pytest.fixture(scope="module")
+def warped():
+    """A mapping with no weight at 0, q with scales away from 1, features and inputs xi."""
+    keras.utils.set_random_seed(0)
+    mapping = GaussianProcessMapping(2, (3,), input_dim=2, num_points=4, width=8, seed=0)
+    rng = np.random.default_rng(2)
+    for weight in mapping.trainable_variables:
+        weight.assign_add(0.5 * rng.normal(size=weight.shape))
+    features, parameters, inputs = (rng.normal(size=(6, n)).astype("float32") for n in (3, 4, 2))
+    parameters[:, 2:] += [-1.0, 3.0]
+    return mapping, layers.IndependentNormal(2)(parameters), features, inputs
+
+
+def test_conditional_is_dense_regression(warped):
+    conditional = warped[0].conditional(*warped[1:])
+    mean, variance = dense_regression(*warped)
+    assert np.ptp(variance / warped[1].variance()) > 0.1
+    # Float32 rounding of a kernel matrix of condition number about 1e2.
+    assert_allclose(conditional.mean(), mean, rtol=1e-4, atol=1e-4)
+    assert_allclose(conditional.variance(), variance, rtol=1e-4)
+
+
+def test_conditional_integrates_over_functions(warped):
+    """Draws of f at xi, and of z given f: the moments of 40,000 of them."""
+    mapping, q, features, inputs = warped
+    num, rng = 40_000, np.random.default_rng(0)
+    conditional = mapping.conditional(q, features, inputs)
+    mean, variance = process_posterior(
+        inputs,
+        mapping.points.numpy(),
+        mapping.values(features).numpy().reshape(6, 4, 2),
+        np.exp(mapping.log_variance.numpy()),
+        np.exp(mapping.log_precisions.numpy()),
+    )
+    f = mean + np.sqrt(variance)[:, None] * rng.normal(size=(num, 6, 2))
+    z = q.mean() + q.stddev() * f + q.stddev() * rng.normal(size=f.shape)
+    # 5 standard errors.
+    error = np.std(z, axis=0) / np.sqrt(num)
+    assert np.all(np.abs(np.mean(z, axis=0) - conditional.mean()) < 5 * error)
+    squares = np.square(z - conditional.mean())
+    error = np.std(squares, axis=0) / np.sqrt(num)
+    assert np.all(np.abs(np.mean(squares, axis=0) - conditional.variance()) < 5 * error)
+
+
+def test_auxiliary_sees_z_in_units_of_the_mean_field(warped):
+    mapping, q, features, _ = warped
+    z = np.random.default_rng(3).normal(size=(6, 2)).astype("float32")
+    r = mapping.auxiliary(q, features, z)
+    units = (z - q.mean().numpy()) / q.stddev().numpy()
+    parameters = mapping.reverse(np.concatenate([features, units], axis=1)).numpy()
+    assert_allclose(r.mean(), parameters[:, :2], rtol=1e-5)
+    assert_allclose(r.stddev(), np.logaddexp(0, parameters[:, 2:]), rtol=1e-3)
+
+
+def test_kl_in_closed_form_by_hand(warped):
+    """KL(q(z|xi, x) || p(z)), Kingma & Welling, App. B, and the log ratio of xi."""
+    mapping, q, features, _ = warped
+    seed = tf.constant([3, 4])
+    prior = layers.StandardNormal(2).as_distribution()
+    z, kl, log_ratio = mapping.draw(q, prior, features, seed)
+    inputs = random.normal((6, 2), tfp.random.split_seed(seed)[0])
+    mean, variance = dense_regression(mapping, q, features, inputs.numpy())
+    closed = np.sum(mean**2 + variance - 1 - np.log(variance), axis=1) / 2
+    at_draw = np.sum(z**2 - (z - mean) ** 2 / variance - np.log(variance), axis=1) / 2
+    assert_allclose(kl - log_ratio, closed - at_draw, rtol=1e-3, atol=1e-3)
+
+
+def test_inputs_do_not_depend_on_xla(warped):
+    mapping, q, features, _ = warped
+    prior = layers.StandardNormal(2).as_distribution()
+    draw = tf.function(lambda: mapping.draw(q, prior, features, [0, 1])[0], jit_compile=True)
+    assert_allclose(draw(), mapping.draw(q, prior, features, [0, 1])[0], rtol=1e-4, atol=1e-4)
+
+
 def test_draws_have_the_density_that_is_claimed(mapping):
     """q(z|x) by quadrature over xi against the moments of draws, and r(xi|x, z) integrates to 1."""
     num = 20_000
@@ -122,9 +223,7 @@ def test_log_ratio_by_hand(mapping):
     q, prior = layers.IndependentNormal(2)(parameters), layers.StandardNormal(2).as_distribution()
     seed = tf.constant([3, 4])
     z, _, log_ratio = mapping.draw(q, prior, features, seed)
-    inputs = tf.random.stateless_normal(
-        (6, 1), tfp.random.split_seed(seed)[0], alg="philox"
-    ).numpy()
+    inputs = random.normal((6, 1), tfp.random.split_seed(seed)[0]).numpy()
     conditional, r = mapping.conditional(q, features, inputs), mapping.auxiliary(q, features, z)
 
     def log_normal(value, loc=0.0, scale=1.0):
