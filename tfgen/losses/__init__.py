@@ -14,6 +14,7 @@ from tfgen.losses.adversarial import (
 )
 from tfgen.losses.disentanglement import dip_penalty, permute_dims
 from tfgen.losses.divergences import kl_divergence
+from tfgen.losses.free_bits import free_bits_kl, kl_of_dimensions
 from tfgen.losses.likelihood import bits_per_dim, bound_terms, is_discrete, squared_error
 from tfgen.losses.maximum_mean_discrepancy import squared_mmd
 from tfgen.losses.negative_log_likelihood import NegativeLogLikelihood
@@ -35,10 +36,12 @@ __all__ = [
     "bound_terms",
     "constraint_penalty",
     "dip_penalty",
+    "free_bits_kl",
     "gradient_penalty",
     "is_discrete",
     "kl_decomposition",
     "kl_divergence",
+    "kl_of_dimensions",
     "log_importance_weights",
     "permute_dims",
     "proximity",

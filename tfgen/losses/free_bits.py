@@ -1,11 +1,9 @@
 """Free bits: parts of a KL divergence that cost nothing below a minimum."""
 
 import tensorflow as tf
-import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 
 from tfgen.losses.divergences import is_diagonal_normal
-
-tfd = tfp.distributions
 
 __all__ = ["free_bits_kl", "kl_of_dimensions"]
 
