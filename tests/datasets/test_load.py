@@ -32,7 +32,8 @@ def epoch_of(dataset):
 def test_import_leaves_optional_packages_alone():
     code = f"""
 import sys, types
-import keras, tensorflow  # They load some of the packages themselves.
+import keras, tensorflow_probability  # They load some of the packages themselves.
+tensorflow_probability.distributions
 package = types.ModuleType("tfgen")  # Without the models.
 package.__path__ = {list(tfgen.__path__)}
 sys.modules["tfgen"] = package
