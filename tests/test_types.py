@@ -50,7 +50,8 @@ def public_names():
 
 def functions_of(cls):
     """Public methods and the constructor that tfgen gives to a class, its parents' included."""
-    for name, attribute in inspect.getmembers_static(cls):
+    for name in dir(cls):
+        attribute = inspect.getattr_static(cls, name)
         if isinstance(attribute, staticmethod | classmethod):
             attribute = attribute.__func__
         elif isinstance(attribute, property):
