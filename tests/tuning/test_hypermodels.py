@@ -138,14 +138,16 @@ def test_values_that_cannot_be_searched(hypermodel, values):
 
 # Exactly what the class takes.
 
-# Values of arguments whose default is None.
+# Values of arguments whose default is None, or which are Keras' own.
 SOME = {
     "capacity": 1.0,
+    "dtype": "float32",
+    "feature_layer": "features",
+    "free_bits": 0.1,
     "generator_steps": 1,
     "lambda_d": 1.0,
     "name": "some",
     "trainable": True,
-    "dtype": "float32",
 }
 # They need other networks, which a subclass of a hypermodel builds, or have none.
 OTHERS = {
@@ -162,6 +164,7 @@ OTHERS = {
     "ResumableModel",
     "VGP",
     "VQVAE",
+    "WAE",
 }
 BUILT = sorted(
     name
@@ -171,13 +174,13 @@ BUILT = sorted(
 
 
 def defaults(cls):
-    """Plain values of all arguments that a hypermodel can search."""
-    found = dict(SOME)
+    """All arguments with a plain default, a child's before its parent's."""
+    found = {}
     for base in reversed(cls.__mro__):
         if base.__module__.startswith("tfgen") and "__init__" in vars(base):
             parameters = inspect.signature(base.__init__).parameters.values()
             found |= {p.name: p.default for p in parameters if isinstance(p.default, PLAIN)}
-    return {name: found[name] for name in searchable(cls) if name in found}
+    return {name: found[name] for name in searchable(cls) & set(found)}
 
 
 def searchable(cls):
@@ -187,13 +190,19 @@ def searchable(cls):
 @pytest.mark.parametrize("name", BUILT)
 def test_every_argument_that_passes_builds(name):
     cls = getattr(models, name)
-    arguments = defaults(cls)
-    assert searchable(cls) - set(arguments) <= {"prior"}, "Give them a value in SOME."
+    assert searchable(cls) <= {*defaults(cls), *SOME, "prior"}, "Give them a value in SOME."
+    arguments = defaults(cls) | {key: SOME[key] for key in searchable(cls) & set(SOME)}
+    if {"capacity", "free_bits"} <= set(arguments):
+        del arguments["free_bits"]  # A loss has one of the two.
+        assert_builds(cls, {"free_bits": SOME["free_bits"]})
+    assert_builds(cls, arguments)
+
+
+def assert_builds(cls, arguments):
     built = tuning.AdversarialHyperModel(DIGITS, cls, **small(**arguments))
-    config = built.build(kt.HyperParameters()).get_config()
-    assert {key: config[key] for key in arguments if key in config and key != "dtype"} == {
-        key: value for key, value in arguments.items() if key in config and key != "dtype"
-    }
+    model = built.build(kt.HyperParameters())
+    config = model.get_config() | {"dtype": model.dtype}
+    assert {key: config[key] for key in arguments} == arguments
 
 
 @pytest.mark.parametrize("name", BUILT)
