@@ -114,7 +114,8 @@ class GenerativeModel(ResumableModel):
             own.build(moved)
             fused_adam.fuse(own)
         keras_private.finalize_each(first, zip(optimizers.values(), variables, strict=True))
-        self.optimizers = optimizers
+        # Last update first: Keras names optimizers in a file by their class and this order.
+        self.optimizers = dict(reversed(optimizers.items()))
         self.averages = TermAverages(self._log_names())
 
     def _gains_from_xla_on_cpu(self):
