@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+import scipy.stats
+import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfgen.metrics.annealed_importance_sampling import annealed_importance_sampling
 from tfgen.metrics.importance_sampling import importance_sampled_nll
+
+tfd = tfp.distributions
 
 
 def anneal(model, data, *args, **kwargs):
@@ -66,6 +71,36 @@ def test_from_the_exact_posterior_every_weight_is_the_likelihood(linear_gaussian
     np.testing.assert_allclose(-result.nlls, linear_gaussian.log_p[:8], rtol=0, atol=1e-4)
 
 
+class JointDensity:
+    """p(x, z) and p(z) alone: z is standard normal, x = z + noise of the same scale."""
+
+    def prior_distribution(self):
+        return tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
+
+    def log_joint(self, x, z):
+        likelihood = tfd.Independent(tfd.Normal(z, 1.0), 1).log_prob(x)
+        return likelihood + self.prior_distribution().log_prob(z)
+
+
+def test_joint_density_is_all_that_is_needed():
+    x = np.array([[0.5, -0.5], [2.0, 0.0], [0.0, 0.0]], "float32")
+    exact = -scipy.stats.norm.logpdf(x, scale=np.sqrt(2)).sum(axis=1)
+    results = [anneal(JointDensity(), data, 16, 30, 5) for data in (x, batches_of_two(x))]
+    for result in results:
+        # A mean of 16 weights whose relative variance is that of their effective number.
+        error = np.sqrt(1 / result.effective_sample_size - 1 / 16)
+        np.testing.assert_allclose(result.nlls, exact, rtol=0, atol=5 * error + 0.01)
+        assert result.bits_per_dim is None
+    with pytest.raises(
+        ValueError, match=r"the method encode\(x\), which returns .* Received: Joint"
+    ):
+        anneal(JointDensity(), x, 2, 2, 2, start="posterior")
+
+
+def batches_of_two(x):
+    return tf.data.Dataset.from_tensor_slices(x).batch(2)
+
+
 def test_one_step_is_importance_sampling_from_the_prior(binary_vae):
     """With one distribution the weight is p(x|z) of a draw from p(z); the step size is kept."""
     images = np.random.default_rng(0).integers(2, size=(6, 2, 2, 1))
@@ -87,7 +122,7 @@ def test_one_step_is_importance_sampling_from_the_prior(binary_vae):
         ({"batch_size": 0}, "Received: batch_size=0"),
         ({"start": "origin"}, "Received: start='origin'"),
         ({"step_size": 0.0}, "step_size must be positive, .* Received: step_size=0.0"),
-        ({"model": object()}, "needs a model with the method log_joint. Received: object"),
+        ({"model": object()}, r"the method log_joint\(x, z\), which returns .* Received: object"),
     ],
 )
 def test_errors(linear_gaussian, kwargs, message):

@@ -249,9 +249,10 @@ def test_progress_bar(tmp_path, capsys):
 @pytest.mark.parametrize(
     "images, labels, kwargs, message",
     [
-        (*TRAIN, {"kind": "tree"}, r"kind must be one of \('mlp', 'conv'\). Received: 'tree'"),
-        (*TRAIN, {"value_range": (1, 0)}, r"low < high. Received: \(1, 0\)"),
-        (*TRAIN, {"steps": 0}, "at least 1. Received: steps=0, batch_size=128"),
+        (*TRAIN, {"kind": "tree"}, r"kind must be one of \['mlp', 'conv'\]. Received: kind='tree'"),
+        (*TRAIN, {"value_range": (1, 0)}, r"low < high. Received: value_range=\(1, 0\)"),
+        (*TRAIN, {"steps": 0}, "at least 1. Received: steps=0"),
+        (*TRAIN, {"batch_size": 0}, "at least 1. Received: batch_size=0"),
         (TRAIN[0][..., 0], TRAIN[1], {}, r"Received: shape \(1400, 8, 8\)"),
         (2 * TRAIN[0] - 1, TRAIN[1], {}, r"value_range=\(0.0, 1.0\). Received: values from -1 to"),
         (TRAIN[0] * np.nan, TRAIN[1], {}, "finite. Received: NaN"),

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen import datasets
 from tfgen.metrics.dci import dci
 from tfgen.metrics.disentanglement_report import DisentanglementReport, disentanglement_report
 from tfgen.metrics.fixed_factor import beta_vae_score, factor_vae_score
@@ -153,14 +154,13 @@ def test_arrays_are_taken_in_random_order_under_a_progress_bar(capsys):
     assert "4100/4100" in capsys.readouterr().out  # 100 images, one table of all and one half.
 
 
-def test_named_data_set_names_its_factors():
-    from tfgen.metrics.disentanglement_report import _open
-
-    batches, names = _open("sprites", None, seed=0)
-    images, factors = next(batches)
-    assert names == ("shape", "scale", "orientation", "position_x", "position_y")
-    assert images.shape == (100, 64, 64, 1) and factors.shape == (100, 5)
-    assert _open("sprites", "abcde", seed=0)[1] == "abcde"
+def test_loaded_data_name_their_factors():
+    _, info = datasets.load("sprites", "test[:10]", labels=True)
+    loaded = pipeline(), info._replace(factor_names=("a", "b"))
+    report = report_on(Deterministic(), loaded, num_points=100, seeds=(0,))
+    assert report.factor_names == ("a", "b")
+    named = report_on(Deterministic(), loaded, num_points=100, seeds=(0,), factor_names="cd")
+    assert named.factor_names == ("c", "d") and named.value == report.value
 
 
 def test_markdown():
@@ -192,11 +192,15 @@ def test_picture_shows_factors_by_latents(deterministic):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"model": IMAGES}, "methods encode and decode. Received: ndarray"),
+        ({"model": IMAGES}, r"decode\(z\), which returns p\(x\|z\).*Received: ndarray"),
         ({"num_points": 3}, "Received: num_points=3, seeds="),
         ({"seeds": ()}, r"at least one seed. Received: num_points=400, seeds=\(\)"),
         ({"num_points": 401, "dataset": pipeline(400)}, "401 points. Received: 400. Pass .*=400"),
         ({"dataset": pipeline().map(lambda x, y: x)}, "Received: a batch of type ndarray"),
+        (
+            {"dataset": "sprites"},
+            r"the name 'sprites'. Pass tfgen.datasets.load\('sprites', 'test'",
+        ),
         ({"factor_names": ["a"], "seeds": (0,)}, r"each of 2 factors. Received: \('a',\)"),
     ],
 )

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
+from tfgen import models
 from tfgen.metrics._likelihood import seed_of
 from tfgen.metrics.importance_sampling import (
     effective_sample_size,
@@ -17,21 +19,10 @@ def nll_of(model, data, *args, **kwargs):
 
 
 class GivenWeights:
-    """A stand-in for a model: normal log weights; records what it is asked for."""
-
-    data_shape = (2,)
+    """All that a model must have: normal log weights; records what it is asked for."""
 
     def __init__(self):
         self.traces = []
-
-    def unpack(self, data):
-        return data[0] if isinstance(data, tuple) else data
-
-    def check_batch(self, x):
-        pass
-
-    def terms(self, x, training):
-        return {"elbo": x}
 
     def log_weights(self, x, num_samples, seed):
         self.traces.append((num_samples, x.shape[0]))
@@ -185,6 +176,28 @@ def test_bits_per_dim_where_pixels_are_discrete(binary_vae, all_binary_images, l
     assert nll_of(linear_gaussian.exact, linear_gaussian.x[:2], 1).bits_per_dim is None
 
 
+@pytest.mark.parametrize("components", ["bernoulli", "diagonal"])
+def test_mixtures_have_their_exact_likelihood(components):
+    x = np.random.default_rng(0).integers(2, size=(40, 2, 3)).astype("float32")
+    model = models.MixtureEM(2, (2, 3), components, seed=0)
+    probs = np.array([[0.2, 0.7, 0.5, 0.4, 0.1, 0.9], [0.6] * 6])
+    model.set_parameters(probs, None if components == "bernoulli" else np.full((2, 6), 0.3))
+    pixels = scipy.stats.bernoulli(probs[:, None])
+    logs = pixels.logpmf(x.reshape(40, 6).astype(int))
+    if components == "diagonal":
+        logs = scipy.stats.norm(probs[:, None], np.sqrt(0.3)).logpdf(x.reshape(40, 6))
+    exact = -np.log(np.exp(logs.sum(axis=-1)).mean(axis=0))
+    pairs = tf.data.Dataset.from_tensor_slices((x, np.arange(40))).batch(16)
+    for data in (x, pairs):
+        result = nll_of(model, data, 7)
+        np.testing.assert_allclose(result.nlls, exact, rtol=1e-5)
+        assert result.effective_sample_size == pytest.approx(7)
+    bits = result.nll / (6 * np.log(2))
+    assert result.bits_per_dim == (pytest.approx(bits) if components == "bernoulli" else None)
+    with pytest.raises(ValueError, match=r"data of shape \(4,\)"):
+        nll_of(model, np.zeros((3, 4)), 1)
+
+
 def test_table(rough):
     lines = rough.to_markdown().splitlines()
     assert lines[2] == f"| 1 | {rough.bounds[1]:.2f} |"
@@ -212,7 +225,10 @@ def test_progress_bar(capsys):
         ({"data": np.zeros((5, 3), "float32")}, r"Received: data of shape \(3,\)"),
         ({"data": np.zeros((0, 4), "float32")}, "Received: empty data"),
         ({"data": tf.data.Dataset.from_tensors(np.zeros((1, 4))).repeat()}, "Received: endless"),
-        ({"model": object()}, "needs a model with the method log_weights. Received: object"),
+        (
+            {"model": object()},
+            r"log_weights\(x, num_samples, seed\), which .* Received: object.*evaluate_samples",
+        ),
     ],
 )
 def test_errors(linear_gaussian, kwargs, message):

@@ -1,74 +1,68 @@
-"""Bits per dimension, and which distributions have them."""
+"""What the measures of likelihood share: batches, labels, bits, compiling."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from tfgen import layers
-from tfgen.metrics import bits_per_dim, is_discrete
-
-tfd = tfp.distributions
+from tfgen import losses, metrics
+from tfgen.metrics._likelihood import bits_of, compiled_as, open_batches
 
 
-def test_fair_coins_have_one_bit_each():
-    coins = layers.IndependentBernoulli((4, 5))(tf.zeros((3, 20)))
-    nats = -coins.log_prob(tf.ones((3, 4, 5)))
-    np.testing.assert_allclose(bits_per_dim(nats, (4, 5)), np.ones(3), rtol=1e-6)
+class Labelled:
+    """A model that takes labels."""
+
+    def unpack(self, data):
+        examples, labels = data
+        return examples, labels + 100
 
 
-def test_uniform_bytes_have_eight_bits():
-    assert bits_per_dim(12 * np.log(256), (2, 2, 3)) == pytest.approx(8.0)
+def read(model, data, batch_size):
+    batches, num_batches = open_batches(model, data, batch_size)
+    return [(tf.nest.map_structure(np.asarray, x), count) for x, count in batches], num_batches
 
 
-def test_scalar_events():
-    assert bits_per_dim(np.log(2.0), ()) == pytest.approx(1.0)
+def test_units_are_those_of_losses():
+    assert metrics.bits_per_dim is losses.bits_per_dim
+    assert metrics.is_discrete is losses.is_discrete
 
 
-def _mixture(component):
-    return layers.MixtureSameFamily(2, component)
+@pytest.mark.parametrize("batch_size, counts", [(2, [2, 2, 1]), (5, [5]), (9, [5])])
+def test_last_batch_is_filled_with_its_last_example(batch_size, counts):
+    x = np.arange(10.0).reshape(5, 2)
+    batches, num_batches = read(object(), x, batch_size)
+    assert [count for _, count in batches] == counts and num_batches == len(counts)
+    assert {len(batch) for batch, _ in batches} == {min(batch_size, 5)}
+    np.testing.assert_array_equal(np.concatenate([b[:count] for b, count in batches]), x)
+    np.testing.assert_array_equal(batches[-1][0][-1], x[-1])
 
 
-@pytest.mark.parametrize(
-    "layer, size, expected",
-    [
-        (layers.IndependentBernoulli(2), 2, True),
-        (layers.IndependentPoisson(2), 2, True),
-        (layers.OneHotCategorical(2), 2, True),
-        (layers.CategoricalMixtureOfOneHotCategorical(2, 2), 6, True),
-        (_mixture(layers.IndependentBernoulli(2)), 6, True),
-        (_mixture(layers.IndependentNormal(2)), 10, False),
-        (layers.MixtureNormal(2, 2), 10, False),
-        (layers.MixtureLogistic(2, 2), 10, False),
-        (layers.IndependentNormal(2), 4, False),
-        (layers.IndependentLogistic(2), 4, False),
-        (layers.FixedScaleNormal(2), 2, False),
-        (layers.MultivariateNormalTriL(2), 5, False),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_layers_are_discrete_or_not(layer, size, expected):
-    assert is_discrete(layer(tf.zeros((1, size)))) is expected
+def test_labels_are_for_models_that_unpack_them():
+    x, labels = np.arange(3.0), np.arange(3)
+    pipeline = tf.data.Dataset.from_tensor_slices((x, labels)).batch(3)
+    for data in ((x, labels), pipeline):
+        (((examples, given), _),), _ = read(Labelled(), data, 3)
+        np.testing.assert_array_equal(given, labels + 100)
+        ((without, _),), _ = read(object(), data, 3)
+        np.testing.assert_array_equal(without, examples)
+    assert read(object(), pipeline, 2)[1] is None  # How many there are is not known.
 
 
-@pytest.mark.parametrize(
-    "distribution, expected",
-    [
-        (tfd.Categorical([0.0, 0.0]), True),
-        (tfd.QuantizedDistribution(tfd.Normal(tf.zeros(2), 1.0)), True),
-        (tfd.Uniform(tf.zeros(2), 1.0), False),
-        (tfd.LogNormal(tf.zeros(2), 1.0), False),
-        (
-            tfd.Independent(
-                tfd.MixtureSameFamily(
-                    tfd.Categorical(tf.zeros((2, 3))), tfd.Normal(tf.zeros((2, 3)), 1.0)
-                ),
-                1,
-            ),
-            False,
-        ),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_other_distributions(distribution, expected):
-    assert is_discrete(distribution) is expected
+def test_bits_are_of_the_data_given():
+    class Mass:
+        def terms(self, x, training):
+            return {"elbo": x, "bits_per_dim": x}
+
+    nats = 12 * np.log(2)
+    assert bits_of(Mass(), tf.zeros((5, 3, 2)), nats) == pytest.approx(2)
+    assert bits_of(Mass(), (tf.zeros((5, 4)), tf.zeros(5)), nats) == pytest.approx(3)
+    assert bits_of(object(), tf.zeros((5, 4)), nats) is None
+
+
+def test_compiled_as_the_model_is():
+    class Compiled:
+        jit_compile = True
+
+    text = tf.constant("ab")  # XLA has no strings.
+    assert int(compiled_as(object(), tf.strings.length)(text)) == 2
+    with pytest.raises(tf.errors.InvalidArgumentError, match="tf2xla"):
+        compiled_as(Compiled(), tf.strings.length)(text)

@@ -1,5 +1,8 @@
 """Parts of the ELBO and mutual information: linear Gaussian model, extremes, all pairs by hand."""
 
+import functools
+
+import keras
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -8,6 +11,7 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen import bijectors, layers, models
 from tfgen.metrics._likelihood import seed_of
 from tfgen.metrics.posterior_collapse import active_units, posterior_collapse_report
 
@@ -17,17 +21,9 @@ tfd = tfp.distributions
 class OneLatent:
     """x is a number; q(z|x) = N(slope x, SCALE^2), p(x|z) = N(z, 1)."""
 
-    data_shape = ()
-
     def __init__(self, slope, scale, prior=None):
         self.slope, self.scale = slope, scale
         self.prior = prior or tfd.Independent(tfd.Normal([0.0], 1.0), 1)
-
-    def unpack(self, data):
-        return data[0] if isinstance(data, tuple) else data
-
-    def check_batch(self, x):
-        pass
 
     def encode(self, x):
         return tfd.Independent(tfd.Normal(self.slope * x[:, None], self.scale), 1)
@@ -144,6 +140,85 @@ def test_prior_that_does_not_factorize():
     assert report.value["kl"] == pytest.approx(exact.mean(), abs=tolerance)
     with pytest.raises(ValueError, match="Received: kl_per_dimension=None"):
         report.plot()
+
+
+def flow_vae(bijector):
+    """A FlowVAE of 4 numbers with 2 latents, whose flow depends on x."""
+    head = layers.FlowNormal(2, bijector, context_size=3)
+    encoder = keras.Sequential([keras.Input((4,)), keras.layers.Dense(7), head])
+    normal = layers.FixedScaleNormal((4,))
+    decoder = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4), normal])
+    return models.FlowVAE(encoder, decoder, seed=0)
+
+
+FLOWS = {
+    "radial": functools.partial(bijectors.Radial, num_steps=2),
+    "iaf": bijectors.iaf,
+    "maf": bijectors.maf,
+}
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_report_of_a_flow_posterior(linear_gaussian, name):
+    keras.utils.set_random_seed(1)
+    model, x = flow_vae(FLOWS[name](2, context_size=3)), linear_gaussian.x[:10]
+    report = report_on(model, x, batch_size=4, seed=3)
+    padded = x[np.minimum(np.arange(12), 9)].reshape(3, 4, 4)
+    posteriors = [model.encode(part) for part in padded]
+    draws = [q.sample(seed=seed_of(3, i)) for i, q in enumerate(posteriors)]
+    pairs = zip(posteriors, draws, strict=True)
+    kl = np.concatenate([model.kl_divergence(q, model.prior_distribution(), z) for q, z in pairs])
+    assert report.value["kl"] == pytest.approx(kl[:10].mean(), rel=1e-5)
+    # Of one posterior at a time, by the flow's inverse.
+    z = np.concatenate(draws)[:10]
+    columns = [model.encode(np.tile(example, (10, 1))).log_prob(z) for example in x]
+    densities = np.stack(columns, axis=1)
+    values = np.diag(densities) - scipy.special.logsumexp(densities, axis=1) + np.log(10)
+    assert report.value["mutual_information"] == pytest.approx(values.mean(), abs=1e-3)
+    split = report.value["mutual_information"] + report.value["marginal_kl"]
+    assert split == pytest.approx(report.value["kl"], rel=1e-6)
+    assert report.kl_per_dimension is None
+    units = active_units(model, x, batch_size=4)
+    centers = np.concatenate([q.center() for q in posteriors])[:10]
+    np.testing.assert_allclose(units.variances, centers.var(axis=0, ddof=1), rtol=1e-4)
+    np.testing.assert_array_equal(units.variances, report.active_units.variances)
+
+
+def test_flow_without_an_inverse_has_no_mutual_information(linear_gaussian):
+    model = flow_vae(bijectors.Planar(2, num_steps=2, context_size=3))
+    report = report_on(model, linear_gaussian.x[:10])
+    assert list(report.value) == ["elbo", "reconstruction", "kl"] == list(report.standard_error)
+    assert "- mutual_information: not known" in report.to_markdown()
+
+
+def test_collapsed_flow_has_no_active_units(linear_gaussian):
+    """A flow that bends the prior, the same for all x."""
+    model = flow_vae(bijectors.Radial(2, num_steps=2, context_size=3))
+    dense = model.encoder.layers[0]
+    dense.set_weights([np.zeros((4, 7)), np.full(7, 0.5)])
+    report = report_on(model, linear_gaussian.x[:30])
+    assert report.active_units.num_active == 0
+    assert report.value["mutual_information"] == pytest.approx(0, abs=1e-5)
+    assert report.value["marginal_kl"] == pytest.approx(report.value["kl"], rel=1e-3)
+
+
+def test_density_without_a_mean():
+    class Bent(OneLatent):
+        def encode(self, x):
+            return tfd.TransformedDistribution(super().encode(x), tfp.bijectors.Sinh())
+
+    with pytest.raises(
+        ValueError, match=r"has mean\(\) or, of a flow, center\(\). Received: Trans"
+    ):
+        active_units(Bent(1.0, 1.0), np.arange(3.0))
+
+
+def test_data_sets_give_what_arrays_give():
+    x = np.linspace(-1, 1, 8)
+    expected = report_on(OneLatent(1.0, 0.5), x, batch_size=3)
+    labelled = tf.data.Dataset.from_tensor_slices((x, np.arange(8))).batch(5)
+    for data in (labelled, (x, np.arange(8))):
+        assert report_on(OneLatent(1.0, 0.5), data, batch_size=3).value == expected.value
 
 
 def test_seeds(linear_gaussian):

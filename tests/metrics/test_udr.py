@@ -112,7 +112,7 @@ def test_constant_dimensions_are_left_out(method):
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="method must be one of .* Received: 'pearson'"):
+    with pytest.raises(ValueError, match="method must be one of .* Received: method='pearson'"):
         udr([GRID, GRID], method="pearson")
     with pytest.raises(ValueError, match=r"at least 2 runs.* Received: shapes \[\(125, 3\)\]"):
         udr([GRID])

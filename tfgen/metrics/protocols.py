@@ -72,7 +72,7 @@ class HasSamples(Protocol):
     """What `evaluate_samples` needs."""
 
     def sample(self, num_samples: int, seed: int | None = None) -> TensorLike:
-        """Images, shape (num_samples, height, width, channels)."""
+        """images x, an array or tensor of shape (num_samples, height, width, channels)."""
         ...
 
 
