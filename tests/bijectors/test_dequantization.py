@@ -150,6 +150,12 @@ def test_other_data_are_refused(x, received):
         UniformDequantization(2).check(np.array(x))
 
 
+def test_whole_numbers_of_the_whole_range_pass():
+    """With the rounding errors of a pipeline."""
+    UniformDequantization(2).check(np.array([[0.0, 255.0], [-5e-4, 255.0005]]))
+    UniformDequantization(2, num_values=2).check(np.array([[0.0, 1.0]]))
+
+
 @pytest.mark.parametrize("kwargs", [{"num_values": 1}, {"alpha": 0.0}, {"alpha": 1.5}])
 def test_arguments_out_of_range(kwargs):
     with pytest.raises(ValueError, match="num_values >= 2 and alpha between 0 and 1. Received"):

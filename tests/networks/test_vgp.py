@@ -258,3 +258,10 @@ def test_sizes_out_of_range(name):
     sizes = {"latent_dim": 2, name: 0}
     with pytest.raises(ValueError, match=f"{name} must be an int of at least 1. Received"):
         GaussianProcessMapping(feature_shape=(3,), **sizes)
+
+
+def test_kernel_between_inputs_and_points_is_about_1_over_e_at_first():
+    """Precisions of 1 / input_dim and squared distances of about 2 * input_dim."""
+    mapping = GaussianProcessMapping(2, (3,), input_dim=10, num_points=4, width=8, seed=0)
+    assert_allclose(tf.exp(mapping.log_precisions), np.full(10, 0.1), rtol=1e-5)
+    assert_allclose(tf.exp(mapping.log_variance), 1.0)
