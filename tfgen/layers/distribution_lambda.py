@@ -92,6 +92,8 @@ class DistributionLayer(keras.layers.Layer):
     ) -> None:
         kwargs["dtype"] = kwargs.get("dtype") or keras.config.dtype_policy().variable_dtype
         super().__init__(**kwargs)
+        if isinstance(make_distribution_fn, dict):
+            make_distribution_fn = keras.saving.deserialize_keras_object(make_distribution_fn)
         self.make_distribution_fn = make_distribution_fn
         self.convert_to_tensor_fn = _checked_convert_fn(convert_to_tensor_fn)
         self.seed = seed
@@ -171,17 +173,6 @@ class DistributionLambda(DistributionLayer):
         >>> layer(tf.zeros((8, 2))).batch_shape
         TensorShape([8])
     """
-
-    def __init__(
-        self,
-        make_distribution_fn: Callable[..., tfd.Distribution],
-        convert_to_tensor_fn: ConvertToTensor = "sample",
-        seed: int | None = None,
-        **kwargs: Unpack[LayerOptions],
-    ) -> None:
-        if isinstance(make_distribution_fn, dict):
-            make_distribution_fn = keras.saving.deserialize_keras_object(make_distribution_fn)
-        super().__init__(make_distribution_fn, convert_to_tensor_fn, seed, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         make = serialized(self.make_distribution_fn)

@@ -66,8 +66,19 @@ def _independent(distribution, event_shape, validate_args):
     return tfd.Independent(distribution, len(as_shape(event_shape)), validate_args=validate_args)
 
 
+class _Independent(ParametricDistribution):
+    """Variables with `num_params` parameters each."""
+
+    num_params = 1
+
+    @classmethod
+    def params_size(cls, event_shape: int | Shape = (), name: str | None = None) -> int:
+        """Number of parameters of one event."""
+        return cls.num_params * event_size(event_shape)
+
+
 @register
-class IndependentBernoulli(ParametricDistribution):
+class IndependentBernoulli(_Independent):
     """Independent Bernoulli pixels from logits.
 
     Source: `tfp.layers.IndependentBernoulli`, TFP 0.25; Kingma & Welling, arXiv:1312.6114v10,
@@ -119,15 +130,11 @@ class IndependentBernoulli(ParametricDistribution):
         pixel = Bernoulli(logits, dtype=dtype or logits.dtype, validate_args=validate_args)
         return _independent(pixel, event_shape, validate_args)
 
-    @staticmethod
-    def params_size(event_shape: int | Shape = (), name: str | None = None) -> int:
-        """Number of parameters of one event."""
-        return event_size(event_shape)
 
-
-class _LocScale(ParametricDistribution):
+class _LocScale(_Independent):
     """Two parameters, loc and raw scale; subclasses name the family."""
 
+    num_params = 2
     family: type[tfd.Distribution]
 
     def __init__(
@@ -160,11 +167,6 @@ class _LocScale(ParametricDistribution):
         return _independent(
             cls.family(loc, scale, validate_args=validate_args), event_shape, validate_args
         )
-
-    @staticmethod
-    def params_size(event_shape: int | Shape = (), name: str | None = None) -> int:
-        """Number of parameters of one event."""
-        return 2 * event_size(event_shape)
 
 
 @register
@@ -218,7 +220,7 @@ class IndependentLogistic(_LocScale):
 
 
 @register
-class IndependentPoisson(ParametricDistribution):
+class IndependentPoisson(_Independent):
     """Independent Poisson counts from log rates.
 
     Source: `tfp.layers.IndependentPoisson`, TFP 0.25. Arguments and shapes as in
@@ -251,14 +253,9 @@ class IndependentPoisson(ParametricDistribution):
         count = tfd.Poisson(log_rate=log_rate, validate_args=validate_args)
         return _independent(count, event_shape, validate_args)
 
-    @staticmethod
-    def params_size(event_shape: int | Shape = (), name: str | None = None) -> int:
-        """Number of parameters of one event."""
-        return event_size(event_shape)
-
 
 @register
-class FixedScaleNormal(ParametricDistribution):
+class FixedScaleNormal(_Independent):
     """Independent normal variables around the inputs, with one constant scale.
 
     Source: M. Schik, "Overview of Variational Autoencoder-based Generative Models", Eq. 5: with
@@ -313,8 +310,3 @@ class FixedScaleNormal(ParametricDistribution):
         return _independent(
             Normal(loc, scale, validate_args=validate_args), event_shape, validate_args
         )
-
-    @staticmethod
-    def params_size(event_shape: int | Shape = (), name: str | None = None) -> int:
-        """Number of parameters of one event."""
-        return event_size(event_shape)
