@@ -1,5 +1,7 @@
 """The report against single calls: values, spread, which points, posteriors, errors."""
 
+import dataclasses
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -156,7 +158,7 @@ def test_arrays_are_taken_in_random_order_under_a_progress_bar(capsys):
 
 def test_loaded_data_name_their_factors():
     _, info = datasets.load("sprites", "test[:10]", labels=True)
-    loaded = pipeline(), info._replace(factor_names=("a", "b"))
+    loaded = pipeline(), dataclasses.replace(info, factor_names=("a", "b"))
     report = report_on(Deterministic(), loaded, num_points=100, seeds=(0,))
     assert report.factor_names == ("a", "b")
     named = report_on(Deterministic(), loaded, num_points=100, seeds=(0,), factor_names="cd")
