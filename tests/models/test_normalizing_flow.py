@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import special, stats
 
 from tfgen import layers
+from tfgen._utils.keras_private import sublayers
 from tfgen.bijectors.bijector import Chain
 from tfgen.bijectors.coupling import AffineCoupling
 from tfgen.bijectors.dequantization import UniformDequantization, VariationalDequantization
@@ -280,7 +281,7 @@ def test_mixed_precision_leaves_the_likelihood_in_float32(bfloat16):
     """bfloat16 inside the networks: the map is another one, but as exactly invertible."""
     shape = (4, 4, 1)
     flow = perturb(flows.simple_flow(shape, 2, width=4, num_layers=1), size=0.1)
-    assert any(layer.compute_dtype == "bfloat16" for layer in flow._flatten_layers())
+    assert any(layer.compute_dtype == "bfloat16" for layer in sublayers(flow))
     model = NormalizingFlow(flow, UniformDequantization(shape, 4))
     x = np.random.default_rng(0).integers(0, 4, (8, *shape))
     assert model.terms(x)["loss"].dtype == tf.float32

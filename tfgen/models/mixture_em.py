@@ -74,7 +74,8 @@ class MixtureEM(Mixture):
     Liang & Klein, NAACL 2009, whose rate is (t + 2)^-kappa after t batches. It moves the expected
     sums of 1, x and x x^T, which the parameters determine, towards those of the batch.
 
-    `fit` first places the components by k-means, unless `initialize` or `set_parameters` did.
+    `fit` first places the components by k-means, unless `initialize` or `set_parameters` did; one
+    that was interrupted resumes inside an epoch, since the sums of the E step are saved too.
     It logs `log_likelihood`, log p(x) in nats per example, and `loss`, its negative. Of EM on whole
     epochs it is that of the parameters at the epoch's start, before its M step; validation comes
     after it. On the same data `log_likelihood` never falls, but for rounding, where the M step is a
@@ -104,6 +105,7 @@ class MixtureEM(Mixture):
 
     Raises:
         ValueError: if an argument is outside its range.
+        FloatingPointError: by `fit`, if the likelihood becomes NaN or infinite.
 
     Example:
         >>> model = MixtureEM(2, (1,), seed=0)

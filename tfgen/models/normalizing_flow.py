@@ -40,6 +40,8 @@ class NormalizingFlow(LatentVariableModel):
     whole numbers `elbo` = -loss, and `bits_per_dim` = loss / (D ln 2) in bits. Networks inside a
     bijector run as in inference: they have no use for dropout.
 
+    The first `fit` begins by setting the scales of `ActNorm` from a batch of its data.
+
     Args:
         bijector: `tfgen.bijectors.Bijector` with an inverse; `forward` leads from latents to data.
         dequantization: `tfgen.bijectors.UniformDequantization`, `VariationalDequantization`, or
