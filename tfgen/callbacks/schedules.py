@@ -137,16 +137,16 @@ class BetaSchedule(WeightSchedule):
 class _RiseToBeta(WeightSchedule):
     """Schedule that ends at a given beta, or at the one the model was made with."""
 
-    def __init__(self, num_steps, start, end):
+    def __init__(self, num_steps: int, start: float, end: float | None) -> None:
         super().__init__("beta", self.ramp)
         self.num_steps = as_int(num_steps=num_steps)
         check_weights(start=start, **({} if end is None else {"end": end}))
         self.start, self.end = start, end
 
-    def ramp(self, step):
+    def ramp(self, step: int) -> float:
         raise NotImplementedError
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict | None = None) -> None:
         _check_weight(self.model, self.name)
         # model.beta itself is half way up when training resumes.
         self.final = self.model.get_config()["beta"] if self.end is None else self.end

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 import keras_tuner as kt
@@ -67,7 +67,7 @@ class _Trials:
         self.goal, self.epochs, self.keep, self.verbose = objective, epochs, keep, verbose
         self.metrics_after_training = sorted({*metrics, *objective.weights} & set(AFTER_TRAINING))
 
-    def record(self, trial):
+    def record(self, trial: Any) -> TrialRecord:
         """The `TrialRecord` on disk if the trial had ended before, else of running it."""
         records = {int(record.trial_id): record for record in load_trials(self.output_dir)}
         record = record_of(records, trial)
@@ -262,7 +262,9 @@ def search(
     Trials end with the record `trials/<number>/trial.json` (`load_trials`), also those that raise
     an error or become NaN, after which the search goes on. The same call in the same folder goes on
     where a killed search stopped: a trial that was running begins anew, one that had ended is
-    neither lost nor repeated. A finished search is only read.
+    neither lost nor repeated. What is proposed next depends on the records and on `order.json`, the
+    numbers of the trials in the order in which they began and ended. A finished search is only
+    read.
 
     All metrics are those of the validation split after the last epoch. In parallel
     (`run_workers`), each process calls this function with the same arguments and a folder that all
@@ -293,7 +295,7 @@ def search(
             runs, or data without what a metric needs.
 
     Example:
-        >>> import tempfile
+        >>> import functools, tempfile
         >>> from tfgen import datasets, tuning
         >>> data = functools.partial(datasets.load, "digits", binarize="threshold")
         >>> hypermodel = tuning.BetaLatentHyperModel(data, beta=(1.0, 8.0), latent_dim=2, width=16)
