@@ -1,4 +1,4 @@
-"""Tiny models by name, one of nearly every kind, for tests that hold for all of them."""
+"""Tiny models by name, of every class that descends a gradient, for tests of all of them."""
 
 import functools
 import types
@@ -39,6 +39,7 @@ def _networks(noisy=False):
     normal = layers.FixedScaleNormal(SHAPE, scale=0.5)
     head = layers.IndependentNormal(LATENT)
     return types.SimpleNamespace(
+        noisy=noisy,
         generator=_network((LATENT,), 4, keras.layers.Reshape(SHAPE), noisy=noisy),
         decoder=_network((LATENT,), 4, normal, noisy=noisy),
         encoder=_network(SHAPE, LATENT, noisy=noisy),
@@ -63,7 +64,23 @@ def _flow_posterior():
     return _network(SHAPE, 2 * LATENT + 3, layers.FlowNormal(LATENT, steps, context_size=3))
 
 
+def _labelled(n, **kwargs):
+    """Two classes; the label is appended to each network's input."""
+    encoder = _network((2, 2, 1 + 2), 2 * LATENT, layers.IndependentNormal(LATENT), noisy=n.noisy)
+    decoder = _network((LATENT + 2,), 4, layers.FixedScaleNormal(SHAPE, scale=0.5), noisy=n.noisy)
+    return models.ConditionalVAE(encoder, decoder, **{"num_classes": 2, **kwargs})
+
+
 _BUILDERS = {
+    "ae": lambda n, **kwargs: models.AE(n.encoder, n.generator, **kwargs),
+    "vae": lambda n, **kwargs: models.VAE(n.posterior, n.decoder, **{"free_bits": 0.1, **kwargs}),
+    "beta_vae": lambda n, **kwargs: models.BetaVAE(
+        n.posterior, n.decoder, **{"capacity": 1.0, **kwargs}
+    ),
+    "beta_tcvae": lambda n, **kwargs: models.BetaTCVAE(
+        n.posterior, n.decoder, **{"dataset_size": 500, **kwargs}
+    ),
+    "conditional_vae": _labelled,
     "gan": lambda n, **kwargs: models.GAN(n.generator, n.discriminator, **kwargs),
     "gan_proximity": lambda n, **kwargs: models.GAN(
         n.generator, n.discriminator, proximity=5.0, r1=0.1, label_smoothing=0.1, **kwargs
@@ -153,6 +170,12 @@ def build_model():
         return _BUILDERS[name](_networks(noisy), **{"seed": 0, **kwargs})
 
     return build
+
+
+@pytest.fixture(scope="session")
+def model_names():
+    """The names that `build_model` takes."""
+    return list(_BUILDERS)
 
 
 @pytest.fixture(scope="session")

@@ -98,7 +98,9 @@ def test_discriminators_that_do_not_fit(critics, message):
 
 def test_arguments_out_of_range():
     networks = dense(3, 2), dense(2, 3), dense(3, 1), dense(2, 1)
-    with pytest.raises(ValueError, match="must be >= 0. Received: reconstruction_weight=-1"):
+    with pytest.raises(
+        ValueError, match="must be a finite number >= 0. Received: reconstruction_weight=-1"
+    ):
         AlphaGAN(*networks, reconstruction_weight=-1.0)
     with pytest.raises(ValueError, match=r"\(2,\). Received: a prior over shape \(3,\)"):
         AlphaGAN(*networks, prior=layers.StandardNormal(3))

@@ -40,7 +40,7 @@ def test_training_moves_the_covariance_to_the_identity(build_model, blobs):
 def test_errors(build_model):
     with pytest.raises(ValueError, match='kind must be "i" or "ii". Received: kind=\'iii\''):
         build_model("dip_vae", kind="iii")
-    with pytest.raises(ValueError, match="must be >= 0. Received: lambda_od=-1"):
+    with pytest.raises(ValueError, match="must be a finite number >= 0. Received: lambda_od=-1"):
         build_model("dip_vae", lambda_od=-1.0)
     full = layers.MultivariateNormalTriL(2)
     encoder = keras.Sequential(
@@ -48,5 +48,8 @@ def test_errors(build_model):
     )
     decoder = build_model("dip_vae").decoder
     assert DIPVAE(encoder, decoder).kind == "i"
-    with pytest.raises(ValueError, match="needs a diagonal Gaussian.*TriL.*IndependentNormal"):
+    with pytest.raises(
+        ValueError,
+        match="needs an encoder that returns independent normals.*TriL.*IndependentNormal",
+    ):
         DIPVAE(encoder, decoder, kind="ii")

@@ -129,7 +129,7 @@ def test_discriminator_that_cannot_tell():
 
 
 def test_arguments_out_of_range(build_model):
-    with pytest.raises(ValueError, match="must be >= 0. Received: gamma=-1"):
+    with pytest.raises(ValueError, match="must be a finite number >= 0. Received: gamma=-1"):
         build_model("factor_vae", gamma=-1.0)
     model = build_model("factor_vae")
     wide = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])

@@ -193,8 +193,11 @@ def test_saved_with_its_step_sizes(tmp_path):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(leapfrog_steps=0), "leapfrog_steps one >= 1. Received: num_iterations=1, leap.*=0"),
-        (dict(num_iterations=-1), "num_iterations must be an int >= 0.*Received: num.*=-1"),
+        (dict(leapfrog_steps=0), "leapfrog_steps must be an int of at least 1. Received: leap.*=0"),
+        (
+            dict(num_iterations=-1),
+            "num_iterations must be an int of at least 0.*num.*=-1",
+        ),
         (dict(step_size=0.5), "between 0 and max_step_size. Received: step_size=0.5, max.*=0.5"),
     ],
 )

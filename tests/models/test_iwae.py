@@ -117,7 +117,7 @@ def test_one_draw_is_the_vae():
     [
         ({"num_samples": 0}, "at least 1. Received: num_samples=0"),
         ({"num_samples": 2.0}, "Received: num_samples=2.0"),
-        ({"estimator": "dreg"}, "Received: 'dreg'"),
+        ({"estimator": "dreg"}, "Received: estimator='dreg'"),
     ],
 )
 def test_bad_arguments(arguments, message):

@@ -216,7 +216,9 @@ def test_errors():
             layers.MultivariateNormalTriL(5),
         ]
     )
-    with pytest.raises(ValueError, match="diagonal normal.*Received.*Multivar.*IndependentNormal"):
+    with pytest.raises(
+        ValueError, match="independent normals.*Received.*Multivar.*IndependentNormal"
+    ):
         LadderVAE(encoder, model.decoder, model.prior)
     with pytest.raises(ValueError, match=r"prior over shape \(4,\)"):
         LadderVAE(model.encoder, model.decoder, ladder_prior((2, 2), (8, 6)))

@@ -172,16 +172,18 @@ def test_batch_normalization_is_refused(nested):
 
 @pytest.mark.parametrize("cls", [WGAN, WGANGP])
 def test_the_loss_is_part_of_the_model(cls):
-    with pytest.raises(TypeError, match="loss"):
+    with pytest.raises(ValueError, match="takes no loss"):
         cls(line(), line(), loss="hinge")
-    with pytest.raises(ValueError, match="'wasserstein' has no labels"):
+    with pytest.raises(ValueError, match="takes no label_smoothing: .*no labels"):
         cls(line(), line(), label_smoothing=0.1)
 
 
 def test_one_penalty():
-    with pytest.raises(TypeError, match="r1"):
+    with pytest.raises(ValueError, match="takes no r1"):
         WGANGP(line(), line(), r1=1.0)
-    with pytest.raises(ValueError, match="must be >= 0. Received: gradient_penalty=-1"):
+    with pytest.raises(
+        ValueError, match="must be a finite number >= 0. Received: gradient_penalty=-1"
+    ):
         WGANGP(line(), line(), gradient_penalty=-1.0)
 
 

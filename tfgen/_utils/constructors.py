@@ -53,7 +53,7 @@ def _parameters(cls):
 
 def check_fixed(cls: type, arguments: Mapping[str, Any]) -> None:
     """Raises ValueError if `arguments`, the `**kwargs` of `cls`, hold one that it sets itself."""
-    for name in arguments:
+    for name in set(arguments) - set(constructor_arguments(cls)):
         for base in cls.__mro__:
             fixed = vars(base).get("fixed", {})
             if name in fixed:

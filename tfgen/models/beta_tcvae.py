@@ -12,6 +12,7 @@ from tfgen._utils.typing import ModelOptions
 from tfgen.layers import Prior
 from tfgen.losses import kl_decomposition
 from tfgen.losses.total_correlation import ESTIMATORS, check_sizes
+from tfgen.models.checks import check_diagonal_normal, output_on_zeros
 from tfgen.models.vae import VAE, Draw
 
 __all__ = ["BetaTCVAE"]
@@ -74,6 +75,7 @@ class BetaTCVAE(VAE):
     ) -> None:
         check_fixed(type(self), kwargs)
         super().__init__(encoder, decoder, prior, beta, **kwargs)
+        check_diagonal_normal(output_on_zeros(encoder), "A BetaTCVAE")
         self.alpha = self.add_loss_weight("alpha", alpha)
         self.gamma = self.add_loss_weight("gamma", gamma)
         remedy = "It is the number of training examples, info.num_examples of datasets.load."

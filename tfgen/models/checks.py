@@ -8,11 +8,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen._utils.typing import Shape
+from tfgen.losses.divergences import is_diagonal_normal
 
 tfd = tfp.distributions
 
 __all__ = [
     "check_batch_is_shared",
+    "check_diagonal_normal",
     "check_discriminator",
     "check_distribution",
     "check_logits",
@@ -59,6 +61,15 @@ def check_distribution(network: keras.Model, role: str, density: str, layer: str
             f"{layer}."
         )
     return output
+
+
+def check_diagonal_normal(posterior: Any, what: str) -> None:
+    """Raises ValueError unless an encoder returned independent normals."""
+    if not is_diagonal_normal(posterior):
+        raise ValueError(
+            f"{what} needs an encoder that returns independent normals. Received: an encoder that "
+            f"returns {type(posterior).__name__}. End it with layers.IndependentNormal."
+        )
 
 
 # Discriminators.

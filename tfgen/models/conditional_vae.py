@@ -10,7 +10,6 @@ from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_ints
 from tfgen._utils.typing import Distribution, LayerOptions, TensorLike
-from tfgen.layers import Prior
 from tfgen.models.checks import input_shape
 from tfgen.models.latent import decode_in_chunks, mean_of
 from tfgen.models.vae import VAE
@@ -107,8 +106,7 @@ class ConditionalVAE(VAE):
         self,
         encoder: keras.Model,
         decoder: keras.Model,
-        prior: Prior | None = None,
-        *,
+        *args: Any,
         num_classes: int,
         **kwargs: Any,
     ) -> None:
@@ -116,7 +114,7 @@ class ConditionalVAE(VAE):
         _check_room(encoder, decoder, num_classes)
         # The classes between this one and `AutoencodingModel` hand it on.
         super().__init__(  # type: ignore[call-arg]
-            encoder, decoder, prior=prior, num_classes=num_classes, **kwargs
+            encoder, decoder, *args, num_classes=num_classes, **kwargs
         )
         self.num_classes = num_classes
 

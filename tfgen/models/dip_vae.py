@@ -10,8 +10,7 @@ from typing_extensions import Unpack
 from tfgen._utils.arguments import check_one_of
 from tfgen.layers import Prior
 from tfgen.losses import dip_penalty
-from tfgen.losses.divergences import is_diagonal_normal
-from tfgen.models.checks import check_several_examples, output_on_zeros
+from tfgen.models.checks import check_diagonal_normal, check_several_examples, output_on_zeros
 from tfgen.models.vae import VAE, Draw, VAEOptions
 
 __all__ = ["DIPVAE"]
@@ -72,8 +71,7 @@ class DIPVAE(VAE):
         self.kind = kind
         self.lambda_od = self.add_loss_weight("lambda_od", lambda_od)
         self.lambda_d = self.add_loss_weight("lambda_d", lambda_d)
-        if kind == "ii":
-            _check_diagonal(output_on_zeros(encoder))
+        _check_moments(output_on_zeros(encoder), kind)
 
     def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
         """The penalty on the covariance."""
@@ -90,9 +88,14 @@ class DIPVAE(VAE):
         check_several_examples(batch_size, "takes the covariance of a batch of codes")
 
 
-def _check_diagonal(q):
-    if not is_diagonal_normal(q):
+def _check_moments(posterior, kind):
+    if kind == "ii":
+        check_diagonal_normal(posterior, 'DIPVAE of kind "ii"')
+    try:
+        posterior.mean()
+    except NotImplementedError:
         raise ValueError(
-            'DIPVAE of kind "ii" needs a diagonal Gaussian q(z|x). Received: '
-            f"{type(q).__name__}. End the encoder with IndependentNormal."
-        )
+            "A DIPVAE takes the covariance of the means of q(z|x). Received: an encoder that "
+            f"returns {type(posterior).__name__}, whose mean is not known. End it with "
+            "layers.IndependentNormal."
+        ) from None

@@ -68,12 +68,12 @@ class DRAW(AuxiliaryVAE):
         **kwargs: Unpack[VAEOptions],
     ) -> None:
         _check_networks(encoder, decoder)
-        super().__init__(encoder, decoder, prior, **kwargs)
-        if not isinstance(self.prior, StandardNormal):
+        if not isinstance(prior, StandardNormal | None):
             raise ValueError(
                 "DRAW has standard normal priors of its z_t. Received: a prior "
-                f"{type(self.prior).__name__}. Leave prior=None."
+                f"{type(prior).__name__}. Leave prior=None."
             )
+        super().__init__(encoder, decoder, prior, **kwargs)
 
     def _check_distributions(self):
         self._discrete = is_discrete(self.decoder.likelihood(self.decoder.begin(1)[-1]))

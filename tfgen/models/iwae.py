@@ -11,8 +11,7 @@ from tfgen._utils.arguments import check_ints, check_one_of
 from tfgen._utils.constructors import check_fixed
 from tfgen._utils.typing import ModelOptions, Seed
 from tfgen.layers import Prior
-from tfgen.losses.divergences import is_diagonal_normal
-from tfgen.models.checks import output_on_zeros
+from tfgen.models.checks import check_diagonal_normal, output_on_zeros
 from tfgen.models.vae import VAE, Draw, repeat_batch
 
 tfd = tfp.distributions
@@ -151,9 +150,5 @@ class IWAE(VAE):
 
 def _check_estimator(estimator, posterior):
     check_one_of(ESTIMATORS, estimator=estimator)
-    if estimator == "doubly_reparameterized" and not is_diagonal_normal(posterior):
-        raise ValueError(
-            "The doubly reparameterized estimator needs an encoder that returns independent "
-            f"normals. Received: an encoder that returns {type(posterior).__name__}. End it with "
-            'layers.IndependentNormal, or use estimator="reparameterized".'
-        )
+    if estimator == "doubly_reparameterized":
+        check_diagonal_normal(posterior, "The doubly reparameterized estimator")

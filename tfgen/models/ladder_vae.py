@@ -14,9 +14,8 @@ from tfgen.layers.hierarchical import (
     diagonal_normal,
     top_down,
 )
-from tfgen.losses.divergences import is_diagonal_normal
 from tfgen.models.auxiliary_vae import AuxiliaryVAE
-from tfgen.models.checks import output_on_zeros
+from tfgen.models.checks import check_diagonal_normal, output_on_zeros
 from tfgen.models.vae import Draw, VAEOptions
 
 tfd = tfp.distributions
@@ -95,7 +94,7 @@ class LadderVAE(AuxiliaryVAE):
     ) -> None:
         _check_prior(prior)
         super().__init__(encoder, decoder, prior, **kwargs)
-        _check_encoder(output_on_zeros(encoder))
+        check_diagonal_normal(output_on_zeros(encoder), "A LadderVAE")
 
     @property
     def num_levels(self) -> int:
@@ -160,13 +159,4 @@ def _check_prior(prior):
         raise ValueError(
             "The prior of a LadderVAE must be a tfgen.layers.HierarchicalNormal. Received: "
             f"prior={prior!r}. Build it with networks.ladder_prior(latent_dims)."
-        )
-
-
-def _check_encoder(likelihoods):
-    if not is_diagonal_normal(likelihoods):
-        raise ValueError(
-            "The encoder of a LadderVAE must return a diagonal normal density over all levels. "
-            f"Received: an encoder that returns {type(likelihoods).__name__}. End it with "
-            "IndependentNormal, as networks.ladder_encoder does."
         )

@@ -110,7 +110,7 @@ class VAEGAN(VAE):
         x, training = self.examples(draw.x), draw.training
         reconstructed = tf.cast(draw.likelihood.mean(), tf.float32)
         z = self.sample_latents(tf.shape(x)[0], draw.next_seed())
-        sampled = self.generate_in_training(z, training)
+        sampled = tf.cast(self.likelihood(z, draw.x, training).mean(), tf.float32)
         features, real_logits = self._discriminate(x, training)
         own_features, own_logits = self._discriminate(reconstructed, training)
         _, sample_logits = self._discriminate(sampled, training)

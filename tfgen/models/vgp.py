@@ -8,6 +8,7 @@ from typing_extensions import Unpack
 from tfgen._utils.typing import Seed
 from tfgen.layers import Prior
 from tfgen.models.auxiliary_vae import AuxiliaryVAE
+from tfgen.models.checks import check_diagonal_normal, output_on_zeros
 from tfgen.models.vae import Draw, VAEOptions
 from tfgen.networks import GaussianProcessMapping
 
@@ -68,6 +69,7 @@ class VGP(AuxiliaryVAE):
         **kwargs: Unpack[VAEOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
+        check_diagonal_normal(output_on_zeros(encoder), "A VGP")
         shapes = ((mapping.latent_dim,), mapping.feature_shape)
         if shapes != (self.latent_shape, self.data_shape):
             raise ValueError(
