@@ -30,6 +30,7 @@ __all__ = [
     "steps_per_execution",
     "sublayers",
     "supports_xla",
+    "take_unconverted",
 ]
 
 # Layers.
@@ -41,9 +42,9 @@ def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     `keras.Model.layers` has the first level, and of models only.
 
     Example:
-        >>> network = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-        >>> [type(part).__name__ for part in sublayers(keras.Sequential([network]))][-1]
-        'Dense'
+        >>> inner = keras.Sequential([keras.layers.Dense(1)])
+        >>> [type(part).__name__ for part in sublayers(keras.Sequential([inner]))]
+        ['Sequential', 'Sequential', 'Dense']
     """
     return layer._flatten_layers()
 
@@ -51,6 +52,12 @@ def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
 def supports_xla(layer: keras.layers.Layer) -> bool:
     """Whether the layer, and all inside it, can be compiled with XLA."""
     return all(part.supports_jit for part in sublayers(layer))
+
+
+def take_unconverted(layer: keras.layers.Layer) -> None:
+    """Lets `call` of a layer see what it is given, such as a distribution, and not a tensor of it."""
+    layer._convert_input_args = False
+    layer._allow_non_tensor_positional_args = True
 
 
 def seed_states(layer: keras.layers.Layer) -> list[keras.Variable]:
