@@ -12,6 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfgen._utils import keras_private
 from tfgen._utils.pipeline import resumable_dataset
@@ -54,6 +55,23 @@ def test_sublayers_are_found_at_any_depth():
     )
     assert found[0] is model and inner in found and inner.dense in found, message
     assert len(found) == len({id(layer) for layer in found}), message
+
+
+def test_a_layer_takes_what_it_is_given():
+    class Kind(keras.layers.Layer):
+        def call(self, value):
+            return type(value).__name__
+
+        def compute_output_spec(self, value):
+            return "unknown"
+
+    layer = Kind()
+    keras_private.take_unconverted(layer)
+    distribution = tfp.distributions.Normal(0.0, 1.0)
+    assert layer(distribution) == "Normal", changed(
+        "Layer._convert_input_args or Layer._allow_non_tensor_positional_args",
+        "KLDivergenceAddLoss sees a distribution and not a draw of it",
+    )
 
 
 def test_layers_without_xla_are_found():

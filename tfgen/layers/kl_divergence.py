@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
+from tfgen._utils import keras_private
 from tfgen._utils.typing import LayerOptions
 from tfgen.layers.distribution_lambda import register, serialized
 from tfgen.layers.priors import Prior
@@ -160,9 +161,7 @@ class KLDivergenceAddLoss(keras.layers.Layer):
         )
         if isinstance(self.regularizer.distribution_b, keras.layers.Layer):
             self.prior = self.regularizer.distribution_b  # So that Keras tracks its weights.
-        # Keras would convert the distribution into a tensor before `call`.
-        self._convert_input_args = False
-        self._allow_non_tensor_positional_args = True
+        keras_private.take_unconverted(self)
 
     def build(self, input_shape: Any = None) -> None:
         self.built = True

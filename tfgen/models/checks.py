@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen._utils import keras_private
 from tfgen._utils.typing import Shape
 from tfgen.losses.divergences import is_diagonal_normal
 
@@ -117,19 +118,13 @@ def _last_layer(network: keras.layers.Layer) -> keras.layers.Layer:
 
 def check_no_batch_normalization(network: keras.Model) -> None:
     """Raises ValueError if examples of a batch influence each other's logits."""
-    for layer in _all_layers(network):
+    for layer in keras_private.sublayers(network):
         if isinstance(layer, keras.layers.BatchNormalization):
             raise ValueError(
                 "A gradient penalty needs a discriminator that looks at each example alone. "
                 f"Received: a discriminator with batch normalization, {layer.name!r}. Use none, or "
                 "keras.layers.LayerNormalization (batch_norm=False in tfgen.networks)."
             )
-
-
-def _all_layers(network: keras.layers.Layer) -> list[keras.layers.Layer]:
-    """A network, its layers, and theirs."""
-    inner = getattr(network, "layers", [])
-    return [network, *(layer for part in inner for layer in _all_layers(part))]
 
 
 # Batches.
