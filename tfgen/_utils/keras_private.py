@@ -55,7 +55,7 @@ def supports_xla(layer: keras.layers.Layer) -> bool:
 
 
 def take_unconverted(layer: keras.layers.Layer) -> None:
-    """Lets `call` of a layer see what it is given, such as a distribution, and not a tensor of it."""
+    """Lets `call` of a layer see what it is given: a distribution, and not a draw of it."""
     layer._convert_input_args = False
     layer._allow_non_tensor_positional_args = True
 
