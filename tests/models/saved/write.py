@@ -2,7 +2,8 @@
 
     python tests/models/saved/write.py
 
-Run once at a release; `test_saved_files.py` loads the files of every version from then on. A folder
+Run once at a release, with the lowest versions of setup.cfg, since an older Keras cannot read the
+files of a newer one; `test_saved_files.py` loads the files of every version from then on. A folder
 that is there is never written again.
 """
 
