@@ -74,15 +74,6 @@ def test_a_layer_takes_what_it_is_given():
     )
 
 
-def test_layers_without_xla_are_found():
-    layer = keras.layers.Dense(1)
-    network = keras.Sequential([keras.Sequential([layer])])
-    message = changed("Layer.supports_jit", "compile(jit_compile='auto') leaves XLA off for them")
-    assert keras_private.supports_xla(network), message
-    layer.supports_jit = False
-    assert not keras_private.supports_xla(network), message
-
-
 def test_seed_states_are_those_of_all_generators():
     inner = keras.Sequential([keras.Input((2,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
     model = keras.Sequential([inner, keras.layers.GaussianNoise(1.0)])

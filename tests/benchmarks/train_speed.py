@@ -3,6 +3,7 @@
     python tests/benchmarks/train_speed.py                          # both networks
     python tests/benchmarks/train_speed.py --models mlp --without pythae torch
     python tests/benchmarks/train_speed.py --ablate                 # what each default gives
+    python tests/benchmarks/train_speed.py --ablate fused           # the rows that begin so
 
 The contenders take turns, each in a process of its own, round after round, so that a slow moment
 of the machine hits all alike. The first epoch of a run, in which things are compiled and caches
@@ -45,10 +46,16 @@ TARGETS = {
         "torch-compiled": 1.6,
         "pythae": 1.6,
     },
+    "mlp-64": {},
     "conv": {"torch": 1.3, "torch-compiled": 1.3, "torch-channels-last": 1.3},
 }
 ABLATIONS = {
     "defaults": {},
+    **{
+        f"fused={fused}, jit_compile={jit}": {"fused": fused, "jit_compile": jit}
+        for fused in (False, True)
+        for jit in (False, True)
+    },
     **{
         f"steps_per_execution={steps}, jit_compile={jit}": {
             "steps_per_execution": steps,
@@ -73,13 +80,18 @@ def main(argv=None):
     load_before = os.getloadavg()[0]
     if load_before > 0.5:
         print(f"Load {load_before:.1f}: an idle machine is needed, see README.md", file=sys.stderr)
-    plan = ablation_plan(args.models) if args.ablate else contest_plan(args.models, args.without)
+    ablate = args.ablate is not None
+    plan = (
+        ablation_plan(args.models, args.ablate)
+        if ablate
+        else contest_plan(args.models, args.without)
+    )
     runs = run_plan(plan, args.rounds, args.epochs)
     report = {
         "machine": describe_machine(load_before),
         "epochs": args.epochs,
         "results": [summarise(row, runs[row]) for row in plan],
-        "ratios": [] if args.ablate else ratios(runs),
+        "ratios": [] if ablate else ratios(runs),
     }
     args.json.write_text(json.dumps(report, indent=1))
     print(format_report(report))
@@ -94,7 +106,12 @@ def parse_args(argv):
     parser.add_argument(
         "--without", nargs="+", choices=["tensorflow", "torch", "pythae"], default=[]
     )
-    parser.add_argument("--ablate", action="store_true", help="vary tfgen's own settings instead")
+    parser.add_argument(
+        "--ablate",
+        nargs="?",
+        const="",
+        help="vary tfgen's own settings instead, those whose names begin so",
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=4, help="of each run; the first is warm-up")
     parser.add_argument("--json", type=pathlib.Path, default=pathlib.Path("train_speed.json"))
@@ -118,12 +135,13 @@ def contest_plan(models, without):
     }
 
 
-def ablation_plan(models):
-    """tfgen with one setting after the other."""
+def ablation_plan(models, prefix):
+    """tfgen with one setting after the other, those whose names begin with the prefix."""
     return {
         (network, setting): ("tfgen", options)
         for network in models
         for setting, options in ABLATIONS.items()
+        if setting.startswith(prefix)
     }
 
 
@@ -190,12 +208,14 @@ def spread(values):
 
 def summarise(row, runs):
     """One row of the table."""
+    whole = [sum(run["seconds"]) for run in runs]
     startup = [run["seconds"][0] - statistics.mean(run["seconds"][1:]) for run in runs]
     return {
         "network": row[0],
         "contender": row[1],
         "images_per_second": spread([images_per_second(run) for run in runs]),
         "first_epoch_extra_seconds": spread(startup),
+        "seconds_of_all_epochs": spread(whole),
         "last_loss": spread([run["losses"][-1] for run in runs]),
     }
 

@@ -8,7 +8,7 @@ import keras
 import matplotlib.pyplot as plt
 import pytest
 
-from tfgen.models import GenerativeModel
+from tfgen.models import ResumableModel
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -49,12 +49,12 @@ def quick_and_apart(tmp_path, monkeypatch):
     """Files go to a folder of the test, settings go back, training is cut short."""
     monkeypatch.chdir(tmp_path)
     policy = keras.config.dtype_policy()
-    fit = GenerativeModel.fit
+    fit = ResumableModel.fit
 
     def short_fit(model, *args, epochs=1, **kwargs):
         return fit(model, *args, epochs=min(epochs, MAX_EPOCHS), **kwargs)
 
-    monkeypatch.setattr(GenerativeModel, "fit", short_fit)
+    monkeypatch.setattr(ResumableModel, "fit", short_fit)
     plt.switch_backend("Agg")
     yield
     plt.close("all")

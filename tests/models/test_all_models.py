@@ -7,6 +7,7 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfgen import layers, models
+from tfgen._utils import keras_private
 from tfgen.models import latent
 
 
@@ -145,7 +146,7 @@ def test_resumed_and_loaded_runs_continue_exactly(model_name, build_model, blobs
 
 def test_mixed_precision(model_name, bfloat16, build_model, blobs):
     model = build_model(model_name)
-    assert any(part.compute_dtype == "bfloat16" for part in model.decoder._flatten_layers())
+    assert any(part.compute_dtype == "bfloat16" for part in keras_private.sublayers(model.decoder))
     assert all(v.dtype == "float32" for v in model.trainable_variables)
     before = model.decoder.get_weights()
     model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)

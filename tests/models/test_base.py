@@ -129,22 +129,11 @@ def test_scaled_losses_of_several_optimizers_are_saved_and_go_on(mixed_float16, 
 
 
 @pytest.mark.parametrize(
-    "width, convolution, options, expected",
-    [
-        (600, False, {}, True),
-        (600, False, {"jit_compile": False}, False),
-        (600, False, {"run_eagerly": True}, False),
-        (60, False, {}, False),
-        (60, False, {"jit_compile": True}, True),
-        (600, True, {}, False),
-    ],
+    "options, expected",
+    [({}, False), ({"jit_compile": False}, False), ({"jit_compile": True}, True)],
 )
-def test_xla_where_it_pays_on_a_cpu(width, convolution, options, expected):
+def test_xla_is_used_on_a_cpu_where_it_is_asked_for(options, expected):
     model = Toy()
-    model.critic = keras.Sequential([keras.Input((600,)), keras.layers.Dense(width)])
-    if convolution:
-        model.generator = keras.Sequential([keras.Input((8, 1)), keras.layers.Conv1D(2, 3)])
-    model._log_names = list  # These networks fit no data.
     model.compile("sgd", **options)
     assert model.jit_compile == expected
     assert model.get_compile_config()["jit_compile"] == options.get("jit_compile", "auto")

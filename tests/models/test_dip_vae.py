@@ -38,7 +38,7 @@ def test_training_moves_the_covariance_to_the_identity(build_model, blobs):
 
 
 def test_errors(build_model):
-    with pytest.raises(ValueError, match='kind must be "i" or "ii". Received: kind=\'iii\''):
+    with pytest.raises(ValueError, match="kind must be one of.*Received: kind='iii'"):
         build_model("dip_vae", kind="iii")
     with pytest.raises(ValueError, match="must be a finite number >= 0. Received: lambda_od=-1"):
         build_model("dip_vae", lambda_od=-1.0)

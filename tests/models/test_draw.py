@@ -206,14 +206,6 @@ def test_attention_trains_compiled(jit_compile):
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_auto_leaves_xla_to_those_who_ask(monkeypatch):
-    """Its compiling takes long, T steps one after the other, however large the network."""
-    monkeypatch.setattr("tfgen.models.base.XLA_MIN_WEIGHTS", 1)
-    model = build()
-    model.compile("adam")
-    assert model.jit_compile is False
-
-
 def test_learned_scale_reads_what_the_mean_lacks():
     head = functools.partial(layers.IndependentNormal, scale_activation="exponential")
     model = build(head=head, **ATTENTION)

@@ -29,7 +29,6 @@ __all__ = [
     "set_steps_per_execution",
     "steps_per_execution",
     "sublayers",
-    "supports_xla",
     "take_unconverted",
 ]
 
@@ -47,11 +46,6 @@ def sublayers(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
         ['Sequential', 'Sequential', 'Dense']
     """
     return layer._flatten_layers()
-
-
-def supports_xla(layer: keras.layers.Layer) -> bool:
-    """Whether the layer, and all inside it, can be compiled with XLA."""
-    return all(part.supports_jit for part in sublayers(layer))
 
 
 def take_unconverted(layer: keras.layers.Layer) -> None:

@@ -20,6 +20,7 @@ from tfgen.models.iwae import IWAE
 from tfgen.models.ladder_vae import LadderVAE
 from tfgen.models.mixture_em import MixtureEM
 from tfgen.models.normalizing_flow import NormalizingFlow
+from tfgen.models.resumable_model import ResumableModel
 from tfgen.models.vae import VAE, Draw
 from tfgen.models.vaegan import GVAE, VAEGAN, ConstrainedVAEGAN
 from tfgen.models.vgp import VGP
@@ -51,6 +52,7 @@ __all__ = [
     "LadderVAE",
     "MixtureEM",
     "NormalizingFlow",
+    "ResumableModel",
     "Update",
     "VAE",
     "VAEGAN",

@@ -1,7 +1,6 @@
 """The base of the models that descend gradients: updates, and one `train_step` for all of them."""
 
 import itertools
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,9 +14,6 @@ from tfgen.models.resumable_model import ResumableModel, load_model
 from tfgen.models.term_averages import TermAverages
 
 __all__ = ["GenerativeModel", "Update", "load_model"]
-
-# Weights from which XLA is worth its compiling on a CPU.
-XLA_MIN_WEIGHTS = 200_000
 
 
 class Update(NamedTuple):
@@ -93,9 +89,7 @@ class GenerativeModel(ResumableModel):
             steps_per_execution: int, batches per call of the compiled loop, after which callbacks
                 and the progress bar hear of them. None picks up to 32, and fewer where `fit` or
                 `evaluate` is given a number of steps that 32 does not divide.
-            jit_compile: bool or "auto", XLA. "auto" is Keras' choice, except that on a CPU alone
-                XLA is used where it pays for some seconds of compiling: in large networks without
-                convolutions.
+            jit_compile: bool or "auto", XLA; "auto" is Keras' choice, which is none on a CPU.
             run_eagerly: bool, for debugging.
             auto_scale_loss: bool, whether mixed_float16 scales the losses.
 
@@ -107,8 +101,6 @@ class GenerativeModel(ResumableModel):
         first = next(iter(optimizers.values()))
         options = dict(jit_compile=jit_compile, run_eagerly=run_eagerly)
         self._configure(first, steps_per_execution, auto_scale_loss=auto_scale_loss, **options)
-        if jit_compile == "auto" and not run_eagerly and self._gains_from_xla_on_cpu():
-            self.jit_compile = True
         variables = [update.variables for update in self.updates]
         for own, moved in zip(optimizers.values(), variables, strict=True):
             own.build(moved)
@@ -117,14 +109,6 @@ class GenerativeModel(ResumableModel):
         # Last update first: Keras names optimizers in a file by their class and this order.
         self.optimizers = dict(reversed(optimizers.items()))
         self.averages = TermAverages(self._log_names())
-
-    def _gains_from_xla_on_cpu(self):
-        """Whether this is a CPU alone, and the networks are large and dense."""
-        only_cpu = all(device.device_type == "CPU" for device in tf.config.list_physical_devices())
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        dense = all(len(v.shape) <= 2 for v in self.trainable_variables)
-        large = sum(math.prod(v.shape) for v in self.trainable_variables) >= XLA_MIN_WEIGHTS
-        return only_cpu and replicas == 1 and dense and large and keras_private.supports_xla(self)
 
     def _optimizers_by_name(self, optimizer, scale):
         names = [update.name for update in self.updates]

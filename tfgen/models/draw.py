@@ -78,9 +78,6 @@ class DRAW(AuxiliaryVAE):
     def _check_distributions(self):
         self._discrete = is_discrete(self.decoder.likelihood(self.decoder.begin(1)[-1]))
 
-    def _gains_from_xla_on_cpu(self):
-        return False  # Its T unrolled steps take XLA long to compile, and run no faster.
-
     def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
         """Draws z_1 to z_T, each from what the decoder has made of those before."""
         x = self.examples(x)

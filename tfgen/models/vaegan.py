@@ -123,6 +123,7 @@ class VAEGAN(VAE):
             "fake_logits": (own_logits + sample_logits) / 2,
         }
         if self.feature_layer is not None:
+            features = tf.cast(features, tf.float32)
             terms["feature_reconstruction"] = squared_error(features, own_features) / 2
         penalty = self.discriminator_penalty(x, reconstructed, sampled, training)
         return with_penalty(terms, penalty)

@@ -7,21 +7,25 @@ from contenders import BATCH_SIZE, LATENT_DIM, LEARNING_RATE, load_images
 __all__ = ["train"]
 
 
-def train(recorder, network, epochs, images_path, pipeline="load", **compile_options):
+def train(recorder, network, epochs, images_path, pipeline="load", fused=True, **compile_options):
     """Trains `tfgen.models.VAE`.
 
     Args:
         recorder: `Recorder`.
-        network: "mlp" or "conv".
+        network: "mlp", "mlp-64" (layers of 64 units) or "conv".
         epochs: int.
         images_path: path of the images, for the pipelines that do not read them by name.
         pipeline: str, a name of `PIPELINES`.
+        fused: bool, whether Adam updates a variable in one operation.
         **compile_options: arguments of `compile`, such as `steps_per_execution`.
     """
     import keras
 
     from tfgen import models
+    from tfgen.models import fused_adam
 
+    if not fused:
+        fused_adam.fuse = lambda optimizer: None
     model = models.VAE(*_networks(network))
     model.compile(keras.optimizers.Adam(LEARNING_RATE), **compile_options)
     report = keras.callbacks.LambdaCallback(
@@ -35,9 +39,11 @@ def train(recorder, network, epochs, images_path, pipeline="load", **compile_opt
 def _networks(network):
     from tfgen import networks
 
-    encoder = getattr(networks, f"{network}_encoder")
-    decoder = getattr(networks, f"{network}_decoder")
-    return encoder((28, 28, 1), LATENT_DIM), decoder((28, 28, 1), LATENT_DIM)
+    kind, *width = network.split("-")
+    size = {"width": int(width[0])} if width else {}
+    encoder = getattr(networks, f"{kind}_encoder")
+    decoder = getattr(networks, f"{kind}_decoder")
+    return encoder((28, 28, 1), LATENT_DIM, **size), decoder((28, 28, 1), LATENT_DIM, **size)
 
 
 def _load(_):
