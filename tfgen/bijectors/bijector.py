@@ -8,6 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
+from tfgen._utils.constructors import constructor_arguments
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.layers.independent import as_shape
 
@@ -141,11 +142,15 @@ class Bijector(keras.layers.Layer):
         return tf.reduce_sum(x, axis=range(-len(self.event_shape), 0))
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "event_shape": self.event_shape}
+        config = super().get_config()
+        takes_shape = "event_shape" in constructor_arguments(type(self))
+        return {**config, "event_shape": self.event_shape} if takes_shape else config
 
 
 class CombinedBijector(Bijector):
     """A bijector made of others."""
+
+    fixed = {"event_shape": "It is that of the bijectors."}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "CombinedBijector":
@@ -197,9 +202,8 @@ class Chain(CombinedBijector):
         return y
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["event_shape"]
-        return {**config, "bijectors": keras.saving.serialize_keras_object(self.bijectors)}
+        bijectors = keras.saving.serialize_keras_object(self.bijectors)
+        return {**super().get_config(), "bijectors": bijectors}
 
 
 @register
@@ -222,9 +226,8 @@ class Invert(CombinedBijector):
         return self.bijector.forward(y, context)
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["event_shape"]
-        return {**config, "bijector": keras.saving.serialize_keras_object(self.bijector)}
+        bijector = keras.saving.serialize_keras_object(self.bijector)
+        return {**super().get_config(), "bijector": bijector}
 
 
 class _AsTFP(tfp.bijectors.Bijector):

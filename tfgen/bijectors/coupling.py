@@ -142,10 +142,8 @@ class _Coupling(CombinedBijector):
         return tf.reshape(tf.cast(values, tf.float32), shape)
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["event_shape"]
         network = keras.saving.serialize_keras_object(self.network)
-        return {**config, "network": network, "mask": self.mask.tolist()}
+        return {**super().get_config(), "network": network, "mask": self.mask.tolist()}
 
 
 def _flatten(value, leading, shape):

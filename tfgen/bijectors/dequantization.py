@@ -9,6 +9,7 @@ import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils import random
+from tfgen._utils.constructors import constructor_arguments
 from tfgen._utils.typing import LayerOptions, Seed, Shape
 from tfgen.bijectors.bijector import Bijector, register
 from tfgen.layers.independent import as_shape
@@ -143,12 +144,9 @@ class UniformDequantization(keras.layers.Layer):
         return tf.reduce_sum(x, axis=range(-len(self.event_shape), 0))
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "event_shape": self.event_shape,
-            "num_values": self.num_values,
-            "alpha": self.alpha,
-        }
+        config = {**super().get_config(), "num_values": self.num_values, "alpha": self.alpha}
+        takes_shape = "event_shape" in constructor_arguments(type(self))
+        return {**config, "event_shape": self.event_shape} if takes_shape else config
 
 
 @register
@@ -175,6 +173,8 @@ class VariationalDequantization(UniformDequantization):
         (TensorShape([2, 8, 8, 1]), TensorShape([2]))
     """
 
+    fixed = {"event_shape": "It is that of the bijector."}
+
     def __init__(
         self,
         bijector: Bijector,
@@ -194,9 +194,8 @@ class VariationalDequantization(UniformDequantization):
         return tf.sigmoid(y), -log_det - self.sum_event(slopes)
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["event_shape"]
-        return {**config, "bijector": keras.saving.serialize_keras_object(self.bijector)}
+        bijector = keras.saving.serialize_keras_object(self.bijector)
+        return {**super().get_config(), "bijector": bijector}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "VariationalDequantization":

@@ -69,6 +69,8 @@ class _Around(CombinedBijector):
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
+    fixed = {"event_shape": "It is that of the bijector, before what is taken of it."}
+
     def __init__(
         self, bijector: Bijector, event_shape: Shape, **kwargs: Unpack[LayerOptions]
     ) -> None:
@@ -95,9 +97,8 @@ class _Around(CombinedBijector):
         return self.put_back(self.bijector.initialize(self.take(y), context), y)
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        del config["event_shape"]
-        return {**config, "bijector": keras.saving.serialize_keras_object(self.bijector)}
+        bijector = keras.saving.serialize_keras_object(self.bijector)
+        return {**super().get_config(), "bijector": bijector}
 
 
 @register

@@ -173,8 +173,8 @@ def _planar_steps(x, u, w, b):
             total = tf.reduce_sum(dz * u[t], axis=-1, keepdims=True) + activation_gradients[t]
             db = total * (1.0 - activation**2)
             changes = zip(arrays, (u, w, b), (dz * activation, db * z, db), strict=True)
-            arrays = [array.write(t, _sum_to(p[t], change)) for array, p, change in changes]
-            return i + 1, z, dz + db * w[t], *arrays
+            written = [array.write(t, _sum_to(p[t], change)) for array, p, change in changes]
+            return i + 1, z, dz + db * w[t], *written
 
         arrays = [tf.TensorArray(x.dtype, num_steps, element_shape=p.shape[1:]) for p in (u, w, b)]
         _, _, dx, *arrays = _loop(num_steps, step_back, (z, z_gradient, *arrays))

@@ -94,7 +94,7 @@ class _TensorCoercibleSpec(tf.TypeSpec):
 
 @functools.cache
 def _coercible_class(distribution_class):
-    cls = type(
+    cls: Any = type(
         distribution_class.__name__, (TensorCoercible, distribution_class), {"__module__": __name__}
     )
     cls._type_spec = TensorCoercible._type_spec  # TFP's metaclass has just replaced it.

@@ -183,7 +183,8 @@ class VectorQuantizer(keras.layers.Layer):
         self.sums.assign(sums)
 
     def _moved(self, average, new):
-        return self.decay * average + (1 - self.decay) * new
+        decay: Any = self.decay
+        return decay * average + (1 - decay) * new
 
     def _restarted(self, counts, sums, vectors, seed):
         """The averages with rare codes at vectors of the batch, as often used as is needed."""

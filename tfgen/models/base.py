@@ -160,8 +160,8 @@ class GenerativeModel(ResumableModel):
 
     def _take_turns(self, x):
         groups = itertools.groupby(self.updates, key=lambda update: (update.terms, update.turns))
-        for (terms_fn, _), updates in groups:
-            updates = tuple(updates)
+        for (terms_fn, _), group in groups:
+            updates = tuple(group)
             for inputs in updates[0].inputs(x, training=True):
                 self._apply(updates, terms_fn, inputs)
 

@@ -57,8 +57,9 @@ class StopOnDivergence(keras.callbacks.Callback):
     def _step(self, names):
         """The first step at which one of these losses was not finite, counted from 1."""
         # Steps that were finite in every replica, each of which adds its share of 1.
-        finite = keras.ops.convert_to_numpy(self.averages.finite_steps)
-        indices = [self.averages.names.index(name) for name in names]
+        averages: Any = self.averages
+        finite = keras.ops.convert_to_numpy(averages.finite_steps)
+        indices = [averages.names.index(name) for name in names]
         return self.steps_before + np.floor(finite + 1e-3).astype(int)[indices].min() + 1
 
     def _check_weights(self):

@@ -30,6 +30,10 @@ class FlowVAE(VAE):
     al., arXiv:1606.04934v2, Alg. 1, with inverse autoregressive ones. Chen et al.,
     arXiv:1611.02731v2, Sec. 3.2, for flows as priors: `layers.FlowPrior`.
 
+    Both papers hold the KL divergence up at first: `tfgen.callbacks.KLWarmUp` anneals it as Rezende
+    and Mohamed do, `free_bits` are Kingma's, here for the whole of z, since the KL divergence of a
+    flow has no parts for its dimensions.
+
     It logs the terms of `VAE`, and for a flow posterior `log_det`, the mean of log|det dz/dz_0| in
     nats: 0 for a flow that does nothing. Codes (`embed`, `reconstruct`) are where the flow sends
     the mean of q_0(z_0|x).

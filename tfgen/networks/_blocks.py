@@ -84,7 +84,7 @@ def layer_widths(width: Width, depth: int) -> tuple[int, ...]:
 
 
 def _are_positive(values):
-    return all(isinstance(value, numbers.Integral) and value > 0 for value in values)
+    return all(isinstance(value, numbers.Integral) and int(value) > 0 for value in values)
 
 
 def check_image_shape(image_shape: Shape) -> tuple[int, ...]:

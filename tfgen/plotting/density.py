@@ -40,7 +40,7 @@ def _cell_centers(low, high, num):
 
 def _density_on_grid(model, ranges, num):
     """p(x) at num x num cells' centers, shape (num, num), the first row at the bottom."""
-    first, second = np.meshgrid(*(_cell_centers(*pair, num) for pair in ranges))
+    first, second = np.meshgrid(*(_cell_centers(low, high, num) for low, high in ranges))
     points = np.stack([first.ravel(), second.ravel()], axis=-1).astype("float32")
     return np.exp(np.asarray(model.log_prob(points))).reshape(num, num)
 

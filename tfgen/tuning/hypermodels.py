@@ -125,7 +125,7 @@ class HyperModel(kt.HyperModel):
                     f"{name} must be a number, bool or string, a tuple or list of some, or a "
                     f"Range. Received: {name}={values!r}. Leave it out for its default."
                 )
-        likelihoods = self.space["likelihood"]
+        likelihoods: Any = self.space["likelihood"]
         several = isinstance(likelihoods, list | tuple)
         for likelihood in likelihoods if several else [likelihoods]:
             check_one_of(sorted(LIKELIHOODS), likelihood=likelihood)

@@ -81,7 +81,7 @@ def _texts(values):
 
 def _cell_numbers(row_values, column_values, numbers):
     """The finite numbers of each cell."""
-    cells = {}
+    cells: dict[tuple[Any, Any], list[float]] = {}
     for row, column, number in zip(row_values, column_values, numbers, strict=True):
         if math.isfinite(number):
             cells.setdefault((row, column), []).append(number)
