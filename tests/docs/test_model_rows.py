@@ -10,7 +10,7 @@ from tfgen import models
 
 ROOT = pathlib.Path(__file__).parents[2]
 # What others derive from, and no paper's model.
-BASES = {"AuxiliaryVAE", "GenerativeModel"}
+BASES = {"AuxiliaryVAE", "GenerativeModel", "ResumableModel"}
 
 
 def model_names():
