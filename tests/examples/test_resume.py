@@ -29,10 +29,11 @@ def uninterrupted(tmp_path_factory):
 @pytest.mark.parametrize(
     "flags, kills",
     [
-        (["--save-freq", "epoch"], ["12"]),  # At the boundary: 12 batches are one epoch.
-        (["--save-freq", "3"], ["10", "21"]),  # Inside the first epoch, then inside the second.
+        # At the boundary: 12 batches are one epoch.
+        pytest.param(["--save-freq", "epoch"], ["12"], marks=pytest.mark.slow, id="boundary"),
+        # Inside the first epoch, then inside the second.
+        pytest.param(["--save-freq", "3"], ["10", "21"], id="inside"),
     ],
-    ids=["boundary", "inside"],
 )
 def test_killed_run_goes_on_exactly(tmp_path, uninterrupted, flags, kills):
     for batches in kills:

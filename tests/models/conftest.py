@@ -173,12 +173,6 @@ def build_model():
 
 
 @pytest.fixture(scope="session")
-def model_names():
-    """The names that `build_model` takes."""
-    return list(_BUILDERS)
-
-
-@pytest.fixture(scope="session")
 def blobs():
     """64 images near one of two constant ones, float32 of shape (64, 2, 2, 1)."""
     rng = np.random.default_rng(0)
