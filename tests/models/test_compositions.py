@@ -48,7 +48,9 @@ def make(cls, option):
     """A model of `cls` with the option, or None where it is that class anyhow."""
     arguments = OPTIONS[option]()
     if option == "flow posterior":
-        return None if cls is models.FlowVAE else with_encoder(cls, encoder(flow_head()))
+        channels = 3 if cls is models.ConditionalVAE else 1
+        posterior = encoder(flow_head(), channels)
+        return None if cls is models.FlowVAE else with_encoder(cls, posterior)
     if option == "labels":
         return None if cls is models.ConditionalVAE else with_labels(cls, arguments)
     if cls is models.ConditionalVAE and option == "vamp prior":
