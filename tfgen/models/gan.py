@@ -95,7 +95,6 @@ class GAN(LatentVariableModel):
         super().__init__(generator, latent_shape, generator.output_shape[1:], prior, **kwargs)
         self.proximity = self.add_loss_weight("proximity", proximity)
         self.r1 = self.add_loss_weight("r1", r1)
-        self._with_proximity, self._with_r1 = bool(proximity), bool(r1)
         if generator_steps is None:
             generator_steps = 2 if proximity else 1
         check_ints(1, discriminator_steps=discriminator_steps, generator_steps=generator_steps)
@@ -157,7 +156,7 @@ class GAN(LatentVariableModel):
         self, real: tf.Tensor, fake: tf.Tensor, training: bool
     ) -> tf.Tensor | None:
         """A weighted penalty, shape (batch,), or None: what a variant overrides."""
-        if self._with_r1:
+        if self.initial_loss_weights["r1"]:
             return self.r1 * r1_penalty(self.discriminate(training), real)
         return None
 
@@ -173,7 +172,8 @@ class GAN(LatentVariableModel):
         """(z, G_old(z)) for each of the generator's steps; no old samples without `proximity`."""
         num_samples = tf.maximum(tf.shape(x)[0] // self.discriminator_steps, 1)
         z = self.sample_latents(num_samples, self.next_seed(training))
-        old = self.generate_in_training(z, training) if self._with_proximity else None
+        with_old = self.initial_loss_weights["proximity"]
+        old = self.generate_in_training(z, training) if with_old else None
         return [(z, old)] * self.generator_steps
 
     def generator_terms(

@@ -10,7 +10,7 @@ import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_ints
-from tfgen._utils.random import normal
+from tfgen._utils.random import normal, split
 from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape
 from tfgen.layers import Prior, StandardNormal
 from tfgen.models.auxiliary_vae import AuxiliaryVAE
@@ -190,7 +190,7 @@ class HVI(AuxiliaryVAE):
 
     def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
         """Draws z_0, and moves it on."""
-        seeds = tf.unstack(tfp.random.split_seed(seed, self.num_iterations + 1))
+        seeds = split(seed, self.num_iterations + 1)
         q, prior = self.posterior(x, training), self.prior_distribution()
         z_0 = z = q.sample(seed=seeds[0])
         correction = prior.log_prob(z_0)

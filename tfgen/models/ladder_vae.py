@@ -7,6 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
+from tfgen._utils.random import split
 from tfgen._utils.typing import Distribution, Seed
 from tfgen.layers.hierarchical import (
     HierarchicalDistribution,
@@ -130,7 +131,7 @@ class LadderVAE(AuxiliaryVAE):
     ) -> list[tuple[Distribution, Distribution, tf.Tensor]]:
         """Triples (q, p, z) of q(z_i|z_{i+1}, x), p(z_i|z_{i+1}) and a draw of q, lowest first."""
         likelihoods = self._likelihoods(x, training)
-        seeds = tfp.random.split_seed(seed, self.num_levels)
+        seeds = split(seed, self.num_levels)
         levels = top_down(
             self.num_levels,
             lambda level, above: self._densities_of_level(likelihoods, level, above, training),

@@ -5,7 +5,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
 from tfgen._utils import random
@@ -222,7 +221,7 @@ class GaussianProcessMapping(keras.layers.Layer):
             log_ratio is log q(z, xi|x) - log p(z) - log r(xi|x, z), and kl the same with the part
             KL(q(z|xi, x) || p(z)) in closed form where there is one.
         """
-        input_seed, z_seed = tf.unstack(tfp.random.split_seed(seed))
+        input_seed, z_seed = random.split(seed, 2)
         shape = (tf.shape(features)[0], self.input_dim)
         inputs = random.normal(shape, input_seed)
         conditional = self.conditional(q, features, inputs)
