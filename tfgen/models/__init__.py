@@ -5,7 +5,7 @@ from tfgen.models.ali import ALI
 from tfgen.models.alpha_gan import AlphaGAN
 from tfgen.models.autoencoder import AE
 from tfgen.models.auxiliary_vae import AuxiliaryVAE
-from tfgen.models.base import GenerativeModel, Update, load_model
+from tfgen.models.base import GenerativeModel, Update
 from tfgen.models.beta_tcvae import BetaTCVAE
 from tfgen.models.beta_vae import BetaVAE
 from tfgen.models.conditional_vae import ConditionalVAE
@@ -18,6 +18,7 @@ from tfgen.models.hvi import HVI
 from tfgen.models.info_vae import InfoVAE
 from tfgen.models.iwae import IWAE
 from tfgen.models.ladder_vae import LadderVAE
+from tfgen.models.loading import load_model
 from tfgen.models.mixture_em import MixtureEM
 from tfgen.models.normalizing_flow import NormalizingFlow
 from tfgen.models.resumable_model import ResumableModel

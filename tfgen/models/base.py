@@ -10,10 +10,10 @@ import tensorflow as tf
 from tfgen._utils import keras_private
 from tfgen.models import fused_adam
 from tfgen.models.divergence import StopOnDivergence
-from tfgen.models.resumable_model import ResumableModel, load_model
+from tfgen.models.resumable_model import ResumableModel
 from tfgen.models.term_averages import TermAverages
 
-__all__ = ["GenerativeModel", "Update", "load_model"]
+__all__ = ["GenerativeModel", "Update"]
 
 
 class Update(NamedTuple):
