@@ -4,7 +4,7 @@ import keras
 import pytest
 
 from tfgen import models
-from tfgen._utils.constructors import check_fixed, constructor_arguments
+from tfgen._utils.constructors import check_fixed, constructor_arguments, taken
 
 
 class Parent(keras.layers.Layer):
@@ -46,6 +46,19 @@ def test_arguments_of_parents_count_where_kwargs_go_to_them():
 
 def test_a_child_may_take_again_what_its_parent_had_fixed():
     assert constructor_arguments(Reopened) == ["loss", "depth", "size", *KERAS]
+
+
+@pytest.mark.parametrize(
+    ("cls", "expected"),
+    [
+        (Parent, {"size": 2, "loss": "b"}),
+        (Grandchild, {"size": 2}),
+        (Reopened, {"size": 2, "loss": "b"}),
+        (Closed, {}),
+    ],
+)
+def test_only_what_a_class_takes_goes_into_its_config(cls, expected):
+    assert taken(cls, size=2, loss="b") == expected
 
 
 @pytest.mark.parametrize("cls", [Child, Grandchild])

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["check_fixed", "constructor_arguments"]
+__all__ = ["check_fixed", "constructor_arguments", "taken"]
 
 KERAS_ARGUMENTS = ("name", "trainable", "dtype")
 """What `keras.Model` and `keras.layers.Layer` take, as far as their configs hold it."""
@@ -49,6 +49,19 @@ def _parameters(cls):
     parameters = dict(inspect.signature(vars(cls)["__init__"]).parameters)
     parameters.pop("self")
     return parameters
+
+
+def taken(cls: type, **arguments: Any) -> dict[str, Any]:
+    """Those of `arguments` that `cls` takes: what its config may hold of a parent's.
+
+    Example:
+        >>> class Scaled:
+        ...     def __init__(self, scale): ...
+        >>> taken(Scaled, scale=2, event_shape=(3,))
+        {'scale': 2}
+    """
+    names = constructor_arguments(cls)
+    return {name: value for name, value in arguments.items() if name in names}
 
 
 def check_fixed(cls: type, arguments: Mapping[str, Any]) -> None:

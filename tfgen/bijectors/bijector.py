@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
-from tfgen._utils.constructors import constructor_arguments
+from tfgen._utils.constructors import taken
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.layers.independent import as_shape
 
@@ -142,9 +142,7 @@ class Bijector(keras.layers.Layer):
         return tf.reduce_sum(x, axis=range(-len(self.event_shape), 0))
 
     def get_config(self) -> dict[str, Any]:
-        config = super().get_config()
-        takes_shape = "event_shape" in constructor_arguments(type(self))
-        return {**config, "event_shape": self.event_shape} if takes_shape else config
+        return {**super().get_config(), **taken(type(self), event_shape=self.event_shape)}
 
 
 class CombinedBijector(Bijector):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils import random
-from tfgen._utils.constructors import constructor_arguments
+from tfgen._utils.constructors import taken
 from tfgen._utils.typing import LayerOptions, Seed, Shape
 from tfgen.bijectors.bijector import Bijector, register
 from tfgen.layers.independent import as_shape
@@ -145,8 +145,7 @@ class UniformDequantization(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         config = {**super().get_config(), "num_values": self.num_values, "alpha": self.alpha}
-        takes_shape = "event_shape" in constructor_arguments(type(self))
-        return {**config, "event_shape": self.event_shape} if takes_shape else config
+        return {**config, **taken(type(self), event_shape=self.event_shape)}
 
 
 @register
