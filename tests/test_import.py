@@ -1,6 +1,6 @@
 """Importing tfgen changes no global state, loads little, and says what it needs."""
 
-import os
+import json
 import pathlib
 import subprocess
 import sys
@@ -11,50 +11,27 @@ import tfgen
 
 LAZY = {"tfgen.datasets", "tfgen.metrics", "tfgen.tuning"}
 HEAVY = {"matplotlib", "keras_tuner", "tensorflow_datasets", "SimpleITK"}
-# Keras and TFP load scikit-learn too: what counts is submodules that are there only after tfgen.
-NEW_MODULES = """
-import sys
+# One process imports Keras and TFP, which takes seconds; each code runs in a fork of it. Keras and
+# TFP load scikit-learn too: what counts is modules that are there only after the code.
+FORKS = """
+import json, os, sys, traceback
 import keras, tensorflow_probability
 tensorflow_probability.distributions, tensorflow_probability.bijectors, tensorflow_probability.mcmc
 before = set(sys.modules)
-import tfgen
-print("loaded:", *sorted(set(sys.modules) - before))
+for code in json.loads(sys.argv[1]):
+    sys.stdout.flush()
+    if not os.fork():
+        error = ""
+        try:
+            exec(code, {})
+        except Exception:
+            error = traceback.format_exc()
+        loaded = sorted(set(sys.modules) - before)
+        print("result:" + json.dumps({"loaded": loaded, "error": error}), flush=True)
+        os._exit(0)
+    os.wait()
 """
-
-
-def python(code, **env):
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env={**os.environ, **env}
-    )
-
-
-def loaded(code=""):
-    """Names of the modules that `import tfgen` and then `code` load, without Keras' and TFP's."""
-    result = python(NEW_MODULES.replace("import tfgen\n", f"import tfgen\n{code}\n"))
-    assert result.returncode == 0, result.stderr[-2000:]
-    return set(result.stdout.split("loaded:")[1].split())
-
-
-def of(packages, modules):
-    """Modules that are in one of the packages."""
-    return {name for name in modules if any(f"{name}.".startswith(f"{p}.") for p in packages)}
-
-
-def test_another_backend_is_refused():
-    code = """
-import keras
-keras.config.backend = lambda: "jax"
-import tfgen
-"""
-    result = python(code)
-    assert result.returncode != 0
-    assert "Received: backend 'jax'. Set the environment variable KERAS_BACKEND=tensorflow" in (
-        result.stderr
-    )
-
-
-def test_import_changes_no_global_state():
-    code = """
+STATE = """
 import random, warnings
 import keras, numpy as np, tensorflow as tf
 import tensorflow_probability.python.distributions
@@ -65,23 +42,80 @@ def state():
 before = state()
 import tfgen
 assert state() == before
-print("ok")
 """
-    result = python(code)
-    assert result.stdout.strip().endswith("ok"), result.stderr[-2000:]
+OTHER_BACKEND = """
+import keras
+keras.config.backend = lambda: "jax"
+import tfgen
+"""
+# A package without the imports of tfgen/__init__.py, which load the models.
+ONE_AREA = f"""
+import importlib, sys, types
+sys.modules["tfgen"] = types.ModuleType("tfgen")
+sys.modules["tfgen"].__path__ = {list(tfgen.__path__)}
+importlib.import_module("tfgen.%s")
+"""
+CODES = {
+    "tfgen": "import tfgen",
+    "lazy areas": "import tfgen; tfgen.metrics, tfgen.datasets; import sklearn.cluster",
+    "state": STATE,
+    "other backend": OTHER_BACKEND,
+    "datasets": ONE_AREA % "datasets",
+    "plotting": ONE_AREA % "plotting",
+}
 
 
-def test_import_loads_little():
-    modules = loaded()
+@pytest.fixture(scope="module")
+def results():
+    """For each of `CODES` the modules it loaded and its error, a text that is empty without."""
+    command = [sys.executable, "-c", FORKS, json.dumps(list(CODES.values()))]
+    run = subprocess.run(command, capture_output=True, text=True)
+    lines = [line for line in run.stdout.splitlines() if line.startswith("result:")]
+    assert len(lines) == len(CODES), run.stderr[-2000:]
+    found = [json.loads(line.removeprefix("result:")) for line in lines]
+    return dict(zip(CODES, found, strict=True))
+
+
+def of(packages, modules):
+    """Modules that are in one of the packages."""
+    return {name for name in modules if any(f"{name}.".startswith(f"{p}.") for p in packages)}
+
+
+def test_another_backend_is_refused(results):
+    message = "Received: backend 'jax'. Set the environment variable KERAS_BACKEND=tensorflow"
+    assert message in results["other backend"]["error"]
+
+
+def test_import_changes_no_global_state(results):
+    assert not results["state"]["error"]
+
+
+def test_import_loads_little(results):
+    assert not results["tfgen"]["error"]
+    modules = results["tfgen"]["loaded"]
     assert "tfgen.models.vae" in modules
     assert not of({"sklearn", "PIL"} | HEAVY | LAZY, modules)
 
 
-def test_what_is_loaded_would_be_seen():
-    modules = loaded("tfgen.metrics, tfgen.datasets\nimport sklearn.cluster")
+def test_what_is_loaded_would_be_seen(results):
+    modules = set(results["lazy areas"]["loaded"])
     assert {"tfgen.metrics", "tfgen.datasets"} <= modules
     assert of({"sklearn"}, modules)
     assert not of(HEAVY, modules)
+
+
+@pytest.mark.parametrize(
+    ("area", "packages"),
+    [
+        ("datasets", {"sklearn", "PIL", "tfgen.models"}),
+        ("plotting", {"sklearn", "PIL", "scipy", "tfgen.models", "tfgen.datasets"}),
+    ],
+)
+def test_an_area_alone_loads_no_optional_package(results, area, packages):
+    assert not results[area]["error"]
+    modules = results[area]["loaded"]
+    assert f"tfgen.{area}" in modules
+    assert not of(packages | HEAVY, modules)
 
 
 def test_dir_lists_the_areas_and_nothing_else():

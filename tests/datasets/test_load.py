@@ -3,14 +3,12 @@
 import dataclasses
 import os
 import pathlib
-import subprocess
 import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-import tfgen
 from tfgen import datasets
 from tfgen.datasets import load
 
@@ -27,23 +25,6 @@ def ramp(num_images=10):
 
 def epoch_of(dataset):
     return np.concatenate([batch.numpy() for batch in dataset])
-
-
-def test_import_leaves_optional_packages_alone():
-    code = f"""
-import sys, types
-import keras, tensorflow_probability  # They load some of the packages themselves.
-tensorflow_probability.distributions
-package = types.ModuleType("tfgen")  # Without the models.
-package.__path__ = {list(tfgen.__path__)}
-sys.modules["tfgen"] = package
-before = set(sys.modules)
-import tfgen.datasets
-heavy = ("matplotlib", "sklearn", "PIL", "SimpleITK", "tensorflow_datasets", "tfgen.models")
-loaded = [name for name in set(sys.modules) - before if name.startswith(heavy)]
-assert not loaded, loaded
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_arrays_need_no_optional_package(monkeypatch):

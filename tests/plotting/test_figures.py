@@ -1,10 +1,8 @@
-import subprocess
 import sys
 
 import matplotlib
 import pytest
 
-import tfgen
 from tfgen.plotting.figures import COLORS, MARKERS, check_labels, flat_latent_dim, subplots
 
 
@@ -20,23 +18,6 @@ def test_colors_are_those_of_the_colour_blind_safe_cycle():
 def test_seventy_classes_differ_in_colour_or_marker():
     styles = {(COLORS[i % len(COLORS)], MARKERS[i % len(MARKERS)]) for i in range(70)}
     assert len(styles) == 70
-
-
-def test_import_leaves_heavy_packages_alone():
-    code = f"""
-import sys, types
-import keras, tensorflow_probability  # They load some of the packages themselves.
-tensorflow_probability.distributions
-package = types.ModuleType("tfgen")  # Without the models.
-package.__path__ = {list(tfgen.__path__)}
-sys.modules["tfgen"] = package
-before = set(sys.modules)
-import tfgen.plotting
-heavy = ("matplotlib", "sklearn", "PIL", "scipy", "tfgen.datasets", "tfgen.models")
-loaded = [name for name in set(sys.modules) - before if name.startswith(heavy)]
-assert not loaded, loaded
-"""
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_missing_matplotlib_says_what_to_install(monkeypatch):
