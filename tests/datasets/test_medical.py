@@ -372,7 +372,7 @@ def test_volumes_are_prepared_once(tmp_path, monkeypatch):
     cache = tmp_path / "deep" / "cache"
     first = epoch_of(load_volumes(tmp_path / "ct", **ALL, cache_dir=cache)[0])
     (file,) = cache.iterdir()
-    assert file.suffix == ".npy"
+    assert file.suffix == ".npz"
     with monkeypatch.context() as patch:
         patch.setattr(medical, "read_volume", None)
         again = epoch_of(load_volumes(str(tmp_path / "ct"), **ALL, cache_dir=str(cache))[0])
@@ -385,6 +385,19 @@ def test_volumes_are_prepared_once(tmp_path, monkeypatch):
     np.testing.assert_array_equal(changed[..., 0], ramp(7) / 1024)
 
 
+def test_a_damaged_cache_is_prepared_anew(tmp_path):
+    write(tmp_path / "ct" / "a.nii", ramp())
+    load_volumes(tmp_path / "ct", **ALL, cache_dir=tmp_path / "cache")
+    (file,) = (tmp_path / "cache").iterdir()
+    whole = bytearray(file.read_bytes())
+    whole[len(whole) // 2] ^= 1  # One bit of a voxel.
+    for content in (whole, whole[:500], b"garbage"):
+        file.write_bytes(content)
+        with pytest.warns(UserWarning, match=rf"{file.name} is damaged and will be replaced"):
+            dataset, _ = load_volumes(tmp_path / "ct", **ALL, cache_dir=tmp_path / "cache")
+        np.testing.assert_array_equal(epoch_of(dataset)[..., 0], ramp() / 1024)
+
+
 def test_an_interrupted_cache_is_not_used(tmp_path, monkeypatch):
     write(tmp_path / "ct" / "a.nii", ramp())
 
@@ -393,7 +406,7 @@ def test_an_interrupted_cache_is_not_used(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(medical.np, "save", interrupted_save)
+        patch.setattr("numpy.savez", interrupted_save)
         load_volumes(tmp_path / "ct", **ALL, cache_dir=tmp_path / "cache")
     dataset, _ = load_volumes(tmp_path / "ct", **ALL, cache_dir=tmp_path / "cache")
     np.testing.assert_array_equal(epoch_of(dataset)[..., 0], ramp() / 1024)

@@ -3,19 +3,43 @@
 import contextlib
 import os
 import pathlib
-from collections.abc import Iterator
+import re
+import shutil
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
-__all__ = ["written_aside"]
+import numpy as np
+
+__all__ = ["cached_arrays", "written_aside"]
+
+_NAME_ASIDE = re.compile(r"\.writing\.[0-9a-f]{32}\..*", re.DOTALL)
+# Characters of a file's name that the name aside keeps: it has its ending, by which Keras and NumPy
+# tell formats, and is not longer than file systems allow.
+_KEPT_CHARACTERS = 50
+# A writer that has not touched its file for so long was killed.
+_ABANDONED_SECONDS = 3600
 
 
 @contextlib.contextmanager
 def written_aside(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     """Yields a path beside `path` to write to; renames it to `path` when all went well.
 
-    Readers, and a kill at any moment, see the old file or the new one.
+    Readers, and a kill at any moment, see the old file or the new one. Of several writers, in one
+    process or in many, the last one wins whole. Links are followed, a file that is replaced keeps
+    its mode, and what a killed writer left behind is removed by one that comes an hour later.
 
     Args:
         path: path of the file; its folder exists.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+        PermissionError: if the file there is write-protected.
+        ValueError: if there is a folder or device of that name.
+
+    Errors that are raised while the file is written name `path`.
 
     Example:
         >>> import tempfile
@@ -25,12 +49,111 @@ def written_aside(path: str | os.PathLike) -> Iterator[pathlib.Path]:
         >>> path.read_text(), [file.name for file in path.parent.iterdir()]
         ('done', ['notes.txt'])
     """
-    path = pathlib.Path(path)
-    # With the name of the process, so that two of them do not write the same file. What is
-    # written keeps the end of its name, by which Keras and NumPy tell formats.
-    aside = path.with_name(f".writing.{os.getpid()}.{path.name}")
+    target = _target(path)
+    _remove_abandoned(target.parent)
+    aside = target.with_name(f".writing.{uuid.uuid4().hex}.{target.name[-_KEPT_CHARACTERS:]}")
     try:
-        yield aside
-        os.replace(aside, path)
+        with _named(aside, os.fspath(path)):
+            yield aside
+            _sync(aside)
+            if target.exists():
+                shutil.copymode(target, aside)
+            os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def cached_arrays(
+    path: str | os.PathLike, make: Callable[[], Sequence[np.ndarray]]
+) -> list[np.ndarray]:
+    """The arrays in a `.npz` file, or those of `make()`, which are then written to it.
+
+    A damaged file, down to one bit, is made anew, with a warning that names it.
+
+    Args:
+        path: path of the file; its folder exists.
+        make: function that returns arrays, without objects in them.
+
+    Example:
+        >>> import tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "squares.npz")
+        >>> cached_arrays(path, lambda: [np.arange(3) ** 2])
+        [array([0, 1, 4])]
+        >>> cached_arrays(path, lambda: [])
+        [array([0, 1, 4])]
+    """
+    arrays = _load_arrays(pathlib.Path(path))
+    if arrays is None:
+        arrays = list(make())
+        with written_aside(path) as aside:
+            np.savez(aside, *arrays)
+    return arrays
+
+
+def _load_arrays(path):
+    """List of arrays, or None if there is no such file or it is damaged."""
+    if not path.exists():
+        return None
+    try:
+        with path.open("rb") as file, np.load(file) as arrays:
+            return [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
+    except Exception as error:  # Any that garbage in a zip archive or in a header leads to.
+        reason = f"{type(error).__name__}: {error}"
+        warnings.warn(f"{path} is damaged and will be replaced: {reason}", stacklevel=4)
+        return None
+
+
+def _target(path):
+    """The file that `path` stands for, which may be written."""
+    target = pathlib.Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"Expected the path of a file in a folder that exists. Received: {os.fspath(path)!r}. "
+            f"Make {str(target.parent)!r} first."
+        )
+    if target.exists() and not target.is_file():
+        raise ValueError(
+            f"Expected the path of a file to write. Received: {os.fspath(path)!r}, which is a "
+            "folder or a device. Add the name of a file."
+        )
+    if target.exists() and not os.access(target, os.W_OK):
+        raise PermissionError(
+            f"Expected a file that may be written. Received: {os.fspath(path)!r}, which is "
+            "write-protected. Choose another path, or change its mode."
+        )
+    return target
+
+
+@contextlib.contextmanager
+def _named(aside, path):
+    """Lets errors name the path that the user gave where they name the one aside."""
+
+    def named(value: Any) -> Any:
+        text = str(value) if isinstance(value, str | pathlib.Path) else ""
+        if aside.name not in text:
+            return value
+        return text.replace(str(aside), path).replace(aside.name, path)
+
+    try:
+        yield
+    except Exception as error:
+        error.args = tuple(named(value) for value in error.args)
+        if isinstance(error, OSError) and error.errno:
+            error.strerror = named(error.strerror)
+            if path not in error.strerror:  # "No space left on device", without saying on which.
+                error.filename = named(error.filename) or path
+        raise
+
+
+def _sync(path):
+    """Waits until a file is on disk: renamed before, it could be empty after a loss of power."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _remove_abandoned(folder):
+    for path in folder.glob(".writing.*"):
+        with contextlib.suppress(OSError):  # Another process may have been faster.
+            age = time.time() - path.stat().st_mtime
+            if _NAME_ASIDE.fullmatch(path.name) and age > _ABANDONED_SECONDS:
+                path.unlink()

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from tfgen._utils import random
 from tfgen._utils.arguments import as_pair, as_sizes, check_fractions, check_one_of
-from tfgen._utils.files import written_aside
+from tfgen._utils.files import cached_arrays
 from tfgen.datasets import images
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.load import DatasetInfo, as_value_range, check_delivery, deliver
@@ -29,7 +29,7 @@ __all__ = ["VolumesInfo", "apply_window", "load_volumes", "split_patients"]
 # Air is at -1000 Hounsfield units, fat at -100, water at 0.
 _BODY_THRESHOLD = -500
 _AIR = -np.inf  # Clipped to the lower end of any window.
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 _NUM_AXES = {"slices": 2, "patches": 3}
 _SIZE_REMEDY = "Use (height, width) for slices and (depth, height, width) for patches."
 _TEST_FRACTION_REMEDY = "Use 0 to train on all patients, and split='all' to test on all."
@@ -141,7 +141,7 @@ def load_volumes(
         on_error: "raise", or "skip" to leave out files that are empty, truncated or otherwise
             unreadable, and series with gaps, with a warning; they are named in `info.skipped`.
         cache_dir: path of a folder that keeps prepared volumes for the next run, or None. Files
-            or arguments that change are prepared anew.
+            or arguments that change are prepared anew, and so is a damaged file in it.
         value_range: (low, high), what the window's ends are mapped to.
         seed: int >= 0, of order and positions. The split does not depend on it.
         shuffle: bool; None shuffles splits whose name starts with "train".
@@ -309,11 +309,9 @@ def _cached(prepare, folder, cache_dir):
     cache_dir.mkdir(parents=True, exist_ok=True)
 
     def prepare_once(volume):
-        path = cache_dir / f"{_fingerprint(prepare, volume, folder)}.npy"
-        if not path.exists():
-            with written_aside(path) as aside:
-                np.save(aside, prepare(volume))
-        return np.load(path)
+        path = cache_dir / f"{_fingerprint(prepare, volume, folder)}.npz"
+        (array,) = cached_arrays(path, lambda: [prepare(volume)])
+        return array
 
     return prepare_once
 

@@ -3,9 +3,6 @@
 import hashlib
 import os
 import pathlib
-import warnings
-import zipfile
-import zlib
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -13,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils.arguments import as_pair, check_ints, check_one_of
-from tfgen._utils.files import written_aside
+from tfgen._utils.files import cached_arrays
 from tfgen._utils.random import ALGORITHM
 from tfgen._utils.typing import Shape, TensorLike
 from tfgen.metrics._images import check_image_shape, check_pixels
@@ -108,13 +105,13 @@ def classifier(
     network = _build(kind, shape, num_classes, seed, steps, (0.0, 1.0))
     key = hashlib.sha256(f"{network.to_json()} {keras.__version__} {batch_size} {digest}".encode())
     path = _cache_folder(cache_dir) / f"{kind}_classifier_{key.hexdigest()[:32]}.npz"
-    weights = _load(path)
-    if weights is None:
+
+    def trained_weights():
         data = _training_data(levels, classes, steps, batch_size, seed)
         network.fit(data, steps_per_epoch=steps, shuffle=False, verbose=int(verbose))
-        weights = network.get_weights()
-        with written_aside(path) as aside:  # Another process may write or read the same file.
-            np.savez(aside, *weights)
+        return network.get_weights()
+
+    weights = cached_arrays(path, trained_weights)
     network = _build(kind, shape, num_classes, seed, steps, value_range)
     network.set_weights(weights)
     return network
@@ -305,15 +302,3 @@ def _cache_folder(cache_dir: str | os.PathLike | None) -> pathlib.Path:
     folder = pathlib.Path(cache_dir or default).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _load(path: pathlib.Path) -> list[np.ndarray] | None:
-    """List of weights, or None if there is no such file or it is damaged."""
-    if not path.exists():
-        return None
-    try:
-        with np.load(path) as file:
-            return [file[name] for name in file.files]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        warnings.warn(f"{path} is damaged and will be replaced: {error}", stacklevel=3)
-        return None

@@ -1,11 +1,11 @@
 """Models from files, with errors that say what is wrong with a file."""
 
 import os
-import zipfile
 from typing import Any
 
 import keras
 
+from tfgen._utils.saved_files import check_saved_file
 from tfgen.models.resumable_model import ResumableModel
 
 __all__ = ["load_model"]
@@ -17,7 +17,8 @@ def load_model(filepath: str | os.PathLike, **kwargs: Any) -> ResumableModel:
     `keras.models.load_model` does the same; this one says what is wrong with a bad file.
 
     Args:
-        filepath: path of a `.keras` file.
+        filepath: path of a `.keras` file, or whatever else `save` took: a folder that it wrote with
+            `zipped=False`, or an address such as "hf://user/model".
         **kwargs: arguments of `keras.models.load_model`.
 
     Returns:
@@ -25,20 +26,34 @@ def load_model(filepath: str | os.PathLike, **kwargs: Any) -> ResumableModel:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is truncated, no `.keras` file, or holds another kind of model.
+        ValueError: if it is truncated, damaged by as little as a bit, no `.keras` file, of classes
+            that this process does not know, or holds another kind of model.
     """
-    if not os.path.exists(filepath):
-        raise FileNotFoundError(f"No model at {filepath}. Write one with model.save(filepath).")
-    if not zipfile.is_zipfile(filepath):
+    filepath = os.fspath(filepath)
+    if "://" not in filepath:
+        _check_local(filepath)
+    try:
+        model = keras.models.load_model(filepath, **kwargs)
+    except Exception as error:  # What Keras raises depends on where it fails.
         raise ValueError(
-            f"{filepath} is not a complete .keras file: it is truncated, or another format. "
-            f"Received: {os.path.getsize(filepath)} bytes that are no zip archive. Save the model "
+            f"No model could be made of {filepath}. Received: {type(error).__name__}: {error}\n"
+            "Import what defines its classes first, with the versions that saved it, or save it "
             "again with model.save(filepath)."
-        )
-    model = keras.models.load_model(filepath, **kwargs)
+        ) from error
     if not isinstance(model, ResumableModel):
         raise ValueError(
             f"Expected a model of tfgen.models in {filepath}. Received: {type(model).__name__}. "
             "Load other models with keras.models.load_model."
         )
     return model
+
+
+def _check_local(filepath):
+    if not os.path.exists(filepath):
+        raise FileNotFoundError(f"No model at {filepath}. Write one with model.save(filepath).")
+    if not os.path.isdir(filepath) and not filepath.endswith(".keras"):
+        raise ValueError(
+            f"Expected a .keras file, or a folder that save(zipped=False) wrote. Received: "
+            f"{filepath}. Write one with model.save(filepath)."
+        )
+    check_saved_file(filepath)
