@@ -14,10 +14,12 @@ from tfgen.losses.adversarial import (
 )
 from tfgen.losses.disentanglement import dip_penalty, permute_dims
 from tfgen.losses.divergences import kl_divergence
+from tfgen.losses.expectations import expected_value, has_mean, mean_of_draws
 from tfgen.losses.free_bits import free_bits_kl, kl_of_dimensions
 from tfgen.losses.likelihood import bits_per_dim, bound_terms, is_discrete, squared_error
 from tfgen.losses.maximum_mean_discrepancy import squared_mmd
 from tfgen.losses.negative_log_likelihood import NegativeLogLikelihood
+from tfgen.losses.support import check_support
 from tfgen.losses.total_correlation import (
     KLDecomposition,
     kl_decomposition,
@@ -34,15 +36,19 @@ __all__ = [
     "ascend_multiplier",
     "bits_per_dim",
     "bound_terms",
+    "check_support",
     "constraint_penalty",
     "dip_penalty",
+    "expected_value",
     "free_bits_kl",
     "gradient_penalty",
+    "has_mean",
     "is_discrete",
     "kl_decomposition",
     "kl_divergence",
     "kl_of_dimensions",
     "log_importance_weights",
+    "mean_of_draws",
     "permute_dims",
     "proximity",
     "r1_penalty",

@@ -33,15 +33,50 @@ def bits_per_dim(nats: tf.Tensor | float, event_shape: Shape) -> tf.Tensor | flo
 def is_discrete(distribution: tfd.Distribution) -> bool:
     """Whether a `tfd.Distribution` has a probability mass, so that `bits_per_dim` makes sense.
 
+    A distribution made of others has one if all of these do. A class of which TFP does not know the
+    support has one if its draws are integers.
+
     Example:
         >>> is_discrete(tfd.Bernoulli(0.0)), is_discrete(tfd.Normal(0.0, 1.0))
         (True, False)
+        >>> coin = tfd.Categorical([0.0, 0.0])
+        >>> is_discrete(tfd.Mixture(coin, [tfd.Normal(0.0, 1.0), tfd.Normal(5.0, 1.0)]))
+        False
     """
-    if isinstance(distribution, tfd.Independent):
-        return is_discrete(distribution.distribution)
-    if isinstance(distribution, tfd.MixtureSameFamily):  # Without the bijector of its components.
-        return is_discrete(distribution.components_distribution)
-    return distribution.experimental_default_event_space_bijector() is None
+    if isinstance(distribution, _MASSES):
+        return True
+    if parts := _parts(distribution):
+        return all(is_discrete(part) for part in parts)
+    try:
+        return distribution.experimental_default_event_space_bijector() is None
+    except (NotImplementedError, TypeError):  # TFP 0.25 chains no softmax under NumPy 2.4.
+        return distribution.dtype.is_integer
+
+
+# Of numbers that TFP takes for points of a continuous space.
+_MASSES = (tfd.Deterministic, tfd.PixelCNN, tfd.QuantizedDistribution, tfd.VectorDeterministic)
+# Attributes in which TFP's classes keep the distributions that their events are drawn from.
+_PARTS = (
+    "components",  # Before the distribution that an inflated one, a mixture, has as well.
+    "distribution",
+    "distributions",
+    "components_distribution",
+    "observation_distribution",
+)
+
+
+def _parts(distribution):
+    """The distributions that a composite one is made of; of others none."""
+    if isinstance(distribution, tfd.JointDistribution):
+        return tf.nest.flatten(distribution.sample_distributions(seed=(0, 0))[0])
+    if isinstance(distribution, tfd.Autoregressive):
+        return [distribution.distribution_fn(distribution.sample0)]
+    if isinstance(distribution, tfd.MarkovChain):
+        return [distribution.initial_state_prior]
+    for name in _PARTS:
+        if (parts := getattr(distribution, name, None)) is not None:
+            return tf.nest.flatten(parts)
+    return []
 
 
 def squared_error(x: TensorLike, output: TensorLike) -> tf.Tensor:

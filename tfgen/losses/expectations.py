@@ -1,0 +1,118 @@
+"""Means of distributions: in closed form, or by draws where TFP knows none."""
+
+import math
+
+import numpy as np
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tfgen._utils.random import fold_in
+from tfgen._utils.typing import Seed
+
+__all__ = ["expected_value", "has_mean", "mean_of_draws"]
+
+# Numbers drawn together, 16 MiB of float32.
+BLOCK = 2**22
+
+# Their mean is infinite or undefined for some parameters, while their mode is not.
+_HEAVY_TAILED = (
+    tfd.Cauchy,
+    tfd.HalfCauchy,
+    tfd.InverseGamma,
+    tfd.MultivariateStudentTLinearOperator,
+    tfd.Pareto,
+    tfd.StudentT,
+)
+
+
+def has_mean(distribution: tfd.Distribution) -> bool:
+    """Whether TFP knows a finite mean in closed form. Not to be used in a `tf.function`.
+
+    Example:
+        >>> has_mean(tfd.Normal(0.0, 1.0)), has_mean(tfd.Cauchy(0.0, 1.0))
+        (True, False)
+    """
+    try:
+        return bool(np.all(np.isfinite(distribution.mean())))
+    except NotImplementedError:
+        return False
+
+
+def expected_value(
+    distribution: tfd.Distribution, num_draws: int = 256, seed: Seed = (0, 0)
+) -> tf.Tensor:
+    """The mean in closed form; where TFP knows none, the mean of draws (`mean_of_draws`).
+
+    Where there is no mean at all, as of a Cauchy distribution, it is the mode.
+
+    Args:
+        distribution: `tfd.Distribution`.
+        num_draws: int, least number of draws.
+        seed: stateless seed of the draws, int32 of shape (2,).
+
+    Returns:
+        Float tensor, shape (*batch_shape, *event_shape).
+
+    Example:
+        >>> import tensorflow_probability as tfp
+        >>> squashed = tfd.TransformedDistribution(tfd.Normal(1.0, 0.1), tfp.bijectors.Tanh())
+        >>> round(float(expected_value(squashed)), 2), float(expected_value(tfd.Cauchy(2.0, 1.0)))
+        (0.76, 2.0)
+    """
+    try:
+        mean = distribution.mean()
+    except NotImplementedError:
+        return mean_of_draws(distribution, num_draws, seed)
+    if isinstance(_innermost(distribution), _HEAVY_TAILED):
+        return tf.where(tf.math.is_finite(mean), mean, distribution.mode())
+    return mean
+
+
+def _innermost(distribution):
+    while isinstance(distribution, tfd.Independent):
+        distribution = distribution.distribution
+    return distribution
+
+
+def mean_of_draws(
+    distribution: tfd.Distribution, num_draws: int = 256, seed: Seed = (0, 0)
+) -> tf.Tensor:
+    """An estimate of the mean by draws, the same ones each time.
+
+    It errs by stddev / sqrt(num_draws). Draws are made in blocks, so that memory does not grow with
+    their number.
+
+    Args:
+        distribution: `tfd.Distribution`.
+        num_draws: int, least number of draws; the last block is drawn whole.
+        seed: stateless seed, int32 of shape (2,).
+
+    Returns:
+        Float tensor, shape (*batch_shape, *event_shape).
+
+    Example:
+        >>> round(float(mean_of_draws(tfd.Normal(1.0, 0.01))), 2)
+        1.0
+    """
+    static_shape = distribution.batch_shape + distribution.event_shape
+    block = _block(static_shape.num_elements(), num_draws)
+    num_blocks = math.ceil(num_draws / block)
+    dtype = distribution.dtype if distribution.dtype.is_floating else tf.float32
+
+    def add_block(i, total):
+        draws = distribution.sample(block, seed=fold_in(seed, i))
+        return i + 1, total + tf.reduce_mean(tf.cast(draws, dtype), axis=0)
+
+    shape = tf.concat([distribution.batch_shape_tensor(), distribution.event_shape_tensor()], 0)
+    _, total = tf.while_loop(
+        lambda i, _: i < num_blocks,
+        add_block,
+        (0, tf.zeros(shape, dtype)),
+        maximum_iterations=num_blocks,
+    )
+    return tf.ensure_shape(total / num_blocks, static_shape)
+
+
+def _block(size, num_draws):
+    """How many draws of `size` numbers, None if not known, are made together."""
+    return 1 if size is None else min(num_draws, max(1, BLOCK // max(size, 1)))
