@@ -1,20 +1,25 @@
 """Searches: what is recorded, what failing trials and kills do, what Hyperband continues."""
 
 import contextlib
+import errno
 import gc
 import json
 import math
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 
+import keras
 import keras_tuner as kt
 import numpy as np
 import pytest
 
 from tfgen import datasets, models, tuning
+from tfgen.tuning import trials
 
 module = sys.modules["tfgen.tuning.search"]  # `tuning.search` is the function.
 
@@ -193,6 +198,138 @@ def test_a_learning_rate_that_diverges_is_recorded(hypermodel, tmp_path):
     result = run(hypermodel(beta=1.0, learning_rate=(1e30, 1e-3)), tmp_path)
     assert [t.status for t in result.trials] == ["INVALID", "COMPLETED"]
     assert "became NaN or infinite" in result.trials[0].message
+
+
+# Faults of the machine, of which no trial is guilty.
+
+
+def no_space(path=None):
+    return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+
+
+def chained(error):
+    """What Keras makes of an error of HDF5: another one, that names it."""
+    outer = RuntimeError("cannot write")
+    outer.__cause__ = error
+    return outer
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        no_space("cache.npz"),
+        OSError(errno.EROFS, "Read-only file system"),
+        RuntimeError("Can't decrement id: error message = 'No space left on device'"),
+        chained(no_space()),
+    ],
+)
+def test_a_full_disk_ends_the_search_and_its_trial_begins_anew(scripted, tmp_path, error):
+    hypermodel = scripted({(1.0, 3): error})
+    with pytest.raises(
+        OSError, match=rf"search in {tmp_path} has stopped. Received: .*begins anew"
+    ):
+        run(hypermodel, tmp_path)
+    assert [t.status for t in tuning.load_trials(tmp_path)] == ["COMPLETED"]
+    hypermodel.events = {}
+    assert [t.status for t in run(hypermodel, tmp_path).trials] == ["COMPLETED"] * 6
+
+
+def test_other_errors_of_files_are_those_of_the_trial(scripted, tmp_path):
+    result = run(scripted({(1.0, 3): FileNotFoundError("no weights")}), tmp_path)
+    assert [t.status for t in result.trials].count("FAILED") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no limits of files")
+def test_a_model_that_does_not_fit_on_the_disk_ends_the_search(scripted, tmp_path, monkeypatch):
+    """With Keras' own writer, and a limit of the system in place of a small disk."""
+    import resource
+
+    network = keras.Sequential([keras.Input((300,)), keras.layers.Dense(300)])
+    monkeypatch.setattr(Stub, "save", lambda self, path: network.save(path))
+    hypermodel = scripted()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="has stopped. Received: .*File too large"):
+            run(hypermodel, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert tuning.load_trials(tmp_path) == []
+    assert [t.status for t in run(hypermodel, tmp_path).trials] == ["COMPLETED"] * 6
+
+
+def test_a_record_that_cannot_be_written_ends_the_search(scripted, tmp_path, monkeypatch):
+    write_json = trials.write_json
+
+    def full(path, value):
+        if path.name == "trial.json" and "0002" in str(path):
+            raise no_space(path)
+        write_json(path, value)
+
+    hypermodel = scripted()
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left on device"):
+        patch.setattr(trials, "write_json", full)
+        run(hypermodel, tmp_path)
+    assert len(tuning.load_trials(tmp_path)) == 2
+    assert len(run(hypermodel, tmp_path).trials) == 6
+
+
+def test_a_damaged_model_of_an_earlier_round_is_made_anew(scripted, tmp_path, monkeypatch):
+    hypermodel = scripted()
+    whole = run(hypermodel, tmp_path / "whole", "hyperband")
+
+    def damaged(path):
+        raise ValueError(f"{path} is damaged.")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="has stopped") as caught:
+        patch.setattr(module, "load_model", damaged)
+        run(hypermodel, tmp_path / "damaged", "hyperband")
+    (folder,) = re.findall(r"Remove (\S+),", str(caught.value))
+    assert folder in str(caught.value).split("is damaged")[0]
+    shutil.rmtree(folder)
+    resumed = run(hypermodel, tmp_path / "damaged", "hyperband")
+    trained = [
+        sorted((t.epochs, *t.hyperparameters.items()) for t in r.trials) for r in (resumed, whole)
+    ]
+    assert trained[0] == trained[1]  # The numbers of those that followed may have changed.
+
+
+# Damaged files.
+
+
+def test_a_damaged_record_is_named_and_its_trial_begins_anew(scripted, tmp_path):
+    hypermodel = scripted()
+    whole = run(hypermodel, tmp_path)
+    path = tmp_path / "trials" / "0002" / "trial.json"
+    path.write_bytes(path.read_bytes()[:-10])
+    hypermodel.trained.clear()
+    with pytest.warns(UserWarning, match=rf"left out. {path} is damaged"):
+        again = run(hypermodel, tmp_path)
+    assert hypermodel.trained == [(1.0, 4)]
+    assert outcome(again) == outcome(whole)
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", "[0, -1]", "[[0]]", "[0, 0, 0]", '["0"]'])
+def test_a_damaged_order_is_named_and_can_be_removed(scripted, tmp_path, content):
+    hypermodel = scripted()
+    whole = run(hypermodel, tmp_path, "random")
+    (tmp_path / "order.json").write_text(content)
+    with pytest.raises(ValueError, match=r"order\.json is damaged. Received: .*Remove it"):
+        run(hypermodel, tmp_path, "random")
+    (tmp_path / "order.json").unlink()
+    assert outcome(run(hypermodel, tmp_path, "random")) == outcome(whole)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{"])
+def test_a_damaged_description_is_named_and_can_be_removed(scripted, tmp_path, content):
+    hypermodel = scripted()
+    whole = run(hypermodel, tmp_path)
+    (tmp_path / "search.json").write_text(content)
+    with pytest.raises(ValueError, match=r"search\.json is damaged. Received: .*Remove it"):
+        run(hypermodel, tmp_path)
+    (tmp_path / "search.json").unlink()
+    assert outcome(run(hypermodel, tmp_path)) == outcome(whole)
+    assert tuning.load_search(tmp_path)["tuner"] == "grid"
 
 
 # Kills.

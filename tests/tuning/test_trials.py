@@ -82,3 +82,72 @@ def test_unknown_status(tmp_path):
 def test_folder_without_search(tmp_path):
     with pytest.raises(FileNotFoundError, match="Run search first"):
         load_search(tmp_path)
+
+
+# Damaged files.
+
+
+def damaged_trials(folder, change, num_trials=3):
+    """Writes trials, of which the second one's record is changed; returns its path."""
+    for i in range(num_trials):
+        write_trial(folder, record(str(i)))
+    path = folder / "trials" / str(min(1, num_trials - 1)) / "trial.json"
+    path.write_bytes(change(path.read_bytes()))
+    return path
+
+
+def with_value(**values):
+    return lambda content: json.dumps({**json.loads(content), **values}).encode()
+
+
+DAMAGE = {
+    "empty": lambda content: b"",
+    "truncated": lambda content: content[:-10],
+    "no text": lambda content: b"\xff" + content,
+    "deep": lambda content: b"[" * 100_000,
+    "list": lambda content: b"[]",
+    "no fields": lambda content: b"{}",
+    "further field": with_value(colour="red"),
+    "other trial": with_value(trial_id="7"),
+    "no number": with_value(trial_id="x"),
+    "status": with_value(status="RUNNING"),
+    "metrics": with_value(metrics=None),
+    "metric": with_value(metrics={"mig": "0.5"}),
+    "no goal": with_value(objective=None),
+    "goal": with_value(objective={"name": "mig", "direction": "up", "value": 1.0}),
+    "epochs": with_value(epochs=None),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_one_damaged_record_of_many_is_skipped_and_named(tmp_path, damage):
+    path = damaged_trials(tmp_path, DAMAGE[damage])
+    with pytest.warns(
+        UserWarning, match=rf"left out. {path} is damaged. Received: \d+ bytes.*Remove"
+    ):
+        trials = load_trials(tmp_path)
+    assert [t.trial_id for t in trials] == ["0", "2"]
+
+
+def test_a_search_without_a_whole_record_is_refused(tmp_path):
+    path = damaged_trials(tmp_path, DAMAGE["truncated"], num_trials=1)
+    with pytest.raises(ValueError, match=rf"^{path} is damaged. Received: .*Remove {path.parent}"):
+        load_trials(tmp_path)
+
+
+def test_a_copy_of_a_trial_is_named(tmp_path):
+    path = damaged_trials(tmp_path, lambda content: content)
+    (tmp_path / "trials" / "1 (copy)").mkdir()
+    copy = tmp_path / "trials" / "1 (copy)" / "trial.json"
+    copy.write_bytes(path.read_bytes())
+    with pytest.warns(UserWarning, match="copy"):
+        assert len(load_trials(tmp_path)) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe"])
+def test_a_damaged_description_is_named(tmp_path, content):
+    (tmp_path / "search.json").write_bytes(content)
+    with pytest.raises(
+        ValueError, match=rf"{tmp_path}/search.json is damaged. Received: .*Remove it"
+    ):
+        load_search(tmp_path)

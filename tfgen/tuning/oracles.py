@@ -8,7 +8,6 @@ oracle with the same seed, asked the same and answered the same, is where the ol
 import contextlib
 import io
 import itertools
-import json
 import os
 import pathlib
 import sys
@@ -18,9 +17,11 @@ import keras_tuner as kt
 
 from tfgen._utils.keras_private import forget_tuners
 from tfgen.tuning.objectives import Objective
-from tfgen.tuning.trials import TrialRecord, load_trials, write_json
+from tfgen.tuning.trials import TrialRecord, load_trials, read_json, write_json
 
 __all__ = ["ORACLES", "answer", "make_oracle", "record_of"]
+
+_ORDER_REMEDY = "Remove it: the search goes on as if its trials had run one after the other."
 
 
 def record_of(records: dict[int, TrialRecord], trial: Any) -> TrialRecord | None:
@@ -96,10 +97,16 @@ class _Replayed(kt.Oracle):
 def _read_order(path, records):
     """Numbers of trials, each once for its proposal and again for its end."""
     if path.exists():
-        return json.loads(path.read_text())
+        return read_json(path, _is_order, _ORDER_REMEDY)
     # Of a search by an earlier release: one trial after the other.
     numbers = range(max(records, default=-1) + 1)
     return [number for number in numbers for _ in range(1 + (number in records))]
+
+
+def _is_order(value):
+    return isinstance(value, list) and all(
+        type(number) is int and number >= 0 and value.count(number) <= 2 for number in value
+    )
 
 
 class _Grid(_Replayed):

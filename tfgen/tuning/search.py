@@ -1,6 +1,7 @@
 """`search`: a hypermodel through one of KerasTuner's oracles, with records that survive a kill."""
 
 import contextlib
+import errno
 import gc
 import math
 import os
@@ -40,6 +41,12 @@ except ImportError:  # Windows, where nothing keeps two searches out of one fold
 __all__ = ["SearchResult", "search"]
 
 SAVE_MODELS = ("best", "best_and_worst", "all")
+# Numbers of errors that any trial would meet: a disk that is full, gone or broken.
+OF_MACHINE = {
+    getattr(errno, name)
+    for name in ("EDQUOT", "EFBIG", "EIO", "EMFILE", "ENFILE", "ENOSPC", "EROFS", "ESTALE")
+    if hasattr(errno, name)
+}
 
 
 class SearchResult(NamedTuple):
@@ -95,12 +102,14 @@ class _Trials:
             if not math.isfinite(value):
                 raise FloatingPointError(f"{self.goal.name} is {value}. Measured: {metrics}.")
             goal = {"name": self.goal.name, "direction": self.goal.direction, "value": value}
-            self._save_model(trial, model)
             record = record._replace(objective=goal)
         except Exception as error:  # Anything that one trial raises must not end the search.
+            _raise_if_of_machine(error)
             status = "INVALID" if isinstance(error, FloatingPointError) else "FAILED"
             message = f"{type(error).__name__}: {error}"
             record = record._replace(status=status, message=message)
+        else:
+            self._save_model(trial, model)
         return record._replace(seconds=time.perf_counter() - start)
 
     def _train(self, hp, epochs):
@@ -125,9 +134,12 @@ class _Trials:
         """A new model, or in later rounds of Hyperband the one of an earlier round."""
         if "tuner/trial_id" not in hp.values:
             return self.hypermodel.build(hp)
-        return load_model(
-            trial_folder(self.output_dir, hp.values["tuner/trial_id"]) / "model.keras"
-        )
+        folder = trial_folder(self.output_dir, hp.values["tuner/trial_id"])
+        try:
+            return load_model(folder / "model.keras")
+        except (OSError, ValueError) as error:  # Of which the later round is not guilty.
+            remedy = f"Remove {folder}, so that its trial begins anew."
+            raise OSError(errno.EIO, f"{error} {remedy}") from error
 
     def _report(self, record):
         if self.verbose:
@@ -137,6 +149,16 @@ class _Trials:
             print(
                 f"trial {record.trial_id}, {record.seconds:.1f} s: {values}: {result}", flush=True
             )
+
+
+def _raise_if_of_machine(error):
+    """Raises OSError if a disk, and not the trial, is the cause: the trial may be a good one."""
+    cause: BaseException | None = error
+    while cause is not None:
+        full = os.strerror(errno.ENOSPC) in str(cause)  # HDF5 and TensorFlow say it in words.
+        if full or (isinstance(cause, OSError) and cause.errno in OF_MACHINE):
+            raise cause if isinstance(cause, OSError) else OSError(errno.ENOSPC, str(cause))
+        cause = cause.__cause__ or cause.__context__
 
 
 @contextlib.contextmanager
@@ -201,6 +223,19 @@ def _describe_or_check(output_dir, settings):
 
 
 @contextlib.contextmanager
+def _reason_given(output_dir):
+    """Says of errors of the machine what becomes of the search."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(
+            error.errno or errno.EIO,  # HDF5 leaves it out.
+            f"The search in {output_dir} has stopped. Received: {error}. Mend the cause and repeat "
+            "the call: the trial that was running begins anew, and those that had ended are kept.",
+        ) from error
+
+
+@contextlib.contextmanager
 def _alone(output_dir):
     """Keeps a second search out of the folder. The lock ends with the process, however it ends."""
     if fcntl is None or (is_worker() and not is_chief()):
@@ -260,11 +295,12 @@ def search(
     """Trains one model for each choice of hyperparameters, and records how good it is.
 
     Trials end with the record `trials/<number>/trial.json` (`load_trials`), also those that raise
-    an error or become NaN, after which the search goes on. The same call in the same folder goes on
-    where a killed search stopped: a trial that was running begins anew, one that had ended is
-    neither lost nor repeated. What is proposed next depends on the records and on `order.json`, the
-    numbers of the trials in the order in which they began and ended. A finished search is only
-    read.
+    an error or become NaN, after which the search goes on. A disk that is full, or that cannot be
+    written to for another reason, ends the search and no trial. The same call in the same folder
+    goes on where a search stopped or was killed: a trial that was running begins anew, one that had
+    ended is neither lost nor repeated. What is proposed next depends on the records and on
+    `order.json`, the numbers of the trials in the order in which they began and ended. A finished
+    search is only read.
 
     All metrics are those of the validation split after the last epoch. In parallel
     (`run_workers`), each process calls this function with the same arguments and a folder that all
@@ -293,6 +329,7 @@ def search(
     Raises:
         ValueError: for an argument out of range, a folder that holds another search or in which one
             runs, or data without what a metric needs.
+        OSError: if the disk is full, or a model or a record cannot be written for another reason.
 
     Example:
         >>> import functools, tempfile
@@ -319,7 +356,7 @@ def search(
         save_models=save_models,
     )
     output_dir.mkdir(parents=True, exist_ok=True)
-    with _alone(output_dir):
+    with _reason_given(output_dir), _alone(output_dir):
         _describe_or_check(output_dir, settings)
         keep = "all" if tuner == "hyperband" else save_models  # It continues earlier models.
         oracle = make_oracle(tuner, goal, epochs, max_trials, seed)

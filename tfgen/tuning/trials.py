@@ -2,9 +2,11 @@
 
 import json
 import math
+import numbers
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tfgen._utils.arguments import check_one_of
@@ -17,12 +19,14 @@ __all__ = [
     "load_search",
     "load_trials",
     "ranked",
+    "read_json",
     "worst_trial",
     "write_json",
     "write_trial",
 ]
 
 STATUSES = ("COMPLETED", "FAILED", "INVALID")
+_SEARCH_REMEDY = "Remove it: the call of search that wrote it writes it again, and keeps trials."
 
 
 class TrialRecord(NamedTuple):
@@ -98,8 +102,64 @@ def write_trial(output_dir: str | os.PathLike, record: TrialRecord) -> None:
     write_json(trial_folder(output_dir, record.trial_id) / "trial.json", values)
 
 
+def read_json(path: pathlib.Path, is_right: Callable[[Any], bool], remedy: str) -> Any:
+    """The value in a JSON file.
+
+    Args:
+        path: path of a file that is there.
+        is_right: function from the value to whether it is of the form that was written.
+        remedy: what to do if it is not.
+
+    Raises:
+        ValueError: if the file is truncated, damaged or holds something else.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        reason = "" if is_right(value) else "it holds something else than was written"
+    except (ValueError, RecursionError) as error:  # No JSON, or no text.
+        reason = str(error)
+    if reason:
+        raise ValueError(
+            f"{path} is damaged. Received: {path.stat().st_size} bytes ({reason}). {remedy}"
+        )
+    return value
+
+
+def _is_record(values):
+    """Whether a value is what `write_trial` makes of a `TrialRecord`."""
+    if not isinstance(values, dict) or {*values, "folder"} != {*TrialRecord._fields}:
+        return False
+    goal, metrics = values["objective"], values["metrics"]
+    return (
+        isinstance(values["trial_id"], str)
+        and values["status"] in STATUSES
+        and isinstance(values["hyperparameters"], dict)
+        and isinstance(metrics, dict)
+        and all(v is None or isinstance(v, numbers.Real) for v in metrics.values())
+        and (_is_goal(goal) if values["status"] == "COMPLETED" else goal is None)
+        and isinstance(values["seconds"], numbers.Real)
+        and isinstance(values["epochs"], int)
+        and isinstance(values["message"], str | None)
+    )
+
+
+def _is_goal(goal):
+    return (
+        isinstance(goal, dict)
+        and isinstance(goal.get("name"), str)
+        and goal.get("direction") in ("min", "max")
+        and isinstance(goal.get("value"), numbers.Real)
+    )
+
+
 def _read_trial(folder):
-    values = json.loads((folder / "trial.json").read_text())
+    """`TrialRecord` in a folder; ValueError if it is damaged, or that of another trial."""
+
+    def is_right(values):
+        return _is_record(values) and int(values["trial_id"]) == int(folder.name)
+
+    remedy = f"Remove {folder}: the same call of search lets this trial begin anew."
+    values = read_json(folder / "trial.json", is_right, remedy)
     values["metrics"] = {k: math.nan if v is None else v for k, v in values["metrics"].items()}
     return TrialRecord(**values, folder=folder)
 
@@ -107,15 +167,31 @@ def _read_trial(folder):
 def load_trials(output_dir: str | os.PathLike) -> list[TrialRecord]:
     """All trials of a search that have ended.
 
+    A record that is damaged is left out, with a warning that names it: to a search its trial has
+    not ended, and begins anew.
+
     Args:
         output_dir: path of the search, also while it runs.
 
     Returns:
         List of `TrialRecord` in the order of their numbers; empty if there are none.
+
+    Raises:
+        ValueError: if all of several records, or the only one, are damaged.
     """
-    paths = pathlib.Path(output_dir).glob("trials/*/trial.json")
+    folders = [path.parent for path in pathlib.Path(output_dir).glob("trials/*/trial.json")]
+    trials, damaged = [], []
+    for folder in folders:
+        try:
+            trials.append(_read_trial(folder))
+        except ValueError as error:
+            damaged.append(str(error))
+    if damaged and not trials:
+        raise ValueError("\n".join(damaged))
+    for message in damaged:
+        warnings.warn(f"A trial is left out. {message}", stacklevel=2)
     # The padding of later numbers differs where a search was continued with more trials.
-    return [_read_trial(path.parent) for path in sorted(paths, key=lambda p: int(p.parent.name))]
+    return sorted(trials, key=lambda trial: int(trial.trial_id))
 
 
 def load_search(output_dir: str | os.PathLike) -> dict[str, Any]:
@@ -130,11 +206,12 @@ def load_search(output_dir: str | os.PathLike) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: if the folder holds no search.
+        ValueError: if search.json is damaged.
     """
     path = pathlib.Path(output_dir) / "search.json"
     if not path.exists():
         raise FileNotFoundError(f"No search in {output_dir}: there is no {path}. Run search first.")
-    return json.loads(path.read_text())
+    return read_json(path, lambda value: isinstance(value, dict), _SEARCH_REMEDY)
 
 
 def ranked(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
