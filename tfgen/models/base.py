@@ -134,6 +134,10 @@ class GenerativeModel(ResumableModel):
             for name in update.terms(update.inputs(x, training=False)[-1], training=False)
         }
 
+    def identity(self) -> dict[str, str]:
+        optimizers = {name: type(own).__name__ for name, own in self.optimizers.items()}
+        return {**super().identity(), "optimizers": str(optimizers)}
+
     def get_compile_config(self) -> dict[str, Any]:
         config = super().get_compile_config()
         if config:

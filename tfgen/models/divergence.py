@@ -42,7 +42,6 @@ class StopOnDivergence(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.epoch = epoch
-        self.steps_before = int(keras.ops.convert_to_numpy(self.model.steps))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         bad = [name for name in self.losses if not np.isfinite((logs or {}).get(name, 0.0))]
@@ -60,7 +59,9 @@ class StopOnDivergence(keras.callbacks.Callback):
         averages: Any = self.averages
         finite = keras.ops.convert_to_numpy(averages.finite_steps)
         indices = [averages.names.index(name) for name in names]
-        return self.steps_before + np.floor(finite + 1e-3).astype(int)[indices].min() + 1
+        return (
+            self.model.progress.first_step + np.floor(finite + 1e-3).astype(int)[indices].min() + 1
+        )
 
     def _check_weights(self):
         if not _all_finite([v.value for v in self.model.trainable_variables]):

@@ -248,8 +248,11 @@ class MixtureEM(Mixture):
                 # Keras' own assign_add would add up what several replicas already share.
                 total.value.assign_add(summand)
             self.steps.assign_add(1)
-            total, count = tf.unstack(tf.convert_to_tensor(self.sum_and_count))
-            return _logs(tf.math.divide_no_nan(total, count))
+            return self.training_logs()
+
+    def training_logs(self) -> dict[str, Any]:
+        total, count = tf.unstack(tf.convert_to_tensor(self.sum_and_count))
+        return _logs(tf.math.divide_no_nan(total, count))
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         self.average.update_state(self.log_prob(self.unpack(data)))

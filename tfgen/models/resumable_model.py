@@ -16,7 +16,7 @@ from tfgen._utils.files import written_aside
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.models import training_data
 from tfgen.models.divergence import StopOnDivergence
-from tfgen.models.resume import ResumePosition
+from tfgen.models.resume import Progress, ResumePosition
 
 __all__ = ["ResumableModel"]
 
@@ -54,6 +54,8 @@ class ResumableModel(keras.Model):
             name="steps",
             aggregation="only_first_replica",
         )
+        self.progress = Progress()
+        self.fit_state: dict[str, np.ndarray] = {}
         self._fitting = False
         self.built = True
 
@@ -97,6 +99,10 @@ class ResumableModel(keras.Model):
             seekable: bool, whether an interrupted epoch goes on where it stopped.
         """
         return [StopOnDivergence(callbacks)]
+
+    def training_logs(self) -> dict[str, Any]:
+        """What an epoch of training logs, from the averages as they stand."""
+        return self.get_metrics_result()
 
     # Randomness.
 
@@ -169,16 +175,16 @@ class ResumableModel(keras.Model):
 
     def _run(self, x, epochs, verbose, callbacks, initial_epoch, steps_per_epoch, **kwargs):
         """`keras.Model.fit` on checked data, from the position that a callback restores."""
-        # With steps_per_epoch Keras keeps its iterator from epoch to epoch.
-        seek = None if steps_per_epoch else getattr(x, "seek", None)
-        batches = steps_per_epoch or training_data.num_batches(x)
-        own_callbacks = self.own_callbacks(callbacks, seekable=seek is not None)
-        position = ResumePosition(seek, callbacks, initial_epoch, batches)
+        callbacks = keras.tree.flatten(callbacks or [])
+        seek, batches = getattr(x, "seek", None), steps_per_epoch or training_data.num_batches(x)
+        own_callbacks = self.own_callbacks(callbacks, seekable=bool(seek and not steps_per_epoch))
+        position = ResumePosition(seek, callbacks, initial_epoch, batches, bool(steps_per_epoch))
         kwargs.update(initial_epoch=initial_epoch, steps_per_epoch=steps_per_epoch)
-        callbacks, self._fitting = [*own_callbacks, *position.callbacks], True
+        kwargs["callbacks"] = position.among(own_callbacks, self.identity())
+        self._fitting = True
         try:
             with position.active(self):
-                return super().fit(x, epochs=epochs, verbose=verbose, callbacks=callbacks, **kwargs)
+                return super().fit(x, epochs=epochs, verbose=verbose, **kwargs)
         finally:
             self._fitting = False
 
@@ -253,16 +259,28 @@ class ResumableModel(keras.Model):
         """Every random state of the model and its networks by its key in a file."""
         return {f"seed_{i}": state for i, state in enumerate(keras_private.seed_states(self))}
 
+    def identity(self) -> dict[str, str]:
+        """What a backup of the model is of, in words; one of something else is not restored."""
+        sizes = [math.prod(v.shape) for v in self.variables]
+        weights = f"{sum(sizes)} values in {len(sizes)} variables"
+        return {"class": type(self).__name__, "data": str(self.data_shape), "weights": weights}
+
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
-        for key, state in self._seed_states().items():
-            store[key] = state
+        store["progress"] = np.array(self.progress)
+        fit_state = {f"fit.{key}": value for key, value in self.fit_state.items()}
+        for key, value in {**self._seed_states(), **fit_state}.items():
+            store[key] = value
 
     def load_own_variables(self, store: Any) -> None:
-        states = self._seed_states()
-        super().load_own_variables({k: store[k] for k in store.keys() if k not in states})
-        for key, state in states.items():
+        """Loads what `save_own_variables` saved, of version 0.1.0 too, which knew no progress."""
+        super().load_own_variables({k: store[k] for k in store.keys() if k.isdigit()})
+        for key, state in self._seed_states().items():
             state.assign(store[key])
+        if "progress" in store.keys():
+            self.progress = Progress(*np.asarray(store["progress"]).tolist())
+        fit_state = [key for key in store.keys() if key.startswith("fit.")]
+        self.fit_state = {key.removeprefix("fit."): np.asarray(store[key]) for key in fit_state}
 
 
 def _replica_id():
