@@ -1,7 +1,10 @@
 """Chief and workers: their environments, restarts, and a whole search over loopback."""
 
+import subprocess
 import sys
 import textwrap
+import threading
+import time
 
 import pytest
 
@@ -90,6 +93,52 @@ def test_without_its_chief_the_run_ends(tmp_path):
         tuning.run_workers(waits, 1)
 
 
+def test_a_process_that_does_not_end_when_asked_to_is_killed(monkeypatch):
+    code = (
+        "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-S", "-c", code], stdout=subprocess.PIPE)
+    process.stdout.readline()
+    monkeypatch.setattr(parallel, "_PATIENCE_SECONDS", 0.1)
+    parallel._end([process])
+    assert process.returncode == -9
+
+
+LOCKS = """
+    import fcntl, sys, time
+    file = open(sys.argv[1])
+    fcntl.flock(file, fcntl.LOCK_EX)
+    print(flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_worker_ends_when_the_lock_of_its_parent_does(tmp_path, monkeypatch):
+    pytest.importorskip("fcntl")
+    path, ended = tmp_path / "lock", threading.Event()
+    path.touch()
+    monkeypatch.setenv("TFGEN_SEARCH_LOCK", str(path))
+    monkeypatch.setattr("os._exit", lambda status: ended.set())
+    locks = [sys.executable, "-S", "-c", textwrap.dedent(LOCKS), str(path)]
+    with subprocess.Popen(locks, stdout=subprocess.PIPE) as parent:
+        parent.stdout.readline()
+        parallel.end_with_parent()
+        assert not ended.wait(0.2)
+        parent.kill()
+        assert ended.wait(10)
+    assert not path.exists()
+    ended.clear()
+    parallel.end_with_parent()  # The parent has ended before its worker began.
+    assert ended.wait(10)
+
+
+def test_a_lock_is_held_as_long_as_the_workers_run(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    with parallel._lock() as variables, open(variables["TFGEN_SEARCH_LOCK"]) as file:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
 def test_command_line(tmp_path, capsys):
     parallel.main(["--workers", "1", "--", *command(tmp_path, runs=1)])
     assert (tmp_path / "worker0").read_text() == "x"
@@ -138,3 +187,28 @@ def test_chief_and_two_workers_share_a_grid_over_loopback(tmp_path):
     assert len({tuple(t.hyperparameters[name] for name in names) for t in trials}) == 12
     kept = {t.trial_id for t in trials if t.model_path}
     assert kept == {tuning.best_trial(trials).trial_id, tuning.worst_trial(trials).trial_id}
+
+
+PARENT = """
+    import sys
+    from tfgen import tuning
+    tuning.run_workers([sys.executable, "-c", sys.argv[1], sys.argv[2]], 2)
+"""
+
+
+@pytest.mark.slow
+def test_when_the_parent_is_killed_all_end_and_the_next_call_goes_on(tmp_path):
+    """Chief and workers hold the parent's standard output open for as long as they run."""
+    parent = [sys.executable, "-c", textwrap.dedent(PARENT), textwrap.dedent(SEARCH), str(tmp_path)]
+    process = subprocess.Popen(parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while len(list(tmp_path.glob("trials/*/trial.json"))) < 2:
+        assert process.poll() is None, process.stderr.read().decode()
+        time.sleep(0.05)
+    process.kill()
+    process.communicate(timeout=5)
+    ended = {t.trial_id: t for t in tuning.load_trials(tmp_path)}
+    assert 2 <= len(ended) < 12
+    subprocess.run(parent, check=True, capture_output=True)
+    trials = tuning.load_trials(tmp_path)
+    assert [t.status for t in trials] == ["COMPLETED"] * 12
+    assert {t.trial_id: t for t in trials if t.trial_id in ended} == ended

@@ -18,21 +18,34 @@ file system that all machines share.
 """
 
 import argparse
+import contextlib
+import functools
 import os
+import pathlib
 import socket
 import subprocess
+import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
 from tfgen._utils.arguments import check_ints
 
+try:
+    import fcntl
+except ImportError:  # Windows, where workers outlive a parent that is killed.
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = ["configure_devices", "is_chief", "is_worker", "run_workers", "worker_environments"]
 
 _ID, _IP, _PORT = (f"KERASTUNER_{name}" for name in ("TUNER_ID", "ORACLE_IP", "ORACLE_PORT"))
+# The file that `run_workers` keeps locked.
+_LOCK = "TFGEN_SEARCH_LOCK"
 _POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 10
 
 
 def is_worker() -> bool:
@@ -106,7 +119,7 @@ def run_workers(command: Sequence[str], num_workers: int, max_restarts: int = 3)
     """Runs a command that calls `search` as a chief and several workers on this machine.
 
     A worker that dies is started again and takes up its trial; the chief ends when all workers
-    have. If this process is interrupted, all of them end, and the same call goes on.
+    have. If this process is interrupted or killed, all of them end, and the same call goes on.
 
     Args:
         command: list of string, such as `[sys.executable, *sys.argv]`.
@@ -123,21 +136,53 @@ def run_workers(command: Sequence[str], num_workers: int, max_restarts: int = 3)
         >>> run_workers([sys.executable, "-c", code], num_workers=1)  # doctest: +SKIP
     """
     environments = worker_environments(num_workers, visible_gpus())
-    start = [lambda e=e: subprocess.Popen(command, env={**os.environ, **e}) for e in environments]
-    processes = [start_one() for start_one in start]
-    try:
-        while any(process.poll() is None for process in processes[1:]):
-            time.sleep(_POLL_SECONDS)
-            if processes[0].poll():
-                raise RuntimeError(_failure("The chief", processes[0], command))
-            for i, process in enumerate(processes[1:], start=1):
-                if process.poll():  # Ended, and not with 0.
-                    if not max_restarts:
-                        raise RuntimeError(_failure(f"Worker {i - 1}", process, command))
-                    max_restarts -= 1
-                    processes[i] = start[i]()
-    finally:
-        _end(processes)
+    processes: list[subprocess.Popen] = []
+    with _lock() as lock:
+        variables = [{**os.environ, **environment, **lock} for environment in environments]
+        start = [functools.partial(subprocess.Popen, command, env=env) for env in variables]
+        try:
+            processes += (start_one() for start_one in start)
+            _watch(processes, start, command, max_restarts)
+        finally:
+            _end(processes)
+
+
+def _watch(processes, start, command, max_restarts):
+    """Waits for the workers, and starts those again that die."""
+    while any(process.poll() is None for process in processes[1:]):
+        time.sleep(_POLL_SECONDS)
+        if processes[0].poll():
+            raise RuntimeError(_failure("The chief", processes[0], command))
+        for i, process in enumerate(processes[1:], start=1):
+            if process.poll():  # Ended, and not with 0.
+                if not max_restarts:
+                    raise RuntimeError(_failure(f"Worker {i - 1}", process, command))
+                max_restarts -= 1
+                processes[i] = start[i]()
+
+
+@contextlib.contextmanager
+def _lock() -> Iterator[dict[str, str]]:
+    """The variable that names a file which is locked until this process ends, however it ends."""
+    if fcntl is None:
+        yield {}
+        return
+    with tempfile.NamedTemporaryFile(prefix="tfgen-search-") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield {_LOCK: file.name}
+
+
+def end_with_parent() -> None:
+    """Ends this process as soon as the `run_workers` that started it has ended."""
+    if fcntl is not None and _LOCK in os.environ:
+        threading.Thread(target=_wait_for_parent, args=(os.environ[_LOCK],), daemon=True).start()
+
+
+def _wait_for_parent(path):
+    with contextlib.suppress(FileNotFoundError), open(path) as file:  # It has ended before.
+        fcntl.flock(file, fcntl.LOCK_SH)
+        pathlib.Path(path).unlink(missing_ok=True)
+    os._exit(1)
 
 
 def _failure(who, process, command):
@@ -152,7 +197,11 @@ def _end(processes):
         if process.poll() is None:
             process.terminate()
     for process in processes:
-        process.wait()
+        try:
+            process.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def configure_devices(mixed_precision: bool = False, memory_growth: bool = True) -> int:
@@ -189,6 +238,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error("Name the command: --workers 2 -- python script.py")
     run_workers(command, args.workers, args.max_restarts)
 
+
+# When it is imported and not when it searches: data may take long to load before.
+end_with_parent()
 
 if __name__ == "__main__":
     main()
