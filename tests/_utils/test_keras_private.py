@@ -176,6 +176,59 @@ def test_averaged_weights_of_each_optimizer():
         assert np.all(variable.numpy() != 7.0) and np.all(np.isfinite(variable)), message
 
 
+def test_averages_of_an_optimizer():
+    variable = keras.Variable([1.0])
+    for optimizer in (
+        keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5),
+        keras.optimizers.LossScaleOptimizer(
+            keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+        ),
+    ):
+        optimizer.build([variable])
+        assert keras_private.averages(optimizer) == []
+        for value in (1.0, 3.0):
+            variable.assign([value])
+            optimizer.apply([tf.zeros(1)], [variable])
+        ((same, average),) = keras_private.averages(optimizer)
+        message = changed(
+            "Optimizer._trainable_variables or _model_variables_moving_average",
+            "GenerativeModel.swap_averages exchanges the weights of each network with its averages",
+        )
+        assert same is variable and float(average[0]) == 2.0, message
+    assert keras_private.averages(keras.optimizers.SGD()) == []
+
+
+def test_swapping_is_ours():
+    """The callback exchanges weights around each evaluation, and finalizes at the end of `fit`."""
+    calls, model = [], regression()
+    callback = keras.callbacks.SwapEMAWeights(swap_on_epoch=True)
+    swap, finalize = (lambda: calls.append("swap")), (lambda: calls.append("finalize"))
+    keras_private.swap_by(callback, swap, finalize)
+    fit(model, callbacks=[callback])
+    assert calls == ["swap", "finalize"], changed(
+        "SwapEMAWeights._swap_variables or _finalize_ema_values",
+        "SwapEMAWeights exchanges the weights of every network",
+    )
+
+
+def test_losses_of_a_layer_add_up_over_its_calls():
+    layer = keras.layers.Dense(1, kernel_initializer="ones", activity_regularizer="l2")
+    network = keras.Sequential([keras.Input((1,)), layer])
+    message = changed(
+        "Layer._clear_losses",
+        "activity regularizers of a discriminator count for real and for generated data",
+    )
+    with keras_private.losses_of_all_calls([network]):
+        assert network.losses == [], message
+        for value in (1.0, 2.0):
+            network(tf.fill((1, 1), value))
+        assert [float(loss) for loss in network.losses] == pytest.approx([0.01, 0.04]), message
+    assert network.losses == [], message
+    network(tf.ones((1, 1)))
+    network(tf.ones((1, 1)))
+    assert len(network.losses) == 1, message
+
+
 def test_fit_finalizes_the_first_optimizer():
     model, calls = regression(), []
 
@@ -187,6 +240,8 @@ def test_fit_finalizes_the_first_optimizer():
     model.compile(first, "mse")
     kernel, bias = model.trainable_variables
     keras_private.finalize_each(first, [(first, [bias]), (second, [kernel])])
+    for optimizer in (first, second):
+        optimizer.iterations.assign(1)
     fit(model)
     assert [[id(v) for v in variables] for variables in calls] == [[id(bias)], [id(kernel)]], (
         changed(

@@ -16,12 +16,14 @@ import keras
 
 __all__ = [
     "adam_state",
+    "averages",
     "begin_at_epoch",
     "finalize_each",
     "forget_tuners",
     "forget_unreadable_notes",
     "gradients_forgotten",
     "ignore_short_epochs",
+    "losses_of_all_calls",
     "num_replicas",
     "saved_paths",
     "saves_by_batches",
@@ -29,6 +31,7 @@ __all__ = [
     "set_steps_per_execution",
     "steps_per_execution",
     "sublayers",
+    "swap_by",
     "take_unconverted",
 ]
 
@@ -60,6 +63,23 @@ def seed_states(layer: keras.layers.Layer) -> list[keras.Variable]:
     Keras saves none of them.
     """
     return [v for v in layer.variables if v.name == "seed_generator_state"]
+
+
+@contextlib.contextmanager
+def losses_of_all_calls(layers: Sequence[keras.layers.Layer]) -> Iterator[None]:
+    """Lets the `losses` of layers add up over their calls inside; none are left behind.
+
+    Keras forgets them at each call of a layer that no other layer makes.
+    """
+    for layer in layers:
+        layer._clear_losses()
+        layer._clear_losses = lambda: None
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer._clear_losses
+            layer._clear_losses()
 
 
 # The loop of `fit`.
@@ -96,6 +116,22 @@ def ignore_short_epochs() -> None:
 # Optimizers.
 
 
+def averages(
+    optimizer: keras.optimizers.Optimizer,
+) -> list[tuple[keras.Variable, keras.Variable]]:
+    """Pairs of a variable and its average over steps (`use_ema`); none before the first step."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if not optimizer.use_ema or not int(optimizer.iterations):
+        return []
+    return list(
+        zip(
+            optimizer._trainable_variables,
+            optimizer._model_variables_moving_average,
+            strict=True,
+        )
+    )
+
+
 def finalize_each(
     first: keras.optimizers.Optimizer,
     variables: Iterable[tuple[keras.optimizers.Optimizer, Sequence[keras.Variable]]],
@@ -103,7 +139,7 @@ def finalize_each(
     """Lets the end of `fit` replace weights by their averages (`use_ema`) for each optimizer.
 
     Keras does so for `model.optimizer` alone, and hands it all weights of the model, in their
-    order.
+    order. An optimizer that has taken no step, whose averages are zeros, is left alone.
 
     Args:
         first: the `optimizer` of the model.
@@ -113,9 +149,23 @@ def finalize_each(
 
     def finalize_variable_values(_):
         for optimizer, own in pairs:
-            type(optimizer).finalize_variable_values(optimizer, own)
+            if int(optimizer.iterations):
+                type(optimizer).finalize_variable_values(optimizer, own)
 
     first.finalize_variable_values = finalize_variable_values
+
+
+def swap_by(callback: keras.callbacks.SwapEMAWeights, swap: Any, finalize: Any) -> None:
+    """Lets a `SwapEMAWeights` exchange weights and averages by two functions.
+
+    It would do so for `model.optimizer` alone.
+
+    Args:
+        callback: the callback.
+        swap: function without arguments that exchanges them.
+        finalize: function without arguments that sets the averages to the weights.
+    """
+    callback._swap_variables, callback._finalize_ema_values = swap, finalize
 
 
 def adam_state(

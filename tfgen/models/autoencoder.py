@@ -12,6 +12,7 @@ from tfgen.losses import squared_error
 from tfgen.models.base import Update
 from tfgen.models.checks import is_distribution, output_on_zeros
 from tfgen.models.latent import AutoencodingModel
+from tfgen.models.training_data import inputs_of, targets_of
 
 __all__ = ["AE", "reconstruction_error"]
 
@@ -56,15 +57,16 @@ class AE(AutoencodingModel):
                 "distribution. Build both with head=None, or use a VAE."
             )
 
+    takes_targets = True
+
     @property
     def updates(self) -> list[Update]:
         return [Update("autoencoder", (self.encoder, self.decoder), self.terms)]
 
     def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """Squared error per example, shape (batch,)."""
-        x = tf.cast(x, tf.float32)
-        output = self.decoder(self.encoder(x, training=training), training=training)
-        error = squared_error(x, output)
+        output = self.decoder(self.encoder(inputs_of(x), training=training), training=training)
+        error = squared_error(tf.cast(targets_of(x), tf.float32), output)
         return {"loss": error, "reconstruction": error}
 
 

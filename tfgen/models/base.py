@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfgen._utils import keras_private
 from tfgen.models import fused_adam
 from tfgen.models.divergence import StopOnDivergence
+from tfgen.models.optimizers import FollowRates, LogRates, one_for_each, swap_averages
 from tfgen.models.resumable_model import ResumableModel
 from tfgen.models.term_averages import TermAverages
 
@@ -76,16 +77,27 @@ class GenerativeModel(ResumableModel):
     def compile(
         self,
         optimizer: Any = "adam",
+        loss: None = None,
+        *,
         steps_per_execution: int | None = None,
         jit_compile: bool | str = "auto",
         run_eagerly: bool = False,
         auto_scale_loss: bool = True,
+        loss_weights: None = None,
+        metrics: None = None,
+        weighted_metrics: None = None,
     ) -> None:
         """Configures training. The losses belong to the model.
 
         Args:
             optimizer: Keras optimizer or its name, used by the first update and copied for the
-                others; or a dict with one for each update by name.
+                others; or a dict with one for each update by name. A learning rate that is changed
+                during training, by a callback of Keras too, is that of the first update, and those
+                of the others change by the same factor. A schedule inside an optimizer counts that
+                optimizer's own steps, of which there are several in a batch where a player takes
+                several (`discriminator_steps`).
+            loss: None, as `loss_weights`, `metrics` and `weighted_metrics`, which stand here to be
+                refused.
             steps_per_execution: int, batches per call of the compiled loop, after which callbacks
                 and the progress bar hear of them. None picks up to 32, and fewer where `fit` or
                 `evaluate` is given a number of steps that 32 does not divide.
@@ -94,10 +106,14 @@ class GenerativeModel(ResumableModel):
             auto_scale_loss: bool, whether mixed_float16 scales the losses.
 
         Raises:
-            ValueError: if a dict of optimizers has other keys than the updates' names.
+            ValueError: if a dict of optimizers has other keys than the updates' names, an argument
+                is out of range, or there are losses or metrics.
         """
+        refused = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
+        _refuse_losses(type(self).__name__, weighted_metrics=weighted_metrics, **refused)
         scale = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
-        optimizers = self._optimizers_by_name(optimizer, scale)
+        names = [update.name for update in self.updates]
+        optimizers = one_for_each(names, optimizer, type(self).__name__, scale)
         first = next(iter(optimizers.values()))
         options = dict(jit_compile=jit_compile, run_eagerly=run_eagerly)
         self._configure(first, steps_per_execution, auto_scale_loss=auto_scale_loss, **options)
@@ -108,31 +124,15 @@ class GenerativeModel(ResumableModel):
         keras_private.finalize_each(first, zip(optimizers.values(), variables, strict=True))
         # Last update first: Keras names optimizers in a file by their class and this order.
         self.optimizers = dict(reversed(optimizers.items()))
+        self.rates = FollowRates(optimizers)
         self.averages = TermAverages(self._log_names())
-
-    def _optimizers_by_name(self, optimizer, scale):
-        names = [update.name for update in self.updates]
-        if isinstance(optimizer, dict):
-            if set(optimizer) != set(names):
-                raise ValueError(
-                    f"{type(self).__name__} has the updates {names}: give one optimizer for all, "
-                    f"or a dict with these keys. Received: optimizer with keys {list(optimizer)}."
-                )
-            optimizers = [keras.optimizers.get(optimizer[name]) for name in names]
-        else:
-            first = keras.optimizers.get(optimizer)
-            copies = [type(first).from_config(first.get_config()) for _ in names[1:]]
-            optimizers = [first, *copies]
-        return dict(zip(names, map(_scaling, optimizers) if scale else optimizers, strict=True))
 
     def _log_names(self):
         """Names of all terms, from one evaluation on zeros."""
-        x = self.zeros(2)
-        return {
-            name: None
-            for update in self.updates
-            for name in update.terms(update.inputs(x, training=False)[-1], training=False)
-        }
+        x, names = self.zeros(2), {}
+        for updates, terms_fn, turns in self._forward_passes():
+            names |= self._forward(updates, terms_fn, turns(x, False)[-1], training=False)
+        return list(names)
 
     def identity(self) -> dict[str, str]:
         optimizers = {name: type(own).__name__ for name, own in self.optimizers.items()}
@@ -151,28 +151,74 @@ class GenerativeModel(ResumableModel):
         return [self.averages] if self.compiled else []
 
     def own_callbacks(self, callbacks: Any, seekable: bool) -> list[keras.callbacks.Callback]:
+        for callback in callbacks:
+            if isinstance(callback, keras.callbacks.SwapEMAWeights):
+                self._swap_by_each(callback)
         minimised = [update.minimise for update in self.updates]
-        return [StopOnDivergence(callbacks, self.averages, minimised)]
+        stop = StopOnDivergence(callbacks, self.averages, minimised)
+        return [stop, LogRates(self.optimizers, callbacks)]
+
+    def last_callbacks(self) -> list[keras.callbacks.Callback]:
+        return [self.rates]
+
+    def _swap_by_each(self, callback):
+        if not any(_use_averages(own) for own in self.optimizers.values()):
+            raise ValueError(
+                "SwapEMAWeights exchanges weights and their averages. Received: optimizers without "
+                "averages. Compile with use_ema=True, for example keras.optimizers.Adam(1e-3, "
+                "use_ema=True)."
+            )
+
+        def finalize():
+            for own in self.optimizers.values():
+                for variable, average in keras_private.averages(own):
+                    average.assign(variable)
+
+        keras_private.swap_by(callback, self.swap_averages, finalize)
+
+    def swap_averages(self) -> None:
+        """Exchanges the weights of every network with their averages, and back when called again.
+
+        Raises:
+            ValueError: if no optimizer has averages (`use_ema`), or before the first step.
+        """
+        if not swap_averages(self.optimizers):
+            raise ValueError(
+                "There are no averaged weights yet. Received: optimizers without use_ema, or that "
+                "have taken no step. Compile with use_ema=True and call fit first."
+            )
+
+    def add_loss(self, loss: Any) -> None:
+        raise ValueError(
+            f"A {type(self).__name__} minimises the terms of its updates. Received: add_loss on "
+            "the model. Add it to one of its networks, or write a term: regularizers in a VAE, "
+            "terms in other models."
+        )
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         # At the end of the data, seeds and steps must not move on without a batch.
-        with tf.control_dependencies(tf.nest.flatten(data)):
+        with tf.control_dependencies([part for part in tf.nest.flatten(data) if part is not None]):
             self._take_turns(self.unpack(data))
             self.steps.assign_add(1)
             self.averages.end_step()
             return self.averages.result()
 
-    def _take_turns(self, x):
+    def _forward_passes(self):
+        """Triples of updates that share a forward pass, its terms, and its turns."""
         groups = itertools.groupby(self.updates, key=lambda update: (update.terms, update.turns))
-        for (terms_fn, _), group in groups:
+        for (terms, _), group in groups:
             updates = tuple(group)
-            for inputs in updates[0].inputs(x, training=True):
+            yield updates, terms, updates[0].inputs
+
+    def _take_turns(self, x):
+        for updates, terms_fn, turns in self._forward_passes():
+            for inputs in turns(x, training=True):
                 self._apply(updates, terms_fn, inputs)
 
     def _apply(self, updates, terms_fn, x):
         """One forward pass, and one step of each of `updates`."""
         with tf.GradientTape(persistent=len(updates) > 1) as tape:
-            terms = terms_fn(x, training=True)
+            terms = self._forward(updates, terms_fn, x, training=True)
             losses = [self._scaled_loss(update, terms) for update in updates]
         gradients = [
             tape.gradient(loss, [v.value for v in update.variables])
@@ -182,6 +228,23 @@ class GenerativeModel(ResumableModel):
             self.optimizers[update.name].apply(gradient, update.variables)
         self.averages.update_state(terms)
 
+    def _forward(self, updates, terms_fn, x, training):
+        """The terms of a forward pass, with the losses of the networks that `updates` move."""
+        networks = {update.name: self._networks_moved_first_by(update) for update in updates}
+        with keras_private.losses_of_all_calls(sum(networks.values(), [])):
+            terms = dict(terms_fn(x, training=training))
+            for update in updates:
+                losses = [loss for network in networks[update.name] for loss in network.losses]
+                name = "" if len(self.updates) == 1 else f"{update.name}_"
+                _add_losses(terms, update.minimise, losses, f"{name}regularization")
+        return terms
+
+    def _networks_moved_first_by(self, update):
+        """Its networks, but for those that an update before it moves: their losses count once."""
+        before = itertools.takewhile(lambda other: other.name != update.name, self.updates)
+        seen = {id(network) for other in before for network in other.networks}
+        return [network for network in update.networks if id(network) not in seen]
+
     def _scaled_loss(self, update, terms):
         loss = tf.reduce_mean(tf.cast(terms[update.minimise], tf.float32))
         loss = self.optimizers[update.name].scale_loss(loss)
@@ -189,14 +252,30 @@ class GenerativeModel(ResumableModel):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         x = self.unpack(data)
-        for update in {(u.terms, u.turns): u for u in self.updates}.values():
-            for inputs in update.inputs(x, training=False):
-                self.averages.update_state(update.terms(inputs, training=False))
+        for updates, terms_fn, turns in self._forward_passes():
+            for inputs in turns(x, training=False):
+                self.averages.update_state(self._forward(updates, terms_fn, inputs, training=False))
         return self.averages.result()
 
 
-def _scaling(optimizer):
-    """The optimizer, with the scaled losses that float16 needs."""
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return optimizer
-    return keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
+def _add_losses(terms, minimise, losses, name):
+    """Adds networks' own losses, such as those of regularizers, to what an update minimises."""
+    if losses:
+        total = tf.add_n([tf.cast(tf.reduce_sum(loss), tf.float32) for loss in losses])
+        terms[minimise] = tf.cast(terms[minimise], tf.float32) + total
+        terms[name] = total
+
+
+def _use_averages(optimizer):
+    return getattr(optimizer, "inner_optimizer", optimizer).use_ema
+
+
+def _refuse_losses(kind, **given):
+    """Raises ValueError for what `keras.Model.compile` takes and these models do not."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise ValueError(
+            f"{kind} has its own losses and logs its own terms: compile(optimizer) is enough. "
+            f"Received: {names[0]}={given[names[0]]!r}. Leave it out. Terms of your own belong "
+            "into a subclass, metrics into a callback or tfgen.metrics."
+        )

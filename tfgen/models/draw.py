@@ -80,12 +80,11 @@ class DRAW(AuxiliaryVAE):
 
     def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
         """Draws z_1 to z_T, each from what the decoder has made of those before."""
-        x = self.examples(x)
 
         def draw(step, features):
             return self.encoder.posterior.draw(features, fold_in(seed, step), training)
 
-        draws, likelihood = self._unroll(x, draw)
+        draws, likelihood = self._unroll(self.inputs(x), draw)
         z, kl, log_ratio = zip(*draws, strict=True)
         return self.draw(
             x,
@@ -116,7 +115,7 @@ class DRAW(AuxiliaryVAE):
     def encode(self, x: Any) -> tf.Tensor:
         """Means of the z_t, each carried on to the next step, shape (batch, T, latent_dim)."""
         mean = self.encoder.posterior.mean
-        draws, _ = self._unroll(tf.cast(x, tf.float32), lambda _, features: (mean(features),))
+        draws, _ = self._unroll(self.inputs(x), lambda _, features: (mean(features),))
         return tf.stack([z for (z,) in draws], axis=1)
 
     def canvases(self, z: TensorLike) -> tf.Tensor:

@@ -215,7 +215,7 @@ class HVI(AuxiliaryVAE):
         """One iteration of Algorithm 3: the next z, and log q(v|x, z) - log r(v'|x, next z)."""
         velocity, log_q = self.draw_velocity(x, z, seed, training)
         z, velocity = leapfrog(gradient, z, velocity, step_sizes)
-        return z, log_q - self.reverse([self.examples(x), z], training=training).log_prob(velocity)
+        return z, log_q - self.reverse([self.inputs(x), z], training=training).log_prob(velocity)
 
     def draw_velocity(
         self, x: Any, z: tf.Tensor, seed: Seed, training: bool
@@ -224,7 +224,7 @@ class HVI(AuxiliaryVAE):
         if self.momentum is None:
             velocity = normal(tf.shape(z), seed)
             return velocity, StandardNormal(self.latent_shape).as_distribution().log_prob(velocity)
-        q = self.momentum([self.examples(x), z], training=training)
+        q = self.momentum([self.inputs(x), z], training=training)
         velocity = q.sample(seed=seed)
         return velocity, q.log_prob(velocity)
 

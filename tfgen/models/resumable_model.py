@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -12,7 +12,9 @@ import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils import keras_private
+from tfgen._utils.arguments import check_ints, check_one_of
 from tfgen._utils.files import written_aside
+from tfgen._utils.random import fold_in
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.models import training_data
 from tfgen.models.divergence import StopOnDivergence
@@ -20,6 +22,9 @@ from tfgen.models.resume import Progress, ResumePosition
 
 __all__ = ["ResumableModel"]
 
+# Endings of the names of what is logged and is better the higher, and the lower.
+RISING = ("elbo", "log_prob", "log_likelihood")
+FALLING = ("loss", "reconstruction", "bits_per_dim", "regularization")
 # Batches per call of the compiled loop, between which Python runs.
 STEPS_PER_EXECUTION = 32
 
@@ -37,6 +42,9 @@ class ResumableModel(keras.Model):
             neither disturbs training nor changes from call to call.
         **kwargs: arguments of `keras.Model`.
     """
+
+    # Whether a y of the data's shape is what the model explains, instead of x.
+    takes_targets: ClassVar[bool] = False
 
     def __init__(
         self, data_shape: Shape, seed: int | None = None, **kwargs: Unpack[LayerOptions]
@@ -66,8 +74,13 @@ class ResumableModel(keras.Model):
         raise NotImplementedError
 
     def unpack(self, data: Any) -> Any:
-        """What a step takes of a batch that `fit` was given: the examples, without labels."""
-        return training_data.unpack(data)
+        """What a step takes of a batch that `fit` was given.
+
+        The examples, or `InputsAndTargets` where there are targets that the model takes.
+        """
+        _, y, _ = keras.utils.unpack_x_y_sample_weight(data)
+        x, y = training_data.unpack(data), training_data.targets_of_batch(y, self)
+        return x if y is None else training_data.InputsAndTargets(x, y)
 
     def check_batch(self, x: np.ndarray) -> None:
         """Raises ValueError if a batch of data, a NumPy array, cannot be modelled."""
@@ -87,9 +100,10 @@ class ResumableModel(keras.Model):
                 from them; False for validation and evaluation data.
 
         Returns:
-            Tuple (x, y). y is None here: a model ignores labels unless it says otherwise.
+            Tuple (x, y). y are the targets, or None: a model ignores labels unless it says
+            otherwise.
         """
-        return x, None
+        return x, training_data.targets(x, y, self)
 
     def own_callbacks(self, callbacks: Any, seekable: bool) -> list[keras.callbacks.Callback]:
         """Callbacks that `fit` calls before those it was given.
@@ -100,6 +114,10 @@ class ResumableModel(keras.Model):
         """
         return [StopOnDivergence(callbacks)]
 
+    def last_callbacks(self) -> list[keras.callbacks.Callback]:
+        """Callbacks that `fit` calls after those it was given."""
+        return []
+
     def training_logs(self) -> dict[str, Any]:
         """What an epoch of training logs, from the averages as they stand."""
         return self.get_metrics_result()
@@ -109,7 +127,10 @@ class ResumableModel(keras.Model):
     def next_seed(self, training: bool = True) -> tf.Tensor:
         """A stateless seed for one random draw, int32 tensor of shape (2,)."""
         generator = self.seed_generator if training else self.evaluation_seed_generator
-        return tf.cast(generator.next(), tf.int32) + [0, _replica_id()]
+        seed, context = tf.cast(generator.next(), tf.int32), tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:
+            return seed
+        return fold_in(seed, context.replica_id_in_sync_group)  # One added would be another draw's.
 
     def sampling_seed(self, seed: int | None = None) -> tf.Tensor:
         """`next_seed` outside of training, or the stateless seed that the int `seed` stands for."""
@@ -117,10 +138,15 @@ class ResumableModel(keras.Model):
 
     # Training and evaluation.
 
-    def _configure(self, optimizer, steps_per_execution, **kwargs):
+    def _configure(self, optimizer, steps_per_execution, jit_compile, run_eagerly, **kwargs):
         """`keras.Model.compile`, for the `compile` of a subclass, which a file brings back."""
+        if steps_per_execution is not None:
+            check_ints(1, steps_per_execution=steps_per_execution)
+        check_one_of((True, False, "auto"), jit_compile=jit_compile)
+        check_one_of((True, False), run_eagerly=run_eagerly)
+        kwargs = {"jit_compile": jit_compile, "run_eagerly": run_eagerly, **kwargs}
         self._compile_arguments = {"steps_per_execution": steps_per_execution, **kwargs}
-        self._traced_steps = {}
+        self._functions = {}
         super().compile(optimizer, steps_per_execution=steps_per_execution or 1, **kwargs)
 
     def get_compile_config(self) -> dict[str, Any]:
@@ -156,13 +182,22 @@ class ResumableModel(keras.Model):
                 outside the likelihood's support.
             FloatingPointError: if a loss or a weight becomes NaN or infinite; says at which step.
         """
-        if not self.compiled:
-            raise ValueError("fit needs an optimizer. Call compile(optimizer) first.")
+        self._check_calls("fit", epochs=epochs, initial_epoch=initial_epoch)
+        x = training_data.as_given(x)
+        training_data.refuse_weights(
+            kwargs.pop("sample_weight", None), kwargs.pop("class_weight", None)
+        )
+        sizes = {
+            "batch_size": batch_size,
+            "validation_batch_size": kwargs.get("validation_batch_size"),
+        }
+        _check_counts(**sizes, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
+        training_data.check_batch_size_belongs(x, batch_size)
         if validation_split and validation_data is None:
             x, y, validation_data = training_data.split(x, y, validation_split)
-        size = kwargs["validation_batch_size"] = kwargs.get("validation_batch_size") or batch_size
+        size = kwargs["validation_batch_size"] = sizes["validation_batch_size"] or batch_size
         validation_data = training_data.prepared_for_validation(validation_data, self, size)
-        training_data.check(x, self, batch_size)
+        x = training_data.check(x, self, batch_size)
         x, y = self.prepare(x, y, training=True)
         x = training_data.as_dataset(x if y is None else (x, y), batch_size, shuffle, self.seed)
         runs = {"train": (x, steps_per_epoch), "test": (validation_data, validation_steps)}
@@ -173,14 +208,21 @@ class ResumableModel(keras.Model):
         kwargs.update(validation_data=validation_data, validation_steps=validation_steps)
         return self._run(x, epochs, verbose, callbacks, initial_epoch, steps_per_epoch, **kwargs)
 
+    def _check_calls(self, method, **counts):
+        """Raises ValueError before a method that trains or evaluates, if it cannot."""
+        if not self.compiled:
+            raise ValueError(f"{method} needs an optimizer. Call compile(optimizer) first.")
+        check_ints(0, **counts)
+
     def _run(self, x, epochs, verbose, callbacks, initial_epoch, steps_per_epoch, **kwargs):
         """`keras.Model.fit` on checked data, from the position that a callback restores."""
         callbacks = keras.tree.flatten(callbacks or [])
+        _give_directions(callbacks)
         seek, batches = getattr(x, "seek", None), steps_per_epoch or training_data.num_batches(x)
         own_callbacks = self.own_callbacks(callbacks, seekable=bool(seek and not steps_per_epoch))
         position = ResumePosition(seek, callbacks, initial_epoch, batches, bool(steps_per_epoch))
         kwargs.update(initial_epoch=initial_epoch, steps_per_epoch=steps_per_epoch)
-        kwargs["callbacks"] = position.among(own_callbacks, self.identity())
+        kwargs["callbacks"] = position.among(own_callbacks, self.last_callbacks(), self.identity())
         self._fitting = True
         try:
             with position.active(self):
@@ -202,12 +244,57 @@ class ResumableModel(keras.Model):
 
         The draws come from a fixed seed: the same model and data give the same numbers.
         """
-        if self.compiled and not self._fitting:
-            training_data.check(x, self, batch_size)
+        training_data.refuse_weights(sample_weight)
+        if not self._fitting:
+            self._check_calls("evaluate")
+            _check_counts(batch_size=batch_size, steps=steps)
+            x = training_data.as_given(x)
+            training_data.check_batch_size_belongs(x, batch_size)
+            x = training_data.check(x, self, batch_size)
             x, y = self.prepare(x, y, training=False)
             self._choose_steps_per_execution(test=(x, steps))
+        kwargs["return_dict"], as_dict = True, kwargs.get("return_dict", False)
         with _from_the_start(self.evaluation_seed_generator):
-            return super().evaluate(x, y, batch_size, verbose, sample_weight, steps, **kwargs)
+            logs = super().evaluate(x, y, batch_size, verbose, None, steps, **kwargs)
+        return logs if as_dict else self._in_order(logs)
+
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """One training step; as `keras.Model.train_on_batch`, with the checks of `fit`."""
+        return self._on_batch("train", x, y, sample_weight, class_weight, return_dict)
+
+    def test_on_batch(
+        self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
+    ) -> Any:
+        """Averages of all logged terms over a batch; as `keras.Model.test_on_batch`."""
+        with _from_the_start(self.evaluation_seed_generator):
+            return self._on_batch("test", x, y, sample_weight, None, return_dict)
+
+    def _on_batch(self, run, x, y, sample_weight, class_weight, return_dict):
+        self._check_calls(f"{run}_on_batch")
+        training_data.refuse_weights(sample_weight, class_weight)
+        x = training_data.as_given(x)
+        training_data.check(x, self, len(x))
+        x, y = self.prepare(x, y, training=run == "train")
+        on_batch = super().train_on_batch if run == "train" else super().test_on_batch
+        logs = on_batch(x, y, return_dict=True)
+        return logs if return_dict else self._in_order(logs)
+
+    def _in_order(self, logs):
+        """The values of logs as `evaluate` returns them without names; one value alone."""
+        values = [logs[name] for name in sorted(logs, key=_losses_first)]
+        return values[0] if len(values) == 1 else values
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """Names of the values that `evaluate` returns, in their order: losses first."""
+        return sorted(self.training_logs(), key=_losses_first) if self.compiled else []
 
     def predict(self, *args: Any, **kwargs: Any) -> Any:
         """`call` on all batches, as arrays; as `keras.Model.predict`."""
@@ -229,12 +316,17 @@ class ResumableModel(keras.Model):
         steps = _loop_length(runs.values())
         if keras_private.num_replicas(self) > 1:
             steps = 1  # Keras 3.15 cannot trace its loop over several replicas.
+        self._use_loop(steps, *runs)
+
+    def _use_loop(self, steps, *runs):
+        """Takes the compiled loops of so many batches, which are made once: each is a graph."""
         keras_private.set_steps_per_execution(self, steps)
         makers = {"train": self.make_train_function, "test": self.make_test_function}
         for run in runs:
-            if self._traced_steps.get(run) != steps:
+            if (run, steps) not in self._functions:
                 makers[run](force=True)
-                self._traced_steps[run] = steps
+                self._functions[run, steps] = getattr(self, f"{run}_function")
+            setattr(self, f"{run}_function", self._functions[run, steps])
 
     # Saving.
 
@@ -283,9 +375,17 @@ class ResumableModel(keras.Model):
         self.fit_state = {key.removeprefix("fit."): np.asarray(store[key]) for key in fit_state}
 
 
-def _replica_id():
-    context = tf.distribute.get_replica_context()
-    return context.replica_id_in_sync_group if context else 0
+def _losses_first(name):
+    return name != "loss", not name.endswith("_loss")
+
+
+def _give_directions(callbacks):
+    """Tells callbacks that watch a value, and were not told, whether it is to rise or to fall."""
+    for callback in callbacks:
+        if getattr(callback, "mode", None) == "auto":
+            rises = callback.monitor.endswith(RISING)
+            falls = callback.monitor.endswith(FALLING)
+            callback.mode = "max" if rises else "min" if falls else "auto"
 
 
 @contextlib.contextmanager
@@ -303,7 +403,13 @@ def _loop_length(runs):
     """Batches per call of the compiled loop that fit all of the pairs (data, number of steps)."""
     # Keras overruns a number of steps that the loop does not divide.
     steps = math.gcd(STEPS_PER_EXECUTION, *(limit for _, limit in runs if limit))
-    return min(steps, *(training_data.num_batches(data) or steps for data, _ in runs))
+    steps = min(steps, *(training_data.num_batches(data) or steps for data, _ in runs))
+    return 2 ** int(math.log2(steps))  # Few loops for many lengths of data.
+
+
+def _check_counts(**counts):
+    """Raises ValueError for what is neither None nor an int of at least 1."""
+    check_ints(1, **{name: value for name, value in counts.items() if value is not None})
 
 
 def _save_whole(save, filepath, overwrite, **kwargs):

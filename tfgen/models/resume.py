@@ -142,17 +142,20 @@ class ResumePosition(keras.callbacks.Callback):
         for callback in callbacks:
             keras_private.forget_unreadable_notes(callback)
 
-    def among(self, own: list, identity: dict[str, str]) -> list[keras.callbacks.Callback]:
+    def among(
+        self, own: list, last: list, identity: dict[str, str]
+    ) -> list[keras.callbacks.Callback]:
         """All callbacks in their order. A `BackupAndRestore` restores in its place, and saves last.
 
         Args:
-            own: callbacks of the model, which come first.
+            own: callbacks of the model that come first.
+            last: callbacks of the model that come after those of `fit`.
             identity: what a backup is of; one of something else is refused.
         """
         backups = [c for c in self.callbacks if isinstance(c, keras.callbacks.BackupAndRestore)]
         placed = [_Restores(c, identity) if c in backups else c for c in self.callbacks]
         saves = [_Saves(backup, self.callbacks) for backup in backups]
-        return [*own, self.counter, *placed, *saves, self]
+        return [*own, self.counter, *placed, *last, *saves, self]
 
     def set_model(self, model: keras.Model) -> None:
         super().set_model(model)

@@ -1,6 +1,10 @@
 """What `fit` and `evaluate` do with data before the first batch: checks, and pipelines."""
 
-from typing import Any
+import itertools
+import types
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -9,28 +13,137 @@ import tensorflow as tf
 from tfgen._utils.pipeline import last_batch, resumable_dataset
 
 __all__ = [
+    "InputsAndTargets",
     "as_dataset",
+    "as_given",
     "check",
+    "check_batch_size_belongs",
     "first_batch",
+    "inputs_of",
     "num_batches",
     "prepared_for_validation",
+    "refuse_weights",
     "split",
+    "targets",
+    "targets_of",
+    "targets_of_batch",
     "unpack",
 ]
 
 # Keras' own, for arrays.
 BATCH_SIZE = 32
+# Bytes of an array that are checked at a time.
+CHUNK = 2**26
+_DATA_SETS = (tf.data.Dataset, tf.distribute.DistributedDataset, keras.utils.PyDataset)
 
 
-def unpack(data: Any) -> tf.Tensor:
-    """The examples of a batch; labels are ignored."""
-    x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if sample_weight is not None:
+class InputsAndTargets(NamedTuple):
+    """A batch of which a model sees one part and explains the other, both of the data's shape."""
+
+    inputs: Any
+    targets: Any
+
+
+def inputs_of(x: Any) -> Any:
+    """What a model sees of a batch."""
+    return x.inputs if isinstance(x, InputsAndTargets) else x
+
+
+def targets_of(x: Any) -> Any:
+    """What a model explains of a batch."""
+    return x.targets if isinstance(x, InputsAndTargets) else x
+
+
+def refuse_weights(sample_weight: Any = None, class_weight: Any = None) -> None:
+    """Raises ValueError if examples or classes are given weights."""
+    given = {"sample_weight": sample_weight, "class_weight": class_weight}
+    names = [name for name, value in given.items() if value is not None]
+    if names:
         raise ValueError(
-            "The models' losses are averages over examples and take no sample_weight. "
-            "Received: a batch with sample weights. Resample the data instead."
+            "The models' losses are averages over examples and take no sample_weight or "
+            f"class_weight. Received: {names[0]}. Resample the data instead, for example with "
+            "tf.data.Dataset.sample_from_datasets."
         )
+
+
+def unpack(data: Any) -> Any:
+    """The examples of a batch, without labels or targets."""
+    x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    refuse_weights(sample_weight)
     return x
+
+
+# Kinds of data.
+
+
+def as_given(x: Any, name: str = "x") -> Any:
+    """Data of any kind that `fit` takes; lists and data frames as arrays.
+
+    Raises:
+        ValueError: if they are of another kind, or hold something else than numbers.
+    """
+    if x is None:
+        raise ValueError(
+            f"Expected training data. Received: {name}=None. Pass an array or a data set."
+        )
+    if isinstance(x, (*_DATA_SETS, types.GeneratorType)) or _is_iterable_of_batches(x):
+        return x
+    array = x if _has_rows(x) else _as_array(x, name)
+    kind = np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype)).kind
+    if kind not in "biuf" or not len(array.shape):
+        raise ValueError(
+            f"Expected numbers, with one row for each example. Received: {name} of dtype "
+            f"{array.dtype} and shape {tuple(array.shape)}. Convert it, for example by "
+            f"np.asarray({name}, 'float32')."
+        )
+    return array
+
+
+def _is_iterable_of_batches(x):
+    """Whether it is what Keras makes batches of: a loader of PyTorch, for example."""
+    return type(x).__module__.startswith("torch.utils.data")
+
+
+def _has_rows(x):
+    """Whether it is an array, in memory or on disk."""
+    return all(hasattr(x, name) for name in ("shape", "dtype", "__getitem__", "__len__")) and (
+        not hasattr(x, "to_numpy")
+    )
+
+
+def _as_array(x, name):
+    try:
+        return x.to_numpy() if hasattr(x, "to_numpy") else np.asarray(x)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"Expected an array, or a list of examples of one shape. Received: {name} of type "
+            f"{type(x).__name__}, of which NumPy makes no array. Stack the examples, and give "
+            "labels or targets apart, as fit(x, y)."
+        ) from None
+
+
+def is_array(x: Any) -> bool:
+    """Whether data are rows that can be taken in any order."""
+    return not isinstance(x, _DATA_SETS) and _has_rows(x)
+
+
+def check_batch_size_belongs(x: Any, batch_size: int | None, name: str = "batch_size") -> None:
+    """Raises ValueError if data that come in batches are given a number of examples in one."""
+    if batch_size is not None and not is_array(x):
+        raise ValueError(
+            f"Only arrays are cut into batches. Received: {name}={batch_size} with data of type "
+            f"{type(x).__name__}, which have batches of their own. Leave it out, or set it where "
+            "the data are made."
+        )
+
+
+def _peeked(x: Any) -> tuple[np.ndarray | None, Any]:
+    """The first batch of a generator, and a generator that still has it; of other data none."""
+    if not isinstance(x, types.GeneratorType):
+        return None, x
+    first = next(x, None)
+    rest = (batch for batch in itertools.chain([] if first is None else [first], x))
+    return np.empty((0,)) if first is None else np.asarray(unpack(first)), rest
 
 
 def first_batch(x: Any) -> np.ndarray | None:
@@ -38,45 +151,139 @@ def first_batch(x: Any) -> np.ndarray | None:
     if isinstance(x, tf.data.Dataset):
         batch = next(iter(x), None)
         return np.empty((0,)) if batch is None else np.asarray(unpack(batch))
-    if isinstance(x, (np.ndarray, tf.Tensor)):
-        return np.asarray(x)
     if isinstance(x, keras.utils.PyDataset):
-        return np.asarray(unpack(x[0]))
-    return None
+        return np.asarray(unpack(x[0])) if len(x) else np.empty((0,))
+    return np.asarray(x) if is_array(x) else None
+
+
+# Checks.
 
 
 def _smallest_batch(x, batch_size):
     """Examples in the smallest batch, where that is known without looking at them all."""
-    if isinstance(x, (np.ndarray, tf.Tensor)):
+    if is_array(x):
         return last_batch(len(x), batch_size or BATCH_SIZE)
     return getattr(x, "smallest_batch", None)
 
 
-def check(x: Any, model: keras.Model, batch_size: int | None = None) -> None:
+def _chunks(x) -> Iterator[np.ndarray]:
+    """An array in parts, or the first batch of a pipeline."""
+    if not is_array(x):
+        batch = first_batch(x)
+        return iter(() if batch is None else (batch,))
+    size = max(1, int(np.prod(x.shape[1:])) * np.dtype(_numpy_dtype(x)).itemsize)
+    rows = max(1, CHUNK // size)
+    return (np.asarray(x[i : i + rows]) for i in range(0, max(len(x), 1), rows))
+
+
+def _numpy_dtype(x):
+    return getattr(x.dtype, "as_numpy_dtype", x.dtype)
+
+
+def check(x: Any, model: keras.Model, batch_size: int | None = None) -> Any:
     """Raises ValueError if training data are empty, misshapen, not finite, or not for this model.
 
-    Arrays are checked whole, pipelines by their first batch.
+    Arrays are checked whole, in parts, pipelines by their first batch.
+
+    Returns:
+        The data, of which a generator is another one, since its first batch was taken.
     """
-    batch = first_batch(x)
-    if batch is None:
-        return
-    if not batch.size:
-        raise ValueError("Expected training data. Received: an empty data set.")
-    if batch.shape[1:] != model.data_shape:
-        raise ValueError(
-            f"{type(model).__name__} was built for data of shape (batch, "
-            f"{', '.join(map(str, model.data_shape))}). Received: shape {batch.shape}. Build the "
-            "networks for this shape, or reshape or resize the data."
-        )
-    if not np.isfinite(batch).all():
-        raise ValueError(
-            f"Expected finite training data. Received: {np.count_nonzero(~np.isfinite(batch))} "
-            f"values that are NaN or infinite, of {batch.size}. Clean the data first."
-        )
-    model.check_batch(batch)
+    if is_array(x):
+        _check_shape(x.shape, model)
+    first, x = _peeked(x)
+    _check_values(_chunks(x) if first is None else [first], model)
     smallest = _smallest_batch(x, batch_size)
     if smallest is not None:
         model.check_batch_size(smallest)
+    return x
+
+
+def _check_shape(shape, model):
+    if not all(shape):
+        raise ValueError("Expected training data. Received: an empty data set.")
+    if tuple(shape[1:]) != model.data_shape:
+        raise ValueError(
+            f"{type(model).__name__} was built for data of shape (batch, "
+            f"{', '.join(map(str, model.data_shape))}). Received: shape {tuple(shape)}. Build the "
+            "networks for this shape, or reshape or resize the data."
+        )
+
+
+def _check_values(chunks, model):
+    num_bad = size = 0
+    for chunk in chunks:
+        _check_shape(chunk.shape, model)
+        bad = np.count_nonzero(~np.isfinite(chunk))
+        num_bad, size = num_bad + bad, size + chunk.size
+        if not num_bad:
+            model.check_batch(chunk)
+    if num_bad:
+        raise ValueError(
+            f"Expected finite training data. Received: {num_bad} values that are NaN or infinite, "
+            f"of {size}. Clean the data first."
+        )
+
+
+# Targets and labels.
+
+
+def targets(x: Any, y: Any, model: keras.Model) -> Any:
+    """What the model explains instead of `x`: `y` if it has the data's shape; None of labels.
+
+    Raises:
+        ValueError: if `y` belongs to another number of examples, or is neither.
+    """
+    if y is None:
+        return None
+    if not is_array(x):
+        raise ValueError(
+            f"y goes with arrays. Received: y beside data of type {type(x).__name__}. Let the data "
+            "give pairs (x, y)."
+        )
+    if np.ndim(y) == 0:
+        return _target(y, np.shape(y), np.asarray(y).dtype, model)
+    y = as_given(y, "y")
+    if len(y) != len(x):
+        raise ValueError(
+            f"Each example has one y. Received: {len(x)} examples and a y of {len(y)}. Give as "
+            "many of both."
+        )
+    y = _target(y, tuple(y.shape), _numpy_dtype(y), model)
+    if y is not None:
+        _check_values(_chunks(y), model)
+    return y
+
+
+def targets_of_batch(y: Any, model: keras.Model) -> Any:
+    """As `targets`, for the y of a batch, a tensor."""
+    if y is None:
+        return None
+    if y.shape.rank is None:
+        raise ValueError(
+            f"Expected data of known rank. Received: y of unknown rank for {type(model).__name__}. "
+            "Use Dataset.map(lambda x, y: (x, tf.ensure_shape(y, shape)))."
+        )
+    return _target(y, tuple(y.shape), y.dtype.as_numpy_dtype, model)
+
+
+def _target(y, shape, dtype, model):
+    if model.takes_targets and shape[1:] == model.data_shape and len(shape) > 1:
+        return y
+    if np.dtype(dtype).kind in "biu" and (len(shape) < 2 or shape[1:] == (1,)):
+        warnings.warn(
+            f"{type(model).__name__} takes no labels: y of shape {shape} is ignored.", stacklevel=4
+        )
+        return None
+    taken = f"targets of shape (batch, {', '.join(map(str, model.data_shape))}) instead of the "
+    raise ValueError(
+        f"{type(model).__name__} takes "
+        + (taken + "data" if model.takes_targets else "no targets")
+        + f", and ignores labels that are ints. Received: y of dtype {np.dtype(dtype)} and shape "
+        f"{shape}. Leave y out, or use a ConditionalVAE for labels."
+    )
+
+
+# Pipelines.
 
 
 def prepared_for_validation(data: Any, model: keras.Model, batch_size: int | None) -> Any:
@@ -84,35 +291,61 @@ def prepared_for_validation(data: Any, model: keras.Model, batch_size: int | Non
     if data is None:
         return None
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    check(x, model, batch_size)
-    return keras.utils.pack_x_y_sample_weight(*model.prepare(x, y, training=False), sample_weight)
+    refuse_weights(sample_weight)
+    x = as_given(x, "validation_data")
+    x = check(x, model, batch_size)
+    return keras.utils.pack_x_y_sample_weight(*model.prepare(x, y, training=False))
 
 
 def split(x: Any, y: Any, fraction: float) -> tuple[Any, Any, tuple[Any, Any]]:
     """Arrays without their last `fraction`, and a pair of only that, as Keras splits them."""
-    cut = int(len(x) * (1 - fraction)) if isinstance(x, (np.ndarray, tf.Tensor)) else 0
+    cut = int(len(x) * (1 - fraction)) if is_array(x) and 0 < fraction < 1 else 0
     if not 0 < cut:
         raise ValueError(
-            "validation_split needs an array and must leave some of it for training. Received: "
-            f"{type(x).__name__}, validation_split={fraction}. Pass validation_data instead."
+            "validation_split needs an array, must be in (0, 1) and must leave some of it for "
+            f"training. Received: {type(x).__name__}, validation_split={fraction}. Pass "
+            "validation_data instead."
         )
     one_for_all = y is None or np.ndim(y) == 0
+    y = y if one_for_all else as_given(y, "y")
     first, last = (y, y) if one_for_all else (y[:cut], y[cut:])
     return x[:cut], first, (x[cut:], last)
 
 
 def as_dataset(x: Any, batch_size: int | None, shuffle: bool, seed: int | None) -> Any:
-    """An array, or a tuple of them, as a pipeline that can resume; anything else unchanged."""
-    if not all(isinstance(part, (np.ndarray, tf.Tensor)) for part in tf.nest.flatten(x)):
+    """An array, or a tuple of them, as a pipeline that can resume; anything else unchanged.
+
+    The data stay where they are: in the memory of the host, or on disk.
+    """
+    parts = tf.nest.flatten(x)
+    if not all(map(is_array, parts)):
         return x
-    data = tf.nest.map_structure(tf.convert_to_tensor, x)
+    takes = [_taking(part) for part in parts]
     return resumable_dataset(
-        lambda _, examples: tf.nest.map_structure(lambda part: tf.gather(part, examples), data),
-        len(tf.nest.flatten(x)[0]),
+        lambda _, rows: tf.nest.pack_sequence_as(x, [take(rows) for take in takes]),
+        len(parts[0]),
         batch_size or BATCH_SIZE,
         seed=seed or 0,
         shuffle=shuffle,
     )
+
+
+def _taking(array):
+    """Function from positions to rows of an array."""
+    if isinstance(array, np.ndarray | tf.Tensor) and not isinstance(array, np.memmap):
+        with tf.device("CPU:0"):
+            tensor = tf.convert_to_tensor(array)
+        return lambda rows: tf.gather(tensor, rows)
+
+    def read(rows):
+        unique, places = np.unique(rows, return_inverse=True)  # In the order that files want.
+        return np.asarray(array[unique])[places]
+
+    def take(rows):
+        examples = tf.numpy_function(read, [rows], tf.as_dtype(array.dtype), stateful=False)
+        return tf.ensure_shape(examples, (None, *array.shape[1:]))
+
+    return take
 
 
 def num_batches(dataset: Any) -> int | None:

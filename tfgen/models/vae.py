@@ -21,6 +21,7 @@ from tfgen.losses import (
 from tfgen.models.base import Update
 from tfgen.models.checks import check_distribution
 from tfgen.models.latent import AutoencodingModel
+from tfgen.models.training_data import inputs_of, targets_of
 
 tfd = tfp.distributions
 
@@ -95,6 +96,10 @@ class VAE(AutoencodingModel):
     `free_bits` `free_kl`, the sum over j; and in bits `bits_per_dim` = -elbo / (D ln 2), where
     p(x|z) is a probability mass.
 
+    `fit(x, y)` with a y of the data's shape, also in batches (x, y) of a data set, explains y by
+    what the encoder sees of x: a denoising VAE, which maximises a bound of log p(y) (Im et al.,
+    arXiv:1511.06406; equation not checked).
+
     A variant overrides `infer`, `regularizers` and `objective`; `terms` puts them together.
 
     Args:
@@ -121,6 +126,8 @@ class VAE(AutoencodingModel):
         >>> sorted(history.history)
         ['bits_per_dim', 'elbo', 'kl', 'loss', 'reconstruction']
     """
+
+    takes_targets = True
 
     # Methods that a class does not use, so that its children cannot override them, with the reason.
     unused_hooks: ClassVar[dict[str, str]] = {
@@ -219,12 +226,16 @@ class VAE(AutoencodingModel):
         )
 
     def examples(self, x: Any) -> tf.Tensor:
-        """The data of a batch, float32, without the conditions that may be in it."""
-        return tf.cast(x, tf.float32)
+        """What p(x|z) explains of a batch, float32: the targets, where `fit` was given such."""
+        return tf.cast(targets_of(x), tf.float32)
+
+    def inputs(self, x: Any) -> tf.Tensor:
+        """What q(z|x) sees of a batch, float32, without the conditions that may be in it."""
+        return tf.cast(inputs_of(x), tf.float32)
 
     def posterior(self, x: Any, training: bool) -> Distribution:
         """q(z|x) of a batch as `unpack` gives it, in a training step or not."""
-        return self.encoder(tf.cast(x, tf.float32), training=training)
+        return self.encoder(self.inputs(x), training=training)
 
     def likelihood(self, z: TensorLike, x: Any, training: bool) -> Distribution:
         """p(x|z) for one z of each example; `x` is of use where there are conditions in it.

@@ -86,9 +86,9 @@ class VGP(AuxiliaryVAE):
     def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
         """Draws from the mean field, warped by the mapping."""
         q, prior = self.posterior(x, training), self.prior_distribution()
-        z, kl, log_ratio = self.mapping.draw(q, prior, self.examples(x), seed)
+        z, kl, log_ratio = self.mapping.draw(q, prior, self.inputs(x), seed)
         return self.draw(x, z, kl, training, q=q, prior=prior, log_ratio=log_ratio)
 
     def encode(self, x: Any) -> Any:
         """q(z|xi, x) at xi = 0."""
-        return self.mapping.center(self.posterior(x, training=False), self.examples(x))
+        return self.mapping.center(self.posterior(x, training=False), self.inputs(x))

@@ -18,6 +18,7 @@ from tfgen.losses import bound_terms, is_discrete
 from tfgen.models.base import Update
 from tfgen.models.checks import input_shape, is_distribution
 from tfgen.models.latent import AutoencodingModel, batches_of
+from tfgen.models.training_data import inputs_of, targets_of
 
 __all__ = ["VQVAE"]
 
@@ -109,17 +110,19 @@ class VQVAE(AutoencodingModel):
     def check_prior(self) -> None:
         """The prior is over indices, not over what the decoder takes."""
 
+    takes_targets = True
+
     @property
     def updates(self) -> list[Update]:
         return [Update("vq_vae", (self.encoder, self.decoder, self.quantizer), self.terms)]
 
     def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
-        x = tf.cast(x, tf.float32)
-        vectors = self._vectors(x, training)
+        vectors = self._vectors(inputs_of(x), training)
         indices = self.quantizer.indices(vectors)
         codes = self.quantizer.lookup(indices)
-        terms = self._bound_terms(x, straight_through(vectors, codes), indices, training)
+        explained = tf.cast(targets_of(x), tf.float32)
+        terms = self._bound_terms(explained, straight_through(vectors, codes), indices, training)
         terms["codebook_loss"] = mean_squared_distance(tf.stop_gradient(vectors), codes)
         terms["commitment_loss"] = mean_squared_distance(vectors, tf.stop_gradient(codes))
         used = perplexity(self.quantizer.use_counts(indices))

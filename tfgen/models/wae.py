@@ -13,6 +13,7 @@ from tfgen.losses.maximum_mean_discrepancy import check_kernel
 from tfgen.models.autoencoder import AE
 from tfgen.models.checks import check_several_examples
 from tfgen.models.latent import mmd_to_prior
+from tfgen.models.training_data import inputs_of, targets_of
 
 __all__ = ["WAE"]
 
@@ -67,9 +68,10 @@ class WAE(AE):
 
     def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
-        x = tf.cast(x, tf.float32)
-        z = tf.cast(self.encoder(x, training=training), tf.float32)
-        error = squared_error(x, self.decoder(z, training=training))
+        z = tf.cast(self.encoder(inputs_of(x), training=training), tf.float32)
+        error = squared_error(
+            tf.cast(targets_of(x), tf.float32), self.decoder(z, training=training)
+        )
         mmd = mmd_to_prior(self, z, self.next_seed(training), self.kernel)
         loss = error + self.lambda_mmd * mmd
         return {"loss": loss, "reconstruction": error, "squared_mmd": mmd}
