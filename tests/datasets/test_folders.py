@@ -1,5 +1,9 @@
 """Folders of images."""
 
+import os
+import random
+import threading
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -100,4 +104,58 @@ def test_truncated_files_are_named(tmp_path):
 def test_images_of_16_bits_are_refused(tmp_path):
     write(tmp_path / "deep.png", RNG.integers(0, 2**16, (4, 4), "uint16"))
     with pytest.raises(ValueError, match="8 bits a channel. Received: .*deep.png"):
+        read_folder(tmp_path)
+
+
+def test_what_is_no_image_is_passed_over(tmp_path):
+    """What file managers, notebooks and programs leave beside images."""
+    pixels = write(tmp_path / "a.png", random_pixels(4, 4))
+    for path in ("._a.png", ".thumbnails/a.png", ".ipynb_checkpoints/a-checkpoint.png"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("no image")
+    (tmp_path / "folder.png").mkdir()
+    examples = []
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")  # To open it waits for somebody who writes to it.
+        (tmp_path / "device.png").symlink_to("/dev/zero")
+    reading = threading.Thread(target=lambda: examples.append(read_folder(tmp_path)), daemon=True)
+    reading.start()
+    reading.join(timeout=20)
+    np.testing.assert_array_equal(examples[0].rows, pixels[None, ..., None])
+
+
+def test_a_hidden_folder_may_hold_images(tmp_path):
+    write(tmp_path / ".cache" / "a.png", random_pixels(4, 4))
+    assert len(read_folder(tmp_path / ".cache").rows) == 1
+
+
+def test_a_link_to_an_image_that_is_gone_is_named(tmp_path):
+    write(tmp_path / "a.png", random_pixels(4, 4))
+    (tmp_path / "b.png").symlink_to(tmp_path / "gone.png")
+    with pytest.raises(ValueError, match=r"cannot be read. Received: .*b\.png"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of what it passes over.
+@pytest.mark.parametrize("suffix", ["bmp", "gif", "jpg", "pgm", "png", "tif", "webp"])
+def test_damage_is_named_in_every_format(tmp_path, suffix):
+    """Bytes at random: what is no image any more is named, and nothing else is raised."""
+    path, rng = tmp_path / f"a.{suffix}", random.Random(0)
+    write(path, random_pixels(16, 16))
+    whole = path.read_bytes()
+    for _ in range(40):
+        content = bytearray(whole)
+        for _ in range(3):
+            content[rng.randrange(min(len(content), 100))] = rng.randrange(256)
+        path.write_bytes(content[: rng.choice([None, len(content) // 2])])
+        try:
+            read_folder(tmp_path)
+        except ValueError as error:
+            assert f"a.{suffix}" in str(error)
+
+
+def test_an_image_too_large_to_unpack_is_named(tmp_path, monkeypatch):
+    write(tmp_path / "a.png", random_pixels(64, 64))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(ValueError, match=r"cannot be read. Received: .*a\.png.*exceeds limit"):
         read_folder(tmp_path)

@@ -187,3 +187,17 @@ def test_a_model_that_was_not_kept_is_left_out(two_trials):
     loaded["1"] = Autoencoder()
     trials[0].model_path.unlink()
     assert list(model_figures(trials)) == ["best"]
+
+
+def test_a_damaged_model_is_left_out_and_named(two_trials, monkeypatch):
+    trials, loaded = two_trials
+    loaded["1"] = Autoencoder()
+
+    def load_model(path):
+        if path.parent.name == "0":
+            raise ValueError(f"{path} is not complete.")
+        return loaded["1"]
+
+    monkeypatch.setattr(report_figures, "load_model", load_model)
+    with pytest.warns(UserWarning, match=r"no picture of trial 0. .*model\.keras is not complete"):
+        assert list(model_figures(trials)) == ["best"]

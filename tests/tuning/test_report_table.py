@@ -38,7 +38,33 @@ def test_markdown_has_one_line_a_trial_and_as_many_cells():
     assert [cell.strip() for cell in rows[0]] == HEADER
     cells = [cell.strip() for cell in rows[2]]
     assert cells == ["00", "COMPLETED", "4", "", "-101.23", "0.33333", "", "9.5", "3", ""]
-    assert rows[3][-1].strip() == MESSAGE.replace("|", "\\|").replace("\n", " ")
+    assert rows[3][-1].strip() == (r'ValueError: a \| b, "c" &lt;d&gt; &amp; \\e second line')
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("<script>alert(1)</script>", "&lt;script&gt;alert(1)&lt;/script&gt;"),
+        ("[x](http://a) ![y](z)", r"\[x\](http://a) !\[y\](z)"),
+        ("**a** `b` ~~c~~ $d$", r"\*\*a\*\* \`b\` \~\~c\~\~ \$d\$"),
+        ("__init__ of val_elbo_2", r"\_\_init\_\_ of val_elbo_2"),
+        ("&lt; \\| a\r\n|b", r"&amp;lt; \\\| a \|b"),
+    ],
+)
+def test_markdown_shows_what_it_quotes(text, shown):
+    failed = TRIALS[1]._replace(message=text, hyperparameters={text: text})
+    header, _, row = markdown_table([failed]).splitlines()
+    assert row.endswith(f"| {shown} |") and f"| {shown} |" in header
+    assert row.count(f"| {shown} |") == 2
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n"])
+def test_csv_holds_no_formula(start):
+    text = f'{start}HYPERLINK("http://a","b")'
+    failed = TRIALS[1]._replace(message=text, hyperparameters={text: text, "beta": -1.5})
+    (row,) = csv.DictReader(io.StringIO(csv_table([failed]), newline=""))
+    assert row["message"] == row[f"'{text}"] == f"'{text}"
+    assert row["beta"] == "-1.5"  # A number is one.
 
 
 def test_html_is_well_formed_and_escaped():

@@ -31,8 +31,10 @@ def read_folder(
 ) -> Examples:
     """Images in a folder and its subfolders, in the order of their paths.
 
-    If every image lies in a subfolder, the names of the subfolders are the classes. Images have
-    one channel if all are grey, else three; transparency is left out.
+    Hidden files and folders, whose names begin with a dot, are passed over, and so are folders,
+    pipes and devices with the name of an image. If every image lies in a subfolder, the names of
+    the subfolders are the classes. Images have one channel if all are grey, else three;
+    transparency is left out.
 
     Args:
         folder: path.
@@ -66,13 +68,21 @@ def read_folder(
 
 def _image_paths(folder):
     """Paths of all images in a folder, sorted."""
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = sorted(path for path in folder.rglob("*") if _is_image(path, folder))
     if not paths:
         raise ValueError(
             f"The folder has no images. Received: {str(folder)!r}. "
             f"Expected files that end in one of {sorted(_SUFFIXES)}, in it or its subfolders."
         )
     return paths
+
+
+def _is_image(path, folder):
+    """Whether a path is, or should be, that of an image: a link to nothing is a missing one."""
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    if hidden or path.suffix.lower() not in _SUFFIXES:
+        return False
+    return path.is_file() or (path.is_symlink() and not path.exists())
 
 
 def _class_names(folder, paths):
@@ -99,17 +109,18 @@ def _read_all(paths, image_size):
 
 def _read_image(path, image_size):
     """uint8 array, shape (height, width, 1 or 3)."""
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as image:
-            mode = _target_mode(path, image.mode)
-            pixels = np.asarray(ImageOps.exif_transpose(image).convert(mode))
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            image.load()
+            image = ImageOps.exif_transpose(image)
+    except Exception as error:  # What Pillow raises depends on the format and on the damage.
         raise ValueError(
             f"An image cannot be read. Received: {str(path)!r} ({error}). "
             "Expected a complete image file: repair it or move it out of the folder."
         ) from error
+    pixels = np.asarray(image.convert(_target_mode(path, image.mode)))
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     return resize(tf.convert_to_tensor(pixels), image_size).numpy()
 

@@ -2,6 +2,7 @@
 
 import io
 import math
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -204,6 +205,15 @@ def _picture(model, x, value_range):
     return *figure, f"traversals of {len(dims)} of {model.latent_shape[0]} latent dimensions"
 
 
+def _model(trial):
+    """The model of a trial, or None if it was not kept or cannot be read."""
+    try:
+        return None if trial.model_path is None else load_model(trial.model_path)
+    except (OSError, ValueError) as error:
+        warnings.warn(f"The report has no picture of trial {trial.trial_id}. {error}", stacklevel=4)
+        return None
+
+
 def describe(trial: TrialRecord) -> str:
     """Hyperparameters and objective of a completed trial, in words."""
     names, values = trial.hyperparameters, _texts(trial.hyperparameters.values())
@@ -225,15 +235,17 @@ def model_figures(
         value_range: (low, high), the values shown black and white.
 
     Returns:
-        Dict from "best" and "worst" to `Figure`; without those that have no model.
+        Dict from "best" and "worst" to `Figure`; without those that have no model, and, with a
+        warning, without those whose model cannot be read.
     """
     chosen = {"best": best_trial(trials), "worst": worst_trial(trials)}
     if chosen["worst"] == chosen["best"]:
         del chosen["worst"]
     figures = {}
     for name, trial in chosen.items():
-        if trial is not None and trial.model_path is not None:
-            fig, _, shown = _picture(load_model(trial.model_path), x, value_range)
+        model = None if trial is None else _model(trial)
+        if model is not None:
+            fig, _, shown = _picture(model, x, value_range)
             words = f"The {name} trial, {trial.trial_id}: {shown}"
             figures[name] = _figure(fig, f"{words}.", f"{words}; {describe(trial)}.")
     return figures

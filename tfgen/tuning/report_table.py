@@ -4,11 +4,17 @@ import csv
 import html
 import io
 import math
+import re
 from collections.abc import Sequence
 
 from tfgen.tuning.trials import TrialRecord
 
 __all__ = ["csv_table", "html_table", "markdown_table"]
+
+# How a cell begins that spreadsheets evaluate.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What Markdown takes for a mark; an underscore between letters is none.
+_MARKS = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def _union(dicts):
@@ -47,8 +53,17 @@ def _as_text(value):
     return f"{value:.5g}" if isinstance(value, float) else str(value)
 
 
+def _csv_cell(value):
+    """A cell that a spreadsheet shows: a text that it would take for a formula is quoted."""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULAS) else value
+    return value if _as_text(value) else ""
+
+
 def csv_table(trials: Sequence[TrialRecord]) -> str:
     """The table as comma-separated values, with all digits; empty where there is no value.
+
+    A text that begins as a formula of a spreadsheet has a "'" in front of it.
 
     Args:
         trials: list of `TrialRecord`, in the order of the rows.
@@ -66,19 +81,21 @@ def csv_table(trials: Sequence[TrialRecord]) -> str:
     header, rows = _table(trials)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([value if _as_text(value) else "" for value in row] for row in rows)
+    writer.writerows(map(_csv_cell, row) for row in (header, *rows))
     return file.getvalue()
 
 
-def _markdown_row(texts):
-    """A row, whose texts hold neither line breaks nor unescaped bars."""
-    cells = [" ".join(text.split()).replace("|", "\\|") for text in texts]
+def _markdown_text(text):
+    """A text as Markdown that shows it: on one line, without marks, links and HTML."""
+    return _MARKS.sub(r"\\\g<0>", html.escape(" ".join(text.split()), quote=False))
+
+
+def _markdown_row(cells):
     return f"| {' | '.join(cells)} |\n"
 
 
 def markdown_table(trials: Sequence[TrialRecord]) -> str:
-    """The table in Markdown, numbers with five digits.
+    """The table in Markdown, escaped, numbers with five digits.
 
     Args:
         trials: list of `TrialRecord`, in the order of the rows.
@@ -96,7 +113,8 @@ def markdown_table(trials: Sequence[TrialRecord]) -> str:
     """
     header, rows = _table(trials)
     rule = _markdown_row(["---"] * len(header))
-    return _markdown_row(header) + rule + "".join(_markdown_row(map(_as_text, r)) for r in rows)
+    lines = [[_markdown_text(_as_text(value)) for value in row] for row in (header, *rows)]
+    return _markdown_row(lines[0]) + rule + "".join(map(_markdown_row, lines[1:]))
 
 
 def html_table(trials: Sequence[TrialRecord]) -> str:
