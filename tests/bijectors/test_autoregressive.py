@@ -3,6 +3,7 @@
 import functools
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -13,6 +14,7 @@ from tfgen import layers, models, networks
 from tfgen.bijectors.autoregressive import MADE, MaskedAutoregressive, iaf, maf, masks
 from tfgen.bijectors.bijector import Invert
 from tfgen.bijectors.elementwise import Permute
+from tfgen.bijectors.glow import ActNorm
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -68,9 +70,19 @@ def test_network_by_hand(perturb):
 # The bijector.
 
 
-def test_against_tfp(perturb):
-    ours = perturb(MaskedAutoregressive(3, hidden=(8, 8)))
-    theirs = tfb.MaskedAutoregressiveFlow(lambda x: tf.split(ours.made(x), 2, axis=-1))
+def bounded(raw, bound):
+    return raw if bound is None else bound * tf.tanh(raw / bound)
+
+
+@pytest.mark.parametrize("bound", [0.4, 5.0, None])
+def test_against_tfp(perturb, bound):
+    ours = perturb(MaskedAutoregressive(3, hidden=(8, 8), max_log_scale=bound))
+
+    def shift_and_log_scale(x):
+        shift, raw = tf.split(ours.made(x), 2, axis=-1)
+        return shift, bounded(raw, bound)
+
+    theirs = tfb.MaskedAutoregressiveFlow(shift_and_log_scale)
     x = tf.constant(normal(5, 3))
     y, log_det = ours.forward(x)
     assert_allclose(y, theirs.forward(x), rtol=1e-5, atol=1e-5)
@@ -82,7 +94,8 @@ def test_density_is_a_product_of_conditionals(perturb):
     """Papamakarios et al., Eq. 2: y_i given those before is normal with loc m_i, log scale s_i."""
     flow = perturb(MaskedAutoregressive(3, hidden=(8,)))
     y = tf.constant(normal(5, 3))
-    loc, log_scale = tf.split(flow.made(y), 2, axis=-1)
+    loc, raw = tf.split(flow.made(y), 2, axis=-1)
+    log_scale = bounded(raw, 5.0)
     expected = tf.reduce_sum(tfd.Normal(loc, tf.exp(log_scale)).log_prob(y), axis=-1)
     x, log_det = flow.inverse(y)
     log_prob = tf.reduce_sum(tfd.Normal(0.0, 1.0).log_prob(x), axis=-1) + log_det
@@ -94,7 +107,7 @@ def test_gated_step_is_that_of_iaf(perturb):
     flow = perturb(MaskedAutoregressive(3, hidden=(8,), gated=True))
     z = tf.constant(normal(5, 3))
     m, s = np.split(flow.made(z).numpy().astype("float64"), 2, axis=-1)
-    gate = 1 / (1 + np.exp(-(s + 1.5)))
+    gate = 1 / (1 + np.exp(-(5 * np.tanh(s / 5) + 1.5)))
     image, log_det = flow.inverse(z)
     assert_allclose(image, gate * z + (1 - gate) * m, rtol=1e-5, atol=1e-6)
     assert_allclose(log_det, np.sum(np.log(gate), axis=-1), rtol=1e-5)
@@ -118,10 +131,58 @@ def test_forward_survives_values_that_are_not_yet_right():
 def test_maf_alternates_models_and_reversals():
     assert [type(b) for b in maf(3, num_steps=2).bijectors] == [
         MaskedAutoregressive,
+        ActNorm,
         Permute,
         MaskedAutoregressive,
+        ActNorm,
     ]
-    assert not maf(3, num_steps=1).bijectors[0].gated
+    steps = maf(3, num_steps=2, normalize=False).bijectors
+    assert [type(b) for b in steps] == [MaskedAutoregressive, Permute, MaskedAutoregressive]
+    assert not steps[0].gated
+
+
+def test_each_model_of_maf_is_given_normalized_data(perturb):
+    """The first batch sets all normalizations, whatever the models in between do."""
+    flow = perturb(maf(3, num_steps=2, hidden=(8,)))
+    y = tf.constant(normal(50, 3) * [1.0, 40.0, 0.01] + [100.0, 0.0, 3.0], tf.float32)
+    flow.initialize(y)
+    for bijector in reversed(flow.bijectors):
+        y = bijector.inverse(y)[0]
+        if isinstance(bijector, ActNorm):
+            assert_allclose(np.mean(y, axis=0), np.zeros(3), atol=1e-4)
+            # A variance of 1e-6 is added to that of the data, here 1e-4 at least.
+            assert_allclose(np.std(y, axis=0), np.ones(3), rtol=1e-2)
+
+
+def test_samples_stay_in_the_range_of_skewed_data():
+    """Without bounds, of five thousand samples some were infinite, or 3e7 for data up to 21."""
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).lognormal(size=(512, 3)).astype("float32")
+    model = models.NormalizingFlow(maf(3, num_steps=3, hidden=(32,)), seed=0)
+    model.compile(keras.optimizers.Adam(5e-3))
+    model.fit(x, epochs=15, batch_size=64, verbose=0)
+    # Three seeds gave 1.1, 2 and 4 times the largest of the data.
+    assert np.max(np.abs(model.sample(5000, seed=0))) < 10 * np.max(x)
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_scales_are_bounded(gated):
+    """A network gives 1e4 and -1e4: s = 5 and -5, or gates sigmoid(6.5) and sigmoid(-3.5)."""
+    for raw in (1e4, -1e4):
+        flow = MaskedAutoregressive(1, hidden=(1,), gated=gated)
+        flow.made.last.bias.assign([0.0, raw])
+        gate = 1 / (1 + math.exp(-1.5 - math.copysign(5, raw)))
+        expected = 1 / gate if gated else math.exp(math.copysign(5, raw))
+        assert_allclose(flow.forward(tf.ones((1, 1)))[0], [[expected]], rtol=1e-5)
+
+
+def test_a_config_of_version_0_1_0_has_no_bound():
+    config = MaskedAutoregressive(2).get_config()
+    del config["max_log_scale"]
+    flow = MaskedAutoregressive.from_config(config)
+    assert flow.max_log_scale is None
+    flow.made.last.bias.assign([0.0, 0.0, 20.0, 0.0])
+    assert_allclose(flow.forward(tf.ones((1, 2)))[1], [20.0])
 
 
 def test_iaf_starts_with_gates_nearly_open():
@@ -137,6 +198,8 @@ def test_iaf_starts_with_gates_nearly_open():
 def test_errors():
     with pytest.raises(ValueError, match=r"Received: event_shape=\(2, 2\)"):
         MaskedAutoregressive((2, 2))
+    with pytest.raises(ValueError, match=r"max_log_scale must be .* Received: max_log_scale=0\."):
+        MaskedAutoregressive(2, max_log_scale=0.0)
     with pytest.raises(ValueError, match=r"Received: context of None"):
         iaf(2, num_steps=1, context_size=3).forward(tf.zeros((1, 2)))
 

@@ -145,6 +145,62 @@ def test_spline_increases_within_its_bounds_and_is_the_identity_beyond():
     assert_allclose(integrate.trapezoid(np.exp(log_det), x[:, 0]), 8.0, atol=0.02)
 
 
+def test_spline_against_tfp():
+    """Without a limit of slopes, the spline of TFP at all points of a wide interval."""
+    coupling, values = spline(num_bins=5, seed=4)
+    coupling.max_slope_ratio = None
+    widths, heights, slopes = np.split(values.astype("float32"), [5, 10])
+    shares = [6 * (1e-3 + (1 - 5e-3) * tf.nn.softmax(part)) for part in (widths, heights)]
+    slopes = 1e-3 + (1 - 1e-3) * np.log1p(np.exp(slopes + np.log(np.e - 1)))
+    theirs = tfb.RationalQuadraticSpline(*shares, slopes.astype("float32"), range_min=-3.0)
+    x = tf.constant(np.linspace(-4, 4, 1001, dtype="float32")[:, None])
+    y, log_det = coupling.forward(x)
+    assert_allclose(y, theirs.forward(x), rtol=1e-5, atol=1e-5)
+    # Near a knot the two may take the bins beside it.
+    assert_allclose(log_det, theirs.forward_log_det_jacobian(x)[:, 0], rtol=1e-4, atol=1e-4)
+    preimage, change = coupling.inverse(x)
+    assert_allclose(preimage, theirs.inverse(x), rtol=1e-4, atol=1e-4)
+    assert_allclose(change, theirs.inverse_log_det_jacobian(x)[:, 0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("size", [1.0, 10.0, 1e3, 1e7])
+def test_spline_comes_back_whatever_its_parameters(size):
+    """The least slope is 2e-3 / 11, so that one rounding of y moves x by 3 * 6e-8 * 11 / 2e-3.
+
+    In TFP's spline, which has no limit, two points of one image were up to 6 apart.
+    """
+    rounding = 3 * 2.0**-24 * 11 / 2e-3
+    x = tf.constant(np.linspace(-4, 4, 2001, dtype="float32")[:, None])
+    for seed in range(5):
+        values = size * normal(3 * 8 - 1, seed=seed)
+        coupling = SplineCoupling(constant_network(values), [0], num_bins=8)
+        with tf.GradientTape() as tape:
+            y, log_det = coupling.forward(x)
+            preimage, change = coupling.inverse(y)
+            total = tf.reduce_sum(y) + tf.reduce_sum(log_det) + tf.reduce_sum(preimage)
+        assert np.all(np.diff(y[:, 0]) >= 0) and np.all(np.isfinite(log_det))
+        assert np.min(log_det) > np.log(2e-3 / 11) - 1e-3
+        assert_allclose(preimage, x, rtol=0, atol=2 * rounding)
+        # The other way the greatest slope counts, which is 1e3 for a bin, and 1e4 for a knot.
+        assert_allclose(coupling.forward(preimage)[0], y, rtol=0, atol=3 * 2.0**-24 * 1e4)
+        gradients = tape.gradient(total, coupling.trainable_variables)
+        assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
+
+
+def test_a_config_of_version_0_1_0_has_no_limit_of_slopes():
+    coupling, _ = spline()
+    config = coupling.get_config()
+    del config["max_slope_ratio"]
+    assert SplineCoupling.from_config(config).max_slope_ratio is None
+
+
+def test_learned_bounds_of_scales_are_bounded():
+    for log_bound, most in ((1e4, np.exp(2.0)), (-1e4, np.exp(-5.0))):
+        coupling = AffineCoupling(constant_network([1e4, 0.0]), mask=[0])
+        coupling.log_bound.assign([log_bound])
+        assert_allclose(coupling.forward(tf.ones((1, 1)))[1], [most], rtol=1e-6)
+
+
 # Saving, policies, errors.
 
 

@@ -49,3 +49,18 @@ def test_ends_are_finite_and_symmetric():
 def test_alpha_out_of_range(alpha):
     with pytest.raises(ValueError, match=f"from 0 to below 0.5. Received: alpha={alpha}"):
         Sigmoid(2, alpha)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 1e-6, 0.05])
+def test_sigmoid_of_extremes_comes_back_finite(alpha):
+    """Beyond 17 a sigmoid is rounded to 1; the way back ends at most at 88, the smallest number."""
+    x = tf.constant([[-1e4, -50.0, 50.0, 1e4]])
+    y, log_det = Sigmoid(4, alpha).forward(x)
+    preimage, change = Sigmoid(4, alpha).inverse(y)
+    assert np.all(np.isfinite([log_det, change]))
+    assert np.all(np.sign(preimage) == np.sign(x)) and np.all(np.abs(preimage) < 88)
+    assert np.min(np.abs(preimage)) > 15
+
+
+def test_data_outside_of_a_sigmoid_are_not_made_up():
+    assert np.all(np.isnan(Sigmoid(2).inverse(tf.constant([[-0.1, 1.1]]))[0]))

@@ -154,3 +154,30 @@ def test_errors(flow_class):
         flow_class((2, 2))
     with pytest.raises(ValueError, match="needs a context"):
         flow_class(2, context_size=3).forward(tf.zeros((1, 2)))
+
+
+def test_a_small_w_does_not_blow_u_up():
+    """For w near 0, m(p) = p (1 - 1/e), so that u loses 1/e of its part along w."""
+    for size in (1e-3, 1e-9, 1e-15):
+        u, _ = constrain(tf.constant([3.0, 2.0]), tf.constant([size, 0.0]))
+        # The next term of m is of relative size p = 3 size, below 1e-3.
+        assert_allclose(u, [3.0 * (1 - 1 / np.e), 2.0], rtol=1e-3)
+
+
+def test_extreme_parameters_keep_logarithms_finite():
+    """u.w = -1e4 has the least slope, 1e-30, where tanh is 0; and so has a radius alpha."""
+    flow = Planar(1)
+    flow.bias.assign([[-100.0, 100.0, 0.0]])
+    assert_allclose(flow.forward(tf.zeros((1, 1)))[1], [np.log(1e-30)], rtol=1e-5)
+    flow = Radial(1)
+    flow.bias.assign([[0.0, -1e4, 0.0]])
+    for x in (0.0, 1.0):
+        y, log_det = flow.forward(tf.fill((1, 1), x))
+        assert_allclose(y, [[x]], atol=1e-6)
+        assert_allclose(log_det, [0.0], atol=1e-6)
+
+
+def test_the_inverse_of_a_strong_radial_flow_keeps_its_digits():
+    """r (ab + r) / (a + r) = R with ab = 1e6 and a = 1: r = a R / ab for small R."""
+    radius = planar._preimage_of_radius(tf.constant(10.0), tf.constant(1.0), tf.constant(1e6))
+    assert_allclose(radius, 1e-5, rtol=2e-5)

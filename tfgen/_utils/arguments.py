@@ -12,6 +12,7 @@ __all__ = [
     "check_fractions",
     "check_ints",
     "check_one_of",
+    "check_positive",
     "check_weights",
 ]
 
@@ -85,6 +86,19 @@ def check_fractions(remedy: str = "", /, **values: Any) -> None:
         if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
             raise ValueError(
                 f"{name} must be a number in [0, 1). Received: {name}={value!r}. {remedy}".strip()
+            )
+
+
+def check_positive(remedy: str = "", /, **values: Any) -> None:
+    """Raises ValueError unless every value is a finite number > 0; the message ends in `remedy`.
+
+    Example:
+        >>> check_positive(scale=0.1)
+    """
+    for name, value in values.items():
+        if not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
+            raise ValueError(
+                f"{name} must be a finite number > 0. Received: {name}={value!r}. {remedy}".strip()
             )
 
 

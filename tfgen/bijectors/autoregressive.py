@@ -13,18 +13,21 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_positive
 from tfgen._utils.typing import Activation, LayerOptions, Shape
 from tfgen.bijectors.bijector import (
     Bijector,
     Chain,
     Invert,
     Mapped,
+    bounded,
     broadcast_to_context,
     check_context,
     register,
     vector_size,
 )
 from tfgen.bijectors.elementwise import Permute
+from tfgen.bijectors.glow import ActNorm
 
 __all__ = ["MADE", "MaskedAutoregressive", "iaf", "maf"]
 
@@ -170,8 +173,12 @@ class MaskedAutoregressive(Bijector):
     1.5), which only contracts: good for posteriors that start from a normal distribution, not for
     densities of data, where scales may grow too.
 
+    What the network gives for s is bounded smoothly, s = b tanh(s / b) with b = `max_log_scale`, as
+    networks extrapolate: without a bound one draw from the tail may be larger than float32 holds.
+
     Source: Papamakarios et al., arXiv:1705.07057v4, Eq. 3 to 5; Kingma et al., arXiv:1606.04934v2,
     Algorithm 1.
+    Deviation: the bound, in the form of Dinh et al., arXiv:1605.08803v3, Sec. 4.1.
 
     Args:
         event_shape: int or tuple (d,), shape of one example.
@@ -179,11 +186,14 @@ class MaskedAutoregressive(Bijector):
             elements do not see all that come before them.
         activation: Keras activation of the hidden layers.
         context_size: int, size of the context, which enters all hidden layers; 0 for none.
-        gated: bool, gates instead of an unbounded scale.
+        gated: bool, gates instead of a scale.
+        max_log_scale: float > 0, bound b of the network's s; None for none, which is what files
+            saved by version 0.1.0 have.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if the event is no vector, or the context is missing or of another size.
+        ValueError: if the event is no vector, the bound is not positive, or the context is missing
+            or of another size.
 
     Example:
         >>> flow = MaskedAutoregressive(4, hidden=(16, 16), context_size=3)
@@ -199,19 +209,25 @@ class MaskedAutoregressive(Bijector):
         activation: Activation = "elu",
         context_size: int = 0,
         gated: bool = False,
+        max_log_scale: float | None = 5.0,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(event_shape, **kwargs)
         size = vector_size(event_shape)
-        self.gated = gated
+        if max_log_scale is not None:
+            check_positive("5 bounds scales by 150; None is no bound.", max_log_scale=max_log_scale)
+        self.gated, self.max_log_scale = gated, max_log_scale
         self.made = MADE(size, 2, hidden, activation, context_size, dtype=self.dtype_policy)
 
     def _parameters(self, y, terms):
-        """Tuple (origin, shift, log_scale): y = shift + (x - origin) exp(log_scale)."""
+        """Tuple (shift, log_scale): y = shift + x exp(log_scale)."""
         shift, raw = tf.split(self.made(y, terms), 2, axis=-1)
-        if self.gated:
-            return shift, shift, tf.math.softplus(-raw - _GATE_BIAS)
-        return 0.0, shift, raw
+        raw = raw if self.max_log_scale is None else bounded(raw, self.max_log_scale)
+        if not self.gated:
+            return shift, raw
+        # x = g y + (1 - g) m with odds g / (1 - g) of exp(logit).
+        logit = raw + _GATE_BIAS
+        return -shift * tf.exp(-logit), tf.math.softplus(-logit)
 
     def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         x, terms = tf.convert_to_tensor(x), self.made.condition(context)
@@ -219,9 +235,9 @@ class MaskedAutoregressive(Bijector):
         elements = tf.range(self.made.size)
 
         def fill(i, y, _):
-            origin, shift, log_scale = self._parameters(y, terms)
+            shift, log_scale = self._parameters(y, terms)
             # Only element i, since others are not yet right, and might overflow.
-            y = tf.where(elements == i, shift + (x - origin) * tf.exp(log_scale), y)
+            y = tf.where(elements == i, shift + x * tf.exp(log_scale), y)
             return i + 1, y, log_scale
 
         _, y, log_scale = tf.while_loop(
@@ -233,21 +249,24 @@ class MaskedAutoregressive(Bijector):
         return y, tf.reduce_sum(log_scale, axis=-1)
 
     def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
-        origin, shift, log_scale = self._parameters(y, self.made.condition(context))
-        x = origin + (y - shift) * tf.exp(-log_scale)
-        return x, -tf.reduce_sum(log_scale, axis=-1)
+        shift, log_scale = self._parameters(y, self.made.condition(context))
+        return (y - shift) * tf.exp(-log_scale), -tf.reduce_sum(log_scale, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         config = self.made.get_config()
         ours = {key: config[key] for key in ("hidden", "activation", "context_size")}
-        return {**super().get_config(), **ours, "gated": self.gated}
+        own = {"gated": self.gated, "max_log_scale": self.max_log_scale}
+        return {**super().get_config(), **ours, **own}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "MaskedAutoregressive":
+        return cls(**{"max_log_scale": None, **config})
 
 
 def _alternate(steps):
-    """Chain of the steps with the order of elements reversed between each two."""
-    size = steps[0].event_shape
-    pairs = [(step, Permute(size)) for step in steps]
-    return Chain([bijector for pair in pairs for bijector in pair][:-1])
+    """Chain of the steps, each a list, with the order of elements reversed between each two."""
+    reversal = Permute(steps[0][0].event_shape)
+    return Chain([part for step in steps for part in (*step, reversal)][:-1])
 
 
 def iaf(
@@ -278,7 +297,7 @@ def iaf(
         (TensorShape([8, 4]), TensorShape([8]))
     """
     steps = [
-        Invert(MaskedAutoregressive(event_shape, hidden, activation, context_size, gated=True))
+        [Invert(MaskedAutoregressive(event_shape, hidden, activation, context_size, gated=True))]
         for _ in range(num_steps)
     ]
     return _alternate(steps)
@@ -290,10 +309,13 @@ def maf(
     hidden: Sequence[int] = (64, 64),
     context_size: int = 0,
     activation: Activation = "relu",
+    normalize: bool = True,
+    max_log_scale: float | None = 3.0,
 ) -> Chain:
     """Masked autoregressive flow: fast densities, for data.
 
-    Source: Papamakarios et al., arXiv:1705.07057v4, Sec. 3.1, without batch normalization.
+    Source: Papamakarios et al., arXiv:1705.07057v4, Sec. 3.1 and, for normalization, 3.3.
+    Deviation: `ActNorm` in place of batch normalization, whose maps differ in training and after.
 
     Args:
         event_shape: int or tuple (d,), shape of one example.
@@ -301,6 +323,10 @@ def maf(
         hidden: sequence of int, units of each network's hidden layers.
         context_size: int, size of the context; 0 for none.
         activation: Keras activation of the hidden layers.
+        normalize: bool, whether what each model is given is normalized by an `ActNorm`, which the
+            first batch sets; the data are given to the last of them.
+        max_log_scale: float > 0, as in `MaskedAutoregressive`. Normalized data need scales of 20 at
+            most; larger ones gave longer tails than the data have, and a worse density.
 
     Returns:
         `Chain`, for `tfgen.models.NormalizingFlow`.
@@ -311,7 +337,12 @@ def maf(
         (TensorShape([8, 4]), TensorShape([8]))
     """
     steps = [
-        MaskedAutoregressive(event_shape, hidden, activation, context_size)
+        [
+            MaskedAutoregressive(
+                event_shape, hidden, activation, context_size, max_log_scale=max_log_scale
+            ),
+            *([ActNorm(event_shape)] if normalize else []),
+        ]
         for _ in range(num_steps)
     ]
     return _alternate(steps)

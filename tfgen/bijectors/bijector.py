@@ -43,6 +43,18 @@ def check_context(context: tf.Tensor | None, size: int) -> tf.Tensor:
     return tf.cast(context, tf.float32)
 
 
+def bounded(values: tf.Tensor, bound: float | tf.Tensor) -> tf.Tensor:
+    """`values` where they are near 0, and further out nearer to `bound` or -`bound`, smoothly.
+
+    For logarithms of scales, which in float32 neither they nor a product of a few may leave.
+
+    Example:
+        >>> bounded(tf.constant([0.01, 100.0]), 5.0).numpy().round(4)
+        array([0.01, 5.  ], dtype=float32)
+    """
+    return bound * tf.tanh(values / bound)
+
+
 def broadcast_to_context(
     x: tf.Tensor, context: tf.Tensor, event_rank: int = 1, context_rank: int = 1
 ) -> tf.Tensor:

@@ -1,24 +1,33 @@
 """Coupling layers. Dinh, Sohl-Dickstein & Bengio, arXiv:1605.08803v3."""
 
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_ints, check_positive
 from tfgen._utils.typing import Activation, LayerOptions
-from tfgen.bijectors.bijector import CombinedBijector, Mapped, broadcast_to_context, register
-
-tfb = tfp.bijectors
+from tfgen.bijectors.bijector import (
+    CombinedBijector,
+    Mapped,
+    bounded,
+    broadcast_to_context,
+    register,
+)
 
 __all__ = ["AffineCoupling", "SplineCoupling", "alternating_mask", "coupling_network"]
 
 # Least share of a bin's width and height, and least slope, of a spline.
 _LEAST = 1e-3
+# The logarithm of the learned bound of an affine coupling's log-scale: from 0.007 to 7.4.
+_LEAST_LOG_BOUND, _MOST_LOG_BOUND = -5.0, 2.0
+# Under a root, so that its gradient is finite.
+_SMALLEST = 1e-30
 # softplus(_SHIFT) = 1
 _SHIFT = math.log(math.e - 1)
 
@@ -157,7 +166,7 @@ class AffineCoupling(_Coupling):
     """Scales and shifts some elements by what a network makes of the others.
 
     y = x where `mask` is 1, else y = x exp(s) + t. A learned factor f for each channel bounds the
-    scale smoothly: s = exp(f) tanh(s_raw / exp(f)), f = 0 at first.
+    scale smoothly: s = exp(f) tanh(s_raw / exp(f)), f = 0 at first and at most 2.
 
     Source: Dinh et al., arXiv:1605.08803v3, Eq. 7 and 9; the bound as in the UvA Deep Learning
     Tutorial 11, `CouplingLayer`.
@@ -192,8 +201,9 @@ class AffineCoupling(_Coupling):
     def _scale_and_shift(self, x, context):
         """Tuple (s, t), 0 where the element passes."""
         raw, shift = tf.split(self.parameters(x, context), 2, axis=-1)
-        bound = tf.exp(tf.convert_to_tensor(self.log_bound))
-        return self.mapped * bound * tf.tanh(raw / bound), self.mapped * shift
+        log_bound = tf.convert_to_tensor(self.log_bound)
+        bound = tf.exp(tf.clip_by_value(log_bound, _LEAST_LOG_BOUND, _MOST_LOG_BOUND))
+        return self.mapped * bounded(raw, bound), self.mapped * shift
 
     def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         x = self._repeated(x, context)
@@ -206,6 +216,16 @@ class AffineCoupling(_Coupling):
         return (y - shift) * tf.exp(-log_scale), -self.sum_event(log_scale)
 
 
+def _padded(values, first, last):
+    """`values` with a number before and one after each row, unless it is None."""
+    pads = [None if pad is None else tf.fill([*_leading(values), 1], pad) for pad in (first, last)]
+    return tf.concat([part for part in (pads[0], values, pads[1]) if part is not None], axis=-1)
+
+
+def _leading(values):
+    return tf.unstack(tf.shape(values)[:-1])
+
+
 @register
 class SplineCoupling(_Coupling):
     """Maps some elements by monotonic splines that a network makes of the others.
@@ -213,8 +233,14 @@ class SplineCoupling(_Coupling):
     Each mapped element goes through a rational-quadratic spline of `num_bins` bins from [-bound,
     bound] to itself; beyond that it passes unchanged.
 
+    A knot's slope is at most `max_slope_ratio` times the mean slope of each bin beside it. In a bin
+    of mean slope s between knots of slope d, the slope falls to 2 s^2 / (s + d): without this limit
+    it may be so small that points far apart have one image in float32, and no inverse finds them.
+    With it slopes are at least 2e-3 / (1 + max_slope_ratio), whatever the network gives.
+
     Source: Durkan et al., arXiv:1906.04032v2, Sec. 3.1, Eq. 4; least widths, heights and slopes of
-    1e-3 as in the authors' code. The spline is `tfp.bijectors.RationalQuadraticSpline`.
+    1e-3 as in the authors' code.
+    Deviation: the limit of slopes. It holds at the ends too, where the slope is 1 if it may.
 
     Args:
         network: as in `AffineCoupling`, with (3 `num_bins` - 1) times as many channels: widths,
@@ -222,10 +248,12 @@ class SplineCoupling(_Coupling):
         mask: as in `AffineCoupling`.
         num_bins: int >= 2, bins K.
         bound: float > 0, in units of x.
+        max_slope_ratio: float >= 1; None for no limit, which is what files saved by version 0.1.0
+            have.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: as `AffineCoupling`.
+        ValueError: as `AffineCoupling`, or if a number is out of range.
 
     Example:
         >>> network = coupling_network(4, num_parameters=3 * 8 - 1)
@@ -240,39 +268,122 @@ class SplineCoupling(_Coupling):
         mask: np.ndarray,
         num_bins: int = 8,
         bound: float = 3.0,
+        max_slope_ratio: float | None = 10.0,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
+        check_ints(2, num_bins=num_bins)
+        check_positive(bound=bound)
+        _check_slope_ratio(max_slope_ratio)
         super().__init__(network, mask, num_parameters=3 * num_bins - 1, **kwargs)
-        self.num_bins, self.bound = num_bins, bound
+        self.num_bins, self.bound, self.max_slope_ratio = num_bins, bound, max_slope_ratio
 
     def _spline(self, x, context):
+        """Knots across and up, and slopes there: tensors of shape (..., num_bins + 1)."""
         values = self.parameters(x, context)
         shape = tf.concat([tf.shape(x), [3 * self.num_bins - 1]], axis=0)
         sizes = [self.num_bins, self.num_bins, self.num_bins - 1]
         widths, heights, slopes = tf.split(tf.reshape(values, shape), sizes, axis=-1)
-        return tfb.RationalQuadraticSpline(
-            bin_widths=self._bins(widths),
-            bin_heights=self._bins(heights),
-            knot_slopes=_LEAST + (1.0 - _LEAST) * tf.math.softplus(slopes + _SHIFT),
-            range_min=-self.bound,
-        )
+        widths, heights = self._bins(widths), self._bins(heights)
+        slopes = _LEAST + (1.0 - _LEAST) * tf.math.softplus(slopes + _SHIFT)
+        slopes = self._limited(_padded(slopes, 1.0, 1.0), heights / widths)
+        return self._knots(widths), self._knots(heights), slopes
 
     def _bins(self, logits):
         """Positive sizes that sum to the interval's."""
         shares = _LEAST + (1.0 - _LEAST * self.num_bins) * tf.nn.softmax(logits)
         return 2.0 * self.bound * shares
 
+    def _knots(self, sizes):
+        inner = tf.cumsum(sizes[..., :-1], axis=-1) - self.bound
+        return _padded(inner, -self.bound, self.bound)
+
+    def _limited(self, slopes, means):
+        """Slopes of knots, none too steep for the bins beside it, whose `means` are given."""
+        if self.max_slope_ratio is None:
+            return slopes
+        steepest = float(slopes.dtype.max)
+        least = tf.minimum(_padded(means, steepest, None), _padded(means, None, steepest))
+        return tf.minimum(slopes, self.max_slope_ratio * least)
+
     def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         x = self._repeated(x, context)
-        spline = self._spline(x, context)
-        log_det = self.mapped * spline.forward_log_det_jacobian(x, event_ndims=0)
-        return tf.where(self.mapped == 1, spline.forward(x), x), self.sum_event(log_det)
+        across, up, slopes = self._spline(x, context)
+        return self._apply(x, *_spline_forward(self._inside(x), across, up, slopes))
 
     def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         y = self._repeated(y, context)
-        spline = self._spline(y, context)
-        log_det = self.mapped * spline.inverse_log_det_jacobian(y, event_ndims=0)
-        return tf.where(self.mapped == 1, spline.inverse(y), y), self.sum_event(log_det)
+        across, up, slopes = self._spline(y, context)
+        return self._apply(y, *_spline_inverse(self._inside(y), across, up, slopes))
+
+    def _inside(self, x):
+        return tf.clip_by_value(x, -self.bound, self.bound)
+
+    def _apply(self, x, image, log_slope):
+        """`image` and its log-determinant where an element is mapped and within the bounds."""
+        mapped = (self.mapped == 1) & (tf.abs(x) < self.bound)
+        log_slope = tf.where(mapped, log_slope, 0.0)
+        return tf.where(mapped, image, x), self.sum_event(log_slope)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "num_bins": self.num_bins, "bound": self.bound}
+        names = ("num_bins", "bound", "max_slope_ratio")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "SplineCoupling":
+        return super().from_config({"max_slope_ratio": None, **config})
+
+
+def _check_slope_ratio(ratio):
+    if ratio is not None and not (isinstance(ratio, numbers.Real) and float(ratio) >= 1):
+        raise ValueError(
+            "max_slope_ratio must be a number of at least 1, or None for no limit. Received: "
+            f"max_slope_ratio={ratio!r}. With 1 a knot is as steep as the flatter bin beside it."
+        )
+
+
+def _bin_of(values, knots, *tables):
+    """For each value, the entries of each table at its bin's two ends: tuples (left, right)."""
+    inner = knots[..., 1:-1]
+    index = tf.reduce_sum(tf.cast(values[..., None] >= inner, tf.int32), axis=-1)
+    at = tf.one_hot(index, inner.shape[-1] + 1)
+    return [
+        (tf.reduce_sum(at * table[..., :-1], -1), tf.reduce_sum(at * table[..., 1:], -1))
+        for table in tables
+    ]
+
+
+def _spline_forward(x, across, up, slopes):
+    """Rational-quadratic splines and the logarithms of their slopes; Durkan et al., Eq. 4 and 5."""
+    (x0, x1), (y0, y1), (d0, d1) = _bin_of(x, across, across, up, slopes)
+    share, rest = (x - x0) / (x1 - x0), (x1 - x) / (x1 - x0)
+    s = (y1 - y0) / (x1 - x0)
+    numerator = share * (s * share + d0 * rest)
+    y = y0 + (y1 - y0) * numerator / _denominator(share, rest, s, d0, d1)
+    return y, _log_slope(share, rest, s, d0, d1)
+
+
+def _denominator(share, rest, s, d0, d1):
+    """s + (d0 + d1 - 2 s) share rest, as a sum of positive terms."""
+    return s * (share**2 + rest**2) + (d0 + d1) * share * rest
+
+
+def _log_slope(share, rest, s, d0, d1):
+    quadratic = d1 * share**2 + 2.0 * s * share * rest + d0 * rest**2
+    denominator = _denominator(share, rest, s, d0, d1)
+    return 2.0 * tf.math.log(s) + tf.math.log(quadratic) - 2.0 * tf.math.log(denominator)
+
+
+def _spline_inverse(y, across, up, slopes):
+    """Preimages under the splines, and the logarithms of the inverses' slopes.
+
+    a share^2 + b share = s eta, where eta is the share of the bin's height; Durkan et al., Eq. 6 to
+    8. Of the two ways to write the root, the one that subtracts nothing: a = s - b > 0 where b < 0.
+    """
+    (x0, x1), (y0, y1), (d0, d1) = _bin_of(y, up, across, up, slopes)
+    s, eta = (y1 - y0) / (x1 - x0), (y - y0) / (y1 - y0)
+    b = d0 - eta * (d0 + d1 - 2.0 * s)
+    a = s - b
+    root = tf.abs(b) + tf.sqrt(tf.maximum(b**2 + 4.0 * a * s * eta, _SMALLEST))
+    share = tf.where(b < 0, root / (2.0 * tf.where(b < 0, a, 1.0)), 2.0 * s * eta / root)
+    share = tf.clip_by_value(share, 0.0, 1.0)
+    return x0 + (x1 - x0) * share, -_log_slope(share, 1.0 - share, s, d0, d1)

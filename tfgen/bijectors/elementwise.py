@@ -13,6 +13,9 @@ from tfgen.bijectors.bijector import Bijector, Mapped, register
 
 __all__ = ["Permute", "Sigmoid"]
 
+# Of a number near 1 in float32, and the smallest that has all digits.
+_ROUNDING, _SMALLEST = 1e-6, float(np.finfo("float32").tiny)
+
 
 @register
 class Permute(Bijector):
@@ -64,7 +67,8 @@ class Sigmoid(Bijector):
     """From the reals to data in [0, 1]; its inverse is the logit transform.
 
     x = logit(alpha + (1 - 2 alpha) y), so that data of exactly 0 and 1 stay finite; latents beyond
-    logit(alpha) and logit(1 - alpha) give data a little below 0 or above 1.
+    logit(alpha) and logit(1 - alpha) give data a little below 0 or above 1. Float32 cannot tell a
+    sigmoid from 1 beyond 17: what is sent there comes back as some value beyond it, at most 88.
 
     Source: Papamakarios, Pavlakou & Murray, arXiv:1705.07057v4, App. D; Dinh et al.,
     arXiv:1605.08803v3, Sec. 4.1.
@@ -105,6 +109,8 @@ class Sigmoid(Bijector):
     def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         # Both shares apart, since 1 - share has lost its digits where y is near 1.
         shares = self.alpha + (1 - 2 * self.alpha) * tf.stack([y, 1 - y])
+        # A sigmoid that was rounded to 0 or 1 may now be as far outside; data beyond give NaN.
+        shares = tf.where(shares > -_ROUNDING, tf.maximum(shares, _SMALLEST), shares)
         log_share, log_rest = tf.unstack(tf.math.log(shares))
         return log_share - log_rest, -self._log_det(log_share, log_rest)
 

@@ -15,15 +15,22 @@ __all__ = ["ActNorm", "Invertible1x1Conv"]
 
 # Least variance that a channel is scaled by: constant ones have none.
 MIN_VARIANCE = 1e-6
+# Largest log-scale in absolute value: a factor of 5e8, beyond the units of data.
+_MAX_LOG_SCALE = 20.0
+
+
+def _clipped(log_scale):
+    return tf.clip_by_value(tf.convert_to_tensor(log_scale), -_MAX_LOG_SCALE, _MAX_LOG_SCALE)
 
 
 @register
 class ActNorm(Bijector):
     """Scale and shift of each channel, which the first batch sets.
 
-    y = loc + exp(log_scale) x. `initialize` makes the preimage of a batch have mean 0 and variance
-    1 in each channel; from then on both are trained as any weight is. Until then it is the
-    identity. `tfgen.models.NormalizingFlow` initializes at the start of its first `fit`.
+    y = loc + exp(log_scale) x, where log_scale counts from -20 to 20. `initialize` makes the
+    preimage of a batch have mean 0 and variance 1 in each channel; from then on both are trained as
+    any weight is. Until then it is the identity. `tfgen.models.NormalizingFlow` initializes at the
+    start of its first `fit`.
 
     Source: Kingma & Dhariwal, arXiv:1807.03039v2, Sec. 3.1. Their forward, from data to latents, is
     `inverse` here.
@@ -46,13 +53,15 @@ class ActNorm(Bijector):
         self.log_scale = self.add_weight(shape=channels, initializer="zeros", name="log_scale")
 
     def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
-        return self.loc + tf.exp(self.log_scale) * x, self.no_log_det(x) + self._log_det()
+        scale = tf.exp(_clipped(self.log_scale))
+        return self.loc + scale * x, self.no_log_det(x) + self._log_det()
 
     def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
-        return (y - self.loc) * tf.exp(-self.log_scale), self.no_log_det(y) - self._log_det()
+        precision = tf.exp(-_clipped(self.log_scale))
+        return (y - self.loc) * precision, self.no_log_det(y) - self._log_det()
 
     def _log_det(self):
-        return self.num_positions * tf.reduce_sum(self.log_scale)
+        return self.num_positions * tf.reduce_sum(_clipped(self.log_scale))
 
     def initialize(self, y: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
         mean, variance = tf.nn.moments(tf.reshape(y, (-1, self.event_shape[-1])), axes=0)
@@ -67,7 +76,7 @@ class Invertible1x1Conv(Bijector):
 
     inverse(y) = W y with W = P L (U + diag(s)); P and the signs of s are fixed, L (unit lower
     triangular), U (strictly upper triangular) and log|s| are trained, and W begins as a random
-    rotation. log|det W| = sum log|s| for each pixel.
+    rotation; log|s| counts from -20 to 20. log|det W| = sum log|s| for each pixel.
 
     Source: Kingma & Dhariwal, arXiv:1807.03039v2, Sec. 3.2, Eq. 10 and 11. Their forward, from data
     to latents, is `inverse` here.
@@ -109,11 +118,11 @@ class Invertible1x1Conv(Bijector):
         """L and U + diag(s); what the weights hold beyond the triangles has no effect."""
         lower, upper = tf.convert_to_tensor(self.lower), tf.convert_to_tensor(self.upper)
         lower = tf.linalg.set_diag(tf.linalg.band_part(lower, -1, 0), tf.ones(lower.shape[0]))
-        diagonal = self.signs * tf.exp(self.log_diagonal)
+        diagonal = self.signs * tf.exp(_clipped(self.log_diagonal))
         return lower, tf.linalg.set_diag(tf.linalg.band_part(upper, 0, -1), diagonal)
 
     def _log_det(self):
-        return self.num_positions * tf.reduce_sum(self.log_diagonal)
+        return self.num_positions * tf.reduce_sum(_clipped(self.log_diagonal))
 
     def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         lower, upper = self._factors()

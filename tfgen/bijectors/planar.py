@@ -26,6 +26,8 @@ __all__ = ["Planar", "Radial"]
 
 # softplus(_SHIFT) = 1
 _SHIFT = math.log(math.e - 1)
+# Least value of what must be positive, so that its logarithm stays finite in float32.
+_LEAST = 1e-30
 
 
 class _Steps(Bijector):
@@ -211,9 +213,12 @@ def constrain(u: tf.Tensor, w: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         (array([-1.,  5.], dtype=float32), array([0.], dtype=float32))
     """
     product = tf.reduce_sum(u * w, axis=-1, keepdims=True)
-    slope = tf.math.softplus(product + _SHIFT)
+    slope = tf.maximum(tf.math.softplus(product + _SHIFT), _LEAST)
+    # slope - 1 to its last digit where it is near 0, since w may be as small.
+    small = tf.math.log1p((1.0 - 1.0 / math.e) * tf.math.expm1(tf.clip_by_value(product, -1, 1)))
+    change = tf.where(tf.abs(product) < 1.0, small, slope - 1.0) - product
     squared_norm = tf.reduce_sum(w**2, axis=-1, keepdims=True)
-    return u + tf.math.divide_no_nan(slope - 1.0 - product, squared_norm) * w, slope
+    return u + tf.math.divide_no_nan(change, squared_norm) * w, slope
 
 
 @register
@@ -249,7 +254,7 @@ class Radial(_Steps):
     def _steps(self, x, context):
         """Tuples (centre, alpha, alpha + beta), one for every step."""
         centre, a, c = self.parameters(x, context)
-        values = centre, tf.math.softplus(a), tf.math.softplus(a + c)
+        values = centre, _positive(a), _positive(a + c)
         return list(zip(*map(tf.unstack, values), strict=True))
 
     def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
@@ -278,6 +283,10 @@ class Radial(_Steps):
         return ((self.event_shape[0] - 1) * tangential + radial)[..., 0]
 
 
+def _positive(x):
+    return tf.maximum(tf.math.softplus(x), _LEAST)
+
+
 def _norm(x):
     """Length of vectors, shape (..., 1), with a finite gradient at 0."""
     return tf.sqrt(tf.reduce_sum(x**2, axis=-1, keepdims=True) + 1e-12)
@@ -286,4 +295,6 @@ def _norm(x):
 def _preimage_of_radius(radius, alpha, alpha_beta):
     """The r >= 0 with r (alpha_beta + r) / (alpha + r) = radius."""
     half = (radius - alpha_beta) / 2.0
-    return half + tf.sqrt(half**2 + alpha * radius)
+    root = tf.abs(half) + tf.sqrt(half**2 + alpha * radius)
+    # Of the two ways to write it, the one that subtracts nothing.
+    return tf.where(half < 0, alpha * radius / root, root)
