@@ -1,6 +1,7 @@
 """DRAW's networks: the attention filters and each step against NumPy, sizes, errors by text."""
 
 import functools
+import itertools
 
 import keras
 import numpy as np
@@ -71,6 +72,27 @@ def test_filters_sum_to_one_even_far_outside_of_the_image():
     parameters = tf.constant([[0.0] * 5, [9.0, -9.0, -3.0, 1.0, 0.0]])
     for bank in attention_filters(parameters, 5, 28, 20)[:2]:
         assert_allclose(tf.reduce_sum(bank, axis=-1), np.ones((2, 5)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e4, 1e30, float("inf")])
+def test_filters_and_their_gradients_at_extreme_parameters(size):
+    signs = np.array(list(itertools.product([-1.0, 1.0], repeat=5)), "float32")
+    parameters = tf.constant(size * signs)
+    images = tf.ones((len(signs), 6, 4, 1))
+    with tf.GradientTape() as tape:
+        tape.watch(parameters)
+        down, across, intensity = attention_filters(parameters, 3, 6, 4)
+        read = intensity * apply_filters(down, images, across)
+    for bank in (down, across):
+        assert_allclose(tf.reduce_sum(bank, axis=-1), np.ones((32, 3)), rtol=1e-5)
+    assert np.all(np.isfinite(read)) and np.all(np.isfinite(tape.gradient(read, parameters)))
+
+
+def test_far_away_a_window_sees_the_nearest_pixels():
+    parameters = tf.constant([[15.0, -1e9, 0.0, 0.0, 0.0]])
+    down, across, _ = attention_filters(parameters, 3, 6, 4)
+    assert list(np.argmax(down[0], axis=1)) == [0, 0, 0]
+    assert list(np.argmax(across[0], axis=1)) == [3, 3, 3]
 
 
 def test_a_sharp_grid_of_stride_one_reads_and_writes_the_pixels_themselves():

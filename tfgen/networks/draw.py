@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 _register = keras.saving.register_keras_serializable("tfgen")
+# Largest parameter of an attention window in absolute value.
+_MOST = 20.0
 
 
 # Formulas.
@@ -44,7 +46,8 @@ def attention_filters(
     """Gaussian filters of the attention window, a grid of `num_filters` by `num_filters`.
 
     Source: Gregor et al., arXiv:1502.04623v2, Eq. 19 to 26; pixels are counted from 1. A softmax
-    normalizes the filters, which is the same and holds far outside of the image too.
+    normalizes the filters, which is the same and holds far outside of the image too. Parameters
+    count from -20 to 20, ten images away or a factor of 5e8, so that no square overflows.
 
     Args:
         parameters: tensor, shape (batch, 5): center of the grid across and down, -1 to 1 inside of
@@ -63,6 +66,7 @@ def attention_filters(
         >>> down.shape, across.shape, intensity.shape
         (TensorShape([2, 5, 28]), TensorShape([2, 5, 20]), TensorShape([2, 1, 1, 1]))
     """
+    parameters = tf.clip_by_value(parameters, -_MOST, _MOST)
     center_x, center_y, log_variance, log_stride, log_intensity = tf.unstack(parameters, axis=-1)
     stride = (max(height, width) - 1) / max(num_filters - 1, 1) * tf.exp(log_stride)
 
