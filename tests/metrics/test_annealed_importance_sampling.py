@@ -1,5 +1,7 @@
 """Annealed estimates against a linear Gaussian model and an enumeration; chains, seeds, errors."""
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -111,6 +113,30 @@ def test_one_step_is_importance_sampling_from_the_prior(binary_vae):
     np.testing.assert_allclose(result.nlls, sampled.nlls, rtol=0, atol=5 * error + 0.01)
     assert result.step_size == 0.25
     assert result.bits_per_dim == pytest.approx(result.nll / (4 * np.log(2)), rel=1e-6)
+
+
+def test_step_is_tuned_on_other_chains(linear_gaussian, monkeypatch):
+    """Neither a draw nor a seed of those that tune is one of those whose weights count."""
+    kernel, seen = tfp.mcmc, {}
+
+    def record(name):
+        function = getattr(kernel, name)
+
+        def call(*args, current_state, seed, **kwargs):
+            seen[name] = (np.ravel(current_state), np.ravel(seed))
+            return function(*args, current_state=current_state, seed=seed, **kwargs)
+
+        monkeypatch.setattr(kernel, name, call)
+
+    record("sample_chain")
+    record("sample_annealed_importance_chain")
+    module = sys.modules[annealed_importance_sampling.__module__]
+    monkeypatch.setattr(module, "compiled_as", lambda model, function: function)
+    monkeypatch.setattr(module, "_PILOT_STEPS", 1)
+    anneal(linear_gaussian.rough, linear_gaussian.x[:2], 2, 1, 1)
+    (draws, seed), (counted, other_seed) = seen.values()
+    assert draws.shape == counted.shape and not set(draws) & set(counted)
+    assert list(seed) != list(other_seed)
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,8 @@ def annealed_importance_sampling(
     Salakhutdinov & Grosse, arXiv:1611.04273 (16 chains, 10 leapfrog steps), by
     `tfp.mcmc.sample_annealed_importance_chain`. Deviations: t grows evenly, not along a sigmoid;
     the step size is not adapted along the chain but tuned before it to accept 65 % of moves under
-    p(z|x), for each example on its own, by `tfp.mcmc.DualAveragingStepSizeAdaptation`: adapting
-    within the chain would leave the weights biased.
+    p(z|x), for each example on its own, by `tfp.mcmc.DualAveragingStepSizeAdaptation` on as many
+    chains that are not used again: adapting on the chains themselves would bias their weights.
 
     An example costs `num_chains * num_steps * num_leapfrog_steps` gradients of the decoder, each
     about three passes through it. It is compiled as `model` is.
@@ -167,8 +167,8 @@ class _Chain(NamedTuple):
     def run(self, x: Any, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Log weights, shape (num_chains, batch), and of each example acceptance and step size."""
         draw_seed, pilot_seed, chain_seed = tf.unstack(tf.random.split(seed, 3, alg=ALGORITHM))
+        step_sizes = self._step_sizes(x, pilot_seed)
         start, z = self._first_draws(x, draw_seed)
-        step_sizes = self._step_sizes(x, z, pilot_seed)
         _, log_weights, results = tfp.mcmc.sample_annealed_importance_chain(
             self.num_steps,
             proposal_log_prob_fn=start.log_prob,
@@ -191,8 +191,10 @@ class _Chain(NamedTuple):
     def _kernel(self, log_density: Callable, step_sizes: tf.Tensor) -> tfp.mcmc.TransitionKernel:
         return tfp.mcmc.HamiltonianMonteCarlo(log_density, step_sizes, self.num_leapfrog_steps)
 
-    def _step_sizes(self, x: Any, z: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """One for each example, shape (1, batch, 1, ...)."""
+    def _step_sizes(self, x: Any, seed: tf.Tensor) -> tf.Tensor:
+        """One for each example, shape (1, batch, 1, ...), from draws of its own."""
+        draw_seed, tuning_seed = tf.unstack(tf.random.split(seed, 2, alg=ALGORITHM))
+        _, z = self._first_draws(x, draw_seed)
         latent_rank = len(z.shape) - 2
         shape = (1, _batch_size(x), *[1] * latent_rank)
         if self.step_size:
@@ -200,7 +202,7 @@ class _Chain(NamedTuple):
         kernel = self._kernel(
             lambda z: self.model.log_joint(x, z), tf.fill(shape, _FIRST_STEP_SIZE)
         )
-        return _tuned_step_sizes(kernel, z, seed)
+        return _tuned_step_sizes(kernel, z, tuning_seed)
 
 
 def _batch_size(x: Any) -> int:
