@@ -63,6 +63,15 @@ def test_constant_codes(level):
     assert score(factor_vae_score, codes) == 0.0
 
 
+def test_codes_of_which_the_advised_pruning_leaves_nothing():
+    codes = 0.01 * NOISE
+    pruned = codes[:, codes.std(axis=0) >= 0.05]
+    assert pruned.shape == (len(FACTORS), 0)
+    assert score(factor_vae_score, pruned) == 0.0
+    with pytest.raises(ValueError, match=r"and 1 dimension. Received: shape \(1920, 0\)"):
+        score(beta_vae_score, pruned)
+
+
 def test_a_constant_code_wins_no_vote():
     """It varies least, by rounding, whichever factor is fixed; as NaN it would always win."""
     constant = np.float32(0.1) + np.float32(1e-8) * (NOISE[:, :1] > 0)

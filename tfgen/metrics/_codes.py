@@ -19,12 +19,13 @@ __all__ = [
 _ROUNDING = 1e-5
 
 
-def check_codes(codes: TensorLike, name: str = "codes") -> np.ndarray:
+def check_codes(codes: TensorLike, name: str = "codes", min_dims: int = 1) -> np.ndarray:
     """Codes as an array, after checks of shape and values.
 
     Args:
         codes: array or tensor, shape (num_points, latent_dim).
         name: str, what an error calls them.
+        min_dims: int, 0 for a score that has a value where all dimensions were left out.
 
     Returns:
         float64 array, shape (num_points, latent_dim).
@@ -37,7 +38,7 @@ def check_codes(codes: TensorLike, name: str = "codes") -> np.ndarray:
         dtype('float64')
     """
     codes = np.asarray(codes, dtype="float64")
-    if codes.ndim != 2 or len(codes) < 2 or codes.shape[1] == 0:
+    if codes.ndim != 2 or len(codes) < 2 or codes.shape[1] < min(min_dims, 1):
         raise ValueError(
             f"{name} must have shape (num_points, latent_dim), with at least 2 points and 1 "
             f"dimension. Received: shape {codes.shape}. Flatten a code of more axes."
@@ -71,7 +72,7 @@ def check_codes_and_factors(
         >>> factors.tolist()
         [[0], [3]]
     """
-    codes, factors = check_codes(codes), np.asarray(factors)
+    codes, factors = check_codes(codes, min_dims=min_dims), np.asarray(factors)
     if factors.ndim != 2 or factors.shape[1] == 0 or len(factors) != len(codes):
         raise ValueError(
             "factors must have shape (num_points, num_factors), one row for each of the "

@@ -148,7 +148,7 @@ def factor_vae_score(
 
     Dimensions that vary by no more than the rounding of float32 have no vote. Leave out
     dimensions collapsed to the prior, too: Locatello et al. do so for standard deviations below
-    0.05, `codes[:, codes.std(axis=0) >= 0.05]`.
+    0.05, `codes[:, codes.std(axis=0) >= 0.05]`. If none is left, the score is 0.
 
     Source: Kim & Mnih, arXiv:1802.05983v3, Sec. 4.
     Deviation: batches are drawn, with replacement, from the points given, a value as often as it
@@ -165,7 +165,7 @@ def factor_vae_score(
 
     Returns:
         float in [0, 1], 1 for disentangled codes; codes without information score
-        1 / num_factors on average, and 0 if none varies.
+        1 / num_factors on average, and 0 if none varies or all were left out.
 
     Raises:
         ValueError: if codes and factors do not fit together, no two points share a factor's value,
@@ -176,7 +176,7 @@ def factor_vae_score(
         >>> factor_vae_score(-2.0 * factors, factors, num_train=200, num_test=100)
         1.0
     """
-    codes, factors = check_codes_and_factors(codes, factors, min_factors=2)
+    codes, factors = check_codes_and_factors(codes, factors, min_dims=0, min_factors=2)
     _check_sizes(num_train, num_test, batch_size, factors.shape[1])
     rng, codes = np.random.default_rng(seed), standardize(codes)[:, active_dims(codes)]
     if codes.shape[1] == 0:
