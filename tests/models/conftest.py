@@ -173,6 +173,12 @@ def build_model():
 
 
 @pytest.fixture(scope="session")
+def model_names():
+    """Names of all models of `build_model`, for a test that takes them together."""
+    return list(_BUILDERS)
+
+
+@pytest.fixture(scope="session")
 def blobs():
     """64 images near one of two constant ones, float32 of shape (64, 2, 2, 1)."""
     rng = np.random.default_rng(0)

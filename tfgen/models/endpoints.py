@@ -1,0 +1,175 @@
+"""What a model or a network does with data, as closed functions of tensors."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen._utils.typing import Distribution
+from tfgen.models.checks import input_shape, is_distribution
+from tfgen.models.conditional_vae import ConditionalVAE
+from tfgen.models.latent import AutoencodingModel, LatentVariableModel, mean_of
+from tfgen.models.mixture import Mixture
+from tfgen.models.normalizing_flow import NormalizingFlow
+from tfgen.models.resumable_model import ResumableModel
+
+__all__ = ["Endpoint", "model_endpoints", "network_endpoints", "parameters_of"]
+
+_SAMPLING = (
+    tf.TensorSpec((), tf.int32, name="num_samples"),
+    tf.TensorSpec((2,), tf.int32, name="seed"),
+)
+
+
+class Endpoint(NamedTuple):
+    """A function that is served.
+
+    Attributes:
+        function: callable from tensors to a tensor or a dict of tensors.
+        signature: list of `tf.TensorSpec`, its arguments, with their names.
+        draws: bool, whether it draws random numbers.
+    """
+
+    function: Callable[..., Any]
+    signature: list[tf.TensorSpec]
+    draws: bool = False
+
+
+def model_endpoints(model: ResumableModel) -> dict[str, Endpoint]:
+    """The endpoints of a model by name; `export_model` lists them.
+
+    Raises:
+        ValueError: if it has none, or is a mixture without parameters.
+    """
+    x = tf.TensorSpec((None, *model.data_shape), name="x")
+    if isinstance(model, Mixture):
+        return _mixture_endpoints(model, x)
+    if isinstance(model, LatentVariableModel):
+        return {**_data_endpoints(model, x), **_latent_endpoints(model)}
+    raise ValueError(
+        "Models with latent variables and mixtures have endpoints. Received: "
+        f"{type(model).__name__}. Write your own with keras.export.ExportArchive."
+    )
+
+
+def _labels(model):
+    """The further argument of a conditional model."""
+    is_conditional = isinstance(model, ConditionalVAE)
+    return [tf.TensorSpec((None,), tf.int32, name="labels")] if is_conditional else []
+
+
+def _data_endpoints(model, x):
+    """Those that are given data."""
+    if isinstance(model, AutoencodingModel):
+        signature = [x, *_labels(model)]
+        return {
+            "reconstruct": Endpoint(model.reconstruct, signature),
+            "embed": Endpoint(lambda *x: mean_of(model.encode(*x)), signature),
+        }
+    if isinstance(model, NormalizingFlow):
+        latent = {"latent": Endpoint(model.latent, [x])}
+        exact = model.dequantization is None
+        return {**latent, "log_prob": Endpoint(model.log_prob, [x])} if exact else latent
+    return {}
+
+
+def _latent_endpoints(model):
+    """Those that begin with latent variables; they decode all at once, `generate` in parts."""
+    z = tf.TensorSpec((None, *model.latent_shape), name="z")
+    num_samples, seed = _SAMPLING
+
+    def sample(num_samples, *labels_and_seed):
+        *labels, seed = labels_and_seed
+        return mean_of(model.decode(model.sample_latents(num_samples, seed), *labels))
+
+    return {
+        "generate": Endpoint(lambda *z: mean_of(model.decode(*z)), [z, *_labels(model)]),
+        "sample": Endpoint(sample, [num_samples, *_labels(model), seed], draws=True),
+    }
+
+
+def _mixture_endpoints(model, x):
+    if not model.initialized:
+        raise ValueError(
+            "A mixture has no parameters before fit, initialize or set_parameters. Received: a "
+            f"{type(model).__name__} without. Call one of them, then export."
+        )
+    density = model.as_distribution()
+
+    def sample(num_samples, seed):
+        return tf.reshape(density.sample(num_samples, seed=seed), (-1, *model.data_shape))
+
+    return {
+        "log_prob": Endpoint(model.log_prob, [x]),
+        "responsibilities": Endpoint(model.responsibilities, [x]),
+        "sample": Endpoint(sample, list(_SAMPLING), draws=True),
+    }
+
+
+def network_endpoints(network: keras.Model) -> dict[str, Endpoint]:
+    """The endpoints of a network by name; `export_network` lists them.
+
+    Raises:
+        ValueError: if the shape of its inputs is not known.
+    """
+    signature = _input_specs(network)
+
+    def call(*inputs):
+        return network(inputs[0] if len(inputs) == 1 else list(inputs), training=False)
+
+    output = call(*(tf.zeros((1, *spec.shape[1:]), spec.dtype) for spec in signature))
+    if not is_distribution(output):
+        return {"serve": Endpoint(call, signature)}
+    return {
+        "mean": Endpoint(lambda *x: mean_of(call(*x)), signature),
+        "parameters": Endpoint(lambda *x: parameters_of(call(*x)), signature),
+    }
+
+
+def _input_specs(network):
+    """The signature of a network with one input or a list of them."""
+    inputs = getattr(network, "inputs", None)
+    if not inputs:
+        _check_callable(network)
+        shape = input_shape(network, "network", "keras.Input(shape)")
+        inputs = [keras.KerasTensor((None, *shape))]
+    names = ["inputs"] if len(inputs) == 1 else [f"inputs_{i}" for i in range(len(inputs))]
+    return [
+        tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype, name)
+        for tensor, name in zip(inputs, names, strict=True)
+    ]
+
+
+def _check_callable(network):
+    if type(network).call is keras.Model.call:
+        raise ValueError(
+            "A network that is exported alone must have a call method. Received: a "
+            f"{type(network).__name__}, which works inside its model. Export the model."
+        )
+
+
+def parameters_of(distribution: Distribution) -> dict[str, tf.Tensor]:
+    """The tensors that a distribution was made of, by their names in TFP.
+
+    Those of a distribution inside `tfd.Independent` have their own names, those of the parts of a
+    mixture or of a flow the name of the part before theirs.
+
+    Args:
+        distribution: a `tfd.Distribution`.
+
+    Example:
+        >>> from tensorflow_probability import distributions as tfd
+        >>> normal = tfd.Independent(tfd.Normal(tf.zeros((8, 2)), 0.5), 1)
+        >>> {name: tuple(value.shape) for name, value in parameters_of(normal).items()}
+        {'loc': (8, 2), 'scale': ()}
+    """
+    found: dict[str, tf.Tensor] = {}
+    for name, value in distribution.parameters.items():
+        if is_distribution(value):
+            prefix = "" if name == "distribution" else f"{name}_"
+            found |= {f"{prefix}{key}": part for key, part in parameters_of(value).items()}
+        elif isinstance(value, float | np.ndarray | keras.Variable) or tf.is_tensor(value):
+            found[name] = tf.convert_to_tensor(value)
+    return found

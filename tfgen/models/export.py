@@ -1,0 +1,232 @@
+"""Models for serving: SavedModel, LiteRT and ONNX files, which run without tfgen and Keras."""
+
+import contextlib
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tfgen._utils.arguments import check_one_of
+from tfgen._utils.extras import require
+from tfgen._utils.files import written_aside
+from tfgen.models.endpoints import model_endpoints, network_endpoints
+from tfgen.models.resumable_model import ResumableModel
+
+__all__ = ["check_saved_name", "export_model", "export_network"]
+
+# The ending of a path by format; a SavedModel is a folder.
+_ENDINGS = {"tf_saved_model": "", "litert": ".tflite", "onnx": ".onnx"}
+# What writes files of an ending.
+_WRITERS = {
+    ".keras": "save",
+    ".h5": "save_weights",
+    **{ending: f"format={name!r}" for name, ending in _ENDINGS.items() if ending},
+}
+# How names of variables begin that TensorFlow saves; layers of a private class begin with "_".
+_SAVABLE = re.compile("[A-Za-z0-9.]")
+
+
+def export_model(
+    model: ResumableModel,
+    filepath: str | os.PathLike,
+    format: str = "tf_saved_model",
+    endpoints: Sequence[str] | None = None,
+    verbose: bool = False,
+) -> tuple[str, ...]:
+    """Writes what a model does with data, for processes without tfgen: `model.export`.
+
+    Endpoints are the methods of the model with the same names, as far as it has them, on float32
+    batches of any length:
+
+    - `reconstruct(x)`, `embed(x)`: models with an encoder;
+    - `generate(z)`, `sample(num_samples, seed)`: models with latent variables. `seed` is a
+      stateless seed, int32 of shape (2,): `sample(5, [3, 0])` is `model.sample(5, seed=3)`;
+    - `latent(x)`: flows; `log_prob(x)`: flows without a dequantization;
+    - `log_prob(x)`, `responsibilities(x)`, `sample(num_samples, seed)`: mixtures.
+
+    Those of a `ConditionalVAE` take `labels`, int32 of shape (batch,), after x, z or `num_samples`.
+    Other networks, such as discriminators, are not in the file.
+
+    Args:
+        model: a model of `tfgen.models`, trained or loaded.
+        filepath: path to write to.
+        format: "tf_saved_model", a folder for `tf.saved_model.load` and TensorFlow Serving;
+            "litert", a `.tflite` file with an endpoint for each signature, without `sample`; or
+            "onnx", an `.onnx` file of one endpoint, which needs `pip install 'tfgen[export]'`.
+        endpoints: names of the endpoints to write; all that the format can hold if None.
+        verbose: bool, whether Keras prints the endpoints of a SavedModel.
+
+    Returns:
+        Names of the endpoints that were written.
+
+    Raises:
+        ValueError: if there is no such format or endpoint, the path has another ending, a mixture
+            has no parameters yet, or the format has no operation for what an endpoint does.
+
+    Example:
+        >>> from tfgen import models, networks
+        >>> model = models.VAE(networks.mlp_encoder((8, 8, 1), latent_dim=2, width=16),
+        ...                    networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16))
+        >>> folder = tempfile.mkdtemp()
+        >>> export_model(model, folder)
+        ('reconstruct', 'embed', 'generate', 'sample')
+        >>> served = tf.saved_model.load(folder)
+        >>> served.embed(tf.zeros((5, 8, 8, 1))).shape
+        TensorShape([5, 2])
+    """
+    return _export(model_endpoints(model), model.variables, filepath, format, endpoints, verbose)
+
+
+def export_network(
+    network: keras.Model,
+    filepath: str | os.PathLike,
+    format: str = "tf_saved_model",
+    endpoints: Sequence[str] | None = None,
+    verbose: bool = False,
+) -> tuple[str, ...]:
+    """Writes an encoder, a decoder or any other network, for processes without tfgen.
+
+    A network that ends in a distribution has the endpoints `mean` and `parameters`, a dict of
+    tensors by their names in TFP, such as "loc" and "scale", where those of a part of a mixture
+    follow the name of the part. Any other has `serve`, what it returns, as Keras' own
+    `network.export` writes it.
+
+    Args:
+        network: `keras.Model` with inputs of known shape.
+        filepath: path to write to.
+        format: as in `export_model`.
+        endpoints: as in `export_model`.
+        verbose: as in `export_model`.
+
+    Returns:
+        Names of the endpoints that were written.
+
+    Raises:
+        ValueError: as `export_model`, or if the shape of the network's inputs is not known.
+
+    Example:
+        >>> from tfgen import networks
+        >>> folder = tempfile.mkdtemp()
+        >>> export_network(networks.mlp_encoder((8, 8, 1), latent_dim=2, width=16), folder)
+        ('mean', 'parameters')
+        >>> served = tf.saved_model.load(folder)
+        >>> sorted(served.parameters(tf.zeros((5, 8, 8, 1))))
+        ['loc', 'scale']
+    """
+    found = network_endpoints(network)
+    return _export(found, network.variables, filepath, format, endpoints, verbose)
+
+
+def check_saved_name(filepath: str | os.PathLike) -> None:
+    """Raises ValueError for a name under which Keras saves what no loader reads.
+
+    Example:
+        >>> check_saved_name("vae.keras")
+    """
+    if os.fspath(filepath).endswith((".h5", ".hdf5")):
+        raise ValueError(
+            "Models are saved as .keras files: nothing reads an .h5 file of a whole model. "
+            f"Received: filepath={os.fspath(filepath)!r}. Call save('model.keras'), or "
+            "save_weights('model.weights.h5') for the weights alone."
+        )
+
+
+# Files.
+
+
+def _export(endpoints, variables, filepath, format, names, verbose):
+    """Writes endpoints in a format."""
+    check_one_of(_ENDINGS, format=format)
+    _check_path(filepath, format)
+    endpoints = _reading_only(_chosen(endpoints, names, format), variables)
+    if format == "tf_saved_model":
+        _write_saved_model(endpoints, filepath, verbose)
+    else:
+        content = {"litert": _litert, "onnx": _onnx}[format](endpoints)
+        with written_aside(filepath) as aside:
+            aside.write_bytes(content)
+    return tuple(endpoints)
+
+
+def _check_path(filepath, format):
+    """Raises ValueError if a path is that of something else."""
+    path, ending = os.fspath(filepath), _ENDINGS[format]
+    others = [writer for e, writer in _WRITERS.items() if path.endswith(e) and e != ending]
+    if not path or others or not path.endswith(ending) or (not ending and os.path.isfile(path)):
+        what = f"a {ending} file" if ending else "a folder"
+        remedy = f"That ending is for {others[0]}." if others else "Choose another path."
+        raise ValueError(
+            f"export(format={format!r}) writes {what}. Received: filepath={path!r}. {remedy}"
+        )
+
+
+def _chosen(endpoints, names, format):
+    """The endpoints that were asked for, or all that the format can hold."""
+    possible = [k for k, v in endpoints.items() if format == "tf_saved_model" or not v.draws]
+    single = format == "onnx" and len(possible) > 1
+    chosen = possible if names is None and not single else names
+    is_list = isinstance(chosen, list | tuple) and chosen
+    if not is_list or any(name not in possible for name in chosen) or (single and len(chosen) > 1):
+        raise ValueError(
+            f"endpoints must be a list of {'one' if single else 'names'} of {possible}, which "
+            f"format={format!r} can hold. Received: endpoints={names!r}."
+        )
+    return {name: endpoints[name] for name in chosen}
+
+
+def _reading_only(endpoints, variables):
+    """The endpoints, changing no variable and reading none whose name TensorFlow cannot save."""
+    copies = [(v, tf.Variable(v.value)) for v in variables if not _SAVABLE.match(v.path)]
+
+    def closed(function):
+        def read_only(*inputs):
+            with keras.StatelessScope([(variable, copy.value()) for variable, copy in copies]):
+                return function(*inputs)
+
+        return read_only
+
+    return {k: v._replace(function=closed(v.function)) for k, v in endpoints.items()}
+
+
+def _write_saved_model(endpoints, folder, verbose=False):
+    archive = keras.export.ExportArchive()
+    for name, endpoint in endpoints.items():
+        archive.add_endpoint(name, endpoint.function, input_signature=endpoint.signature)
+    archive.write_out(os.fspath(folder), verbose=verbose)
+
+
+def _litert(endpoints):
+    """The content of a `.tflite` file."""
+    with tempfile.TemporaryDirectory() as folder:
+        _write_saved_model(endpoints, folder)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, list(endpoints))
+        with _refused("LiteRT", endpoints):
+            return converter.convert()
+
+
+def _onnx(endpoints):
+    """The content of an `.onnx` file."""
+    converter = require("tf2onnx.convert", extra="export")
+    checker = require("onnx.checker", extra="export")
+    ((function, signature, _),) = endpoints.values()
+    function = tf.function(function, input_signature=signature, autograph=False)
+    with _refused("ONNX", endpoints):
+        model, _ = converter.from_function(function, signature)
+        checker.check_model(model)  # tf2onnx copies operations that ONNX does not have.
+    return model.SerializeToString()
+
+
+@contextlib.contextmanager
+def _refused(format, endpoints):
+    """Says of an error of a converter which endpoints it could not convert."""
+    try:
+        yield
+    except Exception as error:  # Each converter has its own.
+        raise ValueError(
+            f"{format} cannot hold some operation of these endpoints. Received: endpoints="
+            f"{list(endpoints)}; {type(error).__name__}: {error}\nLeave out the endpoint with it, "
+            "or export a SavedModel."
+        ) from error
