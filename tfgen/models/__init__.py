@@ -11,6 +11,7 @@ from tfgen.models.beta_vae import BetaVAE
 from tfgen.models.conditional_vae import ConditionalVAE
 from tfgen.models.dip_vae import DIPVAE
 from tfgen.models.draw import DRAW
+from tfgen.models.export import export_model, export_network
 from tfgen.models.factor_vae import FactorVAE
 from tfgen.models.flow_vae import FlowVAE
 from tfgen.models.gan import GAN
@@ -62,5 +63,7 @@ __all__ = [
     "WAE",
     "WGAN",
     "WGANGP",
+    "export_model",
+    "export_network",
     "load_model",
 ]

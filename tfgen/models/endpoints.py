@@ -143,10 +143,10 @@ def _input_specs(network):
 
 
 def _check_callable(network):
-    if type(network).call is keras.Model.call:
+    if not isinstance(network, keras.Model) or type(network).call is keras.Model.call:
         raise ValueError(
-            "A network that is exported alone must have a call method. Received: a "
-            f"{type(network).__name__}, which works inside its model. Export the model."
+            "A network that is exported alone must be a keras.Model with a call method. Received: "
+            f"{type(network).__name__}. Export the model that it is part of: model.export(path)."
         )
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -373,6 +373,21 @@ class ResumableModel(keras.Model):
             self.progress = Progress(*np.asarray(store["progress"]).tolist())
         fit_state = [key for key in store.keys() if key.startswith("fit.")]
         self.fit_state = {key.removeprefix("fit."): np.asarray(store[key]) for key in fit_state}
+
+    def export(
+        self,
+        filepath: str | os.PathLike,
+        format: str = "tf_saved_model",
+        endpoints: Sequence[str] | None = None,
+        verbose: bool = False,
+    ) -> tuple[str, ...]:
+        """Writes what the model does with data, for processes without tfgen.
+
+        Arguments, result and errors are those of `tfgen.models.export_model`.
+        """
+        from tfgen.models.export import export_model  # It knows the subclasses.
+
+        return export_model(self, filepath, format, endpoints, verbose)
 
 
 def _losses_first(name):
