@@ -143,6 +143,15 @@ def test_planar_near_the_constraint():
     assert_allclose(log_det, np.log(squared + (1 - squared) * slope), rtol=1e-4)
 
 
+@pytest.mark.parametrize("flow_class, direction", [(Planar, slice(16, 32)), (Radial, slice(16))])
+def test_directions_of_steps_begin_at_random_with_a_length_of_about_one(flow_class, direction):
+    bias = flow_class(16, num_steps=1000).bias.numpy()
+    squares = np.sum(bias[:, direction] ** 2, axis=1)  # Chi square of 16 numbers, over 16.
+    assert np.mean(squares) == pytest.approx(1, abs=5 * np.sqrt(2 / 16 / 1000))
+    others = np.delete(bias, np.arange(bias.shape[1])[direction], axis=1)
+    assert_allclose(others, 0)
+
+
 def test_no_step():
     with pytest.raises(ValueError, match=r"num_steps must be an int of at least 1\. .*num_steps=0"):
         Planar(2, num_steps=0)

@@ -32,7 +32,8 @@ def uninterrupted(tmp_path_factory):
         # At the boundary: 12 batches are one epoch.
         pytest.param(["--save-freq", "epoch"], ["12"], marks=pytest.mark.slow, id="boundary"),
         # Inside the first epoch, then inside the second.
-        pytest.param(["--save-freq", "3"], ["10", "21"], id="inside"),
+        pytest.param(["--save-freq", "3"], ["10", "21"], marks=pytest.mark.slow, id="twice"),
+        pytest.param(["--save-freq", "3"], ["16"], id="inside"),
     ],
 )
 def test_killed_run_goes_on_exactly(tmp_path, uninterrupted, flags, kills):

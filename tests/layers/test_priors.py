@@ -150,6 +150,12 @@ def test_seed_fixes_the_initial_weights(make):
     assert any(np.any(first != third) for first, third in zip(one, other, strict=True))
 
 
+def test_locations_of_the_mixture_begin_as_standard_normals():
+    loc = layers.MixtureOfNormals(10, num_components=100, seed=0).loc.numpy()
+    # 5 standard errors of the deviation of 1000 normals.
+    assert np.std(loc) == pytest.approx(1, rel=5 / np.sqrt(2 * loc.size))
+
+
 def test_pseudo_inputs_have_the_range_of_the_data():
     seen = []
 

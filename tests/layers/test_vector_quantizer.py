@@ -123,6 +123,13 @@ def test_code_frequencies():
     assert abs(np.mean(draws[:, 0] == 0) - 0.5) < 5 * np.sqrt(0.25 / 10_000)
 
 
+def test_codes_begin_uniform_with_a_third_of_the_variance_of_their_dimension():
+    codes = VectorQuantizer(num_codes=500, code_dim=16, seed=0).codebook.numpy()
+    assert np.abs(codes).max() == pytest.approx(16**-0.5, rel=0.01)
+    # A uniform's square has a standard deviation of 0.9 times its mean; 5 standard errors.
+    assert np.mean(codes**2) == pytest.approx(1 / (3 * 16), rel=5 * 0.9 / np.sqrt(codes.size))
+
+
 def test_configs():
     quantizer = VectorQuantizer(4, 3, decay=0.5, restart_below=0.25, seed=3)
     copy = VectorQuantizer.from_config(quantizer.get_config())

@@ -207,8 +207,8 @@ def test_table(rough):
 def test_progress_bar(capsys):
     nll_of(GivenWeights(), np.zeros((30, 2), "float32"), 4, verbose=False)
     assert capsys.readouterr().out == ""
-    nll_of(GivenWeights(), np.zeros((30, 2), "float32"), 4, verbose=True)
-    assert "2/2" in capsys.readouterr().out
+    nll_of(GivenWeights(), np.zeros((30, 2), "float32"), 4, samples_per_batch=2, verbose=True)
+    assert "4/4" in capsys.readouterr().out  # 2 batches of 2 chunks of draws.
 
 
 # Errors.

@@ -231,6 +231,10 @@ def test_median_bandwidth_of_a_subsample():
     assert value == pytest.approx(np.sqrt(2) * 0.6745, abs=5 * 0.022)
 
 
+def test_default_bandwidths_are_five_octaves_around_the_median():
+    assert BANDWIDTH_FACTORS == tuple(2.0**octave for octave in range(-2, 3))
+
+
 def test_default_bandwidths_come_from_the_real_samples_only():
     widths = np.array(BANDWIDTH_FACTORS) * median_bandwidth(X)
     for y in (Y, 100 * Y):

@@ -3,8 +3,10 @@
 import functools
 
 import keras
+import linear_gaussian
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -63,6 +65,19 @@ def test_terms_against_numpy():
     assert_allclose(terms["elbo"], -reconstruction - kl, rtol=1e-5)
     assert_allclose(terms["loss"], reconstruction + kl, rtol=1e-5)
     assert_allclose(terms["bits_per_dim"], (reconstruction + kl) / (16 * np.log(2)), rtol=1e-5)
+
+
+def test_log_joint_against_a_known_model():
+    """p(z) p(x|z) = p(x) p(z|x), of which the right side is known in closed form."""
+    model = models.VAE(*linear_gaussian.linear_model(), seed=0)
+    x, z = linear_gaussian.X, np.array([[0.3, -0.5], [1.0, 0.2]], "float32")
+    covariance = np.linalg.inv(linear_gaussian.PRECISION)
+    means = (x - linear_gaussian.BIAS) @ linear_gaussian.WEIGHTS.T @ covariance
+    means = means / linear_gaussian.SCALE**2
+    posteriors = [scipy.stats.multivariate_normal(mean, covariance) for mean in means]
+    log_posterior = [posterior.logpdf(code) for posterior, code in zip(posteriors, z, strict=True)]
+    expected = linear_gaussian.exact().log_prob(x) + log_posterior
+    assert_allclose(model.log_joint(x, z), expected, rtol=1e-4)
 
 
 def test_elbo_is_a_lower_bound_that_importance_samples_tighten():

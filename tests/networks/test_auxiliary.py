@@ -20,6 +20,13 @@ def test_is_one_dense_softplus_on_both_inputs():
     assert_allclose(network([x, z]), hidden @ out_weights + out_bias, atol=1e-5)
 
 
+def test_begins_nearly_independent_of_its_inputs():
+    kernel = mlp_auxiliary(SHAPE, latent_dim=50, width=100).layers[-2].get_weights()[0]
+    assert kernel.shape == (100, 2 * 50)
+    # 5 standard errors of the deviation of 10,000 normals.
+    assert np.std(kernel) == pytest.approx(0.01, rel=5 / np.sqrt(2 * kernel.size))
+
+
 @pytest.mark.parametrize(
     "arguments, sizes",
     [

@@ -91,3 +91,14 @@ def test_parameters_that_do_not_fit_the_pixels():
     assert _blocks.output_channels(24, (2, 3, 1)) == 4
     with pytest.raises(ValueError, match="a head with 25 parameters"):
         _blocks.output_channels(25, (2, 3, 1))
+
+
+def test_averages_of_batch_normalization_forget_in_ten_steps():
+    (layer,) = _blocks.normalization(batch_norm=True)
+    x = np.random.default_rng(0).normal(2.0, 3.0, size=(50, 4)).astype("float32")
+    for _ in range(2):
+        layer(x, training=True)
+    # 1 - 0.9^2 of the way from 0 and 1 to the batch's mean and variance.
+    np.testing.assert_allclose(layer.moving_mean, 0.19 * x.mean(0), rtol=1e-4)
+    np.testing.assert_allclose(layer.moving_variance, 0.81 + 0.19 * x.var(0), rtol=1e-4)
+    assert _blocks.normalization(batch_norm=False) == []

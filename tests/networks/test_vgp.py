@@ -265,3 +265,11 @@ def test_kernel_between_inputs_and_points_is_about_1_over_e_at_first():
     mapping = GaussianProcessMapping(2, (3,), input_dim=10, num_points=4, width=8, seed=0)
     assert_allclose(tf.exp(mapping.log_precisions), np.full(10, 0.1), rtol=1e-5)
     assert_allclose(tf.exp(mapping.log_variance), 1.0)
+
+
+def test_values_and_reverse_model_begin_small():
+    mapping = GaussianProcessMapping(40, (20,), input_dim=20, num_points=4, width=60, seed=0)
+    for network in (mapping.values, mapping.reverse):
+        kernel = network.layers[-1].get_weights()[0]
+        # 5 standard errors of the deviation of some thousand normals.
+        assert np.std(kernel) == pytest.approx(0.01, rel=5 / np.sqrt(2 * kernel.size))
