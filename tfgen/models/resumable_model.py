@@ -391,7 +391,7 @@ class ResumableModel(keras.Model):
 
 
 def _losses_first(name):
-    return name != "loss", not name.endswith("_loss")
+    return name != "loss", not name.endswith("_loss"), name
 
 
 def _give_directions(callbacks):

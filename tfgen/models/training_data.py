@@ -258,12 +258,13 @@ def targets_of_batch(y: Any, model: keras.Model) -> Any:
     """As `targets`, for the y of a batch, a tensor."""
     if y is None:
         return None
-    if y.shape.rank is None:
+    shape = tf.TensorShape(y.shape)
+    if shape.rank is None:
         raise ValueError(
             f"Expected data of known rank. Received: y of unknown rank for {type(model).__name__}. "
             "Use Dataset.map(lambda x, y: (x, tf.ensure_shape(y, shape)))."
         )
-    return _target(y, tuple(y.shape), y.dtype.as_numpy_dtype, model)
+    return _target(y, tuple(shape), _numpy_dtype(y), model)
 
 
 def _target(y, shape, dtype, model):
