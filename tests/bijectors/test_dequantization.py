@@ -130,6 +130,14 @@ def test_values_come_back(num_values):
     assert_array_equal(dequantization.requantize(beyond), [[0, num_values - 1]])
 
 
+@pytest.mark.parametrize("alpha", [1e-5, 0.05, 0.5])
+def test_numbers_come_back_whatever_alpha_is(alpha):
+    dequantization = UniformDequantization(SHAPE, num_values=16, alpha=alpha)
+    x = whole_numbers(64, 16)
+    for y in (dequantization.dequantize(x, SEED)[0], dequantization.middle(x)):
+        assert_array_equal(dequantization.requantize(y), x)
+
+
 def test_seeds():
     dequantization, x = UniformDequantization(SHAPE), tf.constant(whole_numbers())
     first, second, other = (dequantization.dequantize(x, [0, i])[0] for i in (1, 1, 2))

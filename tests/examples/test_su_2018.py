@@ -91,27 +91,39 @@ def test_whole_objective_adds_code_nll_and_moves_only_the_encoder(su):
     assert None not in encoder
 
 
-def test_short_run(su, tmp_path):
-    names = ["proximity", "ali-whole", "em-digits", "em-bernoulli"]
+def short_run(su, tmp_path, *names):
+    """The folder of a short run, and its results."""
     su.main(["--smoke", "--run", *names, "--output-dir", str(tmp_path)])
-    output_dir = tmp_path / "digits-smoke"
-    results = json.loads((output_dir / "results.json").read_text())
+    folder = tmp_path / "digits-smoke"
+    results = json.loads((folder / "results.json").read_text())
     assert set(results) == set(names)
-    folder = output_dir / "proximity" / "seed_0"
+    return folder, results
+
+
+def test_short_run_of_proximity(su, tmp_path):
+    folder = short_run(su, tmp_path, "proximity")[0] / "proximity" / "seed_0"
     first, last = (
         [np.load(sorted((folder / kind / "checks").glob("*.npy"))[i]) for kind in su.PROXIMITY]
         for i in (0, -1)
     )
     assert_array_equal(*first)  # Both begin with the same weights,
     assert np.any(last[0] != last[1])  # and the term makes them differ.
+    assert all((folder / figure).exists() for figure in su.PROXIMITY_FIGURES)
+
+
+@pytest.mark.slow
+def test_short_run_of_inference(su, tmp_path):
+    folder, _ = short_run(su, tmp_path, "ali-whole")
+    assert all(
+        (folder / "ali-whole" / "seed_0" / figure).exists() for figure in su.INFERENCE_FIGURES
+    )
+
+
+def test_short_run_of_em(su, tmp_path):
+    folder, results = short_run(su, tmp_path, "em-digits", "em-bernoulli")
     # Both are float64, from the same start; sums in another order.
     assert results["em-digits"][0]["metrics"]["largest_difference_to_scikit_learn"] < 1e-8
-    curves = json.loads((output_dir / "em-bernoulli" / "seed_0" / "curves.json").read_text())
+    curves = json.loads((folder / "em-bernoulli" / "seed_0" / "curves.json").read_text())
     assert len(curves["EM"]["log_likelihood"]) == 3
     assert all(np.diff(curves["EM"]["log_likelihood"]) > 0)
-    for name, experiment in (
-        ("proximity", su.PROXIMITY_FIGURES),
-        ("ali-whole", su.INFERENCE_FIGURES),
-        ("em-digits", su.EM_FIGURES),
-    ):
-        assert all((output_dir / name / "seed_0" / figure).exists() for figure in experiment)
+    assert all((folder / "em-digits" / "seed_0" / figure).exists() for figure in su.EM_FIGURES)
