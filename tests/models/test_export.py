@@ -14,7 +14,7 @@ from tensorflow_probability import distributions as tfd
 
 from tfgen import bijectors, layers, models, networks
 from tfgen.losses.mixtures import COMPONENTS
-from tfgen.models.endpoints import model_endpoints, parameters_of
+from tfgen.models.endpoints import model_endpoints, network_endpoints, parameters_of
 from tfgen.models.export import check_saved_name, export_model, export_network
 from tfgen.models.latent import AutoencodingModel, mean_of
 
@@ -135,7 +135,7 @@ def test_a_model_is_exported_after_whatever_was_done_with_it(build, blobs, tmp_p
     loaded = models.load_model(tmp_path / "model.keras")
     state = [v.numpy() for v in model.variables]
     for name, trained in {"trained": model, "loaded": loaded}.items():
-        export_model(trained, tmp_path / name, endpoints=["embed"])
+        trained.export(tmp_path / name, endpoints=["embed"])
         served = tf.saved_model.load(tmp_path / name)
         assert_allclose(served.embed(blobs), model.embed(blobs), **ROUNDING)
         assert list(served.signatures) == ["embed", "serving_default"]
@@ -316,6 +316,60 @@ def test_onnx_computes_what_all_models_do(model_name, build, tmp_path):
         assert_unknown_operation(build, tmp_path / "vgp.onnx", "onnx")
     else:
         assert_converted(model_name, build, tmp_path, *ONNX)
+
+
+IMAGE = (16, 16, 1)
+NETWORKS = {
+    "conv_decoder": lambda: networks.conv_decoder((28, 28, 1), 2),
+    "conv64_encoder": lambda: networks.conv64_encoder((64, 64, 1), 2, width=8),
+    "conv64_decoder": lambda: networks.conv64_decoder((64, 64, 1), 2, width=8),
+    "dcgan_generator": lambda: networks.dcgan_generator(IMAGE, 2, width=4),
+    "dcgan_discriminator": lambda: networks.dcgan_discriminator(IMAGE, 4, spectral_norm=True),
+    "larsen_encoder": lambda: networks.larsen_encoder(IMAGE, 2, width=4),
+    "larsen_decoder": lambda: networks.larsen_decoder(IMAGE, 2, width=4),
+    "residual_generator": lambda: networks.residual_generator(IMAGE, 2, width=4),
+    "residual_discriminator": lambda: networks.residual_discriminator(IMAGE, width=4),
+    "vq_encoder": lambda: networks.vq_encoder(IMAGE, 2, width=4),
+    "vq_decoder": lambda: networks.vq_decoder(IMAGE, 2, width=4),
+    "mlp_generator": lambda: networks.mlp_generator(IMAGE, 2, width=4),
+    "joint_discriminator": lambda: networks.joint_discriminator(IMAGE, 2, width=4),
+}
+
+
+@pytest.mark.slow
+@ignore_deprecation
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_format_computes_what_a_network_does(name, tmp_path):
+    pytest.importorskip("tf2onnx")
+    network = NETWORKS[name]()
+    endpoint, value = next(iter(network_endpoints(network).items()))
+    arguments = arguments_of(value)
+    computed = value.function(*arguments.values())
+    for format, ending, run in (LITERT, ONNX):
+        path = tmp_path / f"a{ending}"
+        # LiteRT has no convolution of maps that were enlarged in batches of any length.
+        export_network(network, path, format, [endpoint], batch_size=5)
+        assert_allclose(run(path, endpoint, arguments), computed, err_msg=format, **ROUNDING)
+
+
+def test_onnx_has_the_activation_that_tensorflow_makes_of_erfc(tmp_path):
+    pytest.importorskip("tf2onnx")
+    network = keras.Sequential([keras.Input((101,)), keras.layers.Activation("gelu")])
+    export_network(network, tmp_path / "gelu.onnx", "onnx")
+    x = np.linspace(-6, 6, 101, dtype="float32")[None]
+    served = onnx(tmp_path / "gelu.onnx", "serve", {"inputs": x})
+    assert_allclose(served, x * tfd.Normal(0.0, 1.0).cdf(x), **ROUNDING)
+
+
+def test_a_file_for_batches_of_one_size(build, tmp_path):
+    build("vae").export(tmp_path, endpoints=["embed", "sample"], batch_size=2)
+    served = tf.saved_model.load(tmp_path)
+    assert served.embed(tf.zeros((2, 2, 2, 1))).shape == (2, 2)
+    with pytest.raises((TypeError, ValueError)):  # By version of TensorFlow.
+        served.embed(tf.zeros((3, 2, 2, 1)))
+    assert served.sample(3, [SEED, 0]).shape == (3, 2, 2, 1)
+    with pytest.raises(ValueError, match="Received: batch_size=0"):
+        build("vae").export(tmp_path, batch_size=0)
 
 
 def assert_unknown_operation(build, path, format):

@@ -4,12 +4,14 @@ import contextlib
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
-from tfgen._utils.arguments import check_one_of
+from tfgen._utils.arguments import check_ints, check_one_of
 from tfgen._utils.extras import require
 from tfgen._utils.files import written_aside
 from tfgen.models.endpoints import model_endpoints, network_endpoints
@@ -27,6 +29,8 @@ _WRITERS = {
 }
 # How names of variables begin that TensorFlow saves; layers of a private class begin with "_".
 _SAVABLE = re.compile("[A-Za-z0-9.]")
+# Characters of a converter's error that are quoted: it names the operation first.
+_REASON_LENGTH = 300
 
 
 def export_model(
@@ -34,6 +38,7 @@ def export_model(
     filepath: str | os.PathLike,
     format: str = "tf_saved_model",
     endpoints: Sequence[str] | None = None,
+    batch_size: int | None = None,
     verbose: bool = False,
 ) -> tuple[str, ...]:
     """Writes what a model does with data, for processes without tfgen: `model.export`.
@@ -57,6 +62,8 @@ def export_model(
             "litert", a `.tflite` file with an endpoint for each signature, without `sample`; or
             "onnx", an `.onnx` file of one endpoint, which needs `pip install 'tfgen[export]'`.
         endpoints: names of the endpoints to write; all that the format can hold if None.
+        batch_size: int >= 1, the only number of examples that the file takes, or None for any.
+            Accelerators of phones want one, and so do a few operations of LiteRT.
         verbose: bool, whether Keras prints the endpoints of a SavedModel.
 
     Returns:
@@ -77,7 +84,8 @@ def export_model(
         >>> served.embed(tf.zeros((5, 8, 8, 1))).shape
         TensorShape([5, 2])
     """
-    return _export(model_endpoints(model), model.variables, filepath, format, endpoints, verbose)
+    found = model_endpoints(model)
+    return _export(found, model.variables, filepath, format, endpoints, batch_size, verbose)
 
 
 def export_network(
@@ -85,6 +93,7 @@ def export_network(
     filepath: str | os.PathLike,
     format: str = "tf_saved_model",
     endpoints: Sequence[str] | None = None,
+    batch_size: int | None = None,
     verbose: bool = False,
 ) -> tuple[str, ...]:
     """Writes an encoder, a decoder or any other network, for processes without tfgen.
@@ -99,6 +108,7 @@ def export_network(
         filepath: path to write to.
         format: as in `export_model`.
         endpoints: as in `export_model`.
+        batch_size: as in `export_model`.
         verbose: as in `export_model`.
 
     Returns:
@@ -117,7 +127,7 @@ def export_network(
         ['loc', 'scale']
     """
     found = network_endpoints(network)
-    return _export(found, network.variables, filepath, format, endpoints, verbose)
+    return _export(found, network.variables, filepath, format, endpoints, batch_size, verbose)
 
 
 def check_saved_name(filepath: str | os.PathLike) -> None:
@@ -137,11 +147,14 @@ def check_saved_name(filepath: str | os.PathLike) -> None:
 # Files.
 
 
-def _export(endpoints, variables, filepath, format, names, verbose):
+def _export(endpoints, variables, filepath, format, names, batch_size, verbose):
     """Writes endpoints in a format."""
     check_one_of(_ENDINGS, format=format)
     _check_path(filepath, format)
-    endpoints = _reading_only(_chosen(endpoints, names, format), variables)
+    if batch_size is not None:
+        check_ints(batch_size=batch_size)
+    chosen = {k: _of_size(v, batch_size) for k, v in _chosen(endpoints, names, format).items()}
+    endpoints = _reading_only(chosen, variables)
     if format == "tf_saved_model":
         _write_saved_model(endpoints, filepath, verbose)
     else:
@@ -175,6 +188,17 @@ def _chosen(endpoints, names, format):
             f"format={format!r} can hold. Received: endpoints={names!r}."
         )
     return {name: endpoints[name] for name in chosen}
+
+
+def _of_size(endpoint, batch_size):
+    """The endpoint for batches of one size."""
+    signature = [
+        tf.TensorSpec(
+            [batch_size if dim is None else dim for dim in spec.shape], spec.dtype, spec.name
+        )
+        for spec in endpoint.signature
+    ]
+    return endpoint._replace(signature=signature)
 
 
 def _reading_only(endpoints, variables):
@@ -214,9 +238,23 @@ def _onnx(endpoints):
     ((function, signature, _),) = endpoints.values()
     function = tf.function(function, input_signature=signature, autograph=False)
     with _refused("ONNX", endpoints):
-        model, _ = converter.from_function(function, signature)
+        model, _ = converter.from_function(function, signature, custom_op_handlers=_HANDLERS)
         checker.check_model(model)  # tf2onnx copies operations that ONNX does not have.
     return model.SerializeToString()
+
+
+def _erfc(context, node, name, _):
+    """Puts 1 - erf(x) into a graph of tf2onnx for erfc(x), of which TensorFlow's gelu is made."""
+    (x,), (output,) = node.input, node.output
+    fields = {"shapes": [context.get_shape(output)], "dtypes": [context.get_dtype(output)]}
+    context.remove_node(name)
+    one = context.make_const(f"{name}_one", np.ones((), "float32"))
+    erf = context.make_node("Erf", [x])
+    context.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=[output], **fields)
+
+
+# Of operations that tf2onnx does not know: a function, and no further arguments.
+_HANDLERS: dict[str, tuple[Callable[..., None], list[Any]]] = {"Erfc": (_erfc, [])}
 
 
 @contextlib.contextmanager
@@ -225,8 +263,9 @@ def _refused(format, endpoints):
     try:
         yield
     except Exception as error:  # Each converter has its own.
+        reason = " ".join(str(error).split())[:_REASON_LENGTH]
         raise ValueError(
             f"{format} cannot hold some operation of these endpoints. Received: endpoints="
-            f"{list(endpoints)}; {type(error).__name__}: {error}\nLeave out the endpoint with it, "
-            "or export a SavedModel."
+            f"{list(endpoints)} ({type(error).__name__}: {reason}). Pass batch_size=1, leave out "
+            "the endpoint with it, or export a SavedModel."
         ) from error

@@ -138,6 +138,16 @@ class ResumableModel(keras.Model):
 
     # Training and evaluation.
 
+    def refuse_losses(self, **given: Any) -> None:
+        """Raises ValueError for what `keras.Model.compile` takes and these models do not."""
+        names = [name for name, value in given.items() if value is not None]
+        if names:
+            raise ValueError(
+                f"A {type(self).__name__} has its own losses and logs its own terms. Received: "
+                f"{names[0]}={given[names[0]]!r}. Leave it out. Terms of your own belong into a "
+                "subclass, metrics into a callback or tfgen.metrics."
+            )
+
     def _configure(self, optimizer, steps_per_execution, jit_compile, run_eagerly, **kwargs):
         """`keras.Model.compile`, for the `compile` of a subclass, which a file brings back."""
         if steps_per_execution is not None:
@@ -379,6 +389,7 @@ class ResumableModel(keras.Model):
         filepath: str | os.PathLike,
         format: str = "tf_saved_model",
         endpoints: Sequence[str] | None = None,
+        batch_size: int | None = None,
         verbose: bool = False,
     ) -> tuple[str, ...]:
         """Writes what the model does with data, for processes without tfgen.
@@ -387,7 +398,7 @@ class ResumableModel(keras.Model):
         """
         from tfgen.models.export import export_model  # It knows the subclasses.
 
-        return export_model(self, filepath, format, endpoints, verbose)
+        return export_model(self, filepath, format, endpoints, batch_size, verbose)
 
 
 def _losses_first(name):
