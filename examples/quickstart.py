@@ -51,7 +51,7 @@ def load_data(args):
             binarize=binarize,
             data_dir=args.data_dir,
             seed=args.seed,
-            labels=split == "test",
+            labels=split.startswith("test"),
         )
         for split in ("train", "test[:2000]" if args.dataset == "sprites" else "test")
     ]

@@ -148,7 +148,7 @@ def test_bad_values_of_a_function_are_refused(fake_model, value):
     callback = BetaSchedule(lambda step: value)
     callback.set_model(fake_model)
     with pytest.raises(
-        ValueError, match=f"beta at step 0 .*finite number >= 0. Received: .*={value}"
+        ValueError, match=f"beta at step 0: .*finite number >= 0. Received: .*={value}"
     ):
         callback.on_train_begin()
 

@@ -146,3 +146,22 @@ def test_unknown_objective():
 def test_prior_over_other_latents():
     with pytest.raises(ValueError, match=r"\(2,\). Received: a prior over shape \(3,\)"):
         bigan(prior=layers.StandardNormal(3))
+
+
+@pytest.mark.parametrize("head", ["bernoulli decoder", "mixture decoder", "bernoulli encoder"])
+def test_draws_that_pass_no_gradient_are_refused(head):
+    """The discriminator would leave such a network where it is."""
+    normal = layers.IndependentNormal
+    networks = {
+        "bernoulli decoder": (dense(3, 2), dense(2, 3, layers.IndependentBernoulli(3))),
+        "mixture decoder": (
+            dense(3, 2),
+            dense(2, 14, layers.MixtureNormal(2, 3)),
+        ),
+        "bernoulli encoder": (dense(3, 2, layers.IndependentBernoulli(2)), dense(2, 3)),
+    }
+    with pytest.raises(
+        ValueError, match=f"{head.split()[1]} by a gradient through draws.*Received"
+    ):
+        ALI(*networks[head], joint())
+    ALI(dense(3, 4, normal(2)), dense(2, 6, normal(3)), joint())

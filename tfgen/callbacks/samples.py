@@ -12,6 +12,7 @@ from tfgen import plotting
 from tfgen._utils.arguments import as_int
 from tfgen._utils.extras import require
 from tfgen._utils.files import written_aside
+from tfgen._utils.typing import TensorLike
 
 __all__ = ["SampleGrid"]
 
@@ -39,7 +40,9 @@ class SampleGrid(keras.callbacks.Callback):
         log_dir: str, path or None, TensorBoard directory for the same pictures, tag "samples".
         mean: bool, True for the means E[x|z], False for pixels drawn from p(x|z).
         seed: int, seed of the draws.
-        value_range: (low, high), the values shown black and white.
+        value_range: (low, high), the values shown black and white; None for those that the model
+            says it returns (`model.value_range`), or else (0, 1).
+        labels: int or ints of shape (num_samples,), for models whose `sample` takes them.
 
     Raises:
         ValueError: if `num_samples` or `every` is no whole number of at least 1.
@@ -58,7 +61,8 @@ class SampleGrid(keras.callbacks.Callback):
         log_dir: str | os.PathLike | None = None,
         mean: bool = True,
         seed: int = 0,
-        value_range: tuple[float, float] = (0.0, 1.0),
+        value_range: tuple[float, float] | None = None,
+        labels: TensorLike | None = None,
     ) -> None:
         super().__init__()
         self.output_dir = pathlib.Path(output_dir)
@@ -70,6 +74,7 @@ class SampleGrid(keras.callbacks.Callback):
             "mean": mean,
             "seed": seed,
             "value_range": value_range,
+            "labels": labels,
         }
         self._writer: Any = None
 

@@ -61,6 +61,18 @@ def _check_weight(model, name):
     )
 
 
+def _check_value(model, name, value):
+    """Raises ValueError unless the weight may have that value; the model knows best."""
+    check = getattr(model, "check_loss_weight", lambda name, value: check_weights(**{name: value}))
+    check(name, value)
+
+
+def _value_at_first(model, name):
+    """The value of a weight that the model was built with."""
+    known = getattr(model, "initial_loss_weights", {})
+    return known[name] if name in known else model.get_config()[name]
+
+
 class WeightSchedule(keras.callbacks.Callback):
     """Sets a weight of the model's loss by a function of the training step.
 
@@ -76,11 +88,12 @@ class WeightSchedule(keras.callbacks.Callback):
 
     Args:
         name: the weight, as the constructor of the model names it.
-        function: callable from step (int, 0 at the model's first) to the weight (float >= 0).
+        function: callable from step (int, 0 at the model's first) to the weight, a float that the
+            model's constructor takes.
 
     Raises:
         ValueError: in training, if the model has no such weight, or was built without it, or the
-            function gives a negative or infinite one.
+            function gives one that it cannot have.
 
     Example:
         >>> callback = WeightSchedule("gamma", lambda step: 10.0 if step < 1000 else 35.0)
@@ -108,7 +121,10 @@ class WeightSchedule(keras.callbacks.Callback):
     def _assign(self):
         step = int(self.model.steps.numpy())
         value = float(self.function(step))
-        check_weights(**{f"{self.name} at step {step}": value})
+        try:
+            _check_value(self.model, self.name, value)
+        except ValueError as error:
+            raise ValueError(f"{self.name} at step {step}: {error}") from error
         getattr(self.model, self.name).assign(value)
 
 
@@ -149,7 +165,7 @@ class _RiseToBeta(WeightSchedule):
     def on_train_begin(self, logs: dict | None = None) -> None:
         _check_weight(self.model, self.name)
         # model.beta itself is half way up when training resumes.
-        self.final = self.model.get_config()["beta"] if self.end is None else self.end
+        self.final = _value_at_first(self.model, "beta") if self.end is None else self.end
         super().on_train_begin(logs)
 
 

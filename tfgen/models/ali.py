@@ -11,7 +11,12 @@ from tfgen._utils.typing import ModelOptions
 from tfgen.layers import Prior
 from tfgen.losses import adversarial_loss, squared_error
 from tfgen.models.base import Update
-from tfgen.models.checks import check_logits, check_pairs
+from tfgen.models.checks import (
+    check_logits,
+    check_pairs,
+    check_reparameterized,
+    output_on_zeros,
+)
 from tfgen.models.latent import AutoencodingModel, sample_of
 
 __all__ = ["ALI"]
@@ -46,14 +51,15 @@ class ALI(AutoencodingModel):
 
     Args:
         encoder: `keras.Model` from x to q(z|x), or to z.
-        decoder: `keras.Model` from z to p(x|z), or to x.
+        decoder: `keras.Model` from z to p(x|z), or to x. Draws of both are reparameterized ones.
         discriminator: `keras.Model` of two inputs [x, z] to logits, shape (batch, 1).
         objective: string, as above.
         prior: a prior of `tfgen.layers`, which is not trained; `StandardNormal` if None.
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
-        ValueError: if there is no such objective or shapes do not fit each other.
+        ValueError: if there is no such objective, shapes do not fit each other, or draws of a
+            network's distribution pass no gradient on, as those of a Bernoulli.
 
     Example:
         >>> from tfgen import networks
@@ -80,6 +86,10 @@ class ALI(AutoencodingModel):
         check_pairs(discriminator, "discriminator", (self.data_shape, self.latent_shape), remedy)
         check_logits(discriminator, "discriminator")
         self.discriminator, self.objective = discriminator, objective
+
+    def check_draws(self) -> None:
+        super().check_draws()
+        check_reparameterized(output_on_zeros(self.decoder), "decoder")
 
     @property
     def updates(self) -> list[Update]:

@@ -1,27 +1,38 @@
-"""Checks of networks and batches that several models share."""
+"""Checks of networks, batches and arguments that several models share."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen._utils import keras_private
+from tfgen._utils.arguments import check_ints
 from tfgen._utils.typing import Shape
 from tfgen.losses.divergences import is_diagonal_normal
 
 tfd = tfp.distributions
 
 __all__ = [
+    "as_array",
+    "as_examples",
     "check_batch_is_shared",
     "check_diagonal_normal",
+    "check_dims",
     "check_discriminator",
     "check_distribution",
+    "check_finite",
     "check_logits",
     "check_no_batch_normalization",
+    "check_num_samples",
     "check_pairs",
+    "check_reparameterized",
+    "check_seed",
     "check_several_examples",
+    "check_values",
     "input_shape",
     "is_distribution",
     "output_on_zeros",
@@ -62,6 +73,21 @@ def check_distribution(network: keras.Model, role: str, density: str, layer: str
             f"{layer}."
         )
     return output
+
+
+def check_reparameterized(output: Any, role: str) -> None:
+    """Raises ValueError if a network returned a distribution whose draws pass no gradient on."""
+    if not is_distribution(output):
+        return
+    kinds = tf.nest.flatten(output.reparameterization_type)
+    if any(kind != tfd.FULLY_REPARAMETERIZED for kind in kinds):
+        raise ValueError(
+            f"This model trains its {role} by a gradient through draws, which must be "
+            f"reparameterized. Received: a {role} that returns a {output.name} "
+            f"({type(output).__name__}), whose draws pass no gradient on. End the {role} with a "
+            "layer such as layers.IndependentNormal or FixedScaleNormal, or build it with "
+            "head=None."
+        )
 
 
 def check_diagonal_normal(posterior: Any, what: str) -> None:
@@ -148,3 +174,113 @@ def check_batch_is_shared(batch_size: int, discriminator_steps: int) -> None:
             f"each sees other examples. Received: a batch of {batch_size}. Give larger batches, "
             "such as batch_size=64 * discriminator_steps, and none that is left over."
         )
+
+
+# Arguments of methods.
+
+LARGEST_INT = 2**31 - 1
+
+
+def as_array(x: Any) -> np.ndarray | tf.Tensor:
+    """A tensor itself, or numbers as a NumPy array."""
+    if isinstance(x, tf.Tensor):
+        return x
+    try:
+        array = np.asarray(x)
+    except ValueError:  # Lists of different lengths.
+        array = np.array(None)
+    if not array.ndim or not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
+        raise ValueError(
+            "Expected numbers: an array, a tensor, a data frame, a list of numbers or a data set. "
+            f"Received: {type(x).__name__}, as an array {array.dtype} of shape {array.shape}. "
+            "Convert it to a numeric array of one shape."
+        )
+    return array
+
+
+def as_examples(x: Any, shape: Shape, name: str) -> Any:
+    """A float32 tensor of shape (n, *shape); symbolic tensors are checked as far as possible."""
+    if not isinstance(x, keras.KerasTensor):
+        x = tf.cast(as_array(x), tf.float32)
+    if not tf.TensorShape(x.shape).is_compatible_with((None, *shape)):
+        raise ValueError(
+            f"{name} must have shape {('n', *shape)}, the first axis over examples. Received: "
+            f"shape {tuple(x.shape)}. Reshape it, or add the first axis: {name}[None]."
+        )
+    return x
+
+
+def check_finite(is_finite: bool) -> None:
+    """Raises ValueError unless a data set comes to an end."""
+    if not is_finite:
+        raise ValueError(
+            "All batches are needed, so there must be an end of them. Received: a data set that "
+            "repeats for ever. Leave repeat() out, or take(n) batches."
+        )
+
+
+def check_num_samples(num_samples: Any) -> None:
+    """Raises ValueError unless `num_samples` is an int, 0 or more, that fits a shape, or a tensor.
+
+    Example:
+        >>> check_num_samples(3)
+    """
+    if not isinstance(num_samples, tf.Tensor):
+        check_ints(0, num_samples=num_samples)
+        _check_size(num_samples=num_samples)
+
+
+def check_seed(seed: Any) -> None:
+    """Raises ValueError unless `seed` is None or an int, 0 or more, of at most 31 bits.
+
+    Example:
+        >>> check_seed(None)
+    """
+    if seed is not None:
+        check_ints(0, "Use None for another seed each time.", seed=seed)
+        _check_size(seed=seed)
+
+
+def _check_size(**values):
+    for name, value in values.items():
+        if value > LARGEST_INT:
+            raise ValueError(
+                f"{name} must be at most {LARGEST_INT}. Received: {name}={value}. Give a smaller "
+                "one."
+            )
+
+
+def check_dims(dims: Any, latent_shape: Shape) -> list[int]:
+    """Numbers of latent dimensions, of all axes together, as ints.
+
+    Raises:
+        ValueError: unless they are a sequence of ints from 0 to the number of dimensions.
+
+    Example:
+        >>> check_dims([2, 0], (3,))
+        [2, 0]
+    """
+    num_dims = int(np.prod(latent_shape))
+    dims = list(dims) if isinstance(dims, Sequence | np.ndarray) else [dims]
+    are_ints = all(isinstance(dim, numbers.Integral) for dim in dims)
+    if not dims or not are_ints or min(dims) < 0 or max(dims) >= num_dims:
+        raise ValueError(
+            f"dims must be a sequence of latent dimensions, ints from 0 to {num_dims - 1}. "
+            f"Received: dims={dims}. Use None for all."
+        )
+    return [int(dim) for dim in dims]
+
+
+def check_values(values: Any) -> np.ndarray:
+    """Values that a latent dimension takes, as an array of shape (n,).
+
+    Raises:
+        ValueError: unless they are finite numbers, at least one.
+    """
+    values = as_array(values)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        raise ValueError(
+            "values must be a sequence of finite numbers. Received: values="
+            f"{np.array2string(np.asarray(values), threshold=10)}. Use None for -3, -2, ... 3."
+        )
+    return np.asarray(values)

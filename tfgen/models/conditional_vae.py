@@ -1,5 +1,6 @@
 """Conditional VAE. Sohn, Lee & Yan, NIPS 2015."""
 
+import itertools
 from typing import Any
 
 import keras
@@ -10,8 +11,9 @@ from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_ints
 from tfgen._utils.typing import Distribution, LayerOptions, TensorLike
-from tfgen.models.checks import input_shape
-from tfgen.models.latent import decode_in_chunks, mean_of
+from tfgen.models import training_data
+from tfgen.models.checks import as_array, as_examples, check_num_samples, input_shape
+from tfgen.models.latent import batches_of, decode_in_chunks, mean_of
 from tfgen.models.vae import VAE
 
 tfd = tfp.distributions
@@ -79,13 +81,13 @@ class ConditionalVAE(VAE):
         encoder: `keras.Model` from x and `num_classes` further channels to q(z|x, y).
         decoder: `keras.Model` from z and `num_classes` further values to p(x|z, y).
         prior: a prior of `tfgen.layers` over z; `StandardNormal` if None.
-        num_classes: int >= 1; labels are 0 to num_classes - 1. Required.
+        num_classes: int >= 1; labels are 0 to num_classes - 1, or one-hot rows. Required.
         **kwargs: other arguments of `VAE`, such as `seed` and `beta`.
 
     Raises:
-        ValueError: if a network leaves no room for the label, if labels are missing or are no ints
-            in that range (in a compiled pipeline an InvalidArgumentError, unless under XLA, where
-            they count as none); and as `VAE`.
+        ValueError: if a network leaves no room for the label, if labels are missing or are no
+            classes in that range (in a compiled pipeline an InvalidArgumentError, unless under XLA,
+            where they count as none); and as `VAE`.
 
     Example:
         >>> from tfgen import networks
@@ -100,6 +102,7 @@ class ConditionalVAE(VAE):
         TensorShape([2, 7, 8, 8, 1])
     """
 
+    takes_targets = False  # y are the labels.
     _densities = ("q(z|x, y)", "p(x|z, y)")
 
     def __init__(
@@ -125,14 +128,15 @@ class ConditionalVAE(VAE):
         return x, None if y is None else self.check_labels(y, len(x))
 
     def unpack(self, data: Any) -> tuple[tf.Tensor, tf.Tensor]:
-        """The examples and the labels of a batch."""
+        """The examples of a batch, and the numbers of their classes."""
         _, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
         if labels is None:
             raise ValueError(
                 "A ConditionalVAE learns from examples with labels. Received: a batch without. "
                 "Call fit(x, y) on arrays, or load the data with labels=True."
             )
-        return super().unpack(data), labels
+        x = training_data.unpack(data)
+        return x, self._numbers(labels, x)
 
     def zeros(self, num_examples: int) -> tuple[tf.Tensor, tf.Tensor]:
         return super().zeros(num_examples), tf.zeros((num_examples,), tf.int32)
@@ -140,9 +144,12 @@ class ConditionalVAE(VAE):
     def examples(self, x: Any) -> tf.Tensor:
         return super().examples(x[0])
 
+    def inputs(self, x: Any) -> tf.Tensor:
+        return super().inputs(x[0])
+
     def posterior(self, x: Any, training: bool) -> Distribution:
         """q(z|x, y) of a pair `x` of examples and labels."""
-        return super().posterior(self.append_labels(self.examples(x), x[1]), training)
+        return self.encoder(self.append_labels(self.inputs(x), x[1]), training=training)
 
     def likelihood(self, z: TensorLike, x: Any, training: bool) -> Distribution:
         """p(x|z, y) with the labels of a pair `x`."""
@@ -152,13 +159,23 @@ class ConditionalVAE(VAE):
     # Labels.
 
     def check_labels(self, labels: Any, num_examples: int) -> np.ndarray:
-        """`labels`, one for each example or one for all, as an array of shape (num_examples,)."""
-        labels = np.asarray(labels)
-        whole = np.issubdtype(labels.dtype, np.integer)
-        if not whole or labels.shape not in ((), (num_examples,)):
+        """Numbers of classes, shape (num_examples,), of labels for each example or one for all.
+
+        Args:
+            labels: whole numbers, shape (num_examples,), (num_examples, 1) or (), or one-hot rows,
+                shape (num_examples, num_classes).
+            num_examples: int.
+
+        Raises:
+            ValueError: if they are something else, or in another range.
+        """
+        given = np.asarray(labels)
+        labels = _classes(given, self.num_classes)
+        if labels is None or labels.shape not in ((), (num_examples,)):
             raise ValueError(
                 f"labels must be one int, or one for each of {num_examples} examples. Received: "
-                f"{labels.dtype} of shape {labels.shape}."
+                f"{given.dtype} of shape {given.shape}. Give the numbers of the classes, or rows "
+                f"of {self.num_classes} values, one of them 1 and the others 0."
             )
         if labels.size and not (labels.min() >= 0 and labels.max() < self.num_classes):
             raise ValueError(
@@ -174,11 +191,13 @@ class ConditionalVAE(VAE):
                 "q(z|x, y) and p(x|z, y) need labels. Received: labels=None. Pass labels, or take "
                 "the VAE of one class: model.given(label)."
             )
+        inputs = tf.convert_to_tensor(inputs)
+        return _append_one_hot(inputs, self._numbers(labels, inputs), self.num_classes)
+
+    def _numbers(self, labels, inputs):
         if tf.is_symbolic_tensor(labels):
-            labels = _checked_when_run(labels, self.num_classes)
-        else:
-            labels = self.check_labels(labels, len(tf.convert_to_tensor(inputs)))
-        return _append_one_hot(tf.convert_to_tensor(inputs), labels, self.num_classes)
+            return _classes_when_run(labels, self.num_classes)
+        return self.check_labels(labels, len(inputs))
 
     def given(self, label: int) -> VAE:
         """The `VAE` of one class, q(z|x, y=label) and p(x|z, y=label), which shares all weights."""
@@ -206,12 +225,41 @@ class ConditionalVAE(VAE):
         """The decoder's mean E[x|z, y], shape (len(z), *data_shape)."""
         return decode_in_chunks(self.decoder, self.append_labels(z, labels))
 
+    def embed(self, x: Any, labels: Any = None) -> np.ndarray:
+        """Means of q(z|x, y), a NumPy array of shape (n, *latent_shape).
+
+        Args:
+            x: array, with `labels`; a tuple of both; or a data set of pairs, as `fit` takes it.
+            labels: see `check_labels`.
+        """
+        if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
+            pairs = batches_of(x, self.unpack)
+        else:
+            x, labels = x if isinstance(x, tuple) and labels is None else (x, labels)
+            x = as_array(x)
+            numbers = None if labels is None else self.check_labels(labels, len(x))
+            pairs = zip(batches_of(x), _batches_of_labels(numbers), strict=False)
+        codes = (self.encode(as_examples(x, self.data_shape, "x"), y) for x, y in pairs)
+        return np.concatenate([mean_of(code) for code in codes])
+
     def reconstruct(self, x: TensorLike, labels: Any = None) -> tf.Tensor:
         """E[x|z, y] at the mean of q(z|x, y), shape of `x`."""
+        x = as_examples(x, self.data_shape, "x")
         return mean_of(self.decode(mean_of(self.encode(x, labels)), labels))
 
     def call(self, inputs: Any) -> tf.Tensor:
+        if not isinstance(inputs, tuple | list) or len(inputs) != 2:
+            raise ValueError(
+                "A ConditionalVAE reconstructs examples of known labels, and takes pairs (x, "
+                f"labels). Received: {type(inputs).__name__}. Pass [x, labels], or a data set of "
+                "pairs to predict."
+            )
         return self.reconstruct(*inputs)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """`call` on a batch of a data set of pairs too."""
+        x, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self(x if labels is None else (x, labels), training=False)
 
     def sample(  # type: ignore[override]  # Labels come second, as in `encode`.
         self,
@@ -223,29 +271,56 @@ class ConditionalVAE(VAE):
         """New examples of given classes.
 
         Args:
-            num_samples: int.
-            labels: ints, shape (num_samples,), or one int for all; None for the classes in turn.
-            seed: int or None. An int gives the same samples each time.
+            num_samples: int >= 0.
+            labels: one for all, or for each; see `check_labels`. None for the classes in turn.
+            seed: int >= 0 or None. An int gives the same samples each time.
             mean: bool, E[x|z, y] if True, else a draw from p(x|z, y).
 
         Returns:
             Tensor, shape (num_samples, *data_shape).
         """
+        check_num_samples(num_samples)
         seed = self.sampling_seed(seed)
         labels = np.arange(num_samples) % self.num_classes if labels is None else labels
         z = self.append_labels(self.sample_latents(num_samples, seed), labels)
         return decode_in_chunks(self.decoder, z, None if mean else seed)
 
 
-def _checked_when_run(labels, num_classes):
-    """The labels of a compiled step, with a check that XLA drops."""
+def _batches_of_labels(numbers):
+    return itertools.repeat(None) if numbers is None else batches_of(numbers)
+
+
+def _classes(labels, num_classes):
+    """Whole numbers, of a column, of floats and of one-hot rows too; None of anything else."""
+    if not np.issubdtype(labels.dtype, np.number) and labels.dtype != bool:
+        return None
+    if labels.ndim == 2 and labels.shape[1] == num_classes > 1:
+        one_hot = np.isin(labels, (0, 1)).all() and (labels.sum(axis=1) == 1).all()
+        return labels.argmax(axis=1) if one_hot else None
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    return labels.astype("int64") if np.all(labels == np.round(labels)) else None
+
+
+def _classes_when_run(labels, num_classes):
+    """The same of labels in a compiled step, with checks that XLA drops."""
+    shape = labels.shape
+    if shape.rank == 2 and shape[1] == num_classes > 1:
+        labels = tf.cast(labels, tf.float32)
+        numbers = tf.argmax(labels, axis=1, output_type=tf.int32)
+        valid = tf.reduce_all(labels == tf.one_hot(numbers, num_classes))
+    elif shape.rank in (0, 1) or (shape.rank == 2 and shape[1] == 1):
+        numbers = tf.cast(labels[:, 0] if shape.rank == 2 else labels, tf.int32)
+        whole = tf.reduce_all(tf.cast(numbers, labels.dtype) == tf.reshape(labels, [-1]))
+        valid = whole & tf.reduce_all((numbers >= 0) & (numbers < num_classes))
+    else:
+        raise ValueError(
+            f"labels must have shape (batch,), (batch, 1) or (batch, {num_classes}), one-hot. "
+            f"Received: a data set with labels of shape {shape}. Map them to numbers of classes."
+        )
     message = f"labels must be in [0, {num_classes}), the num_classes of the ConditionalVAE."
-    checks = [
-        tf.debugging.assert_non_negative(labels, message),
-        tf.debugging.assert_less(labels, tf.cast(num_classes, labels.dtype), message),
-    ]
-    with tf.control_dependencies([check for check in checks if check is not None]):
-        return tf.identity(labels)
+    with tf.control_dependencies([tf.debugging.Assert(valid, [message, labels])]):
+        return tf.identity(numbers)
 
 
 def _check_room(encoder, decoder, num_classes):

@@ -1,8 +1,10 @@
 """What models with latent variables share: decode, generate, sample, traverse, interpolate."""
 
 import math
+import numbers
+import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,14 +12,27 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_weights
-from tfgen._utils.constructors import KERAS_ARGUMENTS, check_fixed, constructor_arguments
+from tfgen._utils.arguments import check_ints, check_weights
+from tfgen._utils.constructors import check_fixed, constructor_arguments
 from tfgen._utils.random import fold_in
 from tfgen._utils.typing import Distribution, ModelOptions, Seed, Shape, TensorLike
 from tfgen.layers import FixedScaleNormal, FlowDistribution, Prior, StandardNormal
-from tfgen.losses import squared_mmd
+from tfgen.losses import check_support, expected_value, squared_mmd
 from tfgen.models.base import GenerativeModel
-from tfgen.models.checks import input_shape, is_distribution, output_on_zeros
+from tfgen.models.checks import (
+    as_array,
+    as_examples,
+    check_dims,
+    check_finite,
+    check_num_samples,
+    check_reparameterized,
+    check_seed,
+    check_values,
+    input_shape,
+    is_distribution,
+    output_on_zeros,
+)
+from tfgen.models.configured import ConfiguredModel
 from tfgen.models.training_data import unpack
 
 tfd = tfp.distributions
@@ -35,15 +50,23 @@ __all__ = [
 # What an image can be that ends in these.
 _RANGES = {keras.activations.sigmoid: (0, 1), keras.activations.tanh: (-1, 1)}
 _PASS_VALUES_ON = (keras.layers.Reshape, keras.layers.Cropping2D, FixedScaleNormal)
+_UNIT_INTERVAL = (tfd.Bernoulli, tfd.ContinuousBernoulli, tfd.Beta, tfd.RelaxedBernoulli)
+_LOCATION_SCALE = (tfd.Normal, tfd.Laplace, tfd.Logistic, tfd.MultivariateNormalDiag)
+# Standard deviations beyond which an untrained decoder has a long way to go.
+FAR = 10.0
 # Latents decoded at a time, so that memory does not grow with the number of samples.
 CHUNK = 500
 
 
 def mean_of(output: Any) -> tf.Tensor:
-    """The mean of a distribution (of a flow, its center), a deterministic output itself."""
+    """The mean of a distribution (of a flow, its center), a deterministic output itself.
+
+    Of a distribution without a closed mean it is that of draws, or the mode where there is none;
+    see `tfgen.losses.expected_value`.
+    """
     if isinstance(output, FlowDistribution):
         return output.center()
-    return output.mean() if is_distribution(output) else tf.convert_to_tensor(output)
+    return expected_value(output) if is_distribution(output) else tf.convert_to_tensor(output)
 
 
 def sample_of(output: Any, seed: Seed) -> tf.Tensor:
@@ -70,6 +93,11 @@ def _draw(output, seed):
     return output.sample(seed=seed)
 
 
+def _pixel(output):
+    """The distribution of one value, of a distribution of independent ones."""
+    return getattr(output, "distribution", output)
+
+
 def _last_activation(network):
     """The activation that a network ends in, or None if something else changes its values."""
     for layer in reversed(getattr(network, "layers", [])):
@@ -80,16 +108,75 @@ def _last_activation(network):
     return None
 
 
+def _half_used_range(activation, x):
+    """What is wrong with images in [0, 1] for a tanh, or None."""
+    if activation is not keras.activations.tanh or x.min() < 0 or x.max() <= 0:
+        return None
+    return (
+        "A decoder or generator that ends in tanh gives values from -1 to 1, of which the data use "
+        f"the upper half. Received: data from {x.min():g} to {x.max():g}. Rescale them to [-1, 1] "
+        "(datasets.load(..., value_range=(-1, 1)), or 2 * x - 1), or end it in sigmoid."
+    )
+
+
+def _distance_from_output(output, x):
+    """Which data lie many standard deviations from what a decoder returns, or None."""
+    x = np.asarray(x[:CHUNK], "float32")
+    if is_distribution(output) and not isinstance(_pixel(output), _LOCATION_SCALE):
+        return None
+    loc, scale = (output.mean(), output.stddev()) if is_distribution(output) else (output, 1.0)
+    loc, scale = np.asarray(loc, "float32"), np.asarray(scale, "float32")
+    distance = np.sqrt(np.mean(np.square((x - loc) / scale)))
+    if not (distance > FAR and np.abs(x).max() > FAR):
+        return None
+    return (
+        f"The data lie some {distance:.0f} standard deviations from what the decoder or generator "
+        "gives at z = 0 (of p(x|z), or 1 where it returns no distribution): the loss begins with "
+        f"about {distance**2 / 2:.1g} nats for each value, and training may not get anywhere. "
+        f"Received: data from {x.min():g} to {x.max():g}. Rescale them (datasets.load(..., "
+        "value_range=(0, 1)), or x / 255 for 8-bit images), or give p(x|z) a scale that fits."
+    )
+
+
 def _chunks(z):
     """Parts of `z` along its first axis; one empty part if there is nothing."""
     return [z[i : i + CHUNK] for i in range(0, max(len(z), 1), CHUNK)]
 
 
-def batches_of(x: Any) -> Iterable[Any]:
-    """Batches of a data set or of an array."""
+def batches_of(x: Any, unpack: Callable[[Any], Any] = unpack) -> Iterable[Any]:
+    """Batches of a data set, of an array, or of what NumPy makes one of.
+
+    Args:
+        x: `tf.data.Dataset`, `keras.utils.PyDataset`, array, tensor, data frame or list.
+        unpack: callable, which takes what is needed of a data set's batch.
+
+    Raises:
+        ValueError: if a data set never ends, or `x` is none of these.
+    """
     if isinstance(x, tf.data.Dataset):
+        check_finite(int(x.cardinality()) != tf.data.INFINITE_CARDINALITY)
         return map(unpack, x)
-    return _chunks(x)
+    if isinstance(x, keras.utils.PyDataset):
+        check_finite(x.num_batches is not None)
+        return (unpack(x[i]) for i in range(x.num_batches))
+    return _chunks(as_array(x))
+
+
+def _as_number(value):
+    """The number in a variable, tensor or array without axes; other values themselves."""
+    scalar = hasattr(value, "shape") and tuple(value.shape) == ()
+    return keras.ops.convert_to_numpy(value).item() if scalar else value
+
+
+def _check_weight(name, value, minimum):
+    """Raises ValueError unless a weight of a loss is finite and not less than its minimum."""
+    if minimum == 0.0:
+        check_weights(**{name: value})
+    elif not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ValueError(
+            f"{name} weights a term of the loss and must be a finite number. Received: "
+            f"{name}={value!r}."
+        )
 
 
 def mmd_to_prior(model: "LatentVariableModel", z: tf.Tensor, seed: Seed, kernel: Any) -> tf.Tensor:
@@ -100,11 +187,10 @@ def mmd_to_prior(model: "LatentVariableModel", z: tf.Tensor, seed: Seed, kernel:
     return tf.fill((num_samples,), squared_mmd(z, tf.stop_gradient(draws), kernel))
 
 
-class LatentVariableModel(GenerativeModel):
+class LatentVariableModel(ConfiguredModel, GenerativeModel):
     """A model that generates data from latent variables.
 
-    Its config holds whatever its constructor takes (`constructor_arguments`): a subclass keeps each
-    argument in an attribute of the same name, or gives it to `add_loss_weight`.
+    Its config holds what its constructor was given (`ConfiguredModel`), that of a subclass too.
 
     Args:
         decoder: network from z to p(x|z), or to x.
@@ -116,9 +202,6 @@ class LatentVariableModel(GenerativeModel):
     Raises:
         ValueError: if the prior is over another shape.
     """
-
-    # Arguments of a parent that a class sets itself, with the reason; see `check_fixed`.
-    fixed: ClassVar[dict[str, str]] = {}
 
     def __init__(
         self,
@@ -133,6 +216,9 @@ class LatentVariableModel(GenerativeModel):
         self.latent_shape = tuple(latent_shape)
         self.prior = prior or StandardNormal(self.latent_shape)
         self.initial_loss_weights: dict[str, float | None] = {}
+        self._loss_weight_options: dict[str, tuple[float, bool]] = {}
+
+    # Weights of the loss.
 
     def add_loss_weight(
         self,
@@ -140,23 +226,28 @@ class LatentVariableModel(GenerativeModel):
         value: float | None,
         minimum: float = 0.0,
         aggregation: str = "none",
+        optional: bool = False,
     ) -> Any:
-        """A weight of a term of the loss, which `tfgen.callbacks.WeightSchedule` can change.
+        """A weight of a term of the loss: `model.<name> = value` assigns to it, at any time.
 
         Args:
             name: the argument of the constructor, and the attribute that the weight is kept in.
             value: float >= `minimum`, or None for a term that the loss does not have.
             minimum: float, 0 or -inf.
             aggregation: as in `keras.layers.Layer.add_weight`.
+            optional: bool, whether a model that is built with 0 leaves the term out for good.
 
         Returns:
             Scalar float32 variable that no optimizer moves, or None.
+
+        Raises:
+            ValueError: if the value is less than `minimum`, infinite, NaN or no number.
         """
+        self._loss_weight_options[name] = (minimum, optional)
         self.initial_loss_weights[name] = value
         if value is None:
             return None
-        if minimum == 0.0:
-            check_weights(**{name: value})
+        _check_weight(name, value, minimum)
         return self.add_weight(
             shape=(),
             initializer=keras.initializers.Constant(value),
@@ -165,6 +256,43 @@ class LatentVariableModel(GenerativeModel):
             autocast=False,
             name=name,
         )
+
+    def check_loss_weight(self, name: str, value: Any) -> None:
+        """Raises ValueError if a weight of the loss, by name, cannot have this value from now on.
+
+        A model whose weights depend on each other overrides it.
+        """
+        check_fixed(type(self), {name: value})
+        first, (minimum, optional) = (
+            self.initial_loss_weights[name],
+            self._loss_weight_options[name],
+        )
+        kind, received = type(self).__name__, f"Received: model.{name} = {value!r}."
+        if first is None:
+            raise ValueError(
+                f"The {kind} was built without {name}, and its loss has no such term. {received} "
+                f"Build it with a first value: {kind}(..., {name}=0.0)."
+            )
+        if value is None:
+            raise ValueError(
+                f"The {kind} was built with {name}, and its loss has that term. {received} Set a "
+                f"number, or build a model without it: {kind}(..., {name}=None)."
+            )
+        _check_weight(name, value, minimum)
+        if optional and value and not first:
+            raise ValueError(
+                f"The {kind} was built with {name}=0, and its loss leaves that term out. "
+                f"{received} Build it with a positive {name}, which may be set to 0 later."
+            )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in vars(self) or name not in vars(self).get("initial_loss_weights", ()):
+            super().__setattr__(name, value)
+        elif value is not (weight := vars(self)[name]):
+            if not tf.is_symbolic_tensor(value):
+                value = _as_number(value)
+                self.check_loss_weight(name, value)
+            weight.assign(value)
 
     def check_prior(self) -> None:
         """Raises ValueError if the prior is not over the decoder's latents."""
@@ -180,8 +308,13 @@ class LatentVariableModel(GenerativeModel):
         return self.prior.as_distribution(getattr(self, "encoder", None))
 
     def check_batch(self, x: np.ndarray) -> None:
-        """Raises ValueError if the decoder can neither return nor explain values of `x`."""
-        self._check_support(x)
+        """Raises ValueError if the decoder can neither return nor explain values of `x`.
+
+        Warns, once, if it would take very long to learn them.
+        """
+        output = output_on_zeros(self.decoder)
+        if is_distribution(output):
+            check_support(output, x)
         activation = _last_activation(self.decoder)
         low, high = _RANGES.get(activation, (-math.inf, math.inf))
         if x.min() < low or x.max() > high:
@@ -190,19 +323,23 @@ class LatentVariableModel(GenerativeModel):
                 f" to {high}. Received: data from {x.min():g} to {x.max():g}. Rescale the data "
                 f"(datasets.load(..., value_range=({low}, {high}))), or use another activation."
             )
+        reason = _half_used_range(activation, x) or _distance_from_output(output, x)
+        if reason and not vars(self).get("_warned_of_scale", False):
+            self._warned_of_scale = True
+            warnings.warn(reason, stacklevel=2)
 
-    def _check_support(self, x):
-        likelihood = output_on_zeros(self.decoder)
-        pixel = getattr(likelihood, "distribution", likelihood)
-        if isinstance(pixel, tfd.Bernoulli) and not (x.min() >= 0 and x.max() <= 1):
-            raise ValueError(
-                "A Bernoulli likelihood needs data in [0, 1]. Received: values from "
-                f"{x.min():g} to {x.max():g}. Rescale the data (uint8 images: divide by 255), "
-                "or end the decoder with FixedScaleNormal or IndependentNormal."
-            )
+    @property
+    def value_range(self) -> tuple[float, float] | None:
+        """The values (low, high) between which all images of `generate` lie; None if unbounded."""
+        activation = _last_activation(self.decoder)
+        if activation in _RANGES or not isinstance(self.decoder, keras.Model):
+            return _RANGES.get(activation)
+        pixel = _pixel(output_on_zeros(self.decoder))
+        return (0.0, 1.0) if isinstance(pixel, _UNIT_INTERVAL) else None
 
     def sample_latents(self, num_samples: int, seed: Seed | int | None = None) -> tf.Tensor:
         """Draws from p(z), shape (num_samples, *latent_shape)."""
+        check_num_samples(num_samples)
         return self.prior_distribution().sample(num_samples, seed=seed)
 
     def decode(self, z: TensorLike) -> Any:
@@ -215,18 +352,26 @@ class LatentVariableModel(GenerativeModel):
 
     def generate(self, z: TensorLike) -> tf.Tensor:
         """The decoder's mean E[x|z], shape (len(z), *data_shape)."""
-        return decode_in_chunks(self.decode, z)
+        return decode_in_chunks(self.decode, as_examples(z, self.latent_shape, "z"))
+
+    def sampling_seed(self, seed: int | None = None) -> tf.Tensor:
+        """`next_seed` outside of training, or the stateless seed that the int `seed` stands for."""
+        check_seed(seed)
+        return super().sampling_seed(seed)
 
     def sample(self, num_samples: int = 1, seed: int | None = None, mean: bool = True) -> tf.Tensor:
         """New examples.
 
         Args:
-            num_samples: int.
-            seed: int or None. An int gives the same samples each time.
+            num_samples: int >= 0.
+            seed: int >= 0 or None. An int gives the same samples each time.
             mean: bool, E[x|z] as papers show it if True, else a draw from p(x|z).
 
         Returns:
             Tensor, shape (num_samples, *data_shape).
+
+        Raises:
+            ValueError: if `num_samples` or `seed` is negative, no int or beyond 32 bits.
         """
         seed = self.sampling_seed(seed)
         z = self.sample_latents(num_samples, seed)
@@ -244,8 +389,18 @@ class LatentVariableModel(GenerativeModel):
 
         Returns:
             Tensor, shape (n, num_steps, *data_shape).
+
+        Raises:
+            ValueError: if a shape is another, or `num_steps` less than 2.
         """
-        start, end = tf.convert_to_tensor(start), tf.convert_to_tensor(end)
+        check_ints(2, num_steps=num_steps)
+        start = as_examples(start, self.latent_shape, "start")
+        end = as_examples(end, self.latent_shape, "end")
+        if start.shape != end.shape:
+            raise ValueError(
+                "interpolate_latents joins each start with the end in its place. Received: start "
+                f"of shape {tuple(start.shape)} and end of shape {tuple(end.shape)}. Give as many."
+            )
         weights = tf.reshape(tf.linspace(0.0, 1.0, num_steps), (-1, *[1] * len(self.latent_shape)))
         z = start[:, None] + weights * (end - start)[:, None]
         return self._generate_grid(z)
@@ -265,10 +420,14 @@ class LatentVariableModel(GenerativeModel):
 
         Returns:
             Tensor, shape (len(dims), len(values), *data_shape).
+
+        Raises:
+            ValueError: if `z` has another shape, a dimension is not in it, or a value not finite.
         """
-        shown = np.linspace(-3, 3, 7) if values is None else np.asarray(values)
-        rows = range(math.prod(self.latent_shape)) if dims is None else dims
-        grid = np.tile(np.reshape(z, -1), (len(rows), len(shown), 1))
+        z = np.reshape(as_examples(np.asarray(z)[None], self.latent_shape, "[z]"), -1)
+        rows = check_dims(range(len(z)) if dims is None else dims, self.latent_shape)
+        shown = check_values(np.linspace(-3, 3, 7) if values is None else values)
+        grid = np.tile(z, (len(rows), len(shown), 1))
         for row, dim in enumerate(rows):
             grid[row, :, dim] = shown
         return self._generate_grid(
@@ -281,26 +440,6 @@ class LatentVariableModel(GenerativeModel):
         return tf.reshape(images, (*z.shape[:2], *self.data_shape))
 
     # Saving.
-
-    def get_config(self) -> dict[str, Any]:
-        """Everything that the constructor takes, ready for `from_config`."""
-        config = super().get_config()
-        names = [name for name in constructor_arguments(type(self)) if name not in KERAS_ARGUMENTS]
-        values = {name: self._argument(name) for name in names if name not in config}
-        return {**config, **{k: keras.saving.serialize_keras_object(v) for k, v in values.items()}}
-
-    def _argument(self, name):
-        """The value that an argument of the constructor had."""
-        if name in self.initial_loss_weights:
-            return self.initial_loss_weights[name]
-        attribute = "loss_name" if name == "loss" else name  # `loss` is Keras' own.
-        if not hasattr(self, attribute):
-            raise ValueError(
-                f"{type(self).__name__} takes the argument {name}, but its value is not known when "
-                f"the model is saved. Received: a model without the attribute {name}. Set "
-                f"self.{name} in __init__."
-            )
-        return getattr(self, attribute)
 
     def save_own_variables(self, store: Any) -> None:
         """Saves weights of the loss by name beside Keras' numbers, which depend on the class."""
@@ -381,6 +520,15 @@ class AutoencodingModel(LatentVariableModel):
         super().__init__(decoder, latent_shape, data_shape, prior, **kwargs)
         self.encoder = encoder
         self.check_prior()
+        self.check_draws()
+
+    def check_draws(self) -> None:
+        """Raises ValueError if a gradient has to pass a draw that lets none through.
+
+        A model that trains its encoder without such a gradient overrides it.
+        """
+        if type(self.encoder).call is not keras.Model.call:  # DRAW has a network of its own.
+            check_reparameterized(output_on_zeros(self.encoder), "encoder")
 
     def encode(self, x: TensorLike) -> Any:
         """q(z|x), or z where the encoder is deterministic."""
@@ -388,11 +536,12 @@ class AutoencodingModel(LatentVariableModel):
 
     def embed(self, x: Any) -> np.ndarray:
         """Means of q(z|x) of an array or a data set: a NumPy array, shape (n, *latent_shape)."""
-        return np.concatenate([mean_of(self.encode(batch)) for batch in batches_of(x)])
+        batches = (as_examples(batch, self.data_shape, "x") for batch in batches_of(x))
+        return np.concatenate([mean_of(self.encode(batch)) for batch in batches])
 
     def reconstruct(self, x: TensorLike) -> tf.Tensor:
         """E[x|z] at the mean of q(z|x), shape of `x`."""
-        return mean_of(self.decode(mean_of(self.encode(x))))
+        return mean_of(self.decode(mean_of(self.encode(as_examples(x, self.data_shape, "x")))))
 
     def call(self, x: Any) -> tf.Tensor:
         return self.reconstruct(x)
@@ -408,5 +557,5 @@ class AutoencodingModel(LatentVariableModel):
         values: Sequence[float] | None = None,
     ) -> tf.Tensor:
         """Images around that of `x`, one example, or around the origin; see `traverse_latents`."""
-        z = np.zeros(self.latent_shape) if x is None else self.embed(np.asarray(x)[None])[0]
+        z = np.zeros(self.latent_shape) if x is None else self.embed(as_array(x)[None])[0]
         return self.traverse_latents(z, dims, values)

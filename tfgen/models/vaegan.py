@@ -18,6 +18,7 @@ from tfgen.losses import (
 )
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator, check_no_batch_normalization
+from tfgen.models.latent import mean_of
 from tfgen.models.vae import VAE, Draw, VAEOptions
 
 __all__ = ["GVAE", "VAEGAN", "ConstrainedVAEGAN"]
@@ -108,9 +109,10 @@ class VAEGAN(VAE):
     def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
         """What the discriminator makes of data, reconstructions and samples from the prior."""
         x, training = self.examples(draw.x), draw.training
-        reconstructed = tf.cast(draw.likelihood.mean(), tf.float32)
-        z = self.sample_latents(tf.shape(x)[0], draw.next_seed())
-        sampled = tf.cast(self.likelihood(z, draw.x, training).mean(), tf.float32)
+        reconstructed = tf.cast(mean_of(draw.likelihood), tf.float32)
+        # Draws of a mixture carry part of its gradient only: the prior follows the KL alone.
+        z = tf.stop_gradient(self.sample_latents(tf.shape(x)[0], draw.next_seed()))
+        sampled = tf.cast(mean_of(self.likelihood(z, draw.x, training)), tf.float32)
         features, real_logits = self._discriminate(x, training)
         own_features, own_logits = self._discriminate(reconstructed, training)
         _, sample_logits = self._discriminate(sampled, training)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import COLORS, Plots, subplots
+from tfgen.plotting.figures import COLORS, Plots, subplots, value_range_of
 from tfgen.plotting.images import image_grid
 
 __all__ = ["mixture_components"]
@@ -42,13 +42,14 @@ def _ellipses(weights, means, covariances, x):
 
 
 def mixture_components(
-    model: Any, value_range: Sequence[float] = (0.0, 1.0), x: TensorLike | None = None
+    model: Any, value_range: Sequence[float] | None = None, x: TensorLike | None = None
 ) -> Plots:
     """The components of a mixture, of greatest weight first, with their weights.
 
     Args:
         model: `MixtureEM` of images, or Gaussian of points in the plane.
-        value_range: (low, high), the values of a mean image shown black and white.
+        value_range: (low, high), the values of a mean image shown black and white; None for those
+            that the model says it returns (`model.value_range`), or else (0, 1).
         x: array of shape (n, 2) or None, points to show below the ellipses.
 
     Returns:
@@ -77,4 +78,4 @@ def mixture_components(
             f"Received: a mixture of data of shape {means.shape[1:]}. Plot model.means yourself."
         )
     titles = [f"{weight:.1%}" for weight in weights[order]]
-    return image_grid(means[order], value_range=value_range, titles=titles)
+    return image_grid(means[order], value_range=value_range_of(model, value_range), titles=titles)

@@ -1,6 +1,6 @@
 """What the figures share: matplotlib on first use, colours, labels, the latent size."""
 
-from collections.abc import Sized
+from collections.abc import Sequence, Sized
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from tfgen._utils import extras
@@ -9,7 +9,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLORS", "MARKERS", "Plot", "Plots", "check_labels", "flat_latent_dim", "subplots"]
+__all__ = [
+    "COLORS",
+    "MARKERS",
+    "Plot",
+    "Plots",
+    "check_labels",
+    "flat_latent_dim",
+    "subplots",
+    "value_range_of",
+]
 
 Plot: TypeAlias = "tuple[Figure, Axes]"
 """A figure and its only axes."""
@@ -94,3 +103,20 @@ def flat_latent_dim(model: Any, caller: str) -> int:
             "It shows latent vectors; feature maps have no dimensions to name."
         )
     return shape[0]
+
+
+def value_range_of(model: Any, value_range: Sequence[float] | None) -> Sequence[float]:
+    """The values shown black and white: those given, or the model's, or 0 and 1.
+
+    Args:
+        model: any; its attribute `value_range`, if it has one, is (low, high) or None.
+        value_range: (low, high) or None.
+
+    Example:
+        >>> import types
+        >>> value_range_of(types.SimpleNamespace(value_range=(-1, 1)), None)
+        (-1, 1)
+    """
+    if value_range is None:
+        value_range = getattr(model, "value_range", None)
+    return (0.0, 1.0) if value_range is None else value_range

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import Plot, flat_latent_dim
+from tfgen.plotting.figures import Plot, flat_latent_dim, value_range_of
 from tfgen.plotting.images import check_images, image_grid
 
 __all__ = ["interpolations", "reconstructions", "samples", "traversals"]
@@ -14,13 +14,18 @@ __all__ = ["interpolations", "reconstructions", "samples", "traversals"]
 MAX_RECONSTRUCTIONS = 20
 
 
-def _table_of_images(images, row_labels, column_labels, value_range):
-    """Grid of images of shape (rows, columns, h, w, c), with both labels."""
+def _labels(labels):
+    """The argument of that name; a model without labels has none."""
+    return {} if labels is None else {"labels": labels}
+
+
+def _table_of_images(model, images, row_labels, column_labels, value_range):
+    """Grid of a model's images of shape (rows, columns, h, w, c), with both labels."""
     images = np.asarray(images)
     return image_grid(
         images.reshape(-1, *images.shape[2:]),
         columns=images.shape[1],
-        value_range=value_range,
+        value_range=value_range_of(model, value_range),
         row_labels=row_labels,
         column_labels=column_labels,
     )
@@ -31,7 +36,8 @@ def samples(
     num_samples: int = 64,
     mean: bool = True,
     seed: int = 0,
-    value_range: Sequence[float] = (0.0, 1.0),
+    value_range: Sequence[float] | None = None,
+    labels: TensorLike | None = None,
 ) -> Plot:
     """Images that the model makes from draws of its prior.
 
@@ -40,7 +46,9 @@ def samples(
         num_samples: int, images.
         mean: bool, True for the means E[x|z], False for pixels drawn from p(x|z).
         seed: int, gives the same images again.
-        value_range: (low, high), the values shown black and white.
+        value_range: (low, high), the values shown black and white; None for those that the model
+            says it returns (`model.value_range`), or else (0, 1).
+        labels: int or ints of shape (num_samples,), for models whose `sample` takes them.
 
     Returns:
         `(fig, axes)`, one matplotlib Axes.
@@ -57,20 +65,27 @@ def samples(
         '16 samples, E[x|z]'
     """
     # Means are every model's default; a generator without p(x|z) has no such argument.
-    kwargs = {} if mean else {"mean": False}
+    kwargs = {**({} if mean else {"mean": False}), **_labels(labels)}
     images = model.sample(num_samples, seed=seed, **kwargs)
-    fig, axes = image_grid(images, value_range=value_range)
+    fig, axes = image_grid(images, value_range=value_range_of(model, value_range))
     axes.set_title(f"{num_samples} samples, {'E[x|z]' if mean else 'x ~ p(x|z)'}")
     return fig, axes
 
 
-def reconstructions(model: Any, x: TensorLike, value_range: Sequence[float] = (0.0, 1.0)) -> Plot:
+def reconstructions(
+    model: Any,
+    x: TensorLike,
+    value_range: Sequence[float] | None = None,
+    labels: TensorLike | None = None,
+) -> Plot:
     """A row of images above the row of their reconstructions.
 
     Args:
         model: model with `reconstruct`.
         x: array or tensor, shape (n, h, w, c), n at most 20.
-        value_range: (low, high), the values shown black and white.
+        value_range: (low, high), the values shown black and white; None for those that the model
+            says it returns (`model.value_range`), or else (0, 1).
+        labels: int or ints of shape (n,), for models whose `reconstruct` takes them.
 
     Returns:
         `(fig, axes)`, one matplotlib Axes.
@@ -92,8 +107,8 @@ def reconstructions(model: Any, x: TensorLike, value_range: Sequence[float] = (0
             f"reconstructions shows at most {MAX_RECONSTRUCTIONS} images, one a column. "
             f"Received: {len(x)} images. Pass x[:10]."
         )
-    rows = np.stack([x, np.asarray(model.reconstruct(x))])
-    fig, axes = _table_of_images(rows, ["original", "reconstruction"], None, value_range)
+    rows = np.stack([x, np.asarray(model.reconstruct(x, **_labels(labels)))])
+    fig, axes = _table_of_images(model, rows, ["original", "reconstruction"], None, value_range)
     axes.set_title("Reconstructions, E[x|z]")
     return fig, axes
 
@@ -127,7 +142,7 @@ def traversals(
     dims: Sequence[int] | None = None,
     values: Sequence[float] | None = None,
     kl: Sequence[float] | np.ndarray | None = None,
-    value_range: Sequence[float] = (0.0, 1.0),
+    value_range: Sequence[float] | None = None,
 ) -> Plot:
     """Images as one latent dimension moves and the others stay: rows dimensions, columns values.
 
@@ -139,7 +154,8 @@ def traversals(
             -3, -2, ... 3.
         kl: array of shape (k,) or None, KL of each dimension in nats: sorts the rows, highest
             first, and stands beside their labels.
-        value_range: (low, high), the values shown black and white.
+        value_range: (low, high), the values shown black and white; None for those that the model
+            says it returns (`model.value_range`), or else (0, 1).
 
     Returns:
         `(fig, axes)`, one matplotlib Axes.
@@ -161,7 +177,7 @@ def traversals(
     images = model.traverse(x, dims=dims, values=steps)
     row_labels = [_dim_label(dim, kl) for dim in dims]
     column_labels = [f"{value:.3g}" for value in steps]
-    fig, axes = _table_of_images(images, row_labels, column_labels, value_range)
+    fig, axes = _table_of_images(model, images, row_labels, column_labels, value_range)
     axes.set(title="Latent traversals, E[x|z]", xlabel="value of the row's dimension")
     return fig, axes
 
@@ -171,7 +187,7 @@ def interpolations(
     start: TensorLike,
     end: TensorLike,
     num_steps: int = 7,
-    value_range: Sequence[float] = (0.0, 1.0),
+    value_range: Sequence[float] | None = None,
 ) -> Plot:
     """Images on the line between two latent codes: one pair a row.
 
@@ -180,7 +196,8 @@ def interpolations(
         start: array or tensor, shape (pairs, h, w, c), the images at the left.
         end: array or tensor of the same shape, the images at the right.
         num_steps: int >= 2, images in a row, both ends included.
-        value_range: (low, high), the values shown black and white.
+        value_range: (low, high), the values shown black and white; None for those that the model
+            says it returns (`model.value_range`), or else (0, 1).
 
     Returns:
         `(fig, axes)`, one matplotlib Axes.
@@ -205,6 +222,6 @@ def interpolations(
         )
     images = model.interpolate(start, end, num_steps)
     column_labels = [f"{position:.2g}" for position in np.linspace(0.0, 1.0, num_steps)]
-    fig, axes = _table_of_images(images, None, column_labels, value_range)
+    fig, axes = _table_of_images(model, images, None, column_labels, value_range)
     axes.set(title="Interpolations, E[x|z]", xlabel="position between start (0) and end (1)")
     return fig, axes

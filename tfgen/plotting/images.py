@@ -1,6 +1,7 @@
 """Images in one grid, the primitive of the other figures of images."""
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ MAX_WIDTH_INCHES = 10.0
 MAX_HEIGHT_INCHES = 20.0
 INCHES_PER_CHARACTER = 0.07
 LINE_INCHES = 0.15
+TOLERANCE = 0.05  # Part of the values, and of their range, that may be clipped unsaid.
 
 
 def check_images(images: TensorLike) -> np.ndarray:
@@ -57,6 +59,20 @@ def _check_value_range(images, value_range):
         raise ValueError(
             f"Integer images must lie within value_range={value_range}. Received: a pixel of "
             f"{images.max()}. Pass value_range=(0, 255) for 8-bit images."
+        )
+
+
+def _warn_of_clipping(images, value_range):
+    """Warns if many pixels lie well outside of the range, where they all look alike."""
+    low, high = value_range
+    margin = TOLERANCE * (high - low)
+    share = np.mean((images < low - margin) | (images > high + margin))
+    if share > TOLERANCE:
+        warnings.warn(
+            f"{share:.0%} of the values lie outside of value_range={tuple(value_range)} and are "
+            f"shown black or white. Received: images from {images.min():.3g} to "
+            f"{images.max():.3g}. Pass value_range=(low, high), such as (-1, 1) for a tanh.",
+            stacklevel=3,
         )
 
 
@@ -175,7 +191,8 @@ def image_grid(
     Args:
         images: array or tensor, shape (n, h, w, c), c 1 (shown grey) or 3 (RGB).
         columns: int or None, images in a row; None gives the grid nearest to a square.
-        value_range: (low, high), the values shown black and white; values outside are clipped.
+        value_range: (low, high), the values shown black and white; values outside are clipped, with
+            a warning if they are many.
         titles: sequence of n str or None, one above each image.
         row_labels: sequence of str or None, one for each row. Not drawn beside `titles`.
         column_labels: sequence of str or None, one for each column. Not drawn beside `titles`.
@@ -195,6 +212,7 @@ def image_grid(
     """
     images = check_images(images)
     _check_value_range(images, value_range)
+    _warn_of_clipping(images, value_range)
     columns = _check_columns(columns, len(images))
     check_labels(len(images), titles=titles)
     check_labels(math.ceil(len(images) / columns), row_labels=row_labels)

@@ -1,5 +1,6 @@
 """Pictures of a latent space: the manifold it decodes to, where the classes lie."""
 
+import inspect
 import math
 import statistics
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from tfgen._utils import extras
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import COLORS, MARKERS, Plot, flat_latent_dim, subplots
+from tfgen.plotting.figures import COLORS, MARKERS, Plot, flat_latent_dim, subplots, value_range_of
 from tfgen.plotting.images import image_grid
 
 __all__ = ["latent_scatter", "manifold"]
@@ -24,7 +25,7 @@ def _normal_quantiles(num):
     return np.array([inverse_cdf(p) for p in np.linspace(0.05, 0.95, num)], "float32")
 
 
-def manifold(model: Any, num: int = 20, value_range: Sequence[float] = (0.0, 1.0)) -> Plot:
+def manifold(model: Any, num: int = 20, value_range: Sequence[float] | None = None) -> Plot:
     """Decoder means over a grid of latent values, equally likely under the prior.
 
     z_0 grows to the right and z_1 upward, both over the quantiles 0.05 to 0.95 of the standard
@@ -33,7 +34,8 @@ def manifold(model: Any, num: int = 20, value_range: Sequence[float] = (0.0, 1.0
     Args:
         model: model with `latent_shape` (2,) and `generate`.
         num: int >= 2, images on a side.
-        value_range: (low, high), the values shown black and white.
+        value_range: (low, high), the values shown black and white; None for those that the model
+            says it returns (`model.value_range`), or else (0, 1).
 
     Returns:
         `(fig, axes)`, one matplotlib Axes whose ticks are values of z.
@@ -59,7 +61,8 @@ def manifold(model: Any, num: int = 20, value_range: Sequence[float] = (0.0, 1.0
     right, up = np.meshgrid(quantiles, quantiles[::-1])
     images = model.generate(np.stack([right.ravel(), up.ravel()], axis=-1))
     labels = [f"{round(float(value), 2) + 0.0:.2f}" for value in quantiles]  # No "-0.00".
-    fig, axes = image_grid(images, num, value_range, row_labels=labels[::-1], column_labels=labels)
+    shown = value_range_of(model, value_range)
+    fig, axes = image_grid(images, num, shown, row_labels=labels[::-1], column_labels=labels)
     axes.set(title="Manifold, E[x|z]", xlabel="$z_{0}$", ylabel="$z_{1}$")
     return fig, axes
 
@@ -78,6 +81,12 @@ def _check_classes(codes, labels, class_names):
             f"{len(class_names) - 1}. Received: labels {np.unique(labels)[:12]}. Name every class."
         )
     return labels
+
+
+def _embed(model, x, labels):
+    """Codes of images; a model with labels is told the classes too."""
+    takes_labels = "labels" in inspect.signature(model.embed).parameters
+    return model.embed(x, labels) if takes_labels and hasattr(x, "shape") else model.embed(x)
 
 
 def _project(codes):
@@ -123,7 +132,8 @@ def latent_scatter(
     and the axes say so.
 
     Args:
-        model: model with `latent_shape` (k,), k >= 2, and `embed`.
+        model: model with `latent_shape` (k,), k >= 2, and `embed`, which is given the labels too if
+            it takes any.
         x: array of shape (n, h, w, c) or `tf.data.Dataset`, n >= 2.
         labels: array of shape (n,), the images' classes, in the order of `x`.
         class_names: sequence of str or None, name of each class 0, 1, ...
@@ -149,7 +159,7 @@ def latent_scatter(
             "latent_scatter expects at least 2 latent dimensions. Received: "
             f"latent_shape={tuple(model.latent_shape)}. Draw a histogram of model.embed(x)."
         )
-    codes = np.asarray(model.embed(x))
+    codes = np.asarray(_embed(model, x, labels))
     labels = _check_classes(codes, labels, class_names)
     points, axis_names = _project(codes)
     legend_columns = math.ceil(len(np.unique(labels)) / MAX_LEGEND_ROWS)
