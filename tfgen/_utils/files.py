@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["cached_arrays", "written_aside"]
+__all__ = ["as_path", "cached_arrays", "written_aside"]
 
 _NAME_ASIDE = re.compile(r"\.writing\.[0-9a-f]{32}\..*", re.DOTALL)
 # Characters of a file's name that the name aside keeps: it has its ending, by which Keras and NumPy
@@ -21,6 +21,25 @@ _NAME_ASIDE = re.compile(r"\.writing\.[0-9a-f]{32}\..*", re.DOTALL)
 _KEPT_CHARACTERS = 50
 # A writer that has not touched its file for so long was killed.
 _ABANDONED_SECONDS = 3600
+
+
+def as_path(**values: Any) -> pathlib.Path:
+    """The one value, a str or path, as a `pathlib.Path`.
+
+    Raises:
+        ValueError: if it is another thing, or empty, which would stand for the current folder.
+
+    Example:
+        >>> as_path(output_dir="runs/vae").name
+        'vae'
+    """
+    ((name, value),) = values.items()
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise ValueError(
+            f"{name} must be a path, a str or pathlib.Path that is not empty. Received: "
+            f"{name}={value!r}. Use '.' for the current folder."
+        )
+    return pathlib.Path(value)
 
 
 @contextlib.contextmanager

@@ -41,7 +41,7 @@ def read_array(
         >>> read_array(np.zeros((10, 8, 6), "uint8"), "train[:50%]").rows.shape
         (5, 8, 6, 1)
     """
-    images, labels = source if isinstance(source, tuple) else (source, None)
+    images, labels = _pair(source)
     images = _as_images(images)
     labels = None if labels is None else _as_labels(labels, len(images))
     chosen = select({"train": np.arange(len(images))}, split)
@@ -73,6 +73,32 @@ def read_digits(split: str = "train", *, image_size: tuple[int, ...] | None = No
     return _examples("digits", images, labels, image_size, class_names=names)
 
 
+def _pair(source):
+    """Images, and labels or None."""
+    if not isinstance(source, tuple):
+        return source, None
+    if len(source) != 2:
+        raise ValueError(
+            "source must be images or a tuple (images, labels). Received: source is a tuple of "
+            f"{len(source)}. Pass several arrays of images as one, by np.concatenate."
+        )
+    return source
+
+
+def _as_array(name, values):
+    """Array of numbers."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # Rows of different lengths.
+        array = np.empty((), object)
+    if array.dtype.kind not in "biuf" or array.ndim == 0:
+        raise ValueError(
+            f"{name} must be an array of numbers. Received: {type(values).__name__} of dtype "
+            f"{array.dtype}, shape {array.shape}. Images of different sizes are read from a folder."
+        )
+    return array
+
+
 def _examples(name, images, labels, image_size, **names):
     images = resize_all(images, image_size)
     return Examples(name, images, images.shape[1:], labels, **names)
@@ -90,7 +116,7 @@ def _split_digits(labels):
 
 def _as_images(images):
     """uint8 or float32 array, shape (num_examples, height, width, channels), checked."""
-    images = np.asarray(images)
+    images = _as_array("source", images)
     if images.ndim == 3:
         images = images[..., None]
     _check_shape(images)
@@ -101,10 +127,10 @@ def _as_images(images):
 def _check_shape(images):
     if images.ndim != 4 or 0 in images.shape:
         raise ValueError(
-            "An array of images must have the shape (num_examples, height, width) or "
+            "source, an array of images, must have the shape (num_examples, height, width) or "
             "(num_examples, height, width, channels), none of them 0. "
-            f"Received: shape {images.shape}. Reshape flat images, and give a single image a "
-            "first axis."
+            f"Received: shape {images.shape}. Reshape flat images, and give a single "
+            "image a first axis."
         )
 
 
@@ -115,7 +141,7 @@ def _check_values(images):
         _check_intensities(images)
     else:
         raise ValueError(
-            "Images must be uint8 in [0, 255] or float in [0, 1]. "
+            "Images in source must be uint8 in [0, 255] or float in [0, 1]. "
             f"Received: dtype {images.dtype}. Convert them, for example with "
             "images.astype('float32')."
         )
@@ -124,8 +150,8 @@ def _check_values(images):
 def _check_bytes(images):
     if images.max() == 1:
         raise ValueError(
-            "uint8 images hold intensities from 0 to 255. Received: uint8 images whose largest "
-            "value is 1. Convert binary images with images.astype('float32')."
+            "uint8 images in source hold intensities from 0 to 255. Received: uint8 images whose "
+            "largest value is 1. Convert binary images with images.astype('float32')."
         )
 
 
@@ -134,23 +160,24 @@ def _check_intensities(images):
     if np.isnan(low):
         bad = int(np.isnan(images).any(axis=(1, 2, 3)).sum())
         raise ValueError(
-            f"Float images must have finite intensities in [0, 1]. Received: NaN in {bad} of "
-            f"{len(images)} images. Leave these out or replace the values, as np.nan_to_num does."
+            "Float images in source must have finite intensities in [0, 1]. Received: NaN in "
+            f"{bad} of {len(images)} images. Leave these out or replace the values, as "
+            "np.nan_to_num does."
         )
     if low < 0 or high > 1:
         raise ValueError(
-            f"Float images must have intensities in [0, 1]. Received: values in [{low:g}, "
-            f"{high:g}]. Divide by 255 if they lie in [0, 255]; `value_range` sets the range that "
-            "the pipeline delivers."
+            "Float images in source must have intensities in [0, 1]. Received: values in "
+            f"[{low:g}, {high:g}]. Divide by 255 if they lie in [0, 255]; `value_range` sets the "
+            "range that the pipeline delivers."
         )
 
 
 def _as_labels(labels, num_examples):
     """Array of labels, checked."""
-    labels = np.asarray(labels)
+    labels = _as_array("Labels in source", labels)
     if labels.shape[:1] != (num_examples,):
         raise ValueError(
-            f"Labels must have one row for each of the {num_examples} images. "
+            f"Labels in source must have one row for each of the {num_examples} images. "
             f"Received: labels of shape {labels.shape}. Pass (images, labels) of equal length."
         )
     return labels

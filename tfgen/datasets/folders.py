@@ -112,9 +112,9 @@ def _read_image(path, image_size):
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(path) as image:
-            image.load()
-            image = ImageOps.exif_transpose(image)
+        with Image.open(path) as file:
+            file.load()
+            image = ImageOps.exif_transpose(file)
     except Exception as error:  # What Pillow raises depends on the format and on the damage.
         raise ValueError(
             f"An image cannot be read. Received: {str(path)!r} ({error}). "

@@ -1,16 +1,44 @@
 """Operations on batches of images: resize, crop, binarize, rescale."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import random
+from tfgen._utils.arguments import as_sizes
 from tfgen._utils.typing import Seed
 
-__all__ = ["binarize", "crop", "rescale", "resize", "resize_all", "to_unit_interval"]
+__all__ = [
+    "as_image_sizes",
+    "binarize",
+    "crop",
+    "rescale",
+    "resize",
+    "resize_all",
+    "to_unit_interval",
+]
 
 _CHUNK_SIZE = 1024
+_LARGEST_SIDE = 2**14
+
+
+def as_image_sizes(num_axes: int, remedy: str = "", /, **values: Any) -> tuple[int, ...] | None:
+    """`as_sizes` of images, which refuses sides that no image has.
+
+    Example:
+        >>> as_image_sizes(2, image_size=28)
+        (28, 28)
+    """
+    ((name, value),) = values.items()
+    sizes = as_sizes(num_axes, remedy, **values)
+    if isinstance(value, bool) or max(sizes or (0,)) > _LARGEST_SIDE:
+        raise ValueError(
+            f"{name} must be an int of at most {_LARGEST_SIDE}, or one for each axis. Received: "
+            f"{name}={value!r}. {remedy}".strip()
+        )
+    return sizes
 
 
 def to_unit_interval(images: tf.Tensor) -> tf.Tensor:
@@ -131,8 +159,8 @@ def resize_all(images: np.ndarray, size: Sequence[int] | None) -> np.ndarray:
         >>> resize_all(np.zeros((3, 8, 8, 1), "uint8"), (4, 6)).shape
         (3, 4, 6, 1)
     """
-    if size is None:
-        return images
+    if size is None or not len(images):
+        return images if size is None else images.reshape(0, *size, images.shape[-1])
     starts = range(0, len(images), _CHUNK_SIZE)
     chunks = (tf.convert_to_tensor(images[start : start + _CHUNK_SIZE]) for start in starts)
     return np.concatenate([resize(chunk, size).numpy() for chunk in chunks])

@@ -6,12 +6,15 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 
-from tfgen._utils.arguments import as_pair, as_sizes, check_ints, check_one_of
+from tfgen._utils.arguments import as_pair, check_ints, check_one_of
+from tfgen._utils.files import as_path
 from tfgen._utils.pipeline import resumable_dataset
 from tfgen.datasets import arrays, folders, images, sprites, tfds_examples
 from tfgen.datasets.examples import Examples, binarize_once
+from tfgen.datasets.splits import check_split
 
 __all__ = ["DatasetInfo", "load"]
 
@@ -127,10 +130,14 @@ def load(
         >>> next(iter(dataset)).shape, info.num_examples
         (TensorShape([32, 8, 8, 1]), 1437)
     """
-    check_delivery(split, batch_size)
+    check_delivery(split, batch_size, seed, shuffle, drop_remainder)
+    check_flags(labels=labels, download=download)
+    data_dir = None if data_dir is None else str(as_path(data_dir=data_dir))
     check_one_of(_BINARIZE_MODES, _BINARIZE_REMEDY, binarize=binarize)
     bounds = as_value_range(value_range)
-    size = as_sizes(2, "Use None to keep the size of the images.", image_size=image_size)
+    size = images.as_image_sizes(
+        2, "Use None to keep the size of the images.", image_size=image_size
+    )
     examples = _read(source, split, size, data_dir, download)
     _check_labels(examples, labels)
     info = _describe(examples, split, bounds, binarize)
@@ -171,7 +178,7 @@ def deliver(
     return resumable_dataset(
         load_batch,
         len(examples.rows),
-        batch_size,
+        min(batch_size, len(examples.rows)),
         seed=seed,
         shuffle=split.startswith("train") if shuffle is None else shuffle,
         drop_remainder=drop_remainder,
@@ -190,7 +197,7 @@ def _read(source, split, image_size, data_dir, download):
         return tfds_examples.read_tfds(
             source, split, image_size=image_size, data_dir=data_dir, download=download
         )
-    if pathlib.Path(source).is_dir():
+    if os.fspath(source) and pathlib.Path(source).is_dir():
         return folders.read_folder(source, split, image_size=image_size)
     raise ValueError(
         f"No data set and no folder has this name. Received: source={str(source)!r}. "
@@ -230,14 +237,23 @@ def as_value_range(value_range: Sequence[float]) -> tuple[float, float]:
     return as_pair("Use (0, 1) or (-1, 1).", value_range=value_range)
 
 
-def check_delivery(split: str, batch_size: int) -> None:
-    """Raises ValueError unless the split is a text and the batches have a size."""
-    if not isinstance(split, str):
-        raise ValueError(
-            f"split must be a str such as 'train' or 'train[:90%]'. Received: split={split!r}. "
-            "Use 'all' for every image."
-        )
+def check_delivery(
+    split: str, batch_size: int, seed: int, shuffle: bool | None, drop_remainder: bool
+) -> None:
+    """Raises ValueError unless these are a text, a size, a seed, and True or False."""
+    check_split(split)
     check_ints(1, "Use the number of images for a single batch.", batch_size=batch_size)
+    check_ints(0, "Any such number will do.", seed=seed)
+    check_flags(drop_remainder=drop_remainder)
+    if shuffle is not None:
+        check_flags(shuffle=shuffle)
+
+
+def check_flags(**values: bool) -> None:
+    """Raises ValueError unless every value is True or False."""
+    for name, value in values.items():
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name} must be True or False. Received: {name}={value!r}.")
 
 
 def _check_not_empty(examples, split, batch_size, drop_remainder):

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import itertools
-import math
 import numbers
 import os
 import pathlib
@@ -15,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import random
-from tfgen._utils.arguments import as_pair, as_sizes, check_fractions, check_one_of
-from tfgen._utils.files import cached_arrays
+from tfgen._utils.arguments import as_pair, check_fractions, check_ints, check_one_of
+from tfgen._utils.files import as_path, cached_arrays
 from tfgen.datasets import images
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.load import DatasetInfo, as_value_range, check_delivery, deliver
@@ -30,6 +29,8 @@ __all__ = ["VolumesInfo", "apply_window", "load_volumes", "split_patients"]
 _BODY_THRESHOLD = -500
 _AIR = -np.inf  # Clipped to the lower end of any window.
 _CACHE_VERSION = 2
+_MOST_PATCHES = 10**6  # Of a volume, in an epoch.
+_SPACINGS = (0.01, 1000.0)
 _NUM_AXES = {"slices": 2, "patches": 3}
 _SIZE_REMEDY = "Use (height, width) for slices and (depth, height, width) for patches."
 _TEST_FRACTION_REMEDY = "Use 0 to train on all patients, and split='all' to test on all."
@@ -135,7 +136,7 @@ def load_volumes(
             exceeds -500 Hounsfield units, which air does not. 0 keeps all.
         test_fraction: float in [0, 1), chance of a patient to be in the split "test"; 0 trains on
             all patients.
-        split_seed: int, another division into "train" and "test".
+        split_seed: int >= 0, another division into "train" and "test".
         patient_of: function from a file's path, relative to `folder`, to its patient's name; None
             for PatientID or folder (DICOM) and file name (NIfTI).
         on_error: "raise", or "skip" to leave out files that are empty, truncated or otherwise
@@ -161,8 +162,18 @@ def load_volumes(
         >>> info.image_shape, len(info.patients), len(info.skipped)  # doctest: +SKIP
         ((128, 128, 1), 66, 0)
     """
-    check_delivery(split, batch_size)
+    check_delivery(split, batch_size, seed, shuffle, drop_remainder)
     check_one_of(("raise", "skip"), on_error=on_error)
+    folder = as_path(folder=folder)
+    cache_dir = None if cache_dir is None else as_path(cache_dir=cache_dir)
+    check_fractions(_TEST_FRACTION_REMEDY, test_fraction=test_fraction)
+    check_ints(0, split_seed=split_seed)
+    if patient_of is not None and not callable(patient_of):
+        raise ValueError(
+            "patient_of must be a function from a path to a name. Received: patient_of="
+            f"{patient_of!r}. Use None for the names in the files."
+        )
+    _check_min_body(min_body)
     sides, bounds = _as_size(kind, size, num_patches, min_body), as_value_range(value_range)
     prepare = _preparation(axis, spacing, window, sides if kind == "slices" else None, min_body)
     skipped: list[str] | None = [] if on_error == "skip" else None
@@ -223,7 +234,7 @@ def split_patients(
     Args:
         patients: iterable of str.
         test_fraction: float in [0, 1).
-        split_seed: int.
+        split_seed: int >= 0.
 
     Returns:
         Dict of lists of names, "train" and "test", each in the order of the hashes; without
@@ -237,6 +248,8 @@ def split_patients(
         {'train': ['cy', 'bob', 'ann'], 'test': ['di']}
     """
     check_fractions(_TEST_FRACTION_REMEDY, test_fraction=test_fraction)
+    check_ints(0, split_seed=split_seed)
+    patients = _as_names(patients)
     numbers_of = {patient: _hash(patient, split_seed) for patient in set(patients)}
     ordered = sorted(numbers_of, key=numbers_of.__getitem__)
     num_test = sum(number < test_fraction for number in numbers_of.values())
@@ -244,6 +257,17 @@ def split_patients(
         return {"train": ordered}
     _check_sides(ordered, num_test, test_fraction, split_seed)
     return {"train": ordered[num_test:], "test": ordered[:num_test]}
+
+
+def _as_names(patients):
+    """List of the patients' names."""
+    names = None if isinstance(patients, str) or not np.iterable(patients) else list(patients)
+    if names is None or not all(isinstance(name, str) for name in names):
+        raise ValueError(
+            "patients must be several names, each a str. Received: patients="
+            f"{patients if names is None else names!r}. Pass numbers of patients as texts."
+        )
+    return names
 
 
 def _hash(patient, split_seed):
@@ -424,24 +448,31 @@ def _cropper(voxels, starts, shapes, size):
 def _preparation(axis, spacing, window, slice_size, min_body):
     """`_Preparation` of checked arguments."""
     check_one_of(ORIENTATIONS, axis=axis)
-    if not 0 <= min_body <= 1:
+    bounds = as_pair(_WINDOW_REMEDY, window=window)
+    return _Preparation(axis, _as_spacing(spacing), bounds, slice_size, float(min_body))
+
+
+def _check_min_body(min_body):
+    no_number = isinstance(min_body, bool) or not isinstance(min_body, numbers.Real)
+    if no_number or not 0 <= float(min_body) <= 1:
         raise ValueError(
             "min_body must be a share of a slice's pixels, in [0, 1]. "
             f"Received: min_body={min_body!r}. Use 0 to keep all slices."
         )
-    bounds = as_pair(_WINDOW_REMEDY, window=window)
-    return _Preparation(axis, _as_spacing(spacing), bounds, slice_size, float(min_body))
 
 
 def _as_spacing(spacing):
     """(depth, height, width) in mm, or None."""
     if spacing is None:
         return None
-    lengths = (spacing,) * 3 if isinstance(spacing, numbers.Real) else tuple(spacing)
-    if len(lengths) != 3 or not all(0 < length < math.inf for length in lengths):
+    lengths = (spacing,) * 3 if isinstance(spacing, numbers.Real) else spacing
+    lengths = tuple(lengths) if np.iterable(lengths) else ()
+    low, high = _SPACINGS
+    are_lengths = all(isinstance(v, numbers.Real) and low <= float(v) <= high for v in lengths)
+    if len(lengths) != 3 or not are_lengths:
         raise ValueError(
-            "spacing must be a number of mm above 0, or three of them (depth, height, width). "
-            f"Received: spacing={spacing!r}. Use None to keep the volumes' own."
+            f"spacing must be a number of mm from {low} to {high}, or three of them (depth, "
+            f"height, width). Received: spacing={spacing!r}. Use None to keep the volumes' own."
         )
     return tuple(float(length) for length in lengths)
 
@@ -450,7 +481,7 @@ def _as_size(kind, size, num_patches, min_body):
     """Tuple of ints, or None, of arguments that fit the kind."""
     check_one_of(_NUM_AXES, kind=kind)
     _check_kind(kind, size, num_patches, min_body)
-    return as_sizes(_NUM_AXES[kind], _SIZE_REMEDY, size=size)
+    return images.as_image_sizes(_NUM_AXES[kind], _SIZE_REMEDY, size=size)
 
 
 def _check_kind(kind, size, num_patches, min_body):
@@ -460,12 +491,17 @@ def _check_kind(kind, size, num_patches, min_body):
             f"Received: kind='patches', size={size!r}, min_body={min_body!r}. "
             "Pass for example size=32."
         )
-    if num_patches is not None and (kind != "patches" or num_patches < 1):
+    if num_patches is not None and (kind != "patches" or not _is_count(num_patches)):
         raise ValueError(
-            "num_patches must be at least 1, for kind='patches' only. "
+            f"num_patches must be an int from 1 to {_MOST_PATCHES}, for kind='patches' only. "
             f"Received: kind={kind!r}, num_patches={num_patches!r}. Leave it out for slices, and "
             "for patches on a grid."
         )
+
+
+def _is_count(num_patches):
+    whole = isinstance(num_patches, numbers.Integral) and not isinstance(num_patches, bool)
+    return whole and 1 <= num_patches <= _MOST_PATCHES
 
 
 def _check_sides(patients, num_test, test_fraction, split_seed):

@@ -7,7 +7,7 @@ import numpy as np
 
 from tfgen._utils import extras
 
-__all__ = ["select"]
+__all__ = ["check_split", "select"]
 
 
 def select(splits: Mapping[str, np.ndarray], split: str) -> np.ndarray:
@@ -28,12 +28,22 @@ def select(splits: Mapping[str, np.ndarray], split: str) -> np.ndarray:
         >>> select({"train": np.arange(8), "test": np.arange(8, 10)}, "train[75%:]+test[:1]")
         array([6, 7, 8])
     """
+    check_split(split)
     if split == "all":
         return np.sort(np.concatenate(list(splits.values())))
     if split in splits:
         return _check_not_empty(splits[split], split)
     parts = [splits[part.splitname][part.from_ : part.to] for part in _parse(splits, split)]
     return _check_not_empty(np.concatenate(parts), split)
+
+
+def check_split(split: str) -> None:
+    """Raises ValueError unless the name of a split is a text."""
+    if not isinstance(split, str):
+        raise ValueError(
+            f"split must be a str such as 'train' or 'train[:90%]'. Received: split={split!r}. "
+            "Use 'all' for every image."
+        )
 
 
 def _parse(splits, split):

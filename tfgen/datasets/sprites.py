@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from tfgen._utils.typing import TensorLike
 from tfgen.datasets.examples import Examples
-from tfgen.datasets.images import resize
+from tfgen.datasets.images import as_image_sizes, resize
 from tfgen.datasets.splits import select
 
 __all__ = [
@@ -69,8 +69,7 @@ def factors_of(index: TensorLike) -> tf.Tensor:
         >>> factors_of([0, 737279]).numpy().tolist()
         [[0, 0, 0, 0, 0], [2, 5, 39, 31, 31]]
     """
-    index = _as_int(index)
-    _check_range("index", index, (NUM_SPRITES,))
+    index = _as_int("index", index, (NUM_SPRITES,))
     return index[..., None] // _STRIDES % FACTOR_SIZES
 
 
@@ -188,8 +187,8 @@ def read_sprites(split: str = "train", *, image_size: tuple[int, ...] | None = N
         >>> read_sprites("test").rows.shape
         (73728, 5)
     """
+    height, width = as_image_sizes(2, image_size=image_size) or (_IMAGE_SIZE, _IMAGE_SIZE)
     factors = factors_of(select(_split_indices(), split)).numpy()
-    height, width = image_size or (_IMAGE_SIZE, _IMAGE_SIZE)
 
     def to_images(rows):
         return resize(draw(rows), (height, width))
@@ -212,28 +211,48 @@ def _split_indices():
     return {"train": indices[num_test:], "test": indices[:num_test]}
 
 
-def _as_int(values):
-    return tf.cast(tf.convert_to_tensor(values), tf.int32)
+def _as_int(name, values, sizes):
+    """int32 tensor; values are checked where they are known, which they are not in a graph."""
+    if tf.is_tensor(values) and not values.dtype.is_integer:
+        _refuse(name, f"a tensor of {values.dtype.name}")
+    if not tf.is_symbolic_tensor(values):
+        values = _checked(name, values, sizes)
+    return tf.cast(values, tf.int32)
+
+
+def _checked(name, values, sizes):
+    """Array of integers, each below the size of its column."""
+    try:
+        array = np.asarray(values)
+    except ValueError:  # Rows of different lengths.
+        array = np.empty((), object)
+    if array.size and array.dtype.kind not in "iu":
+        _refuse(name, f"{type(values).__name__} of dtype {array.dtype}")
+    if array.ndim and array.shape[-1] == len(sizes) or len(sizes) == 1:
+        _check_range(name, array, sizes)
+    return array
+
+
+def _refuse(name, received):
+    raise ValueError(
+        f"{name} must be an array of integers. Received: {name} is {received}. The factors are "
+        f"{dict(zip(FACTOR_NAMES, FACTOR_SIZES, strict=True))}."
+    )
 
 
 def _as_factors(factors):
     """int32 tensor, shape (..., 5), checked."""
-    factors = _as_int(factors)
-    if factors.shape[-1] != len(FACTOR_SIZES):
+    factors = _as_int("factors", factors, FACTOR_SIZES)
+    if factors.shape.rank == 0 or factors.shape[-1] != len(FACTOR_SIZES):
         raise ValueError(
             f"Factors must have {len(FACTOR_SIZES)} columns: {', '.join(FACTOR_NAMES)}. "
             f"Received: factors of shape {tuple(factors.shape)}. "
             "Use factors_of to get the factors of an index."
         )
-    _check_range("factors", factors, FACTOR_SIZES)
     return factors
 
 
 def _check_range(name, values, sizes):
-    """Checks values where they are known; inside a `tf.function` they are not."""
-    if tf.is_symbolic_tensor(values):
-        return
-    values = values.numpy()
     if (values < 0).any() or (values >= np.array(sizes)).any():
         raise ValueError(
             f"Each value of {name} must be at least 0 and below {', '.join(map(str, sizes))}. "

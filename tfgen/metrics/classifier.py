@@ -25,6 +25,7 @@ __all__ = [
 
 _LEVELS = 65535  # Pixels are trained on with 16 bits: the same data in any range are the same.
 _NUM_FEATURES = 128
+_LARGEST = 10**6
 _FILTERS = {"mlp": (), "conv": (32, 64)}
 _LEARNING_RATE = 2e-3
 
@@ -98,6 +99,11 @@ def classifier(
     check_one_of(_FILTERS, kind=kind)
     as_pair(value_range=value_range)
     check_ints(steps=steps, batch_size=batch_size)
+    check_ints(0, seed=seed)
+    for name, value in {"steps": steps, "batch_size": batch_size}.items():
+        if value > _LARGEST:
+            raise ValueError(f"{name} must be at most {_LARGEST}. Received: {name}={value}.")
+    check_one_of((True, False), verbose=verbose)
     if isinstance(images, tf.data.Dataset):
         images, labels = _read_dataset(images)
     levels, classes, digest = _sort(*_check_data(images, labels, value_range))
@@ -144,7 +150,8 @@ def classifier_outputs(
         >>> classifier_outputs(network, np.zeros((3, 2, 2, 1))).probabilities[0]
         array([0.25, 0.25, 0.25, 0.25], dtype=float32)
     """
-    images = np.asarray(images, dtype="float32")
+    images = _as_floats(images)
+    check_ints(batch_size=batch_size)
     _check_images(network, images)
     outputs = [network.get_layer("features").output, network.outputs[0]]
     return ClassifierOutputs(
@@ -232,11 +239,21 @@ def _read_dataset(dataset: tf.data.Dataset) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(images), np.concatenate(labels)
 
 
+def _as_floats(images: TensorLike) -> np.ndarray:
+    try:
+        return np.asarray(images, dtype="float32")
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "images must be an array of numbers, shape (num_images, height, width, channels). "
+            f"Received: {type(images).__name__} ({error})."
+        ) from error
+
+
 def _check_data(
     images: TensorLike, labels: TensorLike | None, value_range: tuple[float, float]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Images as 16-bit levels and int64 labels; ValueError if they are unusable."""
-    images, labels = np.asarray(images, dtype="float32"), np.asarray(labels)
+    images, labels = _as_floats(images), np.asarray(labels)
     check_image_shape(images)
     check_pixels(images, value_range)
     integers = np.issubdtype(labels.dtype, np.integer)

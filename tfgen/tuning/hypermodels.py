@@ -1,6 +1,7 @@
 """KerasTuner hypermodels of the package's models: beta, latent size and what else is asked for."""
 
 import functools
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
@@ -9,7 +10,7 @@ import keras_tuner as kt
 import numpy as np
 
 from tfgen import layers, models, networks
-from tfgen._utils.arguments import check_one_of
+from tfgen._utils.arguments import as_pair, check_ints, check_one_of, check_weights
 from tfgen._utils.constructors import constructor_arguments
 from tfgen.tuning.objectives import metrics_after_training
 
@@ -23,21 +24,36 @@ LIKELIHOODS = {
 # What a hypermodel makes itself.
 NETWORKS = ("encoder", "decoder", "generator", "discriminator", "code_discriminator")
 OWN = {*NETWORKS, "dataset_size", "seed"}
+_LARGEST_SIZE = 2**20
 PLAIN = (bool, int, float, str)
 
 
-class Range(NamedTuple):
+class _Interval(NamedTuple):
+    low: float
+    high: float
+    sampling: str = "linear"
+
+
+class Range(_Interval):
     """An interval to search; of integers if both ends are.
 
     Attributes:
         low: float or int, least value.
         high: float or int, greatest value, included.
         sampling: "linear" or "log".
+
+    Raises:
+        ValueError: unless low < high, both finite, and low > 0 with "log".
     """
 
-    low: float
-    high: float
-    sampling: str = "linear"
+    def __new__(cls, low: float, high: float, sampling: str = "linear") -> "Range":
+        as_pair(range=(low, high))
+        check_one_of(("linear", "log"), sampling=sampling)
+        if sampling == "log" and low <= 0:
+            raise ValueError(
+                f'low must be above 0 for sampling="log". Received: low={low!r}. Use "linear".'
+            )
+        return super().__new__(cls, low, high, sampling)
 
 
 Values: TypeAlias = bool | int | float | str | Sequence[Any] | Range
@@ -70,8 +86,53 @@ def _describe(values):
 
 
 def _is_plain(values):
-    several = values if isinstance(values, list | tuple) and values else [values]
-    return all(isinstance(value, PLAIN) for value in several)
+    several = values if isinstance(values, list | tuple) else [values]
+    return bool(several) and all(isinstance(value, PLAIN) for value in several)
+
+
+def _check_model_class(model_class):
+    if not (isinstance(model_class, type) and issubclass(model_class, keras.Model)):
+        raise ValueError(
+            f"model_class must be a class of tfgen.models. Received: model_class={model_class!r}."
+        )
+
+
+def _check_fixed(data, model_class, network, splits, optimizer, jit_compile, seed):
+    """Checks what is not searched."""
+    for name, value in {"data": data, "optimizer": optimizer}.items():
+        if not callable(value):
+            raise ValueError(
+                f"{name} must be a function. Received: {name}={value!r}. Pass for example "
+                'functools.partial(tfgen.datasets.load, "mnist") as data, keras.optimizers.Adam as '
+                "optimizer."
+            )
+    _check_model_class(model_class)
+    check_one_of((None, "mlp", "conv", "conv64"), network=network)
+    check_one_of((True, False, "auto"), jit_compile=jit_compile)
+    check_ints(0, seed=seed)
+    pair = isinstance(splits, list | tuple) and len(splits) == 2
+    if not pair or not all(isinstance(split, str) for split in splits):
+        raise ValueError(
+            f"splits must be two texts (training, validation). Received: splits={splits!r}. Pass "
+            'for example ("train[:90%]", "train[90%:]").'
+        )
+
+
+def _check_values(name, values):
+    """Checks that values of a hyperparameter can be what its name says."""
+    several = values[:2] if isinstance(values, Range) else values
+    several = several if isinstance(several, list | tuple) else [several]
+    for value in several:
+        if name in ("latent_dim", "width", "batch_size"):
+            check_ints(1, **{name: value})
+            if name != "batch_size" and value > _LARGEST_SIZE:
+                raise ValueError(
+                    f"{name} must be at most {_LARGEST_SIZE}. Received: {name}={value}."
+                )
+        elif name == "learning_rate":
+            check_weights(learning_rate=value)
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(f"{name} must be finite. Received: {name}={value!r}.")
 
 
 class HyperModel(kt.HyperModel):
@@ -95,6 +156,7 @@ class HyperModel(kt.HyperModel):
         **weights: Values,
     ) -> None:
         super().__init__()
+        _check_fixed(data, model_class, network, splits, optimizer, jit_compile, seed)
         self.model_class, self.network, self.splits = model_class, network, tuple(splits)
         self.optimizer, self.jit_compile, self.seed = optimizer, jit_compile, seed
         self.space: dict[str, Values] = {
@@ -125,6 +187,7 @@ class HyperModel(kt.HyperModel):
                     f"{name} must be a number, bool or string, a tuple or list of some, or a "
                     f"Range. Received: {name}={values!r}. Leave it out for its default."
                 )
+            _check_values(name, values)
         likelihoods: Any = self.space["likelihood"]
         several = isinstance(likelihoods, list | tuple)
         for likelihood in likelihoods if several else [likelihoods]:
@@ -311,6 +374,7 @@ class BetaLatentHyperModel(HyperModel):
         latent_dim: Values = (2, 5, 10, 20),
         **kwargs: Any,
     ) -> None:
+        _check_model_class(model_class)
         if "beta" in constructor_arguments(model_class):
             kwargs = {"beta": beta, **kwargs}
         super().__init__(data, model_class, latent_dim=latent_dim, **kwargs)

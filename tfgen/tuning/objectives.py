@@ -1,6 +1,7 @@
 """What a search optimises, by name, and the metrics that need a trained model."""
 
 import math
+import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -84,7 +85,11 @@ def _known(name):
 
 
 def _weighted(weights):
-    bad = {name: weight for name, weight in weights.items() if not 0 < weight < math.inf}
+    bad = {
+        name: weight
+        for name, weight in weights.items()
+        if not isinstance(weight, numbers.Real) or not 0 < float(weight) < math.inf
+    }
     if bad or not weights:
         raise ValueError(
             "The weights of an objective must be positive numbers; directions follow from the "
@@ -139,7 +144,8 @@ def metrics_after_training(
 
 def check_metrics(names: Iterable[str]) -> None:
     """Raises ValueError if a metric after training is unknown."""
-    unknown = sorted(set(names) - set(AFTER_TRAINING))
+    several = list(names) if np.iterable(names) and not isinstance(names, str) else [names]
+    unknown = [name for name in several if not isinstance(name, str) or name not in AFTER_TRAINING]
     if unknown:
         raise ValueError(
             f"metrics must be some of {sorted(AFTER_TRAINING)}. Received: {unknown}. What evaluate "

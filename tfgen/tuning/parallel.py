@@ -32,7 +32,7 @@ from collections.abc import Iterator, Sequence
 import keras
 import tensorflow as tf
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_ints, check_one_of
 
 try:
     import fcntl
@@ -46,6 +46,7 @@ _ID, _IP, _PORT = (f"KERASTUNER_{name}" for name in ("TUNER_ID", "ORACLE_IP", "O
 _LOCK = "TFGEN_SEARCH_LOCK"
 _POLL_SECONDS = 0.5
 _PATIENCE_SECONDS = 10
+_MOST_WORKERS = 1024
 
 
 def is_worker() -> bool:
@@ -78,7 +79,7 @@ def worker_environments(
         cores of the CPU, and take memory of their GPU as they need it.
 
     Raises:
-        ValueError: if there is no worker.
+        ValueError: if there is no worker, or an argument is of another kind.
 
     Example:
         >>> chief, first, second = worker_environments(2, gpus=["0"], port=8000)
@@ -87,7 +88,7 @@ def worker_environments(
         >>> first["CUDA_VISIBLE_DEVICES"], second["CUDA_VISIBLE_DEVICES"]
         ('0', '0')
     """
-    check_ints(num_workers=num_workers)
+    _check_environments(num_workers, gpus, address, port)
     chief = {_IP: address, _PORT: str(port or _free_port(address)), _ID: "chief"}
     threads = str(max(1, (os.cpu_count() or 1) // num_workers))
     worker = {
@@ -100,6 +101,31 @@ def worker_environments(
     for i, environment in enumerate(workers if gpus else ()):
         environment["CUDA_VISIBLE_DEVICES"] = gpus[i % len(gpus)]
     return [{**chief, "CUDA_VISIBLE_DEVICES": ""}, *workers]
+
+
+def _check_environments(num_workers, gpus, address, port):
+    check_ints(num_workers=num_workers)
+    if num_workers > _MOST_WORKERS:
+        raise ValueError(
+            f"num_workers must be at most {_MOST_WORKERS}. Received: num_workers={num_workers}. "
+            "More run on several machines."
+        )
+    if not isinstance(gpus, list | tuple) or not all(isinstance(name, str) for name in gpus):
+        raise ValueError(
+            "gpus must be a list of str, names for CUDA_VISIBLE_DEVICES. Received: "
+            f"gpus={gpus!r}. Pass for example ['0', '1']."
+        )
+    if not isinstance(address, str) or not address:
+        raise ValueError(
+            f"address must be a str, where the chief listens. Received: address={address!r}. Use "
+            "'127.0.0.1' for one machine."
+        )
+    if port is not None:
+        check_ints(port=port)
+        if port > 65535:
+            raise ValueError(
+                f"port must be at most 65535. Received: port={port}. Use None for a free one."
+            )
 
 
 def _free_port(address):
@@ -127,7 +153,7 @@ def run_workers(command: Sequence[str], num_workers: int, max_restarts: int = 3)
         max_restarts: int >= 0, how many deaths of workers are put up with in all.
 
     Raises:
-        ValueError: if there is no worker.
+        ValueError: if there is no worker or command, or an argument is of another kind.
         RuntimeError: if the chief died, or more workers than `max_restarts`.
 
     Example:
@@ -135,6 +161,12 @@ def run_workers(command: Sequence[str], num_workers: int, max_restarts: int = 3)
         >>> code = "from tfgen import tuning; assert tuning.is_worker()"
         >>> run_workers([sys.executable, "-c", code], num_workers=1)  # doctest: +SKIP
     """
+    if not isinstance(command, list | tuple) or not all(isinstance(c, str) for c in command or [0]):
+        raise ValueError(
+            "command must be a list of str, a program and its arguments. Received: command="
+            f"{command!r}. Pass for example [sys.executable, 'script.py']."
+        )
+    check_ints(0, max_restarts=max_restarts)
     environments = worker_environments(num_workers, visible_gpus())
     processes: list[subprocess.Popen] = []
     with _lock() as lock:
@@ -219,6 +251,7 @@ def configure_devices(mixed_precision: bool = False, memory_growth: bool = True)
         >>> configure_devices() >= 0
         True
     """
+    check_one_of((True, False), mixed_precision=mixed_precision, memory_growth=memory_growth)
     gpus = tf.config.list_physical_devices("GPU")
     for gpu in gpus:
         tf.config.experimental.set_memory_growth(gpu, memory_growth)

@@ -5,7 +5,8 @@ import pathlib
 
 import numpy as np
 
-from tfgen._utils.files import written_aside
+from tfgen._utils.arguments import as_pair, check_one_of
+from tfgen._utils.files import as_path, written_aside
 from tfgen.tuning.report_figures import heat_maps, model_figures, rate_distortion_figure
 from tfgen.tuning.report_page import html_page
 from tfgen.tuning.report_table import csv_table, markdown_table
@@ -46,17 +47,23 @@ def write_report(
         `pathlib.Path` of report.html.
 
     Raises:
-        ValueError: if no trial has ended.
+        ValueError: if no trial has ended, none has such a hyperparameter, or x are no images.
         FileNotFoundError: if the folder holds no search.
     """
-    output_dir = pathlib.Path(output_dir)
+    output_dir = as_path(output_dir=output_dir)
+    _check_images(x)
+    value_range = as_pair(value_range=value_range)
     search, trials = load_search(output_dir), ranked(load_trials(output_dir))
     if not trials:
         raise ValueError(
             "write_report expects the folder of a search of which a trial has ended. Received: "
             f"{str(output_dir)!r}, without any. Run the search on, or pass its output_dir."
         )
-    rows = rows or _rows(trials, columns)
+    names = sorted({name for trial in trials for name in trial.hyperparameters})
+    check_one_of({*names, "latent_dim"}, columns=columns)
+    if rows is None:
+        rows = _rows(trials, columns)
+    check_one_of({*names, "beta"}, rows=rows)
     figures = {
         **heat_maps(trials, rows, columns),
         **rate_distortion_figure(trials, rows),
@@ -72,6 +79,14 @@ def write_report(
         with written_aside(folder / name) as aside:
             aside.write_bytes(content)
     return folder / "report.html"
+
+
+def _check_images(x):
+    if x is not None and (np.ndim(x) != 4 or len(x) == 0 or np.asarray(x).dtype.kind not in "biuf"):
+        raise ValueError(
+            "x must be an array of images, shape (n, height, width, channels). Received: "
+            f"x of shape {np.shape(x)}. Use None to start from the origin."
+        )
 
 
 def _rows(trials, columns):

@@ -238,13 +238,11 @@ def model_figures(
         Dict from "best" and "worst" to `Figure`; without those that have no model, and, with a
         warning, without those whose model cannot be read.
     """
-    chosen = {"best": best_trial(trials), "worst": worst_trial(trials)}
-    if chosen["worst"] == chosen["best"]:
-        del chosen["worst"]
+    best, worst = best_trial(trials), worst_trial(trials)
+    chosen = {"best": best} if best == worst else {"best": best, "worst": worst}
     figures = {}
     for name, trial in chosen.items():
-        model = None if trial is None else _model(trial)
-        if model is not None:
+        if trial is not None and (model := _model(trial)) is not None:
             fig, _, shown = _picture(model, x, value_range)
             words = f"The {name} trial, {trial.trial_id}: {shown}"
             figures[name] = _figure(fig, f"{words}.", f"{words}; {describe(trial)}.")

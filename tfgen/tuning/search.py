@@ -16,6 +16,7 @@ import keras
 import keras_tuner as kt
 
 from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.files import as_path
 from tfgen._utils.keras_private import gradients_forgotten
 from tfgen.models import load_model
 from tfgen.tuning.hypermodels import HyperModel, Range
@@ -187,8 +188,18 @@ def _remove_models(output_dir, keep):
 # The search.
 
 
+def _check_hypermodel(hypermodel):
+    if not isinstance(hypermodel, HyperModel):
+        raise ValueError(
+            "hypermodel must be a BetaLatentHyperModel, an AdversarialHyperModel or a subclass. "
+            f"Received: hypermodel={hypermodel!r}."
+        )
+
+
 def _check_arguments(tuner, max_trials, epochs, save_models, space):
     check_one_of(ORACLES, tuner=tuner)
+    if max_trials is not None:
+        check_ints(1, "Leave it out for all combinations of a grid.", max_trials=max_trials)
     if tuner in ("random", "bayesian") and not max_trials:
         raise ValueError(
             f"The {tuner} tuner ends after max_trials trials. Received: max_trials={max_trials!r}. "
@@ -340,9 +351,11 @@ def search(
         >>> [trial.hyperparameters["beta"] for trial in result.trials], result.best.status
         ([1.0, 8.0], 'COMPLETED')
     """
-    output_dir = pathlib.Path(output_dir)
-    goal = as_objective(objective)
+    output_dir, goal = as_path(output_dir=output_dir), as_objective(objective)
+    _check_hypermodel(hypermodel)
     _check_arguments(tuner, max_trials, epochs, save_models, hypermodel.space)
+    check_ints(0, seed=seed)
+    check_one_of((0, 1, 2), verbose=verbose)
     check_metrics(metrics)
     hypermodel.check_metrics({*metrics, *goal.weights})
     settings = _settings(

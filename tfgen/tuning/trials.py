@@ -9,8 +9,10 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tfgen._utils.arguments import check_one_of
-from tfgen._utils.files import written_aside
+from tfgen._utils.files import as_path, written_aside
 
 __all__ = [
     "STATUSES",
@@ -179,7 +181,8 @@ def load_trials(output_dir: str | os.PathLike) -> list[TrialRecord]:
     Raises:
         ValueError: if all of several records, or the only one, are damaged.
     """
-    folders = [path.parent for path in pathlib.Path(output_dir).glob("trials/*/trial.json")]
+    output_dir = as_path(output_dir=output_dir)
+    folders = [path.parent for path in output_dir.glob("trials/*/trial.json")]
     trials, damaged = [], []
     for folder in folders:
         try:
@@ -208,7 +211,7 @@ def load_search(output_dir: str | os.PathLike) -> dict[str, Any]:
         FileNotFoundError: if the folder holds no search.
         ValueError: if search.json is damaged.
     """
-    path = pathlib.Path(output_dir) / "search.json"
+    path = as_path(output_dir=output_dir) / "search.json"
     if not path.exists():
         raise FileNotFoundError(f"No search in {output_dir}: there is no {path}. Run search first.")
     return read_json(path, lambda value: isinstance(value, dict), _SEARCH_REMEDY)
@@ -230,7 +233,13 @@ def ranked(trials: Iterable[TrialRecord]) -> list[TrialRecord]:
         value = trial.objective["value"]
         return (False, -value if trial.objective["direction"] == "max" else value)
 
-    return sorted(trials, key=cost)
+    records = list(trials) if np.iterable(trials) else [trials]
+    if not all(isinstance(record, TrialRecord) for record in records):
+        raise ValueError(
+            f"trials must be a list of TrialRecord. Received: trials={trials!r}. Take what "
+            "load_trials returns."
+        )
+    return sorted(records, key=cost)
 
 
 def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
