@@ -253,6 +253,15 @@ def test_progress_bar(tmp_path, capsys):
         (*TRAIN, {"value_range": (1, 0)}, r"low < high. Received: value_range=\(1, 0\)"),
         (*TRAIN, {"steps": 0}, "at least 1. Received: steps=0"),
         (*TRAIN, {"batch_size": 0}, "at least 1. Received: batch_size=0"),
+        (*TRAIN, {"batch_size": 10**10}, "batch_size must be at most 1000000. Received: "),
+        (*TRAIN, {"steps": 10**10}, "steps must be at most 1000000. Received: steps=10000000000"),
+        (*TRAIN, {"steps": "x"}, "steps must be an int.*Received: steps='x'"),
+        (*TRAIN, {"seed": -1}, "seed must be an int of at least 0. Received: seed=-1"),
+        (*TRAIN, {"value_range": (0, np.inf)}, "finite numbers.*Received: value_range="),
+        ("x", TRAIN[1], {}, "images must be an array of numbers.*Received: str"),
+        ([object()], TRAIN[1], {}, "images must be an array of numbers.*Received: list"),
+        (None, TRAIN[1], {}, r"Received: shape \(\)"),
+        (TRAIN[0], np.full(1400, "x"), {}, "labels must be one int.*Received: <U1"),
         (TRAIN[0][..., 0], TRAIN[1], {}, r"Received: shape \(1400, 8, 8\)"),
         (2 * TRAIN[0] - 1, TRAIN[1], {}, r"value_range=\(0.0, 1.0\). Received: values from -1 to"),
         (TRAIN[0] * np.nan, TRAIN[1], {}, "finite. Received: NaN"),
@@ -269,7 +278,24 @@ def test_unusable_arguments(tmp_path, images, labels, kwargs, message):
         metrics.classifier(images, labels, cache_dir=tmp_path, verbose=False, **kwargs)
 
 
+@pytest.mark.parametrize("cache_dir", ["", 3, b"x"])
+def test_unusable_folders(cache_dir):
+    with pytest.raises(ValueError, match="cache_dir must be a path.*Received: cache_dir="):
+        metrics.classifier(*TRAIN, cache_dir=cache_dir, verbose=False)
+
+
+def test_verbose_is_true_or_false(tmp_path):
+    with pytest.raises(ValueError, match="Received: verbose='loud'"):
+        metrics.classifier(*TRAIN, cache_dir=tmp_path, verbose="loud")
+
+
 def test_unusable_images_and_networks(cached):
+    with pytest.raises(ValueError, match="batch_size must be an int of at least 1. Received"):
+        metrics.classifier_outputs(cached, IMAGES[:5], batch_size=0)
+    with pytest.raises(ValueError, match="network must be a keras.Model. Received: None"):
+        metrics.classifier_outputs(None, IMAGES[:5])
+    with pytest.raises(ValueError, match="images must be an array of numbers"):
+        metrics.classifier_outputs(cached, "x")
     with pytest.raises(ValueError, match=r"of shape \(8, 8, 1\). Received: .* \(3, 28, 28, 1\)"):
         metrics.classifier_outputs(cached, np.zeros((3, 28, 28, 1)))
     with pytest.raises(ValueError, match=r"value_range=\(0.0, 1.0\). Received: values from -1 to"):

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils.arguments import as_pair, check_ints, check_one_of
-from tfgen._utils.files import cached_arrays
+from tfgen._utils.files import as_path, cached_arrays
 from tfgen._utils.random import ALGORITHM
 from tfgen._utils.typing import Shape, TensorLike
 from tfgen.metrics._images import check_image_shape, check_pixels
@@ -104,13 +104,14 @@ def classifier(
         if value > _LARGEST:
             raise ValueError(f"{name} must be at most {_LARGEST}. Received: {name}={value}.")
     check_one_of((True, False), verbose=verbose)
+    folder = _cache_folder(cache_dir)
     if isinstance(images, tf.data.Dataset):
         images, labels = _read_dataset(images)
     levels, classes, digest = _sort(*_check_data(images, labels, value_range))
     shape, num_classes = levels.shape[1:], int(classes.max()) + 1
     network = _build(kind, shape, num_classes, seed, steps, (0.0, 1.0))
     key = hashlib.sha256(f"{network.to_json()} {keras.__version__} {batch_size} {digest}".encode())
-    path = _cache_folder(cache_dir) / f"{kind}_classifier_{key.hexdigest()[:32]}.npz"
+    path = folder / f"{kind}_classifier_{key.hexdigest()[:32]}.npz"
 
     def trained_weights():
         data = _training_data(levels, classes, steps, batch_size, seed)
@@ -170,6 +171,11 @@ def pixel_range(network: keras.Model) -> tuple[float, float] | None:
 
 def check_features(network: keras.Model) -> None:
     """Raises ValueError if a network has no layer "features"."""
+    if not isinstance(network, keras.Model):
+        raise ValueError(
+            f"network must be a keras.Model. Received: {network!r}. Take one that "
+            "tfgen.metrics.classifier returns."
+        )
     names = [layer.name for layer in network.layers]
     if "features" not in names:
         raise ValueError(
@@ -315,7 +321,8 @@ def _training_data(
 
 
 def _cache_folder(cache_dir: str | os.PathLike | None) -> pathlib.Path:
-    default = os.environ.get("TFGEN_CACHE_DIR") or "~/.cache/tfgen"
-    folder = pathlib.Path(cache_dir or default).expanduser()
+    if cache_dir is None:
+        cache_dir = os.environ.get("TFGEN_CACHE_DIR") or "~/.cache/tfgen"
+    folder = as_path(cache_dir=cache_dir).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
