@@ -127,3 +127,22 @@ def test_training_is_not_disturbed(make_beta_vae, images, tmp_path):
     for changed, expected in zip(with_grid, weights([]), strict=True):
         np.testing.assert_array_equal(changed, expected)
     assert len(names(tmp_path)) == 3
+
+
+def test_bad_arguments_are_refused_before_training(tmp_path):
+    for name, value in {"seed": -1, "value_range": (1.0, 0.0)}.items():
+        with pytest.raises(ValueError, match=f"{name} must be .*Received: {name}="):
+            SampleGrid(tmp_path, **{name: value})
+
+
+def test_value_range_and_labels_reach_the_model(fake_model, tmp_path, monkeypatch):
+    """Black is -1 for a model that says so."""
+    fake_model.value_range = (-1.0, 1.0)
+    fake_model.sample = lambda n, seed, labels: np.full((n, 2, 2, 1), labels, "float32")
+    shown = []
+    monkeypatch.setattr("tfgen.callbacks.samples._png_of", lambda fig: shown.append(fig) or b"")
+    callback = SampleGrid(tmp_path, num_samples=1, labels=0)
+    callback.set_model(fake_model)
+    callback.on_train_begin()
+    callback.on_epoch_end(0)
+    np.testing.assert_allclose(shown[0].axes[0].images[0].get_array(), 0.5)

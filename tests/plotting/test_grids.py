@@ -120,3 +120,26 @@ def test_unpaired_or_single_interpolations_are_refused(make_model, num_pairs, nu
     start, end = np.zeros((2, 3, 4, 1)), np.zeros((num_pairs, 3, 4, 1))
     with pytest.raises(ValueError, match=rf"Received: start \(2, .*num_steps={num_steps}"):
         plotting.interpolations(make_model(2), start, end, num_steps)
+
+
+class Labelled:
+    """Draws and reconstructs the label, in [-1, 1]; knows its range."""
+
+    value_range = (-1.0, 1.0)
+
+    def sample(self, num_samples, seed=None, labels=None):
+        return np.broadcast_to(np.reshape(labels, (-1, 1, 1, 1)), (num_samples, 3, 4, 1)) * 1.0
+
+    def reconstruct(self, x, labels=None):
+        return self.sample(len(x), labels=labels)
+
+
+def test_models_know_their_value_range_and_take_labels(tile):
+    labels = [-1, 0, 1]
+    _, axes = plotting.samples(Labelled(), 3, labels=labels)
+    assert [tile(axes, i // 2, i % 2).mean() for i in range(3)] == [0.0, 0.5, 1.0]
+    _, axes = plotting.reconstructions(Labelled(), np.zeros((3, 3, 4, 1)), labels=labels)
+    assert [tile(axes, 1, i).mean() for i in range(3)] == [0.0, 0.5, 1.0]
+    assert tile(axes, 0, 0).mean() == 0.5
+    _, axes = plotting.samples(Labelled(), 1, labels=1, value_range=(0, 2))
+    assert tile(axes, 0, 0).mean() == 0.5

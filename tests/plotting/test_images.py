@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -151,3 +153,15 @@ def test_columns_below_one_are_refused():
 def test_wrong_number_of_labels_is_refused(name, expected):
     with pytest.raises(ValueError, match=f"{name} must .* each of {expected}. Received: 7 labels"):
         image_grid(numbered(6), columns=3, **{name: ["x"] * 7})
+
+
+@pytest.mark.parametrize("low, high, share", [(-1.0, 1.0, "4.%"), (0.0, 255.0, "9.%")])
+def test_warns_of_many_clipped_pixels(low, high, share):
+    images = np.random.default_rng(0).uniform(low, high, (4, 3, 4, 1))
+    with pytest.warns(UserWarning, match=rf"{share} of the values lie outside of value_range=\(0"):
+        image_grid(images)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        image_grid(images, value_range=(low, high))
+        draws = np.random.default_rng(0).normal(0.5, 0.2, (100, 3, 4, 1))
+        image_grid(draws)  # 0.6 % lie beyond the margin of 5 %.

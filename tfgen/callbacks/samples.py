@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfgen import plotting
-from tfgen._utils.arguments import as_int
+from tfgen._utils.arguments import as_int, as_pair, check_ints
 from tfgen._utils.extras import require
 from tfgen._utils.files import written_aside
 from tfgen._utils.typing import TensorLike
@@ -39,13 +39,14 @@ class SampleGrid(keras.callbacks.Callback):
         at_start: bool, also a grid before the model's first step, `samples_epoch_0000.png`.
         log_dir: str, path or None, TensorBoard directory for the same pictures, tag "samples".
         mean: bool, True for the means E[x|z], False for pixels drawn from p(x|z).
-        seed: int, seed of the draws.
+        seed: int >= 0, seed of the draws.
         value_range: (low, high), the values shown black and white; None for those that the model
             says it returns (`model.value_range`), or else (0, 1).
         labels: int or ints of shape (num_samples,), for models whose `sample` takes them.
 
     Raises:
-        ValueError: if `num_samples` or `every` is no whole number of at least 1.
+        ValueError: if `num_samples` or `every` is no whole number of at least 1, `seed` is
+            negative, or `value_range` no pair.
 
     Example:
         >>> callback = SampleGrid("samples", num_samples=16, every=5)
@@ -65,6 +66,7 @@ class SampleGrid(keras.callbacks.Callback):
         labels: TensorLike | None = None,
     ) -> None:
         super().__init__()
+        check_ints(0, seed=seed)
         self.output_dir = pathlib.Path(output_dir)
         self.every = as_int(every=every)
         self.at_start = at_start
@@ -73,7 +75,7 @@ class SampleGrid(keras.callbacks.Callback):
             "num_samples": as_int(num_samples=num_samples),
             "mean": mean,
             "seed": seed,
-            "value_range": value_range,
+            "value_range": value_range and as_pair(value_range=value_range),
             "labels": labels,
         }
         self._writer: Any = None
