@@ -150,6 +150,102 @@ def test_callables_of_tfp_that_are_no_members_stay_as_they_are(callable_):
     assert layer.convert_to_tensor_fn is callable_
 
 
+class Head(keras.Model):
+    """A network whose `call` asks for more than the value of its distribution."""
+
+    def __init__(self, kl=False):
+        super().__init__()
+        prior = layers.StandardNormal(2)
+        regularizer = layers.KLDivergenceRegularizer(prior) if kl else None
+        self.dense = keras.layers.Dense(4)
+        self.head = layers.IndependentNormal(2, activity_regularizer=regularizer)
+        self.pass_on = layers.KLDivergenceAddLoss(prior) if kl else keras.layers.Identity()
+
+    def call(self, x):
+        posterior = self.head(self.dense(x))
+        assert isinstance(posterior, tfd.Distribution)
+        assert posterior.log_prob(posterior.sample()).shape.rank == 1
+        return self.pass_on(posterior) if self.head.activity_regularizer else posterior
+
+
+def _functional(head):
+    inputs = keras.Input((3,))
+    return keras.Model(inputs, head(inputs))
+
+
+def _sequential(head):
+    return keras.Sequential([keras.Input((3,)), head])
+
+
+def _alone(head):
+    return head
+
+
+@pytest.mark.parametrize("kl", [False, True], ids=["plain", "KL"])
+@pytest.mark.parametrize("wrap", [_functional, _sequential, _alone])
+def test_subclassed_network_on_an_input(wrap, kl, features):
+    model = wrap(Head(kl))
+    model.compile(keras.optimizers.SGD(0.0), NegativeLogLikelihood(), metrics=["mse"])
+    target = features[:, :2]
+    model.fit(features, target, verbose=0)
+    posterior = model(features)
+    assert isinstance(posterior, tfd.Independent) and not tf.is_tensor(posterior)
+    assert len(model.losses) == 2 * kl
+    if not kl:
+        loss = model.evaluate(features, target, verbose=0)[0]
+        np.testing.assert_allclose(loss, -np.mean(posterior.log_prob(target)), rtol=1e-5)
+    if wrap is not _alone:
+        assert model.output_shape == (None, 2)
+        deeper = keras.Sequential([model, keras.layers.Dense(1)])
+        assert deeper(features).shape == (5, 1)
+
+
+@pytest.mark.parametrize("head", ["layer", "add_loss"])
+def test_activity_regularizers_count_once_as_the_mean_over_the_batch(head, features):
+    def with_regularizer(regularizer):
+        kwargs = dict(activity_regularizer=regularizer)
+        own = kwargs if head == "layer" else {}
+        heads = [layers.IndependentNormal(2, convert_to_tensor_fn="mean", **own)]
+        if head == "add_loss":
+            kl = layers.KLDivergenceAddLoss(layers.StandardNormal(2), weight=0.0, **kwargs)
+            heads.append(kl)
+        return keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), *heads])
+
+    def scalar(q):
+        return tf.reduce_sum(q.stddev())
+
+    def of_each(q):
+        return tf.reduce_sum(q.stddev(), axis=-1)
+
+    model = with_regularizer("l2")
+    value = model(features).mean().numpy()
+    # Keras' own, of a layer that returns this tensor.
+    keras_own = keras.layers.Activation("linear", activity_regularizer="l2")
+    keras_own(value)
+    np.testing.assert_allclose(sum(model.losses), keras_own.losses[0], rtol=1e-6)
+    np.testing.assert_allclose(sum(model.losses), 0.01 * (value**2).sum() / 5, rtol=1e-6)
+    for regularizer in (scalar, of_each):
+        model = with_regularizer(regularizer)
+        expected = model(features).stddev().numpy().sum() / 5
+        np.testing.assert_allclose(sum(model.losses), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name", ["meen", "log_prob", "batch_shape", "name", "copy", "__init__", ""]
+)
+def test_unknown_members_are_refused(name):
+    with pytest.raises(ValueError, match="convert_to_tensor_fn must be a method.*Received: "):
+        layers.IndependentNormal(2, convert_to_tensor_fn=name)
+
+
+def test_member_of_another_distribution():
+    layer = layers.IndependentNormal(2, convert_to_tensor_fn="logits")
+    with pytest.raises(
+        ValueError, match="convert_to_tensor_fn='logits' must be a member.*Received"
+    ):
+        tf.convert_to_tensor(layer(tf.zeros((1, 4))))
+
+
 @pytest.mark.parametrize("bad", [None, 3, [tfd.Distribution.mean]])
 def test_bad_conversion_is_refused(bad):
     with pytest.raises(ValueError, match="convert_to_tensor_fn must be a method.*Received: "):

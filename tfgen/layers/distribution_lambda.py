@@ -1,6 +1,7 @@
 """The layer that ends a network in a distribution. After TFP 0.25, `tfp.layers`."""
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -9,8 +10,10 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
+from tfgen._utils.symbolic import is_symbolic
 from tfgen._utils.typing import LayerOptions
-from tfgen.layers.tensor_coercible import tensor_coercible
+from tfgen.layers.held_variables import check_no_variables, held_by
+from tfgen.layers.tensor_coercible import symbolic, tensor_coercible
 
 __all__ = [
     "ConvertToTensor",
@@ -18,8 +21,10 @@ __all__ = [
     "DistributionLayer",
     "DistributionOptions",
     "ParametricDistribution",
+    "add_activity_loss",
     "register",
     "serialized",
+    "track_prior",
 ]
 
 ConvertToTensor: TypeAlias = str | Callable[..., Any] | property
@@ -59,25 +64,71 @@ def _member_name(fn):
     return fn.__name__ if is_member else None
 
 
+# Methods of every distribution that need no argument and return a tensor.
+_STATISTICS = ("sample", "mean", "mode", "stddev", "variance", "covariance", "entropy")
+
+
 def _checked_convert_fn(fn):
     """Returns a distribution member's name, or a callable."""
     if isinstance(fn, dict):
         fn = keras.saving.deserialize_keras_object(fn)
     name = _member_name(fn)
-    if name is None and not callable(fn):
+    if not (callable(fn) if name is None else _is_member(name)):
         raise ValueError(
-            "convert_to_tensor_fn must be a method of tfd.Distribution (or its name, such as "
-            f"'sample' or 'mean') or a callable from distribution to tensor. Received: {fn!r}."
+            "convert_to_tensor_fn must be a method of tfd.Distribution or its name "
+            f"{_STATISTICS}, a parameter of one class such as 'logits', or a callable from "
+            f"distribution to tensor. Received: {fn!r}."
         )
     return name or fn
 
 
+def _is_member(name):
+    """Whether it is the name of a statistic, or of a parameter of one class of TFP at least."""
+    if name in _STATISTICS:
+        return True
+    classes = [c for c in vars(tfd).values() if inspect.isclass(c)]
+    is_public = not name.startswith("_") and not hasattr(tfd.Distribution, name)
+    return is_public and any(hasattr(c, name) for c in classes)
+
+
 def _evaluate_member(distribution, name):
     """`distribution.name()` or `distribution.name`, looking through `tfd.Independent`."""
-    if not hasattr(distribution, name) and hasattr(distribution, "distribution"):
-        distribution = distribution.distribution
-    member = getattr(distribution, name)
+    owner = distribution
+    if not hasattr(owner, name):
+        owner = getattr(distribution, "distribution", distribution)
+    if not hasattr(owner, name):
+        raise ValueError(
+            f"convert_to_tensor_fn={name!r} must be a member of the layer's distribution. Received:"
+            f" {distribution!r}, which has none of that name. Use 'mean', or another distribution."
+        )
+    member = getattr(owner, name)
     return member() if callable(member) else member
+
+
+def add_activity_loss(layer: keras.layers.Layer, distribution: tfd.Distribution) -> None:
+    """Adds the loss of a layer's activity regularizer, as the mean over the batch.
+
+    Keras calls it on tensors only. As there a scalar is divided by the batch size; values of single
+    examples are averaged, and `KLDivergenceRegularizer` has done so.
+    """
+    regularizer = layer.activity_regularizer
+    if regularizer is None:
+        return
+    loss = tf.convert_to_tensor(regularizer(distribution))
+    value = tf.convert_to_tensor(distribution)
+    if loss.shape.rank != 0:
+        loss = tf.reduce_mean(loss)
+    elif value.shape.rank != 0 and not getattr(regularizer, "is_mean", False):
+        loss = tf.math.divide_no_nan(loss, tf.cast(tf.shape(value)[0], loss.dtype))
+    layer.add_loss(loss)
+
+
+def track_prior(layer: keras.layers.Layer, prior: Any) -> None:
+    """Lets a layer have the weights of a p(z), or those that a function uses which returns it."""
+    if isinstance(prior, keras.layers.Layer):
+        layer.prior = prior
+    elif held := held_by("distribution_b", prior):
+        layer.held_by_prior = held
 
 
 class DistributionLayer(keras.layers.Layer):
@@ -98,17 +149,20 @@ class DistributionLayer(keras.layers.Layer):
         self.convert_to_tensor_fn = _checked_convert_fn(convert_to_tensor_fn)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
-        prior = getattr(self.activity_regularizer, "distribution_b", None)
-        if isinstance(prior, keras.layers.Layer):
-            self.prior = prior  # Keras tracks the weights of layers only.
-
-    def build(self, input_shape: Any = None) -> None:
-        self.built = True
+        track_prior(self, getattr(self.activity_regularizer, "distribution_b", None))
+        held = [
+            *held_by("make_distribution_fn", self.make_distribution_fn),
+            *held_by("convert_to_tensor_fn", self.convert_to_tensor_fn),
+        ]
+        if held:
+            self.held = held
+        self.built = True  # Keras builds on tensors of known rank only, and here is nothing to do.
 
     def call(self, inputs: Any) -> tfd.Distribution:
         distribution = self._distribution(inputs)
-        if self.activity_regularizer is not None:  # Keras calls it on tensors only.
-            self.add_loss(self.activity_regularizer(distribution))
+        if is_symbolic():
+            return symbolic(distribution)
+        add_activity_loss(self, distribution)
         return distribution
 
     def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
@@ -146,7 +200,8 @@ class DistributionLambda(DistributionLayer):
 
     As `tfp.layers.DistributionLambda` of TFP 0.25. Deviations: parameters and densities are float32
     under a mixed-precision policy; draws come from the layer's own seed; functions are saved by
-    registered name, never pickled, so `.keras` files load with `safe_mode=True`.
+    registered name, never pickled, so `.keras` files load with `safe_mode=True`. Layers and Keras
+    variables that `make_distribution_fn` refers to are trained and saved with this layer.
 
     Args:
         make_distribution_fn: callable from the layer's inputs to a `tfd.Distribution`. To save the
@@ -155,7 +210,8 @@ class DistributionLambda(DistributionLayer):
             distribution to a tensor.
         seed: int or None, seed of the layer's draws.
         **kwargs: arguments of `keras.layers.Layer`. `activity_regularizer` is called with the
-            distribution.
+            distribution; as in Keras the scalar it returns is divided by the batch size, except
+            for that of `KLDivergenceRegularizer`, a mean.
 
     Call arguments:
         inputs: tensor or structure of tensors, handed to `make_distribution_fn`.
@@ -164,8 +220,8 @@ class DistributionLambda(DistributionLayer):
         The distribution; `log_prob` in nats.
 
     Raises:
-        ValueError: if `convert_to_tensor_fn` is neither a member name nor callable; when saving, if
-            a function is a lambda.
+        ValueError: if `convert_to_tensor_fn` is neither a member name nor callable; if a function
+            uses a tf.Variable, which Keras never trains; when saving, if a function is a lambda.
         TypeError: if `make_distribution_fn` returns no distribution.
 
     Example:
@@ -173,6 +229,11 @@ class DistributionLambda(DistributionLayer):
         >>> layer(tf.zeros((8, 2))).batch_shape
         TensorShape([8])
     """
+
+    def _distribution(self, inputs):
+        distribution = super()._distribution(inputs)
+        check_no_variables("make_distribution_fn", distribution.trainable_variables)
+        return distribution
 
     def get_config(self) -> dict[str, Any]:
         make = serialized(self.make_distribution_fn)

@@ -98,7 +98,8 @@ class OneHotCategorical(tfd.OneHotCategorical):
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         seed, logits = tfp.random.sanitize_seed(seed), self.logits_parameter()
-        return tf.one_hot(random.categorical(logits, n, seed), logits.shape[-1], dtype=self.dtype)
+        depth = logits.shape[-1] or tf.shape(logits)[-1]
+        return tf.one_hot(random.categorical(logits, n, seed), depth, dtype=self.dtype)
 
 
 class MultivariateNormalTriL(tfd.MultivariateNormalTriL):

@@ -14,7 +14,8 @@ from tfgen.layers.distribution_lambda import (
     DistributionOptions,
     register,
 )
-from tfgen.layers.independent import IndependentNormal, as_shape, event_size
+from tfgen.layers.independent import IndependentNormal
+from tfgen.layers.parameters import as_shape, event_size
 from tfgen.layers.priors import Encoder, Prior, StandardNormal
 
 __all__ = ["FlowDistribution", "FlowNormal", "FlowPrior"]

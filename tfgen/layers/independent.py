@@ -1,11 +1,9 @@
 """Layers for pixels and latents that are independent given the network's output. After TFP 0.25."""
 
-import math
+import numbers
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
@@ -17,6 +15,15 @@ from tfgen.layers.distribution_lambda import (
     register,
 )
 from tfgen.layers.distributions import Bernoulli, Logistic, Normal
+from tfgen.layers.parameters import (
+    MAX_SCALE,
+    MIN_SCALE,
+    as_shape,
+    bounded,
+    bounded_scale,
+    event_size,
+    split_params,
+)
 
 __all__ = [
     "FixedScaleNormal",
@@ -27,39 +34,17 @@ __all__ = [
 ]
 
 
-def as_shape(event_shape: int | Shape) -> tuple[int, ...]:
-    """An int, a sequence of ints or an integer vector as a tuple."""
-    return tuple(int(dim) for dim in np.ravel(event_shape))
+# Bounds within which the rate and its inverse are float32.
+LOG_RATES = (-80.0, 40.0)
 
 
-def event_size(event_shape: int | Shape) -> int:
-    """Number of elements of an event."""
-    return math.prod(as_shape(event_shape))
-
-
-def _leading_shape(params, event_shape, num_params):
-    """Shape of `params` before its event dimensions, which are flat or in the event's shape."""
-    ndims, flat = len(event_shape), num_params * math.prod(event_shape)
-    static = tuple(params.shape)
-    shaped = (*event_shape[:-1], num_params * event_shape[-1]) if ndims else ()
-    if ndims and static[-ndims:] == shaped:
-        return tf.shape(params)[:-ndims]
-    if static[-1:] in ((None,), (flat,)):
-        return tf.shape(params)[:-1]
-    raise ValueError(
-        f"For event_shape={event_shape} the parameters must have the flat shape (..., {flat}) or "
-        f"end in the shape {shaped or (flat,)}. Received: shape {static}. End the network with "
-        f"Dense({flat}), which is the layer's params_size(event_shape)."
-    )
-
-
-def _split(params, event_shape, num_params):
-    """Splits the last axis of `params` into `num_params` tensors of shape (..., *event_shape)."""
-    event_shape = as_shape(event_shape)
-    params = tf.convert_to_tensor(params)
-    leading = _leading_shape(params, event_shape, num_params)
-    parts = tf.split(params, num_params, axis=-1)
-    return [tf.reshape(part, tf.concat([leading, event_shape], axis=0)) for part in parts]
+def check_scale(scale: Any) -> None:
+    """Raises ValueError unless `scale` is a number from 1e-10 to 1e10."""
+    if not isinstance(scale, numbers.Real) or not MIN_SCALE <= float(scale) <= MAX_SCALE:
+        raise ValueError(
+            f"scale must be a positive float. Received: scale={scale!r}. Give a standard deviation "
+            f"in units of the data, from {MIN_SCALE:.0e} to {MAX_SCALE:.0e}."
+        )
 
 
 def _independent(distribution, event_shape, validate_args):
@@ -126,7 +111,7 @@ class IndependentBernoulli(_Independent):
         name: str | None = None,
     ) -> tfd.Distribution:
         """The distribution for `params` as logits."""
-        (logits,) = _split(params, event_shape, 1)
+        (logits,) = split_params(params, event_shape, 1)
         pixel = Bernoulli(logits, dtype=dtype or logits.dtype, validate_args=validate_args)
         return _independent(pixel, event_shape, validate_args)
 
@@ -162,8 +147,8 @@ class _LocScale(_Independent):
         scale_activation: Activation = "softplus",
     ) -> tfd.Distribution:
         """The distribution for `params`: first half loc, second half raw scale."""
-        loc, raw = _split(params, event_shape, 2)
-        scale = keras.activations.get(scale_activation)(raw)
+        loc, raw = split_params(params, event_shape, 2)
+        scale = bounded_scale(raw, keras.activations.get(scale_activation))
         return _independent(
             cls.family(loc, scale, validate_args=validate_args), event_shape, validate_args
         )
@@ -173,7 +158,7 @@ class _LocScale(_Independent):
 class IndependentNormal(_LocScale):
     """Independent normal variables, such as the diagonal Gaussian q(z|x).
 
-    loc, raw = split(inputs, 2, axis=-1); scale = scale_activation(raw).
+    loc, raw = split(inputs, 2, axis=-1); scale = min(scale_activation(raw) + 1e-10, 1e10).
 
     Source: `tfp.layers.IndependentNormal`, TFP 0.25; Kingma & Welling, arXiv:1312.6114v10, Eq. 9.
     Deviation: the paper's App. C outputs log(scale**2); TFP and tfgen apply a softplus by default.
@@ -182,8 +167,9 @@ class IndependentNormal(_LocScale):
         event_shape: int or tuple, shape of one event.
         convert_to_tensor_fn: as in `DistributionLambda`.
         validate_args: bool, whether TFP checks values at run time.
-        scale_activation: name of a Keras activation or a registered callable with positive values;
-            "softplus" as in TFP, "exponential" when the network gives log(scale).
+        scale_activation: name of a Keras activation or a registered callable with values >= 0;
+            "softplus" as in TFP, "exponential" when the network gives log(scale). The scale is
+            that plus 1e-10, at most 1e10, so that the KL divergence of any raw scale is finite.
         **kwargs: arguments of `DistributionLambda`.
 
     Call arguments:
@@ -221,7 +207,7 @@ class IndependentLogistic(_LocScale):
 
 @register
 class IndependentPoisson(_Independent):
-    """Independent Poisson counts from log rates.
+    """Independent Poisson counts from log rates, which are taken as at least -80 and at most 40.
 
     Source: `tfp.layers.IndependentPoisson`, TFP 0.25. Arguments and shapes as in
     `IndependentBernoulli`, without `sample_dtype`.
@@ -249,7 +235,8 @@ class IndependentPoisson(_Independent):
         name: str | None = None,
     ) -> tfd.Distribution:
         """The distribution for `params` as log rates."""
-        (log_rate,) = _split(params, event_shape, 1)
+        (log_rate,) = split_params(params, event_shape, 1)
+        log_rate = bounded(log_rate, *LOG_RATES)
         count = tfd.Poisson(log_rate=log_rate, validate_args=validate_args)
         return _independent(count, event_shape, validate_args)
 
@@ -263,7 +250,7 @@ class FixedScaleNormal(_Independent):
 
     Args:
         event_shape: int or tuple, shape of one event.
-        scale: float > 0, standard deviation, in units of the data.
+        scale: float from 1e-10 to 1e10, standard deviation, in units of the data.
         convert_to_tensor_fn: as in `DistributionLambda`.
         validate_args: bool, whether TFP checks values at run time.
         **kwargs: arguments of `DistributionLambda`.
@@ -275,7 +262,7 @@ class FixedScaleNormal(_Independent):
         `tfd.Independent` over `tfd.Normal`; `log_prob` in nats, summed over the event.
 
     Raises:
-        ValueError: if `scale` is not positive.
+        ValueError: if `scale` is out of that range.
 
     Example:
         >>> FixedScaleNormal(2, scale=0.1)(tf.zeros((5, 2))).stddev()[0].numpy()
@@ -290,8 +277,7 @@ class FixedScaleNormal(_Independent):
         validate_args: bool = False,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
-        if not scale > 0:
-            raise ValueError(f"scale must be a positive float. Received: scale={scale}.")
+        check_scale(scale)
         arguments = dict(
             event_shape=as_shape(event_shape), scale=float(scale), validate_args=validate_args
         )
@@ -306,7 +292,7 @@ class FixedScaleNormal(_Independent):
         name: str | None = None,
     ) -> tfd.Distribution:
         """The distribution for `params` as loc."""
-        (loc,) = _split(params, event_shape, 1)
+        (loc,) = split_params(params, event_shape, 1)
         return _independent(
             Normal(loc, scale, validate_args=validate_args), event_shape, validate_args
         )

@@ -4,13 +4,20 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
 from tfgen._utils import keras_private
 from tfgen._utils.typing import LayerOptions
-from tfgen.layers.distribution_lambda import register, serialized
+from tfgen.layers.distribution_lambda import (
+    add_activity_loss,
+    register,
+    serialized,
+    track_prior,
+)
+from tfgen.layers.held_variables import check_no_variables, held_by
 from tfgen.layers.priors import Prior
 from tfgen.losses import kl_divergence
 
@@ -26,18 +33,26 @@ def _distribution_of(prior):
         return prior.as_distribution()
     if isinstance(prior, keras.Model):
         return prior(tf.zeros(()))  # A dummy, as in TFP: the model must not depend on its input.
-    return _without_variables(prior() if callable(prior) else prior)
-
-
-def _without_variables(distribution):
-    """The distribution; raises ValueError if it has variables of its own."""
-    if distribution.trainable_variables:
-        raise ValueError(
-            "Keras 3 does not see the tf.Variables inside a tfd.Distribution, so they would never "
-            f"be trained. Received: distribution_b={distribution!r}. Use a trainable prior of "
-            "tfgen.layers, such as MixtureOfNormals."
-        )
+    distribution = prior() if callable(prior) else prior
+    check_no_variables("distribution_b", distribution.trainable_variables)
     return distribution
+
+
+def _mean(kl, distribution, axes):
+    """Mean over test points, the batch and further axes; sum over what is left of the batch shape.
+
+    The events of one example may be spread over several distributions, as where `tfd.Independent`
+    is missing.
+    """
+    rank, batch_rank = kl.shape.rank, distribution.batch_shape.rank
+    if rank is None or batch_rank is None:
+        rank, batch_rank = tf.rank(kl), tf.size(distribution.batch_shape_tensor())
+        left = tf.range(rank - batch_rank + 1, rank)
+        is_summed = tf.reduce_all(left[:, None] != tf.constant(axes, tf.int32) % rank, axis=1)
+        return tf.reduce_mean(tf.reduce_sum(kl, axis=left[is_summed]))
+    averaged = {axis % rank for axis in axes}
+    left = range(rank - batch_rank + 1, rank)
+    return tf.reduce_mean(tf.reduce_sum(kl, axis=[a for a in left if a not in averaged]))
 
 
 def _serialized_prior(prior):
@@ -53,21 +68,25 @@ def _serialized_prior(prior):
 class KLDivergenceRegularizer(keras.regularizers.Regularizer):
     """KL(a || b) of a distribution layer's output, as its `activity_regularizer`.
 
-    Source: `tfp.layers.KLDivergenceRegularizer`, TFP 0.25. Deviation: the mean over the batch
-    enters the loss once; in models of Keras 2 it entered twice.
+    The mean over the batch, the first axis; the sum over further axes of the batch shape, as of
+    `tfd.Normal` where no `tfd.Independent` makes them an event.
+
+    Source: `tfp.layers.KLDivergenceRegularizer`, TFP 0.25. Deviation: the mean enters the loss
+    once; in models of Keras 2 it entered twice.
 
     Args:
         distribution_b: prior of `tfgen.layers`, or a `tfd.Distribution` without variables, or a
             callable or `keras.Model` that returns one.
         use_exact_kl: bool, closed form if True, else Monte Carlo at the test points.
-        test_points_reduce_axis: accepted as in TFP, and without effect: the mean is over all axes.
+        test_points_reduce_axis: int or sequence of int, axes of log a(z) - log b(z) to average;
+            those of several test points and the first of the batch are averaged anyway.
         test_points_fn: callable from the distribution to points, shape (..., *batch_shape,
             *event_shape); its one tensor value by default.
         weight: float or None, factor of the penalty.
 
     Raises:
-        ValueError: if `distribution_b` has tf.Variables; when saving, if it is a `tfd.Distribution`
-            or a lambda.
+        ValueError: if `distribution_b` has tf.Variables; if test points are given beside
+            `use_exact_kl`; when saving, if `distribution_b` is a `tfd.Distribution` or a lambda.
         TypeError: if it is called on anything but a distribution.
 
     Example:
@@ -76,6 +95,8 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
         >>> round(float(kl(tfd.Independent(tfd.Normal(tf.ones((5, 2)), 1.0), 1))), 4)
         1.0
     """
+
+    is_mean = True  # So that it is not divided by the batch size.
 
     def __init__(
         self,
@@ -87,8 +108,7 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
     ) -> None:
         if isinstance(distribution_b, dict):
             distribution_b = keras.saving.deserialize_keras_object(distribution_b)
-        if isinstance(distribution_b, tfd.Distribution):
-            _without_variables(distribution_b)
+        held_by("distribution_b", distribution_b)  # Raises of a tf.Variable.
         self.distribution_b = distribution_b
         self.use_exact_kl = use_exact_kl
         self.test_points_reduce_axis = test_points_reduce_axis
@@ -96,6 +116,16 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
             test_points_fn = keras.saving.deserialize_keras_object(test_points_fn)
         self.test_points_fn = test_points_fn or tf.convert_to_tensor
         self.weight = weight
+        if use_exact_kl and (self._axes() or self.test_points_fn is not tf.convert_to_tensor):
+            raise ValueError(
+                "use_exact_kl=True takes the closed form, which has no test points. Received: "
+                f"test_points_fn={test_points_fn!r}, test_points_reduce_axis="
+                f"{test_points_reduce_axis!r}. Leave them out, or set use_exact_kl=False."
+            )
+
+    def _axes(self):
+        axes = self.test_points_reduce_axis
+        return tuple(np.ravel([] if axes is None else axes).astype(int).tolist())
 
     def __call__(self, distribution_a: tfd.Distribution) -> tf.Tensor:
         if not isinstance(distribution_a, tfd.Distribution):
@@ -104,7 +134,8 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
                 f"{type(distribution_a).__name__}. Put it right on a layer of tfgen.layers."
             )
         kl = self._kl(distribution_a, _distribution_of(self.distribution_b))
-        return (1.0 if self.weight is None else self.weight) * tf.reduce_mean(kl)
+        mean = _mean(kl, distribution_a, self._axes())
+        return (1.0 if self.weight is None else self.weight) * mean
 
     def _kl(self, a, b):
         if self.use_exact_kl:
@@ -159,8 +190,7 @@ class KLDivergenceAddLoss(keras.layers.Layer):
         self.regularizer = KLDivergenceRegularizer(
             distribution_b, use_exact_kl, test_points_reduce_axis, test_points_fn, weight
         )
-        if isinstance(self.regularizer.distribution_b, keras.layers.Layer):
-            self.prior = self.regularizer.distribution_b  # So that Keras tracks its weights.
+        track_prior(self, self.regularizer.distribution_b)
         keras_private.take_unconverted(self)
 
     def build(self, input_shape: Any = None) -> None:
@@ -168,6 +198,7 @@ class KLDivergenceAddLoss(keras.layers.Layer):
 
     def call(self, distribution_a: tfd.Distribution) -> tfd.Distribution:
         self.add_loss(self.regularizer(distribution_a))
+        add_activity_loss(self, distribution_a)
         return distribution_a
 
     def compute_output_spec(self, distribution_a: Any) -> keras.KerasTensor:

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_ints
 from tfgen._utils.typing import Shape, TensorLike
 from tfgen.layers.distribution_lambda import (
     ConvertToTensor,
@@ -17,8 +18,9 @@ from tfgen.layers.distribution_lambda import (
     register,
 )
 from tfgen.layers.distributions import Categorical
-from tfgen.layers.independent import IndependentLogistic, IndependentNormal, as_shape
-from tfgen.layers.multivariate import OneHotCategorical, checked_params
+from tfgen.layers.independent import IndependentLogistic, IndependentNormal
+from tfgen.layers.multivariate import OneHotCategorical
+from tfgen.layers.parameters import as_shape, checked_params, split_components
 
 __all__ = [
     "CategoricalMixtureOfOneHotCategorical",
@@ -28,22 +30,8 @@ __all__ = [
 ]
 
 
-def _split_components(params, num_components):
-    """Logits (..., K) and the components' parameters (..., K, size)."""
-    params = tf.convert_to_tensor(params)
-    size, remainder = divmod(params.shape[-1], num_components)
-    if remainder or size < 2:
-        raise ValueError(
-            f"A mixture of {num_components} components needs {num_components} * (1 + n) "
-            f"parameters, n for each component. Received: shape {tuple(params.shape)}. End the "
-            "network with Dense(MixtureSameFamily.params_size(num_components, n))."
-        )
-    logits, rest = params[..., :num_components], params[..., num_components:]
-    return logits, tf.reshape(rest, tf.concat([tf.shape(logits), [size - 1]], axis=0))
-
-
 def _mixture(params, num_components, component_fn, validate_args=False):
-    logits, component_params = _split_components(params, num_components)
+    logits, component_params = split_components(params, num_components)
     return tfd.MixtureSameFamily(
         Categorical(logits), component_fn(component_params), validate_args=validate_args
     )
@@ -91,16 +79,16 @@ class MixtureSameFamily(DistributionLayer):
         validate_args: bool = False,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
+        check_ints(num_components=num_components)
         if isinstance(component_layer, dict):
             component_layer = keras.saving.deserialize_keras_object(component_layer)
-
-        def make(params):
-            return self.new(params, num_components, component_layer, validate_args)
-
-        super().__init__(make, convert_to_tensor_fn, **kwargs)
+        super().__init__(self._make, convert_to_tensor_fn, **kwargs)
         self.num_components = num_components
         self.component_layer = component_layer
         self.validate_args = validate_args
+
+    def _make(self, params):
+        return self.new(params, self.num_components, self.component_layer, self.validate_args)
 
     @staticmethod
     def new(
@@ -142,6 +130,7 @@ class _MixtureOf(ParametricDistribution):
         validate_args: bool = False,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
+        check_ints(num_components=num_components)
         arguments = dict(
             num_components=num_components,
             event_shape=as_shape(event_shape),
@@ -253,6 +242,7 @@ class CategoricalMixtureOfOneHotCategorical(ParametricDistribution):
         validate_args: bool = False,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
+        check_ints(event_size=event_size, num_components=num_components)
         arguments = dict(
             event_size=event_size,
             num_components=num_components,

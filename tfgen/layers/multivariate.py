@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_ints
 from tfgen._utils.typing import TensorLike
 from tfgen.layers import distributions
 from tfgen.layers.distribution_lambda import (
@@ -15,27 +16,30 @@ from tfgen.layers.distribution_lambda import (
     ParametricDistribution,
     register,
 )
+from tfgen.layers.parameters import MAX_SCALE, bounded, checked_params
 
-__all__ = ["MultivariateNormalTriL", "OneHotCategorical", "checked_params"]
+MIN_DIAGONAL = 1e-5
+
+__all__ = ["MultivariateNormalTriL", "OneHotCategorical"]
 
 
-def checked_params(params: TensorLike, expected: int, layer: str) -> tf.Tensor:
-    """`params` as a tensor; raises ValueError unless its last axis has the expected size."""
-    params = tf.convert_to_tensor(params)
-    if params.shape[-1] != expected:
-        raise ValueError(
-            f"{layer} expects parameters of shape (..., {expected}). "
-            f"Received: shape {tuple(params.shape)}. End the network with Dense({expected}), "
-            f"which is {layer}.params_size of the layer's arguments."
-        )
-    return params
+def _scale(raw, event_size):
+    """Lower-triangular matrix, as `tfp.bijectors.FillScaleTriL` makes it.
+
+    That bijector sets the diagonal, whose gradient XLA cannot compile for batches of any size.
+    """
+    matrix = tfp.math.fill_triangular(raw)
+    is_diagonal = tf.eye(event_size, dtype=tf.bool)
+    diagonal = tf.reduce_sum(tf.where(is_diagonal, matrix, tf.zeros_like(matrix)), axis=-1)
+    diagonal = bounded(tf.nn.softplus(diagonal) + MIN_DIAGONAL, MIN_DIAGONAL, MAX_SCALE)
+    return tf.where(is_diagonal, diagonal[..., None], matrix)
 
 
 @register
 class MultivariateNormalTriL(ParametricDistribution):
     """Multivariate normal with a full covariance, from `d + d (d + 1) / 2` parameters.
 
-    The diagonal of the lower-triangular scale is softplus(raw) + 1e-5.
+    The diagonal of the lower-triangular scale is softplus(raw) + 1e-5, at most 1e10.
 
     Source: `tfp.layers.MultivariateNormalTriL`, TFP 0.25.
 
@@ -66,6 +70,7 @@ class MultivariateNormalTriL(ParametricDistribution):
         validate_args: bool = False,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
+        check_ints(event_size=event_size)
         arguments = dict(event_size=int(event_size), validate_args=validate_args)
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
@@ -80,11 +85,9 @@ class MultivariateNormalTriL(ParametricDistribution):
         params = checked_params(
             params, MultivariateNormalTriL.params_size(event_size), "MultivariateNormalTriL"
         )
-        fill = tfp.bijectors.FillScaleTriL(
-            diag_shift=tf.constant(1e-5, params.dtype), validate_args=validate_args
-        )
+        scale = _scale(params[..., event_size:], event_size)
         return distributions.MultivariateNormalTriL(
-            params[..., :event_size], fill(params[..., event_size:]), validate_args=validate_args
+            params[..., :event_size], scale, validate_args=validate_args
         )
 
     @staticmethod
@@ -125,6 +128,7 @@ class OneHotCategorical(ParametricDistribution):
         validate_args: bool = False,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
+        check_ints(event_size=event_size)
         arguments = dict(
             event_size=int(event_size), sample_dtype=sample_dtype, validate_args=validate_args
         )

@@ -13,7 +13,7 @@ from tfgen._utils.arguments import check_ints
 from tfgen._utils.typing import Activation, LayerOptions, Shape
 from tfgen.layers.distribution_lambda import register
 from tfgen.layers.distributions import Categorical, Normal
-from tfgen.layers.independent import as_shape
+from tfgen.layers.parameters import as_shape, bounded_scale
 
 __all__ = ["Encoder", "MixtureOfNormals", "Prior", "StandardNormal", "VampPrior"]
 
@@ -113,7 +113,8 @@ class MixtureOfNormals(Prior):
         self.built = True
 
     def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:
-        components = Normal(tf.convert_to_tensor(self.loc), tf.nn.softplus(self.raw_scale))
+        scale = bounded_scale(tf.convert_to_tensor(self.raw_scale), tf.nn.softplus)
+        components = Normal(tf.convert_to_tensor(self.loc), scale)
         return tfd.MixtureSameFamily(
             Categorical(tf.convert_to_tensor(self.logits)),
             tfd.Independent(components, len(self.event_shape)),

@@ -10,7 +10,7 @@ from tensorflow_probability import distributions as tfd
 
 from tfgen._utils.typing import TensorLike
 
-__all__ = ["tensor_coercible"]
+__all__ = ["symbolic", "tensor_coercible"]
 
 
 class TensorCoercible:
@@ -139,3 +139,29 @@ def tensor_coercible(
         _concrete_value=None,
     )
     return view
+
+
+def symbolic(distribution: tfd.Distribution) -> tf.Tensor:
+    """The value of a `tensor_coercible` distribution in a graph, which is a distribution as well.
+
+    While Keras traces a network that a user wrote as a class, it takes outputs for tensors by their
+    type, and the network's own `call` may ask for the distribution's methods.
+
+    Args:
+        distribution: what `tensor_coercible` returns, in a graph.
+
+    Returns:
+        A symbolic tensor, an instance of the distribution's class.
+
+    Example:
+        >>> with tf.Graph().as_default():
+        ...     value = symbolic(tensor_coercible(tfd.Normal([0.0, 1.0], 1.0)))
+        ...     tf.is_tensor(value), value.mean().shape
+        (True, TensorShape([2]))
+    """
+    value: Any = tf.identity(tf.convert_to_tensor(distribution))
+    of_value = vars(value)
+    names = {"name": property(lambda _: distribution.name)}  # Not the tensor's, which has a colon.
+    value.__class__ = type("SymbolicDistribution", (type(value), type(distribution)), names)
+    value.__dict__.update({k: v for k, v in vars(distribution).items() if k not in of_value})
+    return value

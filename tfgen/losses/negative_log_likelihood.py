@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tfgen._utils.symbolic import is_symbolic
 from tfgen._utils.typing import TensorLike
 
 __all__ = ["NegativeLogLikelihood"]
@@ -13,8 +14,8 @@ __all__ = ["NegativeLogLikelihood"]
 
 def _shaped_for(distribution, y):
     """`y` with as many axes as the distribution: `log_prob` would broadcast (B,) and (B, 1)."""
-    rank = distribution.batch_shape.rank + distribution.event_shape.rank
-    if y.shape.rank == rank or not distribution.batch_shape.rank:
+    rank = (distribution.batch_shape + distribution.event_shape).rank
+    if rank is None or y.shape.rank == rank or not distribution.batch_shape.rank:
         return y
     shape = [distribution.batch_shape_tensor(), distribution.event_shape_tensor()]
     return tf.reshape(y, tf.concat(shape, axis=0))
@@ -63,11 +64,16 @@ class NegativeLogLikelihood(keras.losses.Loss):
         y_pred: tfd.Distribution,
         sample_weight: TensorLike | None = None,
     ) -> tf.Tensor:
-        """Overridden because Keras' own `__call__` turns the distribution into a sample."""
+        """Overridden because Keras' own `__call__` turns the distribution into a sample.
+
+        Of several replicas each gives its part of the mean, as the losses of Keras do.
+        """
+        if is_symbolic() and not isinstance(y_pred, tfd.Distribution):
+            return tf.zeros(())  # Keras wants to know a shape, and has lost the distribution.
         nll = self.call(y_true, y_pred)
         if sample_weight is not None:
             nll *= _with_rank_of(nll, tf.cast(sample_weight, nll.dtype))
-        return tf.reduce_mean(nll)
+        return tf.reduce_mean(nll) / tf.distribute.get_strategy().num_replicas_in_sync
 
     def call(self, y_true: TensorLike, y_pred: tfd.Distribution) -> tf.Tensor:
         """-log p(y) per example."""
