@@ -1,5 +1,6 @@
 """Chief and workers: their environments, restarts, and a whole search over loopback."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -115,10 +116,14 @@ LOCKS = """
 
 def test_a_worker_ends_when_the_lock_of_its_parent_does(tmp_path, monkeypatch):
     pytest.importorskip("fcntl")
-    path, ended = tmp_path / "lock", threading.Event()
+    path, ended, kill = tmp_path / "lock", threading.Event(), os.kill
     path.touch()
+
+    def noted_kill(pid, number):
+        ended.set() if pid == os.getpid() else kill(pid, number)
+
     monkeypatch.setenv("TFGEN_SEARCH_LOCK", str(path))
-    monkeypatch.setattr("os._exit", lambda status: ended.set())
+    monkeypatch.setattr("os.kill", noted_kill)
     locks = [sys.executable, "-S", "-c", textwrap.dedent(LOCKS), str(path)]
     with subprocess.Popen(locks, stdout=subprocess.PIPE) as parent:
         parent.stdout.readline()

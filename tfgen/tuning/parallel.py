@@ -22,6 +22,7 @@ import contextlib
 import functools
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import tempfile
@@ -214,7 +215,7 @@ def _wait_for_parent(path):
     with contextlib.suppress(FileNotFoundError), open(path) as file:  # It has ended before.
         fcntl.flock(file, fcntl.LOCK_SH)
         pathlib.Path(path).unlink(missing_ok=True)
-    os._exit(1)
+    os.kill(os.getpid(), signal.SIGKILL)  # Whatever the main thread waits for.
 
 
 def _failure(who, process, command):
