@@ -147,7 +147,7 @@ def test_validation_split_is_not_trained_on():
     history = split.fit(x, validation_split=0.25, verbose=0).history
     rest.fit(x[:36], verbose=0)
     assert_array_equal(split.means, rest.means)
-    assert history["val_loss"] == [pytest.approx(rest.evaluate(x[36:], verbose=0)[1])]
+    assert history["val_loss"] == [pytest.approx(rest.evaluate(x[36:], verbose=0)[0])]
 
 
 # Stepwise EM.
@@ -205,7 +205,7 @@ def test_stepwise_em_is_ahead_of_em_in_the_first_epoch():
         model = mixture(2, (4,), "bernoulli", kappa=kappa)
         model.set_parameters([[0.45, 0.5, 0.5, 0.5], [0.55, 0.5, 0.5, 0.5]])
         model.fit(x, batch_size=100, epochs=1, verbose=0)
-        final[kappa] = model.evaluate(x, batch_size=2000, verbose=0)[1]
+        final[kappa] = model.evaluate(x, batch_size=2000, verbose=0)[0]
     assert final[0.7] < final[None]
 
 

@@ -97,8 +97,8 @@ def test_one_optimizer_for_two_updates_is_refused():
 @pytest.mark.parametrize(
     "arguments, options, text",
     [
-        (("adam", "mse"), {}, "has its own losses.*Received: loss='mse'"),
-        ((), {"loss": "mse"}, "has its own losses.*Received: loss='mse'"),
+        (("adam", "mse"), {}, "A Toy has its own losses.*Received: loss='mse'"),
+        ((), {"loss": "mse"}, "A Toy has its own losses.*Received: loss='mse'"),
         ((), {"metrics": ["mae"]}, r"Received: metrics=\['mae'\]"),
         ((), {"loss_weights": [1.0]}, "Received: loss_weights"),
         ((), {"weighted_metrics": ["mae"]}, "Received: weighted_metrics"),

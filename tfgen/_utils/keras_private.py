@@ -121,7 +121,7 @@ def averages(
 ) -> list[tuple[keras.Variable, keras.Variable]]:
     """Pairs of a variable and its average over steps (`use_ema`); none before the first step."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if not optimizer.use_ema or not int(optimizer.iterations):
+    if not optimizer.use_ema or not keras.ops.convert_to_numpy(optimizer.iterations):
         return []
     return list(
         zip(
@@ -149,7 +149,7 @@ def finalize_each(
 
     def finalize_variable_values(_):
         for optimizer, own in pairs:
-            if int(optimizer.iterations):
+            if keras.ops.convert_to_numpy(optimizer.iterations):
                 type(optimizer).finalize_variable_values(optimizer, own)
 
     first.finalize_variable_values = finalize_variable_values

@@ -110,7 +110,7 @@ class GenerativeModel(ResumableModel):
                 is out of range, or there are losses or metrics.
         """
         refused = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
-        _refuse_losses(type(self).__name__, weighted_metrics=weighted_metrics, **refused)
+        self.refuse_losses(weighted_metrics=weighted_metrics, **refused)
         scale = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
         names = [update.name for update in self.updates]
         optimizers = one_for_each(names, optimizer, type(self).__name__, scale)
@@ -268,14 +268,3 @@ def _add_losses(terms, minimise, losses, name):
 
 def _use_averages(optimizer):
     return getattr(optimizer, "inner_optimizer", optimizer).use_ema
-
-
-def _refuse_losses(kind, **given):
-    """Raises ValueError for what `keras.Model.compile` takes and these models do not."""
-    names = [name for name, value in given.items() if value is not None]
-    if names:
-        raise ValueError(
-            f"{kind} has its own losses and logs its own terms: compile(optimizer) is enough. "
-            f"Received: {names[0]}={given[names[0]]!r}. Leave it out. Terms of your own belong "
-            "into a subclass, metrics into a callback or tfgen.metrics."
-        )

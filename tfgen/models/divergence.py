@@ -73,6 +73,7 @@ class StopOnDivergence(keras.callbacks.Callback):
         raise FloatingPointError(
             f"Training of {type(self.model).__name__} diverged: {what} (epoch {self.epoch + 1}). "
             f"{where}. Lower the learning rate or clip gradients "
-            "(keras.optimizers.Adam(clipnorm=1.0)); keras.callbacks.BackupAndRestore(folder) keeps "
+            "(keras.optimizers.Adam(clipnorm=1.0)), or look for NaN in data that come in batches, "
+            "of which only the first is checked; keras.callbacks.BackupAndRestore(folder) keeps "
             "the last good state."
         )

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from operator import getitem
 from typing import Any
 
 import keras
@@ -13,6 +14,7 @@ from tfgen._utils.arguments import check_ints, check_one_of
 from tfgen._utils.typing import ModelOptions, Shape
 from tfgen.losses.mixtures import COMPONENTS, Components, Parameters, m_step, moments
 from tfgen.models.mixture import Mixture, numpy_of
+from tfgen.models.training_data import unpack
 
 __all__ = ["MixtureEM"]
 
@@ -143,14 +145,17 @@ class MixtureEM(Mixture):
     def compile(
         self,
         optimizer: None = None,
+        loss: None = None,
+        *,
         steps_per_execution: int | None = None,
         jit_compile: bool | str = "auto",
         run_eagerly: bool = False,
+        metrics: None = None,
     ) -> None:
         """Configures training; the constructor has done it with the defaults.
 
         Args:
-            optimizer: None, since EM takes none.
+            optimizer: None, since EM takes none, as `loss` and `metrics`.
             steps_per_execution: as in `GenerativeModel.compile`. 1 in stepwise EM.
             jit_compile: bool or "auto", XLA.
             run_eagerly: bool, for debugging.
@@ -160,6 +165,7 @@ class MixtureEM(Mixture):
         """
         if optimizer:
             raise ValueError(f"EM needs no optimizer: leave it out. Received: {optimizer!r}.")
+        self.refuse_losses(loss=loss, metrics=metrics)
         if self.kappa is not None and steps_per_execution not in (None, 1):
             raise ValueError(
                 "Stepwise EM has an M step after each batch and needs steps_per_execution 1 or "
@@ -211,10 +217,11 @@ class MixtureEM(Mixture):
                     f"{type(x).__name__}. Call initialize or set_parameters before fit."
                 )
             rows = np.random.default_rng(self.seed).permutation(len(x))[:INITIAL_EXAMPLES]
-            return np.asarray(x) if len(x) <= INITIAL_EXAMPLES else np.asarray(x)[np.sort(rows)]
+            take = tf.gather if isinstance(x, tf.Tensor) else getitem  # Of a file, these alone.
+            return np.asarray(x if len(x) <= INITIAL_EXAMPLES else take(x, np.sort(rows)))
         batches, num_examples = [], 0
         for batch in x:
-            batches.append(np.asarray(self.unpack(batch)))
+            batches.append(np.asarray(unpack(batch)))
             num_examples += len(batches[-1])
             if num_examples >= INITIAL_EXAMPLES:
                 break
