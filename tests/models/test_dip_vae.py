@@ -25,7 +25,7 @@ def test_loss_against_numpy(build_model, blobs, kind):
 def test_default_weights(build_model):
     for kind, lambda_d in {"i": 50.0, "ii": 5.0}.items():
         model = build_model("dip_vae", kind=kind, lambda_od=5.0)
-        assert model.get_config()["lambda_d"] == lambda_d
+        assert model.initial_loss_weights["lambda_d"] == lambda_d
 
 
 def test_training_moves_the_covariance_to_the_identity(build_model, blobs):

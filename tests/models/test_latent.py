@@ -243,3 +243,44 @@ def test_a_distribution_without_a_closed_mean():
     # E tanh(loc + 0.1 e) is tanh(loc) up to 0.1^2 / 2, and draws err by 0.1 / 16 at 5 sigma.
     middle = np.tanh(model.decoder.layers[0](model.embed(x))).reshape(x.shape)
     assert_allclose(model.reconstruct(x), middle, atol=0.005 + 0.035)
+
+
+# Networks that are classes.
+
+
+@keras.saving.register_keras_serializable("tests")
+class OwnEncoder(keras.Model):
+    """A subclassed network, which returns a distribution or a tensor."""
+
+    def __init__(self, normal=True, **kwargs):
+        super().__init__(**kwargs)
+        self.normal, self.flatten = normal, keras.layers.Flatten()
+        self.dense = keras.layers.Dense(2 * LATENT if normal else LATENT)
+        self.head = layers.IndependentNormal(LATENT)
+
+    def call(self, x):
+        h = self.dense(self.flatten(x))
+        return self.head(h) if self.normal else h
+
+    def get_config(self):
+        return {**super().get_config(), "normal": self.normal}
+
+
+@pytest.mark.parametrize("cls", [models.VAE, models.AE])
+def test_a_subclassed_encoder_wrapped_as_the_message_says(cls, tmp_path):
+    network, head = (
+        OwnEncoder(normal=cls is models.VAE),
+        {} if cls is models.VAE else {"head": None},
+    )
+    decoder = networks.mlp_decoder(IMAGE, LATENT, width=8, **head)
+    advice = r"keras.Sequential\(\[keras.Input\(image_shape\), network\]\)"
+    with pytest.raises(ValueError, match=advice):
+        cls(network, decoder)
+    model = cls(keras.Sequential([keras.Input(IMAGE), network]), decoder, seed=0)
+    model.compile(keras.optimizers.Adam(0.01))
+    before = np.array(network.dense.kernel)
+    model.fit(images(0, 1), verbose=0)
+    assert np.all(np.abs(network.dense.kernel - before).max(axis=0) > 0)
+    model.save(tmp_path / "model.keras")
+    loaded = models.load_model(tmp_path / "model.keras")
+    assert_allclose(loaded.embed(images(0, 1)), model.embed(images(0, 1)), rtol=1e-6)
