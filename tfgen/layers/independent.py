@@ -83,7 +83,7 @@ class IndependentBernoulli(_Independent):
         `tfd.Independent` over `tfd.Bernoulli`; `log_prob` in nats, summed over the event.
 
     Example:
-        >>> IndependentBernoulli((4, 4, 1))(tf.zeros((2, 16))).event_shape
+        >>> IndependentBernoulli((4, 4, 1))(keras.ops.zeros((2, 16))).event_shape
         TensorShape([4, 4, 1])
     """
 
@@ -183,7 +183,7 @@ class IndependentNormal(_LocScale):
         ValueError: if the inputs have neither shape.
 
     Example:
-        >>> q = IndependentNormal(3)(tf.zeros((8, 6)))
+        >>> q = IndependentNormal(3)(keras.ops.zeros((8, 6)))
         >>> q.event_shape, q.stddev()[0, 0].numpy().round(4)
         (TensorShape([3]), np.float32(0.6931))
     """
@@ -198,7 +198,7 @@ class IndependentLogistic(_LocScale):
     Source: `tfp.layers.IndependentLogistic`, TFP 0.25.
 
     Example:
-        >>> IndependentLogistic((4, 4, 1))(tf.zeros((2, 4, 4, 2))).event_shape
+        >>> IndependentLogistic((4, 4, 1))(keras.ops.zeros((2, 4, 4, 2))).event_shape
         TensorShape([4, 4, 1])
     """
 
@@ -213,7 +213,7 @@ class IndependentPoisson(_Independent):
     `IndependentBernoulli`, without `sample_dtype`.
 
     Example:
-        >>> IndependentPoisson(2)(tf.zeros((5, 2))).mean()[0].numpy()
+        >>> IndependentPoisson(2)(keras.ops.zeros((5, 2))).mean()[0].numpy()
         array([1., 1.], dtype=float32)
     """
 
@@ -265,7 +265,7 @@ class FixedScaleNormal(_Independent):
         ValueError: if `scale` is out of that range.
 
     Example:
-        >>> FixedScaleNormal(2, scale=0.1)(tf.zeros((5, 2))).stddev()[0].numpy()
+        >>> FixedScaleNormal(2, scale=0.1)(keras.ops.zeros((5, 2))).stddev()[0].numpy()
         array([0.1, 0.1], dtype=float32)
     """
 

@@ -208,8 +208,9 @@ def bounded_scale(raw: tf.Tensor, activation: Callable[[Any], Any]) -> tf.Tensor
         Float tensor, shape of `raw`.
 
     Example:
-        >>> bounded_scale(tf.constant([-1e3, 0.0, 1e30]), tf.nn.softplus).numpy().round(4)
-        array([1.000e-10, 6.931e-01, 1.000e+10], dtype=float32)
+        >>> scale = bounded_scale(tf.constant([-1e3, 0.0, 1e30]), tf.nn.softplus)
+        >>> [f"{value:.4g}" for value in scale.numpy()]
+        ['1e-10', '0.6931', '1e+10']
     """
     is_large = activation(raw) > MAX_SCALE
     scale = activation(tf.where(is_large, tf.zeros_like(raw), raw)) + MIN_SCALE
