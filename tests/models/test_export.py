@@ -438,6 +438,19 @@ def test_a_file_for_each_endpoint_of_onnx(build_model, tmp_path):
             export_model(build_model("vae"), tmp_path / "vae.onnx", "onnx", endpoints)
 
 
+def test_mixed_precision_is_in_saved_models_only(bfloat16, build_model, tmp_path):
+    model = build_model("ae")
+    for format, ending in {"litert": ".tflite", "onnx": ".onnx"}.items():
+        with pytest.raises(ValueError, match="Received: layers that compute in bfloat16"):
+            model.export(tmp_path / f"ae{ending}", format, ["generate"])
+    model.export(tmp_path, endpoints=["generate"])
+    served, z = tf.saved_model.load(tmp_path), tf.ones((3, 2))
+    # bfloat16 has 8 bits; the graph rounds less often.
+    assert_allclose(
+        tf.cast(served.generate(z), "float32"), tf.cast(model.generate(z), "float32"), atol=0.02
+    )
+
+
 def test_models_without_endpoints_or_parameters_are_refused(tmp_path):
     with pytest.raises(ValueError, match="Received: ResumableModel. Write your own"):
         export_model(models.ResumableModel((2,)), tmp_path)

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_ints, check_one_of
 from tfgen._utils.extras import require
 from tfgen._utils.files import written_aside
@@ -71,7 +72,8 @@ def export_model(
 
     Raises:
         ValueError: if there is no such format or endpoint, the path has another ending, a mixture
-            has no parameters yet, or the format has no operation for what an endpoint does.
+            has no parameters yet, or the format has no operation for what an endpoint does, as
+            for what is computed in mixed precision.
 
     Example:
         >>> from tfgen import models, networks
@@ -85,7 +87,7 @@ def export_model(
         TensorShape([5, 2])
     """
     found = model_endpoints(model)
-    return _export(found, model.variables, filepath, format, endpoints, batch_size, verbose)
+    return _export(found, model, filepath, format, endpoints, batch_size, verbose)
 
 
 def export_network(
@@ -127,7 +129,7 @@ def export_network(
         ['loc', 'scale']
     """
     found = network_endpoints(network)
-    return _export(found, network.variables, filepath, format, endpoints, batch_size, verbose)
+    return _export(found, network, filepath, format, endpoints, batch_size, verbose)
 
 
 def check_saved_name(filepath: str | os.PathLike) -> None:
@@ -147,14 +149,15 @@ def check_saved_name(filepath: str | os.PathLike) -> None:
 # Files.
 
 
-def _export(endpoints, variables, filepath, format, names, batch_size, verbose):
-    """Writes endpoints in a format."""
+def _export(endpoints, layer, filepath, format, names, batch_size, verbose):
+    """Writes endpoints of a model or network in a format."""
     check_one_of(_ENDINGS, format=format)
     _check_path(filepath, format)
+    _check_precision(layer, format)
     if batch_size is not None:
         check_ints(batch_size=batch_size)
     chosen = {k: _of_size(v, batch_size) for k, v in _chosen(endpoints, names, format).items()}
-    endpoints = _reading_only(chosen, variables)
+    endpoints = _reading_only(chosen, layer.variables)
     if format == "tf_saved_model":
         _write_saved_model(endpoints, filepath, verbose)
     else:
@@ -173,6 +176,18 @@ def _check_path(filepath, format):
         remedy = f"That ending is for {others[0]}." if others else "Choose another path."
         raise ValueError(
             f"export(format={format!r}) writes {what}. Received: filepath={path!r}. {remedy}"
+        )
+
+
+def _check_precision(layer, format):
+    """Raises ValueError for layers of mixed precision, of which the converters make no files."""
+    computed = {part.compute_dtype for part in keras_private.sublayers(layer)}
+    low = sorted(computed & {"float16", "bfloat16"})
+    if low and format != "tf_saved_model":
+        raise ValueError(
+            f"Files of format={format!r} compute in float32. Received: layers that compute in "
+            f"{low[0]}. Build the networks again after keras.config.set_dtype_policy('float32'), "
+            "and set_weights(model.get_weights()), or export a SavedModel."
         )
 
 
@@ -239,7 +254,8 @@ def _onnx(endpoints):
     function = tf.function(function, input_signature=signature, autograph=False)
     with _refused("ONNX", endpoints):
         model, _ = converter.from_function(function, signature, custom_op_handlers=_HANDLERS)
-        checker.check_model(model)  # tf2onnx copies operations that ONNX does not have.
+        # tf2onnx copies operations that ONNX does not have.
+        checker.check_model(model, full_check=True)
     return model.SerializeToString()
 
 
