@@ -78,7 +78,7 @@ def losses_of_all_calls(layers: Sequence[keras.layers.Layer]) -> Iterator[None]:
         yield
     finally:
         for layer in layers:
-            del layer._clear_losses
+            vars(layer).pop("_clear_losses", None)  # Another replica's thread may have been here.
             layer._clear_losses()
 
 
