@@ -228,6 +228,13 @@ def test_a_network_gives_the_mean_and_all_parameters(name, tmp_path):
     assert_allclose(rebuild(**parameters).log_prob(points), network(x).log_prob(points), **ROUNDING)
 
 
+def test_keras_export_of_a_distribution_says_what_to_do(tmp_path):
+    """The type of TensorFlow's error is its own; it quotes the distribution's type."""
+    network = head(layers.IndependentNormal(2), 4)
+    with pytest.raises(Exception, match="Independent, a distribution, .*models.export_network"):
+        network.export(tmp_path, verbose=False)
+
+
 def test_parameters_of_a_flow_are_those_of_its_base():
     flow = bijectors.iaf(2, num_steps=1, hidden=(4,), context_size=1)
     q = head(layers.FlowNormal(2, flow, context_size=1), 5)(tf.ones((4, 3)))

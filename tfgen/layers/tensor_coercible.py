@@ -84,6 +84,13 @@ class _TensorCoercibleSpec(tf.TypeSpec):
     def _serialize(self):
         return self._specs
 
+    def __repr__(self) -> str:
+        """For the error of Keras' `network.export`, which quotes it."""
+        return (
+            f"{self.value_type.__name__}, a distribution, which no file for serving holds. Export "
+            "its mean and parameters by tfgen.models.export_network(network, filepath). This is one"
+        )
+
     def _to_components(self, value):
         return value._parts()
 
