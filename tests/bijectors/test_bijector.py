@@ -155,5 +155,5 @@ def test_broadcast_to_context(ours, theirs, together):
 
 
 def test_axes_of_x_and_context_that_do_not_fit():
-    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match="shapes"):
+    with pytest.raises(ValueError, match=r"Received: examples of shape \(4,\), and context of"):
         broadcast_to_context(np.zeros((4, 2)), np.zeros((5, 7)))

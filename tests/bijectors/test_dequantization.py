@@ -166,7 +166,8 @@ def test_whole_numbers_of_the_whole_range_pass():
 
 @pytest.mark.parametrize("kwargs", [{"num_values": 1}, {"alpha": 0.0}, {"alpha": 1.5}])
 def test_arguments_out_of_range(kwargs):
-    with pytest.raises(ValueError, match="num_values >= 2 and alpha between 0 and 1. Received"):
+    ((name, value),) = kwargs.items()
+    with pytest.raises(ValueError, match=f"{name} must be .* Received: {name}={value}"):
         UniformDequantization(2, **kwargs)
 
 

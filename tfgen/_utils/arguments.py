@@ -2,33 +2,171 @@
 
 import math
 import numbers
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
+import keras
+import numpy as np
+
 __all__ = [
+    "as_event_shape",
     "as_int",
+    "as_numbers",
     "as_pair",
     "as_sizes",
+    "check_activation",
+    "check_flags",
     "check_fractions",
     "check_ints",
     "check_one_of",
     "check_positive",
+    "check_seed",
+    "check_size",
+    "check_verbose",
     "check_weights",
 ]
+
+
+_LARGEST_INT = 2**31 - 1
+_LARGEST_SIZE = 10**6
 
 
 def check_ints(minimum: int = 1, remedy: str = "", /, **values: Any) -> None:
     """Raises ValueError unless every value is an int of at least `minimum`; ends in `remedy`.
 
+    It must not exceed int32, in which TensorFlow counts.
+
     Example:
         >>> check_ints(0, depth=2, width=16)
     """
     for name, value in values.items():
-        if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < minimum:
+        if not _is_int(value) or value < minimum:
             raise ValueError(
                 f"{name} must be an int of at least {minimum}. Received: {name}={value!r}. "
                 f"{remedy}".strip()
             )
+        if value > _LARGEST_INT:
+            raise ValueError(
+                f"{name} must be an int of at most {_LARGEST_INT}. Received: {name}={value!r}."
+            )
+
+
+def _is_int(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def check_size(minimum: int = 1, /, **values: Any) -> None:
+    """Raises ValueError unless every value can be the size of a layer or axis, or a number of them.
+
+    That is an int from `minimum` to a million: more would take the memory of any machine.
+
+    Example:
+        >>> check_size(latent_dim=20, width=512)
+    """
+    check_ints(minimum, **values)
+    for name, value in values.items():
+        if value > _LARGEST_SIZE:
+            raise ValueError(
+                f"{name} must be an int of at most {_LARGEST_SIZE}, since there is memory for no "
+                f"more. Received: {name}={value!r}."
+            )
+
+
+def check_seed(**values: Any) -> None:
+    """Raises ValueError unless every value is a seed, an int from 0 to 2**31 - 1.
+
+    Example:
+        >>> check_seed(seed=0)
+    """
+    check_ints(0, **values)
+
+
+def check_flags(**values: Any) -> None:
+    """Raises ValueError unless every value is True or False.
+
+    Example:
+        >>> check_flags(biased=False)
+    """
+    for name, value in values.items():
+        if not isinstance(value, bool | np.bool_):
+            raise ValueError(f"{name} must be True or False. Received: {name}={value!r}.")
+
+
+def check_verbose(**values: Any) -> None:
+    """Raises ValueError unless every value is a bool, or 0, 1 or 2 as Keras has them.
+
+    Example:
+        >>> check_verbose(verbose=1)
+    """
+    for name, value in values.items():
+        if not isinstance(value, numbers.Integral | np.bool_) or not 0 <= int(value) <= 2:
+            raise ValueError(f"{name} must be True, False, 0, 1 or 2. Received: {name}={value!r}.")
+
+
+def check_activation(**values: Any) -> None:
+    """Raises ValueError unless every value is an activation that Keras knows, or None.
+
+    Example:
+        >>> check_activation(activation="relu")
+    """
+    for name, value in values.items():
+        try:
+            known = value is None or callable(keras.activations.get(value))
+        except (TypeError, ValueError):
+            known = False
+        if not known:
+            raise ValueError(
+                f"{name} must be a name such as 'relu', a function of tensors, or None. Received: "
+                f"{name}={value!r}. See keras.activations for the names."
+            )
+
+
+def as_event_shape(**values: Any) -> tuple[int, ...]:
+    """The one value, an int or a sequence of ints, as the shape of one example.
+
+    Raises:
+        ValueError: unless its sizes are ints of at least 1, and an example has at most 2**31 - 1
+            elements.
+
+    Example:
+        >>> as_event_shape(event_shape=3), as_event_shape(event_shape=[28, 28, 1])
+        ((3,), (28, 28, 1))
+    """
+    ((name, value),) = values.items()
+    sizes = (value,) if _is_int(value) else value
+    sizes = tuple(sizes) if isinstance(sizes, Iterable) else (None,)
+    if not all(_is_int(size) and 1 <= size <= _LARGEST_INT for size in sizes) or (
+        math.prod(sizes) > _LARGEST_INT
+    ):
+        raise ValueError(
+            f"{name} must be an int or a sequence of ints of at least 1, the shape of one example. "
+            f"Received: {name}={value!r}. Images of 28 pixels have (28, 28, 1)."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def as_numbers(**values: Any) -> np.ndarray:
+    """The one value as an array of numbers, of whatever dtype it has.
+
+    Raises:
+        ValueError: for strings, objects, or lists of several lengths.
+
+    Example:
+        >>> as_numbers(codes=[[1, 2], [3, 4]]).shape
+        (2, 2)
+    """
+    ((name, value),) = values.items()
+    try:
+        array = np.asarray(value)
+        is_numeric = array.dtype.kind in "biuf" or array.dtype.name == "bfloat16"
+    except (TypeError, ValueError):
+        is_numeric = False
+    if not is_numeric:
+        raise ValueError(
+            f"{name} must be an array of numbers. Received: {name} of type {type(value).__name__}, "
+            "which holds something else, or rows of several lengths."
+        )
+    return array
 
 
 def as_int(minimum: int = 1, /, **values: Any) -> int:
@@ -55,11 +193,18 @@ def check_one_of(choices: Collection[Any], remedy: str = "", /, **values: Any) -
         >>> check_one_of(("mean", "sum"), reduction="sum")
     """
     for name, value in values.items():
-        if value not in tuple(choices):
+        if not _is_among(value, choices):
             raise ValueError(
                 f"{name} must be one of {list(choices)}. Received: {name}={value!r}. "
                 f"{remedy}".strip()
             )
+
+
+def _is_among(value, choices):
+    try:
+        return bool(value in tuple(choices))
+    except (TypeError, ValueError):  # An array is equal to many things.
+        return False
 
 
 def check_weights(**values: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_positive
+from tfgen._utils.arguments import check_activation, check_flags, check_positive, check_size
 from tfgen._utils.typing import Activation, LayerOptions, Shape
 from tfgen.bijectors.bijector import (
     Bijector,
@@ -23,6 +23,8 @@ from tfgen.bijectors.bijector import (
     bounded,
     broadcast_to_context,
     check_context,
+    check_hidden,
+    leading_axes,
     register,
     vector_size,
 )
@@ -47,6 +49,7 @@ class _MaskedDense(keras.layers.Dense):
         super().__init__(mask.shape[1], **kwargs)
         self.mask = mask.astype("float32")
         self.build((None, len(mask)))
+        self.input_spec = None  # Also a single vector.
 
     def call(self, x):
         return keras.ops.matmul(x, self.kernel * self.mask) + self.bias
@@ -94,6 +97,10 @@ class MADE(keras.layers.Layer):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
+        check_size(size=size, num_parameters=num_parameters)
+        check_size(0, context_size=context_size)
+        check_hidden(hidden)
+        check_activation(activation=activation)
         self.size, self.num_parameters, self.hidden = size, num_parameters, tuple(hidden)
         self.activation = keras.activations.get(activation)
         self.context_size = context_size
@@ -105,6 +112,7 @@ class MADE(keras.layers.Layer):
         self.context_dense = [keras.layers.Dense(w, use_bias=False, dtype=dtype) for w in widths]
         for layer in self.context_dense:
             layer.build((None, context_size))
+            layer.input_spec = None
         self.built = True
 
     def condition(self, context: tf.Tensor | None) -> list[tf.Tensor]:
@@ -216,6 +224,7 @@ class MaskedAutoregressive(Bijector):
         size = vector_size(event_shape)
         if max_log_scale is not None:
             check_positive("5 bounds scales by 150; None is no bound.", max_log_scale=max_log_scale)
+        check_flags(gated=gated)
         self.gated, self.max_log_scale = gated, max_log_scale
         self.made = MADE(size, 2, hidden, activation, context_size, dtype=self.dtype_policy)
 
@@ -249,7 +258,10 @@ class MaskedAutoregressive(Bijector):
         return y, tf.reduce_sum(log_scale, axis=-1)
 
     def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
-        shift, log_scale = self._parameters(y, self.made.condition(context))
+        terms = self.made.condition(context)
+        if terms:
+            leading_axes(y.shape[:-1], terms[0].shape[:-1])
+        shift, log_scale = self._parameters(y, terms)
         return (y - shift) * tf.exp(-log_scale), -tf.reduce_sum(log_scale, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
@@ -296,6 +308,7 @@ def iaf(
         >>> z.shape, log_det.shape
         (TensorShape([8, 4]), TensorShape([8]))
     """
+    check_size(num_steps=num_steps)
     steps = [
         [Invert(MaskedAutoregressive(event_shape, hidden, activation, context_size, gated=True))]
         for _ in range(num_steps)
@@ -336,6 +349,8 @@ def maf(
         >>> x.shape, log_det.shape
         (TensorShape([8, 4]), TensorShape([8]))
     """
+    check_size(num_steps=num_steps)
+    check_flags(normalize=normalize)
     steps = [
         [
             MaskedAutoregressive(

@@ -1,16 +1,18 @@
 """What all bijectors share, and how they combine. Papamakarios et al., arXiv:1912.02762v2."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import as_event_shape, check_size
 from tfgen._utils.constructors import taken
 from tfgen._utils.typing import LayerOptions, Shape
-from tfgen.layers.independent import as_shape
 
 __all__ = ["Bijector", "Chain", "Invert"]
 
@@ -22,25 +24,49 @@ register = keras.saving.register_keras_serializable("tfgen")
 
 def vector_size(event_shape: int | Shape) -> int:
     """Length of an event that must be a vector."""
-    shape = as_shape(event_shape)
+    shape = as_event_shape(event_shape=event_shape)
     if len(shape) != 1:
         raise ValueError(
             "This bijector is over vectors, so event_shape must be an int or (size,). Received: "
             f"event_shape={shape}. Flatten the events, or use a coupling for images."
         )
+    check_size(event_shape=shape[0])
     return shape[0]
 
 
 def check_context(context: tf.Tensor | None, size: int) -> tf.Tensor:
     """`context` as a float32 tensor of shape (..., size)."""
-    if context is None or context.shape[-1] != size:
+    context = context if context is None else as_floats(context=context)
+    if context is None or context.shape[-1:].as_list() != [size]:
         received = None if context is None else f"shape {tuple(context.shape)}"
         raise ValueError(
             f"A bijector with context_size={size} needs a context of shape (..., {size}). "
             f"Received: context of {received}. Pass forward(x, context), or set context_size=0 for "
             "a map without context."
         )
-    return tf.cast(context, tf.float32)
+    return context
+
+
+def check_hidden(hidden: Sequence[int]) -> None:
+    """Raises ValueError unless `hidden` are units of hidden layers."""
+    if not isinstance(hidden, list | tuple | np.ndarray):
+        raise ValueError(
+            f"hidden must be a sequence of ints, the units of the hidden layers. Received: hidden="
+            f"{hidden!r}. Give (64, 64) for two layers."
+        )
+    check_size(**{f"hidden[{i}]": units for i, units in enumerate(hidden)})
+
+
+def as_floats(**values: Any) -> tf.Tensor:
+    """The one value as a float32 tensor, or ValueError."""
+    ((name, value),) = values.items()
+    try:
+        return tf.cast(tf.convert_to_tensor(value), tf.float32)
+    except (TypeError, ValueError, NotImplementedError, tf.errors.OpError) as error:
+        raise ValueError(
+            f"{name} must be a tensor of numbers. Received: {name} of type {type(value).__name__}, "
+            "which holds something else, or rows of several lengths."
+        ) from error
 
 
 def bounded(values: tf.Tensor, bound: float | tf.Tensor) -> tf.Tensor:
@@ -53,6 +79,18 @@ def bounded(values: tf.Tensor, bound: float | tf.Tensor) -> tf.Tensor:
         array([0.01, 5.  ], dtype=float32)
     """
     return bound * tf.tanh(values / bound)
+
+
+def leading_axes(ours: tf.TensorShape, theirs: tf.TensorShape) -> tf.TensorShape:
+    """Static shape to which the leading axes of examples and contexts broadcast."""
+    try:
+        return tf.broadcast_static_shape(ours, tf.TensorShape(theirs))
+    except ValueError as error:
+        raise ValueError(
+            "The leading axes of x or y, and those of the context, must broadcast together. "
+            f"Received: examples of shape {ours}, and context of shape {theirs}, before their "
+            "last axes. Give one context for each example."
+        ) from error
 
 
 def broadcast_to_context(
@@ -75,12 +113,39 @@ def broadcast_to_context(
     x = tf.cast(x, tf.float32)
     num_ours, num_theirs = len(x.shape) - event_rank, len(context.shape) - context_rank
     ours, theirs = x.shape[:num_ours], tf.TensorShape(context.shape[:num_theirs])
-    static = tf.broadcast_static_shape(ours, theirs)
+    static = leading_axes(ours, theirs)
     if ours.is_fully_defined() and ours == static:
         return x
     leading = tf.broadcast_dynamic_shape(tf.shape(x)[:num_ours], tf.shape(context)[:num_theirs])
     repeated = tf.broadcast_to(x, tf.concat([leading, tf.shape(x)[num_ours:]], axis=0))
     return tf.ensure_shape(repeated, static.concatenate(x.shape[num_ours:]))
+
+
+def _events(event_shape, **values):
+    """The one value as a float32 tensor whose last axes are an event's, or ValueError."""
+    ((name, value),) = values.items()
+    tensor = as_floats(**values)
+    given, rank = tensor.shape, len(event_shape)
+    if given.rank is None:
+        return tensor
+    if given.rank < rank or not given[given.rank - rank :].is_compatible_with(event_shape):
+        raise ValueError(
+            f"{name} must hold events of shape {event_shape}, so have a shape (..., "
+            f"{', '.join(map(str, event_shape))}). Received: {name} of shape {given}."
+        )
+    return tensor
+
+
+def _checked(name, map_):
+    """The method `forward` or `inverse` of a class, behind a check of what it is given."""
+
+    def forward(self, x, context=None):
+        return map_(self, _events(self.event_shape, x=x), context)
+
+    def inverse(self, y, context=None):
+        return map_(self, _events(self.event_shape, y=y), context)
+
+    return functools.wraps(map_)({"forward": forward, "inverse": inverse}[name])
 
 
 class Bijector(keras.layers.Layer):
@@ -100,10 +165,15 @@ class Bijector(keras.layers.Layer):
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in {"forward", "inverse"} & set(vars(cls)):
+            setattr(cls, name, _checked(name, vars(cls)[name]))
+
     def __init__(self, event_shape: int | Shape, **kwargs: Unpack[LayerOptions]) -> None:
         kwargs["dtype"] = kwargs.get("dtype") or keras.config.dtype_policy().variable_dtype
         super().__init__(**kwargs)
-        self.event_shape = as_shape(event_shape)
+        self.event_shape = as_event_shape(event_shape=event_shape)
         self.built = True
 
     def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
@@ -157,6 +227,16 @@ class Bijector(keras.layers.Layer):
         return {**super().get_config(), **taken(type(self), event_shape=self.event_shape)}
 
 
+def check_bijector(**values: Any) -> None:
+    """Raises ValueError unless every value is a `Bijector`."""
+    for name, value in values.items():
+        if not isinstance(value, Bijector):
+            raise ValueError(
+                f"{name} must be a tfgen.bijectors.Bijector. Received: {name}={value!r}. Build one "
+                "first; a class of your own inherits from Bijector."
+            )
+
+
 class CombinedBijector(Bijector):
     """A bijector made of others."""
 
@@ -179,10 +259,15 @@ class Chain(CombinedBijector):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if their event shapes differ.
+        ValueError: if their event shapes differ, or one is no `Bijector`.
     """
 
     def __init__(self, bijectors: Sequence[Bijector], **kwargs: Unpack[LayerOptions]) -> None:
+        if not isinstance(bijectors, list | tuple):
+            raise ValueError(
+                f"bijectors must be a list of Bijector. Received: bijectors={bijectors!r}."
+            )
+        check_bijector(**{f"bijectors[{i}]": each for i, each in enumerate(bijectors)})
         shapes = [bijector.event_shape for bijector in bijectors]
         if len(set(shapes)) > 1:
             raise ValueError(
@@ -226,6 +311,7 @@ class Invert(CombinedBijector):
     """
 
     def __init__(self, bijector: Bijector, **kwargs: Unpack[LayerOptions]) -> None:
+        check_bijector(bijector=bijector)
         super().__init__(bijector.event_shape, **kwargs)
         self.bijector = bijector
 

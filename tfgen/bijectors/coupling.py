@@ -10,13 +10,22 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_ints, check_positive
+from tfgen._utils.arguments import (
+    as_numbers,
+    check_activation,
+    check_ints,
+    check_one_of,
+    check_positive,
+    check_size,
+)
 from tfgen._utils.typing import Activation, LayerOptions
 from tfgen.bijectors.bijector import (
     CombinedBijector,
     Mapped,
+    as_floats,
     bounded,
     broadcast_to_context,
+    check_hidden,
     register,
 )
 
@@ -46,6 +55,9 @@ def alternating_mask(size: int, first: int = 1) -> np.ndarray:
         >>> alternating_mask(5)
         array([1., 0., 1., 0., 1.])
     """
+    check_size(size=size)
+    check_ints(0, first=first)
+    check_one_of((0, 1), "Masks are of 0 and 1.", first=first)
     return (np.arange(size) + first) % 2.0
 
 
@@ -74,6 +86,10 @@ def coupling_network(
         >>> coupling_network(3, context_size=2).output_shape
         (None, 6)
     """
+    check_size(size=size, num_parameters=num_parameters)
+    check_size(0, context_size=context_size)
+    check_hidden(hidden)
+    check_activation(activation=activation)
     dtype = keras.config.dtype_policy().variable_dtype
     inputs = [keras.Input((width,), dtype=dtype) for width in (size, context_size) if width]
     x = keras.layers.Concatenate(dtype=dtype)(inputs) if context_size else inputs[0]
@@ -101,8 +117,13 @@ class _Coupling(CombinedBijector):
         num_parameters: int,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
+        if not (isinstance(network, keras.Model) and getattr(network, "inputs", None)):
+            raise ValueError(
+                "network must be a keras.Model with inputs, such as coupling_network makes. "
+                f"Received: network={network!r}."
+            )
         super().__init__(network.inputs[0].shape[1:], **kwargs)
-        self.network, self.mask = network, np.asarray(mask, "float32")
+        self.network, self.mask = network, as_numbers(mask=mask).astype("float32")
         self._check_network(num_parameters)
         self._check_mask()
         self.mapped = 1.0 - np.broadcast_to(self.mask, self.event_shape)
@@ -119,6 +140,13 @@ class _Coupling(CombinedBijector):
             )
 
     def _check_mask(self):
+        try:
+            np.broadcast_to(self.mask, self.event_shape)
+        except ValueError as error:
+            raise ValueError(
+                f"The mask must broadcast to an event of shape {self.event_shape}. Received: a "
+                f"mask of shape {self.mask.shape}."
+            ) from error
         values = np.unique(self.mask)
         if not set(values) <= {0.0, 1.0}:
             raise ValueError(
@@ -135,7 +163,14 @@ class _Coupling(CombinedBijector):
                 "The network of this coupling takes a context as its second input. Received: "
                 "context=None. Pass forward(x, context), or use a network with one input."
             )
-        context_rank = len(self.network.inputs[1].shape) - 1
+        node = self.network.inputs[1].shape[1:]
+        context, context_rank = as_floats(context=context), len(node)
+        last = context.shape[max(context.shape.rank - context_rank, 0) :]
+        if not last.is_compatible_with(node):
+            raise ValueError(
+                f"The network of this coupling takes a context of shape (..., "
+                f"{', '.join(map(str, node))}). Received: context of shape {context.shape}."
+            )
         return broadcast_to_context(x, context, len(self.event_shape), context_rank)
 
     def parameters(self, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
@@ -272,6 +307,8 @@ class SplineCoupling(_Coupling):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         check_ints(2, num_bins=num_bins)
+        if num_bins >= 1 / _LEAST:
+            raise ValueError(f"num_bins must be below {1 / _LEAST:g}. Received: {num_bins=}.")
         check_positive(bound=bound)
         _check_slope_ratio(max_slope_ratio)
         super().__init__(network, mask, num_parameters=3 * num_bins - 1, **kwargs)

@@ -9,10 +9,15 @@ import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils import random
+from tfgen._utils.arguments import (
+    as_event_shape,
+    check_fractions,
+    check_ints,
+    check_positive,
+)
 from tfgen._utils.constructors import taken
 from tfgen._utils.typing import LayerOptions, Seed, Shape
-from tfgen.bijectors.bijector import Bijector, register
-from tfgen.layers.independent import as_shape
+from tfgen.bijectors.bijector import Bijector, check_bijector, register
 
 __all__ = ["UniformDequantization", "VariationalDequantization", "dequantized_logit"]
 
@@ -86,12 +91,10 @@ class UniformDequantization(keras.layers.Layer):
     ) -> None:
         kwargs["dtype"] = kwargs.get("dtype") or keras.config.dtype_policy().variable_dtype
         super().__init__(**kwargs)
-        if num_values < 2 or not 0 < alpha < 1:
-            raise ValueError(
-                "Expected num_values >= 2 and alpha between 0 and 1. Received: num_values="
-                f"{num_values}, alpha={alpha}. 8-bit images have 256 values."
-            )
-        self.event_shape = as_shape(event_shape)
+        check_ints(2, "8-bit images have 256 values.", num_values=num_values)
+        check_fractions("1e-5 keeps the logit of 0 and 1 finite.", alpha=alpha)
+        check_positive("1e-5 keeps the logit of 0 and 1 finite.", alpha=alpha)
+        self.event_shape = as_event_shape(event_shape=event_shape)
         self.num_values, self.alpha = num_values, alpha
         self.built = True
 
@@ -181,6 +184,7 @@ class VariationalDequantization(UniformDequantization):
         alpha: float = 1e-5,
         **kwargs: Unpack[LayerOptions],
     ) -> None:
+        check_bijector(bijector=bijector)
         super().__init__(bijector.event_shape, num_values, alpha, **kwargs)
         self.bijector = bijector
 

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import as_numbers, check_fractions, check_size
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.bijectors.bijector import Bijector, Mapped, register
 
@@ -43,9 +44,11 @@ class Permute(Bijector):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(event_shape, **kwargs)
+        check_size(**{"event_shape[-1]": (self.event_shape or (None,))[-1]})
         order = list(range(self.event_shape[-1]))
-        self.permutation = order[::-1] if permutation is None else [int(i) for i in permutation]
-        if sorted(self.permutation) != order:
+        given = order[::-1] if permutation is None else permutation
+        self.permutation = as_numbers(permutation=given).tolist()
+        if np.ndim(given) != 1 or sorted(self.permutation) != order:
             raise ValueError(
                 f"Expected a permutation of 0 to {order[-1]}, the indices of the last axis of "
                 f"events of shape {self.event_shape}. Received: permutation={permutation}. Use "
@@ -91,7 +94,8 @@ class Sigmoid(Bijector):
         self, event_shape: int | Shape, alpha: float = 1e-6, **kwargs: Unpack[LayerOptions]
     ) -> None:
         super().__init__(event_shape, **kwargs)
-        if not 0 <= alpha < 0.5:
+        check_fractions("1e-6 keeps data of 0 and 1 finite.", alpha=alpha)
+        if alpha >= 0.5:
             raise ValueError(
                 f"alpha must be from 0 to below 0.5. Received: alpha={alpha}. 1e-6 keeps data of 0 "
                 "and 1 finite."

@@ -8,6 +8,7 @@ import scipy.linalg
 import tensorflow as tf
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_seed, check_size
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.bijectors.bijector import Bijector, Mapped, register
 
@@ -17,6 +18,11 @@ __all__ = ["ActNorm", "Invertible1x1Conv"]
 MIN_VARIANCE = 1e-6
 # Largest log-scale in absolute value: a factor of 5e8, beyond the units of data.
 _MAX_LOG_SCALE = 20.0
+
+
+def check_channels(event_shape: tuple[int, ...]) -> None:
+    """Raises ValueError unless the last axis is one that weights can be made for."""
+    check_size(**{"event_shape[-1]": (event_shape or (None,))[-1]})
 
 
 def _clipped(log_scale):
@@ -47,6 +53,7 @@ class ActNorm(Bijector):
 
     def __init__(self, event_shape: int | Shape, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(event_shape, **kwargs)
+        check_channels(self.event_shape)
         channels = self.event_shape[-1:]
         self.num_positions = math.prod(self.event_shape[:-1])
         self.loc = self.add_weight(shape=channels, initializer="zeros", name="loc")
@@ -96,6 +103,9 @@ class Invertible1x1Conv(Bijector):
         self, event_shape: int | Shape, seed: int | None = None, **kwargs: Unpack[LayerOptions]
     ) -> None:
         super().__init__(event_shape, **kwargs)
+        check_channels(self.event_shape)
+        if seed is not None:
+            check_seed(seed=seed)
         self.seed = seed
         self.num_positions = math.prod(self.event_shape[:-1])
         size = self.event_shape[-1]

@@ -7,12 +7,14 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import as_event_shape, check_flags, check_size
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.bijectors.bijector import (
     Bijector,
     CombinedBijector,
     Mapped,
     broadcast_to_context,
+    check_bijector,
     register,
 )
 
@@ -36,7 +38,13 @@ def checkerboard_mask(image_shape: Shape, invert: bool = False) -> np.ndarray:
         >>> checkerboard_mask((2, 3, 1))[..., 0].tolist()
         [[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
     """
-    rows, columns = np.indices(image_shape[:2])
+    shape = as_event_shape(image_shape=image_shape)
+    check_flags(invert=invert)
+    if len(shape) < 2:
+        raise ValueError(
+            f"image_shape must be (height, width, channels). Received: image_shape={image_shape!r}."
+        )
+    rows, columns = np.indices(shape[:2])
     return ((rows + columns + invert) % 2).astype("float32")[..., None]
 
 
@@ -56,6 +64,8 @@ def channel_mask(num_channels: int, invert: bool = False) -> np.ndarray:
         >>> channel_mask(4, invert=True).ravel().tolist()
         [0.0, 0.0, 1.0, 1.0]
     """
+    check_size(num_channels=num_channels)
+    check_flags(invert=invert)
     first = np.arange(num_channels) < num_channels // 2
     return (first != invert).astype("float32")[None, None]
 
@@ -123,6 +133,7 @@ class Squeezed(_Around):
     """
 
     def __init__(self, bijector: Bijector, **kwargs: Unpack[LayerOptions]) -> None:
+        check_bijector(bijector=bijector)
         shape = bijector.event_shape
         if len(shape) != 3 or shape[-1] % 4:
             raise ValueError(
@@ -163,6 +174,7 @@ class Split(_Around):
     """
 
     def __init__(self, bijector: Bijector, **kwargs: Unpack[LayerOptions]) -> None:
+        check_bijector(bijector=bijector)
         *sizes, channels = bijector.event_shape
         super().__init__(bijector, (*sizes, 2 * channels), **kwargs)
 

@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.bijectors.bijector import (
     Bijector,
@@ -49,8 +49,8 @@ class _Steps(Bijector):
     ) -> None:
         super().__init__(event_shape, **kwargs)
         size = vector_size(event_shape)
-        check_ints(num_steps=num_steps)
-        check_ints(0, context_size=context_size)
+        check_size(num_steps=num_steps)
+        check_size(0, context_size=context_size)
         self.num_steps, self.context_size = num_steps, context_size
         self._sizes, self._direction = self._layout(size)
         shape = (num_steps, sum(self._sizes))

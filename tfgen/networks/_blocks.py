@@ -9,7 +9,12 @@ from typing import Any, TypeAlias
 
 import keras
 
-from tfgen._utils.arguments import check_fractions, check_ints
+from tfgen._utils.arguments import (
+    check_activation,
+    check_flags,
+    check_fractions,
+    check_size,
+)
 from tfgen._utils.typing import Activation, Shape
 from tfgen.layers import IndependentBernoulli, IndependentPoisson
 from tfgen.layers.independent import as_shape
@@ -41,6 +46,7 @@ Head: TypeAlias = Callable[..., keras.layers.Layer] | None
 """From the shape of one event to the distribution layer that ends a network; None for none."""
 Width: TypeAlias = int | Sequence[int]
 """Units of each hidden layer, or of one after the other."""
+_MOST = 10**6
 FEATURES = "features"
 """Name of the layer of a discriminator whose output compares images, by `get_layer`."""
 
@@ -72,8 +78,8 @@ def layer_widths(width: Width, depth: int) -> tuple[int, ...]:
         ((512, 512), (392, 196, 98))
     """
     if not isinstance(width, Sequence):
-        check_ints(1, width=width)
-        check_ints(0, depth=depth)
+        check_size(1, width=width)
+        check_size(0, depth=depth)
         return depth * (width,)
     if not _are_positive(width):
         raise ValueError(
@@ -84,7 +90,7 @@ def layer_widths(width: Width, depth: int) -> tuple[int, ...]:
 
 
 def _are_positive(values):
-    return all(isinstance(value, numbers.Integral) and int(value) > 0 for value in values)
+    return all(isinstance(value, numbers.Integral) and 0 < int(value) <= _MOST for value in values)
 
 
 def check_image_shape(image_shape: Shape) -> tuple[int, ...]:
@@ -120,7 +126,7 @@ def check_arguments(
         >>> check_arguments([28, 28, 1], latent_dim=20, width=32, num_halvings=3)
         (28, 28, 1)
     """
-    check_ints(1, latent_dim=latent_dim, width=width)
+    check_size(1, latent_dim=latent_dim, width=width)
     shape = check_image_shape(image_shape)
     smallest = 2**num_halvings // 2 + 1
     if min(shape[:2]) < smallest:
@@ -150,6 +156,7 @@ def dense_layers(
 ) -> Layers:
     """Hidden Dense layers with dropout after each activation; `name` is that of the last Dense."""
     check_fractions("Use 0 for none.", dropout=dropout)
+    check_activation(activation=activation)
     names = [None] * (len(widths) - 1) + [name]
     layers: Layers = []
     for units, layer_name in zip(widths, names, strict=False):
@@ -168,6 +175,7 @@ def normalization(batch_norm: bool) -> Layers:
     Its averages forget within tens of steps, as is usual for adversarial networks: they move, and
     samples drawn during training use the averages.
     """
+    check_flags(batch_norm=batch_norm)
     return [keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)] if batch_norm else []
 
 
@@ -178,6 +186,7 @@ def nonlinearity(
     name: str | None = None,
 ) -> Layers:
     """Layers between two with weights; `name` is the activation's. Keras' leaky slope is 0.2."""
+    check_activation(activation=activation)
     activate = keras.layers.Activation(activation, name=name)
     return [*normalization(batch_norm), activate, *_dropout(dropout)]
 
@@ -230,7 +239,7 @@ def output_layer(head: Head, event_shape: int | Shape) -> tuple[keras.layers.Lay
         return keras.layers.Reshape(shape, dtype=output_dtype()), math.prod(shape)
     # A layer instance is callable too, but on tensors.
     is_factory = callable(head) and not isinstance(head, keras.layers.Layer)
-    layer = head(event_shape) if is_factory else None
+    layer = _made_by(head, event_shape) if is_factory else None
     if not hasattr(layer, "params_size"):
         raise ValueError(
             "head must be None or a callable that takes an event shape and returns a distribution "
@@ -238,6 +247,14 @@ def output_layer(head: Head, event_shape: int | Shape) -> tuple[keras.layers.Lay
             f"Received: head={head!r}. Pass the class and not an instance."
         )
     return layer, _params_size(layer)
+
+
+def _made_by(head, event_shape):
+    """What a head makes; None for a function of something else, which then fails in its own way."""
+    try:
+        return head(event_shape)
+    except TypeError:
+        return None
 
 
 def _params_size(layer):
@@ -264,6 +281,7 @@ def image_output(
         ValueError: if `head` is no head, or takes something else than one loc per pixel after an
             activation.
     """
+    check_activation(output_activation=output_activation)
     output, num_parameters = output_layer(head, image_shape)
     if output_activation is None:
         return [output], num_parameters

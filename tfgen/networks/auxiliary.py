@@ -3,7 +3,7 @@
 import keras
 
 from tfgen import layers
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import as_event_shape, check_size
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import Head, Width, chain, dense_layers, layer_widths, output_layer
 
@@ -50,8 +50,9 @@ def mlp_auxiliary(
         TensorShape([8])
     """
     output_dim = latent_dim if output_dim is None else output_dim
-    check_ints(1, latent_dim=latent_dim, output_dim=output_dim)
+    check_size(1, latent_dim=latent_dim, output_dim=output_dim)
     output, num_parameters = output_layer(head, output_dim)
+    data_shape = as_event_shape(data_shape=data_shape)
     data, code = keras.Input(data_shape), keras.Input((latent_dim,))
     pair = keras.layers.Concatenate()([keras.layers.Flatten()(data), code])
     hidden = dense_layers(layer_widths(width, depth), activation)

@@ -10,6 +10,7 @@ import math
 import keras
 
 from tfgen import layers
+from tfgen._utils.arguments import check_activation
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     Head,
@@ -67,6 +68,7 @@ def conv_encoder(
         TensorShape([20])
     """
     image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
+    check_activation(activation=activation)
     output, num_parameters = output_layer(head, latent_dim)
     conv = functools.partial(_conv, activation=activation)
     return stack(
@@ -121,6 +123,7 @@ def conv_decoder(
         TensorShape([28, 28, 1])
     """
     image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
+    check_activation(activation=activation)
     output, num_parameters = output_layer(head, image_shape)
     full, half, quarter, eighth = halved_sizes(image_shape, _NUM_HALVINGS)
     feature_map = (*eighth, 2 * width)

@@ -10,7 +10,7 @@ import math
 import keras
 
 from tfgen import layers
-from tfgen._utils.arguments import check_fractions
+from tfgen._utils.arguments import check_flags, check_fractions
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
@@ -55,6 +55,7 @@ def _halve(filters, **kwargs):
 
 def _convolutions(image_shape, width, batch_norm, dropout=0.0, wrapper=None):
     """What discriminator and encoder share: convolutions that halve the image, to Flatten."""
+    check_flags(batch_norm=batch_norm)
     num_halvings = _num_halvings(image_shape)
     blocks = []
     for step in range(num_halvings):
@@ -116,6 +117,7 @@ def dcgan_generator(
     """
     image_shape = _check(image_shape, latent_dim, width)
     output, num_parameters = image_output(head, image_shape, output_activation)
+    check_flags(batch_norm=batch_norm)
     full, *sizes, smallest = halved_sizes(image_shape, _num_halvings(image_shape))
     feature_map = (*smallest, width * 2 ** len(sizes))
     double = functools.partial(_initialized, upsample)
@@ -180,6 +182,7 @@ def dcgan_discriminator(
     """
     check_fractions("Use 0 for none.", dropout=dropout)
     image_shape = _check(image_shape, 1, width)
+    check_flags(spectral_norm=spectral_norm)
     wrapper = keras.layers.SpectralNormalization if spectral_norm else None
     last = _initialized(logit)
     if wrapper is not None:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape
 from tfgen.layers import IndependentBernoulli, IndependentNormal, StandardNormal
 from tfgen.losses import kl_divergence
@@ -190,7 +190,7 @@ class NormalPosterior(keras.layers.Layer):
 
     def __init__(self, latent_dim: int, num_features: int, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        check_ints(1, latent_dim=latent_dim, num_features=num_features)
+        check_size(1, latent_dim=latent_dim, num_features=num_features)
         self.latent_dim, self.num_features = latent_dim, num_features
         self.head = IndependentNormal(latent_dim, scale_activation="exponential")
         parameters = keras.layers.Dense(self.head.params_size(latent_dim), dtype=self.dtype_policy)
@@ -283,10 +283,13 @@ class DRAWEncoder(keras.Model):
         super().__init__(autocast=False, **kwargs)
         self.image_shape = check_arguments(image_shape, latent_dim, width)
         self.latent_dim, self.num_steps, self.width = latent_dim, num_steps, width
-        self.decoder_width, self.read_size = decoder_width or width, read_size
-        check_ints(1, num_steps=num_steps, decoder_width=self.decoder_width)
+        self.decoder_width = width if decoder_width is None else decoder_width
+        self.read_size = read_size
+        check_size(1, num_steps=num_steps, decoder_width=self.decoder_width)
         self._build_read()
-        self.posterior = posterior or NormalPosterior(latent_dim, width, dtype=self.dtype_policy)
+        if posterior is None:
+            posterior = NormalPosterior(latent_dim, width, dtype=self.dtype_policy)
+        self.posterior = posterior
         _check_posterior(self.posterior, latent_dim)
         self.built = True
 
@@ -294,7 +297,7 @@ class DRAWEncoder(keras.Model):
         height, width, channels = self.image_shape
         num_inputs = height * width * channels
         if self.read_size is not None:
-            check_ints(1, read_size=self.read_size)
+            check_size(1, read_size=self.read_size)
             self.window = _window(self.decoder_width, self.dtype_policy)
             num_inputs = 2 * self.read_size**2 * channels
         else:
@@ -429,7 +432,7 @@ class DRAWDecoder(keras.Model):
     ) -> None:
         super().__init__(autocast=False, **kwargs)
         self.image_shape = check_arguments(image_shape, latent_dim, width)
-        check_ints(1, num_steps=num_steps)
+        check_size(1, num_steps=num_steps)
         self.latent_dim, self.num_steps, self.width = latent_dim, num_steps, width
         self.write_size = write_size
         self.lstm = _LSTM(width, latent_dim, dtype=self.dtype_policy)
@@ -446,7 +449,7 @@ class DRAWDecoder(keras.Model):
         self.initial_canvas = self.add_weight((size,), "zeros", name="initial_canvas")
         self.written_shape = self.canvas_shape
         if self.write_size is not None:
-            check_ints(1, write_size=self.write_size)
+            check_size(1, write_size=self.write_size)
             self.window = _window(self.width, self.dtype_policy)
             self.written_shape = (self.write_size, self.write_size, channels)
         written = math.prod(self.written_shape)

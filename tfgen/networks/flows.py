@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import keras
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import as_event_shape, check_size
 from tfgen._utils.typing import Shape
 from tfgen.bijectors import Chain
 from tfgen.bijectors.coupling import (
@@ -81,9 +81,16 @@ def gated_conv_net(
         TensorShape([3, 8, 8, 2])
     """
     image_shape = check_arguments(image_shape, width=width)
-    check_ints(1, num_outputs=num_outputs)
-    check_ints(0, num_layers=num_layers)
-    shapes = [image_shape] if context_shape is None else [image_shape, context_shape]
+    check_size(1, num_outputs=num_outputs)
+    check_size(0, num_layers=num_layers)
+    shapes = [image_shape]
+    if context_shape is not None:
+        shapes.append(as_event_shape(context_shape=context_shape))
+        if shapes[1][:-1] != image_shape[:-1]:
+            raise ValueError(
+                f"context_shape must be {(*image_shape[:-1], 'channels')}, as high and wide as the "
+                f"images. Received: context_shape={context_shape!r}."
+            )
     inputs = [keras.Input(shape) for shape in shapes]
     x = inputs[0] if len(inputs) == 1 else keras.layers.Concatenate()(inputs)
     x = keras.layers.Conv2D(width, _KERNEL_SIZE, padding="same")(x)
@@ -147,7 +154,7 @@ def simple_flow(
         2
     """
     image_shape = check_arguments(image_shape, width=width)
-    check_ints(1, num_couplings=num_couplings)
+    check_size(1, num_couplings=num_couplings)
     return Chain(_checkerboard_couplings(image_shape, num_couplings, width, num_layers))
 
 
@@ -181,7 +188,7 @@ def variational_dequantization(
         (8, 8, 1)
     """
     shape = check_arguments(image_shape, width=width)
-    check_ints(1, num_couplings=num_couplings)
+    check_size(1, num_couplings=num_couplings)
     couplings = _checkerboard_couplings(shape, num_couplings, width, num_layers, shape)
     return VariationalDequantization(Chain(couplings), num_values)
 
@@ -269,8 +276,8 @@ def vector_flow(
         >>> vector_flow(2, num_couplings=2, hidden=(8,)).event_shape
         (2,)
     """
-    check_ints(2, size=size, num_bins=num_bins)
-    check_ints(1, num_couplings=num_couplings)
+    check_size(2, size=size, num_bins=num_bins)
+    check_size(1, num_couplings=num_couplings)
     couplings = [
         SplineCoupling(
             coupling_network(size, hidden, num_parameters=3 * num_bins - 1),

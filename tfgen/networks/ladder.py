@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 
 from tfgen import layers
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_activation, check_flags, check_size
 from tfgen._utils.typing import Activation, Shape
 from tfgen.layers.hierarchical import HierarchicalNormal
 from tfgen.networks._blocks import (
@@ -24,6 +24,8 @@ LATENT_DIMS, WIDTHS = (64, 32, 16, 8, 4), (512, 256, 128, 64, 64)
 
 def _mlp(width, depth, batch_norm, activation):
     """Hidden layers, each with batch normalization before its activation."""
+    check_flags(batch_norm=batch_norm)
+    check_activation(activation=activation)
     blocks = [
         [
             keras.layers.Dense(units, use_bias=not batch_norm),
@@ -35,8 +37,18 @@ def _mlp(width, depth, batch_norm, activation):
     return sum(blocks, [])
 
 
+def _check_sizes(**values):
+    for name, sizes in values.items():
+        if not isinstance(sizes, Sequence) or isinstance(sizes, str):
+            raise ValueError(
+                f"{name} must be a sequence of ints, one for each level, lowest first. Received: "
+                f"{name}={sizes!r}."
+            )
+
+
 def _check_levels(latent_dims, widths):
-    check_ints(1, **{f"latent_dims[{i}]": size for i, size in enumerate(latent_dims)})
+    _check_sizes(latent_dims=latent_dims, widths=widths)
+    check_size(1, **{f"latent_dims[{i}]": size for i, size in enumerate(latent_dims)})
     if len(latent_dims) < 2 or len(widths) != len(latent_dims):
         raise ValueError(
             "A ladder needs two levels or more, and a width for each, lowest first. Received: "
@@ -162,6 +174,12 @@ def ladder_decoder(decoder: keras.Model, latent_dims: Sequence[int] = LATENT_DIM
         >>> decoder(keras.ops.zeros((5, 6))).event_shape
         TensorShape([8, 8, 1])
     """
+    _check_sizes(latent_dims=latent_dims)
+    check_size(1, **{f"latent_dims[{i}]": size for i, size in enumerate(latent_dims or [None])})
+    if not isinstance(decoder, keras.Model):
+        raise ValueError(
+            f"decoder must be a keras.Model from z_1 to p(x|z_1). Received: decoder={decoder!r}."
+        )
     if decoder.input_shape != (None, latent_dims[0]):
         raise ValueError(
             f"The decoder must take z_1, of size {latent_dims[0]} for latent_dims="

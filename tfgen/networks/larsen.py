@@ -10,7 +10,7 @@ import math
 import keras
 
 from tfgen import layers
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
@@ -139,7 +139,7 @@ def larsen_decoder(
         >>> decoder(keras.ops.zeros((2, 128))).event_shape
         TensorShape([64, 64, 3])
     """
-    check_ints(2, width=width)
+    check_size(2, width=width)
     image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
     output, num_parameters = image_output(head, image_shape, output_activation)
     full, half, quarter, eighth = halved_sizes(image_shape, _NUM_HALVINGS)
@@ -187,7 +187,7 @@ def larsen_discriminator(image_shape: Shape, width: int = 64) -> keras.Model:
         >>> discriminator.get_layer("features").output.shape
         (None, 8, 8, 16)
     """
-    check_ints(2, width=width)
+    check_size(2, width=width)
     return stack(
         check_arguments(image_shape, width=width, num_halvings=_NUM_HALVINGS),
         [

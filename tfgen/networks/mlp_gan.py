@@ -5,7 +5,7 @@ Soons, "Practical 3: Deep Generative Models", 2020, Question 2.3.
 
 import keras
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
@@ -160,7 +160,7 @@ def mlp_code_discriminator(
         >>> discriminator(keras.ops.zeros((5, 8))).shape
         TensorShape([5, 1])
     """
-    check_ints(1, latent_dim=latent_dim)
+    check_size(1, latent_dim=latent_dim)
     layers = _discriminator_layers(width, dropout, activation, depth)
     return stack((latent_dim,), layers, name="mlp_code_discriminator")
 

@@ -9,7 +9,7 @@ import math
 import keras
 
 from tfgen import layers
-from tfgen._utils.arguments import check_fractions
+from tfgen._utils.arguments import check_flags, check_fractions
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
@@ -54,8 +54,9 @@ def _residual_block(hidden, filters, batch_norm, dropout):
     return block
 
 
-def _check(image_shape, latent_dim, width, dropout):
+def _check(image_shape, latent_dim, width, batch_norm, dropout):
     """Returns `image_shape` as a tuple, or raises ValueError."""
+    check_flags(batch_norm=batch_norm)
     check_fractions("Use 0 for none.", dropout=dropout)
     image_shape = check_arguments(image_shape, latent_dim, width)
     if any(pixels % 4 for pixels in image_shape[:2]):
@@ -114,7 +115,7 @@ def residual_generator(
         >>> generator(keras.ops.zeros((2, 100))).shape
         TensorShape([2, 32, 32, 1])
     """
-    image_shape = _check(image_shape, latent_dim, width, dropout)
+    image_shape = _check(image_shape, latent_dim, width, batch_norm, dropout)
     output, num_parameters = image_output(head, image_shape, output_activation)
     feature_map = (image_shape[0] // 4, image_shape[1] // 4, 4 * width)
     block = functools.partial(_residual_block, batch_norm=batch_norm, dropout=dropout)
@@ -174,7 +175,7 @@ def residual_discriminator(
         >>> discriminator(keras.ops.zeros((2, 32, 32, 1))).shape
         TensorShape([2, 1])
     """
-    image_shape = _check(image_shape, 1, width, dropout)
+    image_shape = _check(image_shape, 1, width, batch_norm, dropout)
     block = functools.partial(_residual_block, batch_norm=batch_norm, dropout=dropout)
     return stack(
         image_shape,
@@ -229,6 +230,7 @@ def gvae_encoder(
     """
     image_shape = check_arguments(image_shape, latent_dim, width, _NUM_ENCODER_HALVINGS)
     output, num_parameters = output_layer(head, latent_dim)
+    check_flags(batch_norm=batch_norm)
     blocks = [
         [_conv(width * 2**step, strides=2, use_bias=not batch_norm), *nonlinearity(batch_norm)]
         for step in range(_NUM_ENCODER_HALVINGS)

@@ -8,7 +8,7 @@ import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils import random
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import as_event_shape, check_seed, check_size
 from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape
 from tfgen.layers import IndependentNormal, StandardNormal
 from tfgen.layers.hierarchical import diagonal_normal
@@ -148,8 +148,11 @@ class GaussianProcessMapping(keras.layers.Layer):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
-        check_ints(latent_dim=latent_dim, input_dim=input_dim, num_points=num_points, width=width)
-        self.latent_dim, self.feature_shape = latent_dim, tuple(feature_shape)
+        check_size(latent_dim=latent_dim, input_dim=input_dim, num_points=num_points, width=width)
+        if seed is not None:
+            check_seed(seed=seed)
+        self.latent_dim = latent_dim
+        self.feature_shape = as_event_shape(feature_shape=feature_shape)
         self.input_dim, self.num_points, self.width = input_dim, num_points, width
         self.seed = seed
         num_features, policy = math.prod(self.feature_shape), self.dtype_policy

@@ -3,7 +3,7 @@
 import keras
 
 from tfgen import layers
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import Shape
 from tfgen.networks._blocks import (
     Head,
@@ -66,8 +66,8 @@ def vq_encoder(
         TensorShape([5, 7, 7, 8])
     """
     image_shape = check_arguments(image_shape, 1, width, _NUM_HALVINGS)
-    check_ints(0, num_blocks=num_blocks)
-    check_ints(1, code_dim=code_dim)
+    check_size(0, num_blocks=num_blocks)
+    check_size(1, code_dim=code_dim)
     halve = dict(strides=2, padding="same")
     return stack(
         image_shape,
@@ -114,8 +114,8 @@ def vq_decoder(
         TensorShape([28, 28, 1])
     """
     image_shape = check_arguments(image_shape, 1, width, _NUM_HALVINGS)
-    check_ints(0, num_blocks=num_blocks)
-    check_ints(1, code_dim=code_dim)
+    check_size(0, num_blocks=num_blocks)
+    check_size(1, code_dim=code_dim)
     output, num_parameters = output_layer(head, image_shape)
     full, half, quarter = halved_sizes(image_shape, _NUM_HALVINGS)
     return stack(
