@@ -195,8 +195,8 @@ def test_picture_shows_factors_by_latents(deterministic):
     "arguments, message",
     [
         ({"model": IMAGES}, r"decode\(z\), which returns p\(x\|z\).*Received: ndarray"),
-        ({"num_points": 3}, "Received: num_points=3, seeds="),
-        ({"seeds": ()}, r"at least one seed. Received: num_points=400, seeds=\(\)"),
+        ({"num_points": 3}, "at least 4. Received: num_points=3. Take 10,000"),
+        ({"seeds": ()}, r"at least one seed. Received: seeds=\(\)"),
         ({"num_points": 401, "dataset": pipeline(400)}, "401 points. Received: 400. Pass .*=400"),
         ({"dataset": pipeline().map(lambda x, y: x)}, "Received: a batch of type ndarray"),
         (

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tfgen._utils import extras
+from tfgen._utils.arguments import as_numbers, check_seed
 from tfgen._utils.typing import TensorLike
 
 __all__ = [
@@ -37,7 +38,7 @@ def check_codes(codes: TensorLike, name: str = "codes", min_dims: int = 1) -> np
         >>> check_codes([[1], [2]]).dtype
         dtype('float64')
     """
-    codes = np.asarray(codes, dtype="float64")
+    codes = as_numbers(**{name: codes}).astype("float64")
     if codes.ndim != 2 or len(codes) < 2 or codes.shape[1] < min(min_dims, 1):
         raise ValueError(
             f"{name} must have shape (num_points, latent_dim), with at least 2 points and 1 "
@@ -49,7 +50,11 @@ def check_codes(codes: TensorLike, name: str = "codes", min_dims: int = 1) -> np
 
 
 def check_codes_and_factors(
-    codes: TensorLike, factors: TensorLike, min_dims: int = 1, min_factors: int = 1
+    codes: TensorLike,
+    factors: TensorLike,
+    min_dims: int = 1,
+    min_factors: int = 1,
+    name: str = "codes",
 ) -> tuple[np.ndarray, np.ndarray]:
     """Codes and the true factors of the same points as arrays, after checks.
 
@@ -59,6 +64,7 @@ def check_codes_and_factors(
             value is the number of a class. Floats are taken where they are whole.
         min_dims: int, latent dimensions that the score needs.
         min_factors: int, factors that the score needs.
+        name: str, what an error calls the codes.
 
     Returns:
         codes, float64 array, and factors, int64 array, of the shapes given.
@@ -72,7 +78,7 @@ def check_codes_and_factors(
         >>> factors.tolist()
         [[0], [3]]
     """
-    codes, factors = check_codes(codes, min_dims=min_dims), np.asarray(factors)
+    codes, factors = check_codes(codes, name, min_dims), as_numbers(factors=factors)
     if factors.ndim != 2 or factors.shape[1] == 0 or len(factors) != len(codes):
         raise ValueError(
             "factors must have shape (num_points, num_factors), one row for each of the "
@@ -88,10 +94,11 @@ def check_codes_and_factors(
 
 def _as_classes(factors: np.ndarray) -> np.ndarray:
     """Factors as int64, if they are whole numbers of two or more values each."""
-    if factors.dtype.kind not in "biuf" or not (np.mod(factors, 1) == 0).all():
+    broken = factors[np.mod(factors, 1) != 0]
+    if len(broken):
         raise ValueError(
             "factors must be whole numbers, the classes of each factor. Received: "
-            f"{_first_not_whole(factors)!r}. Number the values of a continuous factor, or cut it "
+            f"{float(broken[0])!r}. Number the values of a continuous factor, or cut it "
             "into bins with np.digitize."
         )
     factors = factors.astype("int64")
@@ -102,12 +109,6 @@ def _as_classes(factors: np.ndarray) -> np.ndarray:
             f"one value only in columns {constant.tolist()} of factors. Leave these columns out."
         )
     return factors
-
-
-def _first_not_whole(factors: np.ndarray) -> object:
-    if factors.dtype.kind != "f":
-        return factors.flat[0]
-    return float(factors[np.mod(factors, 1) != 0][0])
 
 
 def active_dims(codes: np.ndarray) -> np.ndarray:
@@ -200,6 +201,7 @@ def split(codes: np.ndarray, factors: np.ndarray, seed: int) -> list[np.ndarray]
     Raises:
         ValueError: if a factor takes one value only among the training points.
     """
+    check_seed(seed=seed)
     selection = extras.require("sklearn.model_selection", extra="metrics")
     parts = selection.train_test_split(codes, factors, test_size=0.2, random_state=seed)
     if (parts[2] == parts[2][0]).all(axis=0).any():

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import random
+from tfgen._utils.arguments import as_numbers, check_ints
 from tfgen.losses import bits_per_dim, is_discrete
 from tfgen.metrics.protocols import Data, HasEncoder
 
@@ -75,6 +76,9 @@ def open_batches(
     a tuple; others are given its first part, the examples.
     """
     is_dataset = isinstance(data, tf.data.Dataset)
+    check_ints(batch_size=batch_size)
+    if not is_dataset:
+        data = _as_arrays(data)
     batches: Any = (
         data if is_dataset else tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
     )
@@ -91,6 +95,20 @@ def open_batches(
     if not is_dataset:
         return _filled_up(model, batches), num_batches
     return _filled_up(model, batches.rebatch(batch_size)), None
+
+
+def _as_arrays(data: Any) -> Any:
+    """An array, or a tuple of arrays of one length, after checks."""
+    parts = [as_numbers(data=part) for part in (data if isinstance(data, tuple) else (data,))]
+    lengths = {len(part) if part.ndim else 0 for part in parts}
+    if len(lengths) != 1 or 0 in lengths:
+        raise ValueError(
+            "data must hold at least one example along the first axis, in each part as many. "
+            f"Received: data of shapes {[part.shape for part in parts]}."
+        )
+    if not all(np.isfinite(part).all() for part in parts):
+        raise ValueError("data must be finite. Received: data with NaN or infinite values.")
+    return tuple(parts) if isinstance(data, tuple) else parts[0]
 
 
 def _first(batch: Any) -> Any:

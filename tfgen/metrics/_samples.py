@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from tfgen._utils.arguments import as_numbers
 from tfgen._utils.typing import TensorLike
 
 __all__ = ["flat_pair", "flat_samples", "probability_array"]
@@ -24,7 +25,7 @@ def flat_samples(samples: TensorLike, name: str = "samples") -> np.ndarray:
         >>> flat_samples(np.zeros((5, 28, 28, 1))).shape
         (5, 784)
     """
-    samples = np.asarray(samples)
+    samples = as_numbers(**{name: samples})
     if samples.ndim == 0 or len(samples) < 2 or samples.size == 0:
         raise ValueError(
             f"{name} must hold at least 2 samples along the first axis. "
@@ -41,7 +42,8 @@ def flat_pair(
     x: TensorLike, y: TensorLike, names: tuple[str, str] = ("x", "y")
 ) -> tuple[np.ndarray, np.ndarray]:
     """Two sets of samples as arrays of shapes (n, d) and (m, d); ValueError as `flat_samples`."""
-    shapes = np.shape(x)[1:], np.shape(y)[1:]
+    x, y = as_numbers(**{names[0]: x}), as_numbers(**{names[1]: y})
+    shapes = x.shape[1:], y.shape[1:]
     if shapes[0] != shapes[1]:
         raise ValueError(
             f"{names[0]} and {names[1]} must hold samples of one shape. "
@@ -63,7 +65,7 @@ def probability_array(probabilities: TensorLike, tolerance: float = 1e-3) -> np.
     Raises:
         ValueError: if the shape is another, or rows are no probabilities.
     """
-    probabilities = np.asarray(probabilities, dtype="float64")
+    probabilities = as_numbers(probabilities=probabilities).astype("float64")
     if probabilities.ndim != 2 or len(probabilities) == 0 or probabilities.shape[1] < 2:
         raise ValueError(
             "probabilities must have shape (num_samples, num_classes), with at least 1 sample and "

@@ -8,7 +8,14 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.arguments import (
+    check_ints,
+    check_one_of,
+    check_positive,
+    check_seed,
+    check_size,
+    check_verbose,
+)
 from tfgen._utils.random import ALGORITHM
 from tfgen.metrics._likelihood import (
     NO_LIKELIHOOD,
@@ -123,7 +130,11 @@ def annealed_importance_sampling(
     require(model, protocol, "annealed_importance_sampling", NO_LIKELIHOOD)
     check_ints(num_chains=num_chains, num_steps=num_steps, batch_size=batch_size)
     check_ints(num_leapfrog_steps=num_leapfrog_steps)
-    _check_step_size(step_size)
+    check_size(num_chains=num_chains, num_leapfrog_steps=num_leapfrog_steps)
+    check_seed(seed=seed)
+    check_verbose(verbose=verbose)
+    if step_size is not None:
+        check_positive("None tunes it.", step_size=step_size)
     chain = _Chain(model, num_chains, num_steps, num_leapfrog_steps, start, step_size)
     anneal = compiled_as(model, chain.run)
     batches, num_batches = open_batches(model, data, batch_size)
@@ -198,7 +209,7 @@ class _Chain(NamedTuple):
         latent_rank = len(z.shape) - 2
         shape = (1, _batch_size(x), *[1] * latent_rank)
         if self.step_size:
-            return tf.fill(shape, self.step_size)
+            return tf.fill(shape, float(self.step_size))
         kernel = self._kernel(
             lambda z: self.model.log_joint(x, z), tf.fill(shape, _FIRST_STEP_SIZE)
         )
@@ -247,10 +258,3 @@ def _tuned_step_sizes(
         seed=seed,
     )
     return step_sizes[0]
-
-
-def _check_step_size(step_size: float | None) -> None:
-    if step_size is not None and not step_size > 0:
-        raise ValueError(
-            f"step_size must be positive, or None to tune it. Received: step_size={step_size}."
-        )

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen._utils.arguments import as_numbers, check_ints, check_seed, check_verbose
 from tfgen.losses.divergences import is_diagonal_normal
 from tfgen.metrics._figures import information_map
 from tfgen.metrics._posteriors import code_of, flat
@@ -130,6 +131,8 @@ def disentanglement_report(
         ((3, 2), True)
     """
     _check_arguments(model, num_points, seeds)
+    check_verbose(verbose=verbose)
+    _check_names(factor_names)
     batches, factor_names = _open(dataset, factor_names, seeds[0])
     bar = keras.utils.Progbar(num_points + _SCORING * (1 + len(seeds)), verbose=int(verbose))
     points = _encode(model, batches, num_points, seeds[0], bar)
@@ -203,7 +206,17 @@ def _open(
         factor_names = factor_names or info.factor_names
     if isinstance(dataset, tf.data.Dataset):
         return dataset.as_numpy_iterator(), factor_names
-    images, factors = (np.asarray(part) for part in dataset)
+    if not (isinstance(dataset, tuple | list) and len(dataset) == 2):
+        raise ValueError(
+            "dataset must be a tf.data.Dataset or a pair (images, factors). Received: dataset of "
+            f"type {type(dataset).__name__}."
+        )
+    images, factors = (as_numbers(dataset=part) for part in dataset)
+    if images.ndim < 2 or factors.ndim != 2 or len(images) != len(factors):
+        raise ValueError(
+            "dataset must hold images and a row of factors for each. Received: dataset of shapes "
+            f"{images.shape} and {factors.shape}."
+        )
     order = np.random.default_rng(seed).permutation(len(images))
     chunks = np.split(order, range(_BATCH_SIZE, len(order), _BATCH_SIZE))
     return ((images[rows], factors[rows]) for rows in chunks), factor_names
@@ -264,11 +277,10 @@ def _errors(x: tf.Tensor, output: Any) -> np.ndarray:
 def _check_arguments(model: HasCodes, num_points: int, seeds: Sequence[int]) -> None:
     remedy = "Give a model with an encoder, or score codes by the functions of tfgen.metrics."
     require(model, HasCodes, "disentanglement_report", remedy)
-    if num_points < 4 or len(seeds) == 0:
-        raise ValueError(
-            "num_points must be at least 4, better 10,000, and seeds hold at least one seed. "
-            f"Received: num_points={num_points}, seeds={tuple(seeds)}."
-        )
+    check_ints(4, "Take 10,000.", num_points=num_points)
+    if not isinstance(seeds, Sequence) or isinstance(seeds, str) or len(seeds) == 0:
+        raise ValueError(f"seeds must be a sequence of at least one seed. Received: {seeds=}.")
+    check_seed(**{f"seeds[{i}]": seed for i, seed in enumerate(seeds)})
 
 
 def _as_pair(batch: Any) -> tuple[Any, Any]:
@@ -278,6 +290,14 @@ def _as_pair(batch: Any) -> tuple[Any, Any]:
             f"{type(batch).__name__}. Pass labels=True to tfgen.datasets.load."
         )
     return batch
+
+
+def _check_names(factor_names: Any) -> None:
+    names = factor_names if isinstance(factor_names, list | tuple | None) else (None,)
+    if not all(isinstance(name, str) for name in names or ()):
+        raise ValueError(
+            f"factor_names must be a sequence of names, or None. Received: {factor_names=}."
+        )
 
 
 def _names_of(factor_names: Sequence[str] | None, num_factors: int) -> tuple[str, ...]:

@@ -7,7 +7,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen._utils.arguments import as_pair, check_ints
+from tfgen._utils.arguments import (
+    as_numbers,
+    as_pair,
+    check_flags,
+    check_ints,
+    check_seed,
+    check_size,
+    check_verbose,
+)
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._images import check_image_shape, check_pixels
 from tfgen.metrics._tables import markdown
@@ -123,7 +131,8 @@ def evaluate_samples(
         >>> scores.settings["ms_ssim"]["num_pairs"]
         25
     """
-    _check_arguments(model, num_samples, value_range, classifier)
+    _check_arguments(model, num_samples, value_range, classifier, num_neighbours, seed, clip)
+    check_verbose(verbose=verbose)
     scores = {**_PIXEL_SCORES, **({} if classifier is None else _CLASSIFIER_SCORES)}
     num_chunks = -(-num_samples // _CHUNK)
     bar = keras.utils.Progbar(num_chunks + 2 * len(scores), verbose=int(verbose))
@@ -146,10 +155,10 @@ def evaluate_samples(
 # The images.
 
 
-def _batches(data: TensorLike | tf.data.Dataset) -> Iterator[np.ndarray]:
+def _batches(data: TensorLike | tf.data.Dataset, name: str) -> Iterator[np.ndarray]:
     """The images of a pipeline batch by batch, those of an array at once."""
     if not isinstance(data, tf.data.Dataset):
-        yield np.asarray(data, dtype="float32")
+        yield as_numbers(**{name: data}).astype("float32", copy=False)
         return
     for batch in data.as_numpy_iterator():
         yield batch[0] if isinstance(batch, tuple) else batch
@@ -168,7 +177,7 @@ def _draw_images(
     """
     rng = np.random.default_rng(seed)
     kept, seen = np.empty(0), 0
-    for batch in _batches(data):
+    for batch in _batches(data, name):
         check_image_shape(batch, name)
         check_pixels(batch, value_range, name)
         kept = kept if seen else np.empty((num_images, *batch.shape[1:]), "float32")
@@ -303,13 +312,25 @@ def _check_arguments(
     num_samples: int,
     value_range: tuple[float, float],
     classifier: keras.Model | None,
+    num_neighbours: int,
+    seed: int,
+    clip: bool,
 ) -> None:
     remedy = "Score arrays of images by the functions of tfgen.metrics one by one."
     require(model, HasSamples, "evaluate_samples", remedy)
     check_ints(_MIN_SAMPLES, num_samples=num_samples)
+    check_size(num_samples=num_samples)
+    check_ints(num_neighbours=num_neighbours)
+    check_seed(seed=seed)
+    check_flags(clip=clip)
     as_pair(value_range=value_range)
     if classifier is None:
         return
+    if not isinstance(classifier, keras.Model):
+        raise ValueError(
+            "classifier must be a keras.Model, such as tfgen.metrics.classifier gives, or None. "
+            f"Received: classifier={classifier!r}."
+        )
     check_features(classifier)
     trained = pixel_range(classifier)
     if trained and not np.allclose(trained, value_range):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfgen._utils import extras
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_ints, check_seed, check_size
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import (
     active_dims,
@@ -24,9 +24,13 @@ __all__ = ["beta_vae_score", "factor_vae_score"]
 _BATCHES_AT_A_TIME = 500  # Bounds the memory.
 
 
-def _check_sizes(num_train: int, num_test: int, batch_size: int, num_factors: int) -> None:
+def _check_sizes(
+    num_train: int, num_test: int, batch_size: int, num_factors: int, seed: int
+) -> None:
     check_ints(num_factors, "Take a batch for each factor.", num_train=num_train, num_test=num_test)
     check_ints(2, batch_size=batch_size)
+    check_size(num_train=num_train, num_test=num_test, batch_size=batch_size)
+    check_seed(seed=seed)
 
 
 def _mean_differences(
@@ -110,7 +114,7 @@ def beta_vae_score(
         1.0
     """
     codes, factors = check_codes_and_factors(codes, factors, min_factors=2)
-    _check_sizes(num_train, num_test, batch_size, factors.shape[1])
+    _check_sizes(num_train, num_test, batch_size, factors.shape[1], seed)
     rng, codes = np.random.default_rng(seed), standardize(codes)
     train = _batches(_mean_differences, codes, factors, num_train, batch_size, rng)
     test = _batches(_mean_differences, codes, factors, num_test, batch_size, rng)
@@ -177,7 +181,7 @@ def factor_vae_score(
         1.0
     """
     codes, factors = check_codes_and_factors(codes, factors, min_dims=0, min_factors=2)
-    _check_sizes(num_train, num_test, batch_size, factors.shape[1])
+    _check_sizes(num_train, num_test, batch_size, factors.shape[1], seed)
     rng, codes = np.random.default_rng(seed), standardize(codes)[:, active_dims(codes)]
     if codes.shape[1] == 0:
         return 0.0

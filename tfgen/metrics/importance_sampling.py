@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import scipy.special
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_ints, check_seed, check_verbose
 from tfgen.metrics._likelihood import (
     NO_LIKELIHOOD,
     bits_of,
@@ -160,8 +160,13 @@ def importance_sampled_nll(
         ([1, 5, 50, 100], True, True)
     """
     require(model, HasLogWeights, "importance_sampled_nll", NO_LIKELIHOOD)
-    check_ints(num_samples=num_samples, batch_size=batch_size, at=min(at, default=1))
+    if not isinstance(at, list | tuple | range):
+        raise ValueError(f"at must be a sequence of numbers of draws. Received: at={at!r}.")
+    check_ints(**{f"at[{i}]": k for i, k in enumerate(at)})
+    check_ints(num_samples=num_samples, batch_size=batch_size)
     check_ints(samples_per_batch=samples_per_batch)
+    check_seed(seed=seed)
+    check_verbose(verbose=verbose)
     chunk = min(samples_per_batch, num_samples)
     draw = compiled_as(model, lambda x, seed: model.log_weights(x, chunk, seed))
     sizes = sorted({k for k in at if k < num_samples} | {num_samples})

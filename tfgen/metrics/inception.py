@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen._utils.arguments import as_pair, check_ints
+from tfgen._utils.arguments import as_numbers, as_pair, check_ints, check_verbose
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._images import check_image_shape, check_pixels
 
@@ -70,11 +70,12 @@ def inception_features(
     """
     low, high = as_pair(value_range=value_range)
     check_ints(batch_size=batch_size)
-    images = np.asarray(images, dtype="float32")
-    check_image_shape(images)
+    check_verbose(verbose=verbose)
+    images = as_numbers(images=images).astype("float32", copy=False)
+    check_image_shape(images, "images")
     if images.shape[-1] not in (1, 3):
-        raise ValueError(f"Images must have 1 or 3 channels. Received: shape {images.shape}.")
-    check_pixels(images, value_range)
+        raise ValueError(f"images must have 1 or 3 channels. Received: shape {images.shape}.")
+    check_pixels(images, value_range, "images")
     network = keras.applications.InceptionV3(
         include_top=False, weights=str(_find_weights(weights)), pooling="avg"
     )

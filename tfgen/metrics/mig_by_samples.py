@@ -11,6 +11,7 @@ import numpy as np
 import scipy.fft
 import scipy.special
 
+from tfgen._utils.arguments import check_verbose
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import check_codes, check_codes_and_factors, rows_by_value
 from tfgen.metrics.mutual_information import entropies, information_gaps
@@ -83,7 +84,8 @@ def mig_by_samples(
         >>> round(scores.mig, 4), scores.mutual_information.round(4).tolist()
         (1.0, [[0.6931, 0.0], [0.0, 0.6931]])
     """
-    loc, factors = check_codes_and_factors(loc, factors)
+    loc, factors = check_codes_and_factors(loc, factors, name="loc")
+    check_verbose(verbose=verbose)
     scale = _check_scale(scale, loc.shape)
     groups = [rows_by_value(factor) for factor in factors.T]
     bar = keras.utils.Progbar(loc.shape[1], verbose=int(verbose))

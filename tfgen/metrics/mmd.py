@@ -13,7 +13,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.arguments import (
+    as_numbers,
+    check_flags,
+    check_ints,
+    check_one_of,
+    check_seed,
+    check_verbose,
+)
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._samples import flat_pair, flat_samples
 
@@ -48,6 +55,7 @@ def median_bandwidth(samples: TensorLike, num_samples: int = 1000, seed: int = 0
 
     samples = flat_samples(samples)
     check_ints(2, num_samples=num_samples)
+    check_seed(seed=seed)
     if len(samples) > num_samples:
         rows = np.random.default_rng(seed).choice(len(samples), num_samples, replace=False)
         samples = samples[np.sort(rows)]
@@ -175,9 +183,9 @@ def _check_bandwidths(
         if kernel == "gaussian":
             return median_bandwidth(x) * np.array(BANDWIDTH_FACTORS)
         return np.ones(1)
-    widths = np.atleast_1d(np.asarray(bandwidths, dtype="float64"))
-    if widths.ndim != 1 or widths.size == 0 or not np.all(widths > 0.0):
-        raise ValueError(f"bandwidths must be positive numbers. Received: {bandwidths}.")
+    widths = np.atleast_1d(as_numbers(bandwidths=bandwidths).astype("float64"))
+    if widths.ndim != 1 or widths.size == 0 or not np.all((widths > 0.0) & np.isfinite(widths)):
+        raise ValueError(f"bandwidths must be positive, finite numbers. Received: {bandwidths}.")
     return widths
 
 
@@ -251,6 +259,8 @@ def squared_mmd(
         -19.0
     """
     x, y = flat_pair(x, y)
+    check_flags(biased=biased)
+    check_verbose(verbose=verbose)
     widths = _check_bandwidths(kernel, bandwidths, x)
     check_ints(block_size=block_size)
     bar = keras.utils.Progbar(_num_blocks(len(x), len(y), block_size), verbose=int(verbose))

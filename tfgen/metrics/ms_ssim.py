@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfgen._utils.arguments import as_pair, check_ints
+from tfgen._utils.arguments import as_numbers, as_pair, check_ints, check_seed, check_size
 from tfgen._utils.typing import Shape, TensorLike
 from tfgen.metrics._images import check_image_shape
 from tfgen.metrics._samples import flat_samples
@@ -48,6 +48,7 @@ def check_window(image_shape: Shape, filter_size: int | None) -> tuple[int, int]
     size = min(image_shape[:2])
     if filter_size is None:
         filter_size = max(_choose_filter_size(size), 3)
+    check_ints(filter_size=filter_size)
     if filter_size % 2 == 0 or not 3 <= filter_size <= size:
         raise ValueError(
             "filter_size must be odd, at least 3 and at most the image's shorter side. Received: "
@@ -56,14 +57,16 @@ def check_window(image_shape: Shape, filter_size: int | None) -> tuple[int, int]
     return filter_size, sum(scale >= filter_size for scale in _scale_sizes(size))
 
 
-def _check_images(images: TensorLike, value_range: tuple[float, float]) -> np.ndarray:
+def _check_images(
+    images: TensorLike, value_range: tuple[float, float], name: str = "images"
+) -> np.ndarray:
     """Images as an array, whose values lie in the range; else ValueError."""
-    images = np.asarray(images)
-    check_image_shape(images)
+    images = as_numbers(**{name: images})
+    check_image_shape(images, name)
     low, high = as_pair(value_range=value_range)
     if not (low <= images.min() and images.max() <= high):
         raise ValueError(
-            f"Pixels must lie in value_range={tuple(value_range)}. "
+            f"Pixels of {name} must lie in value_range={tuple(value_range)}. "
             f"Received: values from {images.min()} to {images.max()}."
         )
     return images
@@ -120,7 +123,7 @@ def ms_ssim(
         >>> ms_ssim(images, images).round(4)
         array([1., 1.], dtype=float32)
     """
-    a, b = _check_images(a, value_range), _check_images(b, value_range)
+    a, b = _check_images(a, value_range, "a"), _check_images(b, value_range, "b")
     if a.shape != b.shape:
         raise ValueError(f"a and b must have one shape. Received: {a.shape} and {b.shape}.")
     filter_size, num_scales = check_window(a.shape[1:], filter_size)
@@ -165,6 +168,8 @@ def pairwise_ms_ssim(
     images = _check_images(images, value_range)
     flat_samples(images, "images")
     check_ints(2, num_pairs=num_pairs)
+    check_size(num_pairs=num_pairs)
+    check_seed(seed=seed)
     rng = np.random.default_rng(seed)
     first = rng.integers(len(images), size=num_pairs)
     second = (first + rng.integers(1, len(images), size=num_pairs)) % len(images)

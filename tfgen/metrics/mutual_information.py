@@ -8,7 +8,7 @@ of means); Ridgeway & Mozer, arXiv:1802.05312v2, Sec. 3 (modularity, explicitnes
 import numpy as np
 
 from tfgen._utils import extras
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import as_numbers, check_ints, check_seed, check_size
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import active_dims, check_codes, check_codes_and_factors
 
@@ -66,6 +66,7 @@ def mutual_information_matrix(
     """
     codes, factors = check_codes_and_factors(codes, factors)
     check_ints(2, "One bin says nothing: take 20.", num_bins=num_bins)
+    check_size(num_bins=num_bins)
     binned = [_bins_of(code, num_bins) for code in _without_constant_dims(codes).T]
     score = extras.require("sklearn.metrics", extra="metrics").mutual_info_score
     return np.array([[score(f, code) for f in factors.T] for code in binned])
@@ -89,7 +90,9 @@ def entropies(factors: TensorLike) -> np.ndarray:
     """
     from scipy.stats import entropy
 
-    _, factors = check_codes_and_factors(np.zeros((np.shape(factors)[0], 1)), factors)
+    factors = as_numbers(factors=factors)
+    num_points = max(len(factors), 2) if factors.ndim else 2
+    _, factors = check_codes_and_factors(np.zeros((num_points, 1)), factors)
     return np.array([entropy(np.unique(f, return_counts=True)[1]) for f in factors.T])
 
 
@@ -218,6 +221,7 @@ def explicitness(codes: TensorLike, factors: TensorLike, seed: int = 0) -> float
         1.0
     """
     codes, factors = check_codes_and_factors(codes, factors)
+    check_seed(seed=seed)
     selection = extras.require("sklearn.model_selection", extra="metrics")
     preprocessing = extras.require("sklearn.preprocessing", extra="metrics")
     threadpoolctl = extras.require("threadpoolctl", extra="metrics")

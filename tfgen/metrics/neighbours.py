@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tfgen._utils import extras
+from tfgen._utils.arguments import check_ints
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._samples import flat_pair
 
@@ -68,6 +69,7 @@ def precision_recall(
         PrecisionRecall(precision=0.5, recall=0.75, density=1.0, coverage=0.75)
     """
     real, generated = flat_pair(real, generated, ("real", "generated"))
+    check_ints(0, num_neighbours=num_neighbours)
     if not 1 <= num_neighbours < min(len(real), len(generated)):
         raise ValueError(
             "num_neighbours must be at least 1 and below the number of samples. Received: "

@@ -1,6 +1,7 @@
 """How much of its latent space a VAE uses: active units, KL per dimension, mutual information."""
 
 import math
+import numbers
 from typing import Any, NamedTuple
 
 import keras
@@ -9,7 +10,7 @@ import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_ints, check_seed, check_verbose
 from tfgen._utils.typing import Distribution
 from tfgen.losses.divergences import is_diagonal_normal
 from tfgen.metrics._figures import kl_bars
@@ -127,16 +128,25 @@ def active_units(
     """
     require(model, HasEncoder, "active_units", NO_LIKELIHOOD)
     check_ints(batch_size=batch_size)
+    _check_threshold(threshold)
     batches, _ = open_batches(model, data, batch_size)
     means = [flat(code_of(encode(model, x)))[:count] for x, count in batches]
     return _active_units(np.concatenate(means), threshold)
 
 
-def _active_units(means: np.ndarray, threshold: float) -> ActiveUnits:
-    if len(means) < 2 or not threshold >= 0:
+def _check_threshold(threshold: float) -> None:
+    if not isinstance(threshold, numbers.Real) or not 0 <= float(threshold) < math.inf:
         raise ValueError(
-            "active_units needs at least 2 examples and threshold >= 0. Received: "
-            f"{len(means)} examples, threshold={threshold}."
+            "threshold must be a finite number >= 0, a variance of posterior means. Received: "
+            f"threshold={threshold!r}."
+        )
+
+
+def _active_units(means: np.ndarray, threshold: float) -> ActiveUnits:
+    if len(means) < 2:
+        raise ValueError(
+            "data must hold at least 2 examples to see what varies. Received: data of "
+            f"{len(means)} examples."
         )
     variances = means.astype("float64").var(axis=0, ddof=1)
     active = variances > threshold
@@ -202,6 +212,9 @@ def posterior_collapse_report(
     """
     require(model, HasElbo, "posterior_collapse_report", NO_LIKELIHOOD)
     check_ints(batch_size=batch_size)
+    check_seed(seed=seed)
+    check_verbose(verbose=verbose)
+    _check_threshold(threshold)
     batches = list(open_batches(model, data, batch_size)[0])
     draws = _draw_all(model, batches, seed)
     units = _active_units(flat(draws.codes), threshold)

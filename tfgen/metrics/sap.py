@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfgen._utils import extras
+from tfgen._utils.arguments import as_numbers
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import check_codes_and_factors, split, standardize
 
@@ -75,7 +76,13 @@ def sap_score(
         1.0
     """
     codes, factors = check_codes_and_factors(codes, factors, min_dims=2)
-    codes, on_a_line = standardize(codes), np.broadcast_to(continuous, factors.shape[1])
+    on_a_line = as_numbers(continuous=continuous)
+    if on_a_line.dtype != bool or on_a_line.shape not in ((), (factors.shape[1],)):
+        raise ValueError(
+            f"continuous must be a bool, or one for each of the {factors.shape[1]} factors. "
+            f"Received: continuous={continuous!r}."
+        )
+    codes, on_a_line = standardize(codes), np.broadcast_to(on_a_line, factors.shape[1])
     train, test, train_factors, test_factors = split(codes, factors, seed)
     gaps = []
     for j, factor in enumerate(factors.T):

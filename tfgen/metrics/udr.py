@@ -11,7 +11,7 @@ import numpy as np
 import scipy.stats
 
 from tfgen._utils import extras
-from tfgen._utils.arguments import check_one_of
+from tfgen._utils.arguments import as_numbers, check_one_of
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import active_dims, check_codes, standardize
 
@@ -66,6 +66,14 @@ def _check_runs(
 ) -> list[np.ndarray]:
     """Codes of each run as arrays, after checks."""
     check_one_of(METHODS, method=method)
+    for name, values in (("codes", codes), ("kl", kl)):
+        if not (isinstance(values, list | tuple) or (name == "kl" and values is None)):
+            raise ValueError(
+                f"{name} must be a list of arrays, one for each run. Received: {name} of type "
+                f"{type(values).__name__}."
+            )
+    if kl is not None:
+        kl = [as_numbers(**{f"kl[{i}]": values}) for i, values in enumerate(kl)]
     runs = [check_codes(run, f"codes[{i}]") for i, run in enumerate(codes)]
     if len(runs) < 2 or len({len(run) for run in runs}) > 1:
         raise ValueError(
