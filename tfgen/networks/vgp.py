@@ -91,6 +91,11 @@ def process_posterior(
 # Layers.
 
 
+def _exp(logarithm):
+    """From 2e-9 to 5e8, of which float32 can make kernel matrices."""
+    return tf.exp(tf.clip_by_value(tf.convert_to_tensor(logarithm), -20.0, 20.0))
+
+
 def _mlp(num_inputs, widths, dtype):
     """Dense layers with softplus between them, whose outputs are small at first."""
     hidden = [keras.layers.Dense(width, "softplus", dtype=dtype) for width in widths[:-1]]
@@ -190,8 +195,8 @@ class GaussianProcessMapping(keras.layers.Layer):
             inputs,
             tf.convert_to_tensor(self.points),
             self._whitened(features),
-            tf.exp(self.log_variance),
-            tf.exp(self.log_precisions),
+            _exp(self.log_variance),
+            _exp(self.log_precisions),
         )
         return diagonal_normal(loc + scale * mean, scale * tf.sqrt(1 + variance[:, None]))
 
