@@ -133,6 +133,7 @@ def resumable_dataset(
         True
     """
     _check_seed(seed)
+    batch_size = min(batch_size, max(num_examples, 1))
     num_batches = _count_batches(num_examples, batch_size, drop_remainder)
     position = Position(num_batches)
     sizes = (num_examples, batch_size, num_batches)

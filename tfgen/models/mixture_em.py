@@ -234,6 +234,14 @@ class MixtureEM(Mixture):
             self.initialize(x)
         return super().prepare(x, y, training)
 
+    def evaluate(self, *args: Any, **kwargs: Any) -> Any:
+        if not (self.initialized or self._fitting):
+            raise ValueError(
+                "evaluate needs components that stand somewhere. Received: a MixtureEM without a "
+                "start. Call fit, initialize or set_parameters first."
+            )
+        return super().evaluate(*args, **kwargs)
+
     def own_callbacks(self, callbacks: Any, seekable: bool) -> list[keras.callbacks.Callback]:
         return [*super().own_callbacks(callbacks, seekable), _EM(seekable)]
 

@@ -15,6 +15,7 @@ from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_ints, check_one_of
 from tfgen._utils.files import written_aside
 from tfgen._utils.random import fold_in
+from tfgen._utils.saved_files import add_checksum, check_saved_file
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.models import training_data
 from tfgen.models.divergence import StopOnDivergence
@@ -228,6 +229,10 @@ class ResumableModel(keras.Model):
         """`keras.Model.fit` on checked data, from the position that a callback restores."""
         callbacks = keras.tree.flatten(callbacks or [])
         _give_directions(callbacks)
+        for path in (
+            path for callback in callbacks for path in keras_private.saved_paths(callback)
+        ):
+            _check_saved_name(path)
         seek, batches = getattr(x, "seek", None), steps_per_epoch or training_data.num_batches(x)
         own_callbacks = self.own_callbacks(callbacks, seekable=bool(seek and not steps_per_epoch))
         position = ResumePosition(seek, callbacks, initial_epoch, batches, bool(steps_per_epoch))
@@ -348,7 +353,12 @@ class ResumableModel(keras.Model):
         return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
 
     def save(self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any) -> None:
-        """Saves the whole model as a `.keras` file, written aside and renamed."""
+        """Saves the whole model as a `.keras` file, written aside and renamed.
+
+        Raises:
+            ValueError: for a `.h5` file, which no loader could read.
+        """
+        _check_saved_name(filepath)
         _save_whole(super().save, filepath, overwrite, **kwargs)
 
     def save_weights(
@@ -356,6 +366,20 @@ class ResumableModel(keras.Model):
     ) -> None:
         """Saves weights, optimizers and seeds as `.weights.h5`, written aside and renamed."""
         _save_whole(super().save_weights, filepath, overwrite, **kwargs)
+
+    def load_weights(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
+        """Loads what `save_weights` wrote; as `keras.Model.load_weights`, with whole files only.
+
+        Raises:
+            ValueError: if the file is damaged.
+            OSError: in `fit` instead, where a `BackupAndRestore` then takes the backup before it.
+        """
+        if "://" not in str(filepath):
+            try:
+                check_saved_file(filepath)
+            except ValueError as error:
+                raise (OSError(str(error)) if self._fitting else error) from None
+        super().load_weights(filepath, *args, **kwargs)
 
     def _seed_states(self):
         """Every random state of the model and its networks by its key in a file."""
@@ -438,9 +462,22 @@ def _check_counts(**counts):
     check_ints(1, **{name: value for name, value in counts.items() if value is not None})
 
 
+def _check_saved_name(filepath):
+    """Raises ValueError for a name under which Keras saves what no loader reads."""
+    name = os.fspath(filepath)
+    if name.endswith((".h5", ".hdf5")) and not name.endswith(".weights.h5"):
+        raise ValueError(
+            "Models are saved as .keras files: nothing reads an .h5 file of a whole model. "
+            f"Received: filepath={name!r}. Call save('model.keras'), or "
+            "save_weights('model.weights.h5') for the weights alone."
+        )
+
+
 def _save_whole(save, filepath, overwrite, **kwargs):
     many_files = kwargs.get("max_shard_size") or not kwargs.get("zipped", True)
     if not overwrite or many_files or "://" in str(filepath):
         return save(filepath, overwrite=overwrite, **kwargs)
     with written_aside(filepath) as aside:
         save(aside, overwrite=True, **kwargs)
+        if aside.name.endswith(".weights.h5"):
+            add_checksum(aside)

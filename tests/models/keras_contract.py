@@ -1,0 +1,435 @@
+"""What a Keras user may do with a model, line by line: it works, or is refused with a message.
+
+Each line is a function of a compiled model and of data that the model takes. It returns nothing
+if the line works, having compared values; a refusal is a ValueError with a message of ours. A line
+that some classes refuse names them, with a part of the message. `docs/keras.md` shows the table.
+"""
+
+import copy
+import pathlib
+import pickle
+import tempfile
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfgen import models
+
+ALL = "every model"
+
+
+class Line(NamedTuple):
+    """A line of the contract.
+
+    Attributes:
+        title: what the user does.
+        do: function (model, x, y) that does it and checks values.
+        message: part of the message of those that refuse it, or "".
+        refused_by: classes that refuse it, their children too; object for all.
+        but_not_by: children that take it all the same.
+    """
+
+    title: str
+    do: Callable
+    message: str = ""
+    refused_by: tuple[type, ...] = ()
+    but_not_by: tuple[type, ...] = ()
+
+    def refuses(self, model):
+        return isinstance(model, self.refused_by) and not isinstance(model, self.but_not_by)
+
+
+LINES: list[Line] = []
+
+
+def line(title, message="", refused_by=(), but_not_by=()):
+    """Adds a function to the lines."""
+
+    def add(do):
+        LINES.append(Line(title, do, message, refused_by, but_not_by))
+        return do
+
+    return add
+
+
+# Help.
+
+
+def steps(model):
+    return int(keras.ops.convert_to_numpy(model.steps))
+
+
+def fit(model, x, y=None, **kwargs):
+    return model.fit(x, y, verbose=0, **kwargs).history
+
+
+def trains(model, x, y=None, batches=2, **kwargs):
+    """Checks that so many batches were seen, and finite losses logged."""
+    before = steps(model)
+    history = fit(model, x, y, **kwargs)
+    assert steps(model) == before + batches, f"{steps(model) - before} steps"
+    assert history and all(np.isfinite(values).all() for values in history.values()), history
+    return history
+
+
+def pairs(x, y):
+    return x if y is None else (x, y)
+
+
+def dataset(x, y, batch_size=8):
+    return tf.data.Dataset.from_tensor_slices(pairs(x, y)).batch(batch_size)
+
+
+class Batches(keras.utils.PyDataset):
+    def __init__(self, x, y):
+        super().__init__()
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        rows = slice(8 * index, 8 * index + 8)
+        return self.x[rows] if self.y is None else (self.x[rows], self.y[rows])
+
+
+def same_weights(a, b):
+    return all(np.array_equal(v, w) for v, w in zip(a.get_weights(), b.get_weights(), strict=True))
+
+
+def folder():
+    return pathlib.Path(tempfile.mkdtemp())
+
+
+# Data.
+
+
+@line("`fit` on an array")
+def _(model, x, y):
+    trains(model, x, y, batch_size=8)
+
+
+@line("`fit` on a tensor")
+def _(model, x, y):
+    trains(model, tf.constant(x), y, batch_size=8)
+
+
+@line("`fit` on a list of examples")
+def _(model, x, y):
+    trains(model, list(x), y, batch_size=8)
+
+
+@line("`fit` on a memory map")
+def _(model, x, y):
+    path = folder() / "x.npy"
+    np.save(path, x)
+    trains(model, np.load(path, mmap_mode="r"), y, batch_size=8)
+
+
+@line("`fit` on a `tf.data.Dataset`")
+def _(model, x, y):
+    trains(model, dataset(x, y))
+
+
+@line("`fit` on a data set of unknown length")
+def _(model, x, y):
+    trains(model, dataset(x, y).filter(lambda *_: True))
+
+
+@line("`fit` on an endless data set, with `steps_per_epoch`")
+def _(model, x, y):
+    trains(model, dataset(x, y).repeat(), batches=3, steps_per_epoch=3)
+
+
+@line("`fit` on a `PyDataset`")
+def _(model, x, y):
+    trains(model, Batches(x, y))
+
+
+@line("`fit` on a generator", "set by the first batch", (models.NormalizingFlow,))
+def _(model, x, y):
+    trains(model, ((x[i : i + 8], None if y is None else y[i : i + 8]) for i in (0, 8)))
+
+
+@line("NaN in the data", "finite training data", (object,))
+def _(model, x, y):
+    fit(model, np.where(x > 0, np.nan, x), y)
+
+
+@line("data of another shape", "was built for data of shape", (object,))
+def _(model, x, y):
+    fit(model, x[:, :1], y)
+
+
+@line("`fit(None)`", "Expected training data. Received: x=None", (object,))
+def _(model, x, y):
+    fit(model, None)
+
+
+@line("`batch_size` with a data set", "Only arrays are cut into batches", (object,))
+def _(model, x, y):
+    fit(model, dataset(x, y), batch_size=8)
+
+
+# Targets, labels, weights.
+
+
+_TAKES_TARGETS = (models.VAE, models.AE, models.VQVAE)
+
+
+@line(
+    "targets of the data's shape, `fit(noisy, clean)`",
+    "no targets|labels must be",
+    (object,),
+    _TAKES_TARGETS,
+)
+def _(model, x, y):
+    if isinstance(model, models.ConditionalVAE):
+        return  # Its y are labels, below.
+    trains(model, x, x, batch_size=8)
+
+
+@line("labels that are ints: ignored with a warning, and learned by `ConditionalVAE`")
+def _(model, x, y):
+    trains(model, x, np.arange(16) % 2, batch_size=8)
+
+
+@line("targets of another length", "16 examples|labels must be", (object,))
+def _(model, x, y):
+    fit(model, x, x[:5])
+
+
+@line("`sample_weight`", "take no sample_weight", (object,))
+def _(model, x, y):
+    fit(model, x, y, sample_weight=np.ones(16))
+
+
+@line("`class_weight`", "take no sample_weight or class_weight", (object,))
+def _(model, x, y):
+    fit(model, x, np.arange(16) % 2, class_weight={0: 1.0, 1: 2.0})
+
+
+@line("weights in a data set", "take no sample_weight", (object,))
+def _(model, x, y):
+    y = np.zeros(16, "int32") if y is None else y
+    fit(model, tf.data.Dataset.from_tensor_slices((x, y, np.ones(16))).batch(8))
+
+
+# Validation and evaluation.
+
+
+@line("`validation_split`")
+def _(model, x, y):
+    history = trains(model, x, y, batches=1, validation_split=0.5, batch_size=8)
+    assert any(name.startswith("val_") for name in history)
+
+
+@line("`validation_data`, as `evaluate` says")
+def _(model, x, y):
+    history = fit(model, x, y, validation_data=pairs(x, y), batch_size=16)
+    logs = model.evaluate(x, y, verbose=0, batch_size=16, return_dict=True)
+    for name, value in logs.items():
+        np.testing.assert_allclose(history[f"val_{name}"][0], value, rtol=1e-5, atol=1e-6)
+
+
+@line("`evaluate` twice: the same numbers, losses first")
+def _(model, x, y):
+    first = model.evaluate(x, y, verbose=0)
+    assert first == model.evaluate(x, y, verbose=0)
+    named = model.evaluate(x, y, verbose=0, return_dict=True)
+    assert dict(zip(model.metrics_names, first, strict=True)) == named
+    assert "loss" in model.metrics_names[0]
+
+
+@line("`evaluate` inside `fit`")
+def _(model, x, y):
+    seen = []
+    callback = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: seen.append(model.evaluate(x, y, verbose=0))
+    )
+    trains(model, x, y, batch_size=8, callbacks=[callback], validation_data=pairs(x, y))
+    assert seen == [model.evaluate(x, y, verbose=0)]
+
+
+# Single batches.
+
+
+@line("`train_on_batch`")
+def _(model, x, y):
+    before = steps(model)
+    logs = model.train_on_batch(x, y, return_dict=True)
+    assert steps(model) == before + 1 and all(np.isfinite(v) for v in logs.values())
+
+
+@line("`test_on_batch`, as `evaluate` says")
+def _(model, x, y):
+    expected = model.evaluate(x, y, verbose=0, batch_size=16, return_dict=True)
+    logs = model.test_on_batch(x, y, return_dict=True)
+    for name, value in logs.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-6)
+
+
+@line("`predict` and `predict_on_batch`: what calling the model gives")
+def _(model, x, y):
+    inputs = _inputs(model, x, y)
+    expected = model(inputs)
+    data = dataset(x, y) if isinstance(model, models.ConditionalVAE) else inputs
+    np.testing.assert_allclose(model.predict(data, verbose=0), expected, rtol=1e-4, atol=1e-5)
+
+
+def _inputs(model, x, y):
+    if isinstance(model, models.GAN):
+        return model.sample_latents(16, [0, 1]).numpy()
+    return pairs(tf.constant(x), y)
+
+
+# Callbacks and optimizers.
+
+
+@line("`History`, `CSVLogger` and `LambdaCallback` see the same values")
+def _(model, x, y):
+    path, seen = folder() / "log.csv", []
+    note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(dict(logs)))
+    history = fit(model, x, y, epochs=2, callbacks=[keras.callbacks.CSVLogger(path), note])
+    assert {name: [logs[name] for logs in seen] for name in history} == history
+    assert len(path.read_text().splitlines()) == 3
+
+
+@line("`EarlyStopping` on what is minimised")
+def _(model, x, y):
+    name = model.metrics_names[0]
+    stop = keras.callbacks.EarlyStopping(f"val_{name}", patience=0, min_delta=1e9)
+    history = fit(model, x, y, epochs=5, validation_data=pairs(x, y), callbacks=[stop])
+    assert stop.mode == "min" and len(history[name]) == 2
+
+
+@line("`LearningRateScheduler`: every optimizer follows", "needs no optimizer", ())
+def _(model, x, y):
+    if isinstance(model, models.MixtureEM):
+        return
+    model.compile(keras.optimizers.SGD(1e-3), run_eagerly=True)
+    fit(model, x, y, callbacks=[keras.callbacks.LearningRateScheduler(lambda epoch: 1e-4)])
+    rates = [float(own.learning_rate) for own in model.optimizers.values()]
+    np.testing.assert_allclose(rates, 1e-4, rtol=1e-5)
+
+
+@line("averaged weights, `use_ema`", "needs no optimizer", (models.MixtureEM,))
+def _(model, x, y):
+    model.compile(keras.optimizers.SGD(1e-3, use_ema=True, ema_momentum=0.9), run_eagerly=True)
+    fit(model, x, y)
+    before = model.get_weights()
+    model.swap_averages()
+    assert all(np.isfinite(w).all() for w in model.get_weights())
+    model.swap_averages()
+    assert all(np.allclose(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+@line("gradient accumulation", "needs no optimizer", (models.MixtureEM,))
+def _(model, x, y):
+    model.compile(keras.optimizers.SGD(1e-3, gradient_accumulation_steps=2), run_eagerly=True)
+    trains(model, x, y, batch_size=8)
+
+
+@line("frozen networks stay", "", ())
+def _(model, x, y):
+    network = getattr(model, "decoder", None)
+    if network is None:
+        return
+    network.trainable = False
+    model.compile(keras.optimizers.SGD(1e-2), run_eagerly=True)
+    before = [v.numpy() for v in network.weights if "seed" not in v.path]
+    fit(model, x, y)
+    after = [v.numpy() for v in network.weights if "seed" not in v.path]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@line("`compile(loss=...)`", "has its own losses|needs no optimizer", (object,))
+def _(model, x, y):
+    optimizer = None if isinstance(model, models.MixtureEM) else "sgd"
+    model.compile(optimizer, loss="mse")
+
+
+@line("`steps_per_execution=3`, which does not divide the epoch")
+def _(model, x, y):
+    optimizer = None if isinstance(model, models.MixtureEM) else "sgd"
+    model.compile(optimizer, steps_per_execution=3, run_eagerly=True)
+    trains(model, x, y, batches=4, batch_size=4)
+
+
+@line("`steps_per_execution=-3`", "steps_per_execution must be", (object,))
+def _(model, x, y):
+    optimizer = None if isinstance(model, models.MixtureEM) else "sgd"
+    model.compile(optimizer, steps_per_execution=-3)
+
+
+# Files and copies.
+
+
+@line("`save` and `load_model`: trains on as if it had not been saved")
+def _(model, x, y):
+    fit(model, x, y)
+    path = folder() / "model.keras"
+    model.save(path)
+    loaded = keras.models.load_model(path)
+    assert same_weights(model, loaded) and type(loaded) is type(model)
+    for one in (model, loaded):
+        fit(one, x, y)
+    assert same_weights(model, loaded)
+
+
+@line("`save_weights` and `load_weights`")
+def _(model, x, y):
+    path = folder() / "model.weights.h5"
+    model.save_weights(path)
+    before = model.get_weights()
+    fit(model, x, y)
+    model.load_weights(path)
+    assert all(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
+@line("`save` as HDF5", "Models are saved as .keras files", (object,))
+def _(model, x, y):
+    model.save(folder() / "model.h5")
+
+
+@line("`keras.models.clone_model`, `from_config(get_config())`: the same model, new weights")
+def _(model, x, y):
+    for twin in (keras.models.clone_model(model), type(model).from_config(model.get_config())):
+        assert type(twin) is type(model)
+        shapes = [[tuple(v.shape) for v in one.variables] for one in (model, twin)]
+        assert shapes[0] == shapes[1]
+
+
+@line("`pickle` and `copy.deepcopy`")
+def _(model, x, y):
+    for twin in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        assert same_weights(model, twin)
+
+
+@line("`summary`")
+def _(model, x, y):
+    printed: list[str] = []
+    model.summary(print_fn=printed.append)
+    assert "Total params" in "\n".join(map(str, printed))
+
+
+def table():
+    """The table of the docs: what each line gives, and for which classes."""
+    rows = ["| what you do | what happens |", "| --- | --- |"]
+    for one in LINES:
+        refusal = f"refused: “{one.message.split('|')[0]} …”".replace("\\", "")
+        if one.refused_by == (object,) and not one.but_not_by:
+            result = refusal
+        elif one.refused_by == (object,):
+            takers = ", ".join(f"`{c.__name__}`" for c in one.but_not_by)
+            result = f"works in {takers} and their children; elsewhere {refusal}"
+        elif one.refused_by:
+            refusers = ", ".join(f"`{c.__name__}`" for c in one.refused_by)
+            result = f"works; by {refusers} {refusal}"
+        else:
+            result = "works"
+        rows.append(f"| {one.title} | {result} |")
+    return "\n".join(rows)
