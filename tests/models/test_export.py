@@ -15,7 +15,7 @@ from tensorflow_probability import distributions as tfd
 from tfgen import bijectors, layers, models, networks
 from tfgen.losses.mixtures import COMPONENTS
 from tfgen.models.endpoints import model_endpoints, network_endpoints, parameters_of
-from tfgen.models.export import check_saved_name, export_model, export_network
+from tfgen.models.export import export_model, export_network
 from tfgen.models.latent import AutoencodingModel, mean_of
 
 # The graph adds up float32 numbers in another order.
@@ -463,10 +463,3 @@ def test_models_without_endpoints_or_parameters_are_refused(tmp_path):
         export_model(models.ResumableModel((2,)), tmp_path)
     with pytest.raises(ValueError, match="no parameters before fit"):
         export_model(models.MixtureEM(2, (2,)), tmp_path)
-
-
-def test_names_of_files_that_nothing_reads():
-    for name in ("a.h5", "folder/a.hdf5"):
-        with pytest.raises(ValueError, match=f"Received: filepath='{name}'. Call save"):
-            check_saved_name(name)
-    check_saved_name("a.keras")

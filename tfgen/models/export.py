@@ -18,7 +18,7 @@ from tfgen._utils.files import written_aside
 from tfgen.models.endpoints import model_endpoints, network_endpoints
 from tfgen.models.resumable_model import ResumableModel
 
-__all__ = ["check_saved_name", "export_model", "export_network"]
+__all__ = ["export_model", "export_network"]
 
 # The ending of a path by format; a SavedModel is a folder.
 _ENDINGS = {"tf_saved_model": "", "litert": ".tflite", "onnx": ".onnx"}
@@ -130,20 +130,6 @@ def export_network(
     """
     found = network_endpoints(network)
     return _export(found, network, filepath, format, endpoints, batch_size, verbose)
-
-
-def check_saved_name(filepath: str | os.PathLike) -> None:
-    """Raises ValueError for a name under which Keras saves what no loader reads.
-
-    Example:
-        >>> check_saved_name("vae.keras")
-    """
-    if os.fspath(filepath).endswith((".h5", ".hdf5")):
-        raise ValueError(
-            "Models are saved as .keras files: nothing reads an .h5 file of a whole model. "
-            f"Received: filepath={os.fspath(filepath)!r}. Call save('model.keras'), or "
-            "save_weights('model.weights.h5') for the weights alone."
-        )
 
 
 # Files.
