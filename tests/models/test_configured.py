@@ -148,3 +148,36 @@ def test_fixed_arguments_and_attributes_of_ones_own(build_model):
     again.set_weights(model.get_weights())
     assert again.discriminator_steps == 5
     np.testing.assert_allclose(again.sample(2, seed=0), model.sample(2, seed=0))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Plain(models.ResumableModel):
+    """Takes nothing but what JSON holds, which Keras collects by itself."""
+
+    def __init__(self, rate=0.5, **kwargs):
+        super().__init__((3,), **kwargs)
+        self.twice = 2 * rate
+
+
+def test_arguments_that_keras_would_collect_by_itself():
+    model = Plain(0.25, seed=1)
+    assert Plain.from_config(model.get_config()).twice == 0.5
+    assert Plain.from_config(Plain(rate=2.0).get_config()).twice == 4.0
+
+
+@keras.saving.register_keras_serializable("tests")
+class OwnMixture(models.MixtureEM):
+    def __init__(self, *args, strength=0.5, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.doubled = 2 * strength
+
+
+def test_a_mixtures_arguments_are_kept_and_fixed(tmp_path):
+    model = OwnMixture(2, (3,), "diagonal", reg_covar=0.1, strength=2.0, seed=4)
+    model.set_parameters(np.eye(2, 3), np.ones((2, 3)))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    found = [loaded.doubled, loaded.reg_covar, loaded.components, loaded.seed, loaded.kappa]
+    assert found == [4.0, 0.1, "diagonal", 4, None]
+    with pytest.raises(ValueError, match="built for its kappa"):
+        model.kappa = 0.6

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toy import NUM_BATCHES, Interrupt, assert_same_state, data, fit, toy
 
-from tfgen import models
+from tfgen import layers, models, networks
 
 
 @pytest.mark.parametrize("save_freq, steps_per_execution", [("epoch", 1), (1, 1), (3, 1), (2, 2)])
@@ -230,6 +230,24 @@ def test_a_backup_of_another_model_is_refused(tmp_path):
     model.compile("sgd")
     with pytest.raises(ValueError, match="is of another model.*optimizers.*Adam"):
         fit(model, 1, callbacks=[keras.callbacks.BackupAndRestore(tmp_path)])
+
+
+def test_a_backup_of_another_likelihood_is_refused(tmp_path):
+    """The networks have the same weights."""
+    x = np.full((8, 2, 2, 1), 0.5, "float32")
+
+    def run(head, kill=()):
+        decoder = networks.mlp_decoder((2, 2, 1), 2, head, width=4)
+        model = models.VAE(networks.mlp_encoder((2, 2, 1), 2, width=4), decoder, seed=0)
+        model.compile("sgd", run_eagerly=True)
+        backup = keras.callbacks.BackupAndRestore(tmp_path, save_freq=1)
+        model.fit(x, epochs=2, verbose=0, callbacks=[*kill, backup])
+
+    with pytest.raises(KeyboardInterrupt):
+        run(layers.IndependentBernoulli, [Kill("on_epoch_begin", 2)])
+    with pytest.raises(ValueError, match=r"p\(x\|z\) '.*Bernoulli' there, '.*Normal' here"):
+        run(layers.FixedScaleNormal)
+    run(layers.IndependentBernoulli)
 
 
 def test_a_backup_folder_belongs_to_one_run(tmp_path):

@@ -129,7 +129,7 @@ class GenerativeModel(ResumableModel):
 
     def _log_names(self):
         """Names of all terms, from one evaluation on zeros."""
-        x, names = self.zeros(2), {}
+        x, names = self.zeros(2), dict[str, Any]()
         for updates, terms_fn, turns in self._forward_passes():
             names |= self._forward(updates, terms_fn, turns(x, False)[-1], training=False)
         return list(names)

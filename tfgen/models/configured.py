@@ -57,6 +57,7 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
         init(self, *args, **kwargs)
         record.complete = record.complete or type(self).__init__ is recording
 
+    recording.__signature__ = signature  # type: ignore[attr-defined]  # Keras reads it in two ways.
     return recording
 
 

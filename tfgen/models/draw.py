@@ -9,7 +9,6 @@ from typing_extensions import Unpack
 from tfgen._utils.random import fold_in
 from tfgen._utils.typing import Seed, TensorLike
 from tfgen.layers import StandardNormal
-from tfgen.losses import is_discrete
 from tfgen.models.auxiliary_vae import AuxiliaryVAE
 from tfgen.models.latent import mean_of
 from tfgen.models.vae import Draw, VAEOptions
@@ -76,7 +75,7 @@ class DRAW(AuxiliaryVAE):
         super().__init__(encoder, decoder, prior, **kwargs)
 
     def _check_distributions(self):
-        self._discrete = is_discrete(self.decoder.likelihood(self.decoder.begin(1)[-1]))
+        return self.decoder.likelihood(self.decoder.begin(1)[-1])
 
     def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
         """Draws z_1 to z_T, each from what the decoder has made of those before."""

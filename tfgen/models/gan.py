@@ -93,8 +93,8 @@ class GAN(LatentVariableModel):
     ) -> None:
         latent_shape = input_shape(generator, "generator", "keras.Input((latent_dim,))")
         super().__init__(generator, latent_shape, generator.output_shape[1:], prior, **kwargs)
-        self.proximity = self.add_loss_weight("proximity", proximity)
-        self.r1 = self.add_loss_weight("r1", r1)
+        self.proximity = self.add_loss_weight("proximity", proximity, optional=True)
+        self.r1 = self.add_loss_weight("r1", r1, optional=True)
         if generator_steps is None:
             generator_steps = 2 if proximity else 1
         check_ints(1, discriminator_steps=discriminator_steps, generator_steps=generator_steps)

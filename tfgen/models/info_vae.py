@@ -1,7 +1,7 @@
 """InfoVAE. Zhao, Song & Ermon, arXiv:1706.02262v3."""
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -72,15 +72,16 @@ class InfoVAE(VAE):
     ) -> None:
         check_fixed(type(self), kwargs)
         super().__init__(encoder, decoder, prior, **kwargs)
-        if not (alpha <= 1 and alpha + lambda_mmd >= 1):
-            raise ValueError(
-                "The loss weights the KL by 1 - alpha and the MMD by alpha + lambda_mmd - 1, which "
-                f"must be >= 0. Received: alpha={alpha}, lambda_mmd={lambda_mmd}."
-            )
+        _check_alpha_and_lambda(alpha, lambda_mmd)
         check_kernel(kernel)
         self.alpha = self.add_loss_weight("alpha", alpha, minimum=-math.inf)
         self.lambda_mmd = self.add_loss_weight("lambda_mmd", lambda_mmd)
         self.kernel = kernel
+
+    def check_loss_weight(self, name: str, value: Any) -> None:
+        super().check_loss_weight(name, value)
+        weights = {"alpha": float(self.alpha), "lambda_mmd": float(self.lambda_mmd), name: value}
+        _check_alpha_and_lambda(**weights)
 
     def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
         """The squared MMD between a batch of codes and the prior."""
@@ -95,3 +96,11 @@ class InfoVAE(VAE):
 
     def check_batch_size(self, batch_size: int) -> None:
         check_several_examples(batch_size, "compares a batch of codes with the prior")
+
+
+def _check_alpha_and_lambda(alpha, lambda_mmd):
+    if not (alpha <= 1 and alpha + lambda_mmd >= 1):
+        raise ValueError(
+            "The loss weights the KL by 1 - alpha and the MMD by alpha + lambda_mmd - 1, which "
+            f"must be >= 0. Received: alpha={alpha}, lambda_mmd={lambda_mmd}."
+        )

@@ -32,7 +32,6 @@ from tfgen.models.checks import (
     is_distribution,
     output_on_zeros,
 )
-from tfgen.models.configured import ConfiguredModel
 from tfgen.models.training_data import unpack
 
 tfd = tfp.distributions
@@ -187,7 +186,7 @@ def mmd_to_prior(model: "LatentVariableModel", z: tf.Tensor, seed: Seed, kernel:
     return tf.fill((num_samples,), squared_mmd(z, tf.stop_gradient(draws), kernel))
 
 
-class LatentVariableModel(ConfiguredModel, GenerativeModel):
+class LatentVariableModel(GenerativeModel):
     """A model that generates data from latent variables.
 
     Its config holds what its constructor was given (`ConfiguredModel`), that of a subclass too.

@@ -216,8 +216,7 @@ class Mixture(ResumableModel):
         return tf.reshape(x, (num_samples, *self.data_shape))
 
     def get_config(self) -> dict[str, Any]:
-        names = ("num_components", "data_shape", "components", "min_probability")
-        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+        return {**super().get_config(), "data_shape": self.data_shape}  # A tuple, also when loaded.
 
 
 def numpy_of(variable: keras.Variable | tf.Tensor) -> np.ndarray:

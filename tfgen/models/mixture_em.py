@@ -304,9 +304,6 @@ class MixtureEM(Mixture):
         sums = [numpy_of(total) for total in sums]
         return m_step(old, sums, self.components, self.reg_covar, self.min_probability, rate)
 
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "reg_covar": self.reg_covar, "kappa": self.kappa}
-
 
 def _check_ranges(reg_covar, min_probability, kappa):
     expected = {

@@ -18,6 +18,7 @@ from tfgen._utils.random import fold_in
 from tfgen._utils.saved_files import add_checksum, check_saved_file
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.models import training_data
+from tfgen.models.configured import ConfiguredModel
 from tfgen.models.divergence import StopOnDivergence
 from tfgen.models.resume import Progress, ResumePosition
 
@@ -30,7 +31,7 @@ FALLING = ("loss", "reconstruction", "bits_per_dim", "regularization")
 STEPS_PER_EXECUTION = 32
 
 
-class ResumableModel(keras.Model):
+class ResumableModel(ConfiguredModel):
     """A `keras.Model` that checks its data, resumes exactly, and saves whole files.
 
     A subclass gives `train_step`, which adds 1 to `steps`, `test_step` and `metrics`, and says in
@@ -344,9 +345,6 @@ class ResumableModel(keras.Model):
             setattr(self, f"{run}_function", self._functions[run, steps])
 
     # Saving.
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "seed": self.seed}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "ResumableModel":

@@ -58,7 +58,7 @@ class _CountEpochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for name, value in self.averages.items():
-            logs.setdefault(name, value)
+            logs.setdefault(name, value)  # type: ignore[union-attr]
         self.averages = {}
         progress = self.model.progress
         self.model.progress = Progress(progress.epoch + 1, _steps(self.model), progress.num_batches)
@@ -204,7 +204,7 @@ class ResumePosition(keras.callbacks.Callback):
 
     def _count_as_0_1_0(self):
         """Progress from the steps alone, which is all that files of version 0.1.0 tell."""
-        progress, num_batches = self.model.progress, self.num_batches
+        progress, num_batches = self.model.progress, int(self.num_batches or 0)
         epochs = (_steps(self.model) - progress.first_step) // num_batches
         first_step = progress.first_step + epochs * num_batches
         self.model.progress = Progress(progress.epoch + epochs, first_step, num_batches)
@@ -222,7 +222,7 @@ class ResumePosition(keras.callbacks.Callback):
                 self.counter.averages = {k: float(v) for k, v in logs_of_epoch.items()}
         else:
             self._count_from_here(epoch + self.offset)
-        if self.seekable:
+        if self.seek is not None and self.seekable:
             self.seek(epoch + self.offset, batch)
 
     @contextlib.contextmanager

@@ -213,7 +213,7 @@ def _check_values(chunks, model):
     num_bad = size = 0
     for chunk in chunks:
         _check_shape(chunk.shape, model)
-        bad = np.count_nonzero(~np.isfinite(chunk))
+        bad = int(np.count_nonzero(~np.isfinite(chunk)))
         num_bad, size = num_bad + bad, size + chunk.size
         if not num_bad:
             model.check_batch(chunk)

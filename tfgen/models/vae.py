@@ -155,7 +155,8 @@ class VAE(AutoencodingModel):
         **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        self._check_distributions()
+        likelihood = self._check_distributions()
+        self._discrete, self._likelihood_name = is_discrete(likelihood), _name(likelihood)
         if capacity is not None and free_bits is not None:
             raise ValueError(
                 "capacity and free_bits both hold the KL divergence up: choose one. Received: "
@@ -171,8 +172,7 @@ class VAE(AutoencodingModel):
     def _check_distributions(self):
         posterior, likelihood = self._densities
         check_distribution(self.encoder, "encoder", posterior, "IndependentNormal")
-        output = check_distribution(self.decoder, "decoder", likelihood, "IndependentBernoulli")
-        self._discrete = is_discrete(output)
+        return check_distribution(self.decoder, "decoder", likelihood, "IndependentBernoulli")
 
     @property
     def networks(self) -> tuple[keras.layers.Layer, ...]:
@@ -279,6 +279,9 @@ class VAE(AutoencodingModel):
         total = free_bits_kl(groups, tf.convert_to_tensor(self.free_bits))
         return tf.fill(tf.shape(draw.kl), total)
 
+    def identity(self) -> dict[str, str]:
+        return {**super().identity(), "p(x|z)": self._likelihood_name}
+
     # Encoding and decoding.
 
     def encode(self, x: Any) -> Any:
@@ -332,6 +335,12 @@ class VAE(AutoencodingModel):
         q = self.posterior(x, training)
         z, log_q = q.experimental_sample_and_log_prob(num_samples, seed=seed)
         return self.log_joint(x, z, training) - log_q
+
+
+def _name(distribution):
+    """Name of its class, and of that of the distribution in it."""
+    inner = getattr(distribution, "distribution", None)
+    return type(distribution).__name__ + (f" of {_name(inner)}" if inner is not None else "")
 
 
 def repeat_batch(x: Any, num_copies: Any) -> Any:

@@ -246,6 +246,8 @@ class HyperModel(kt.HyperModel):
         return encoder(self.info.image_shape, values["latent_dim"], **width)
 
     def _decoder(self, values, width):
+        if issubclass(self.model_class, models.ALI) and values["likelihood"] == "bernoulli":
+            return self._generator(values, width)  # No gradient passes draws of a Bernoulli.
         decoder = getattr(networks, f"{self._network()}_decoder")
         head = LIKELIHOODS[values["likelihood"]]
         return decoder(self.info.image_shape, values["latent_dim"], head, **width)
