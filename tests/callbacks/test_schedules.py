@@ -36,6 +36,7 @@ def values(callback, model, steps, name="beta"):
         model.steps.assign(step)
         callback.on_train_batch_begin(0)
         found.append(float(getattr(model, name)))
+        callback.on_train_batch_end(0)
     return found
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from toy import NUM_BATCHES, Interrupt, assert_same_state, data, fit, toy
 
-from tfgen import layers, models, networks
+from tfgen import callbacks, layers, models, networks
 
 
 @pytest.mark.parametrize("save_freq, steps_per_execution", [("epoch", 1), (1, 1), (3, 1), (2, 2)])
@@ -63,8 +63,8 @@ def decided_run(folder, kill=(), epochs=6):
     )  # fmt: skip
     logger = keras.callbacks.CSVLogger(folder / "log.csv", append=True)
     backup = keras.callbacks.BackupAndRestore(folder / "backup", save_freq=1)
-    callbacks = [*kill, backup, stop, plateau, best, logger]
-    fit(model, epochs, callbacks=callbacks, validation_data=data()[:8])
+    everyone = [*kill, backup, stop, plateau, best, logger]
+    fit(model, epochs, callbacks=everyone, validation_data=data()[:8])
     return model, stop, best
 
 
@@ -146,6 +146,38 @@ def test_em_keeps_its_m_step(tmp_path):
     for a, b in zip(reference.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     assert rest == {name: values[1:] for name, values in history.items()}
+
+
+def test_scheduled_weights_are_where_they_would_have_been(tmp_path):
+    """At the end of a resumed epoch, which Keras begins once too often, and in validation."""
+    x = np.full((48, 2, 2, 1), 0.5, "float32")
+
+    def run(folder, kill=()):
+        networks_of_vae = (
+            networks.mlp_encoder((2, 2, 1), 2, width=4),
+            networks.mlp_decoder((2, 2, 1), 2, width=4),
+        )
+        model = models.VAE(*networks_of_vae, seed=0)
+        model.compile("sgd", run_eagerly=True, steps_per_execution=2)
+        warm_up = callbacks.KLWarmUp(num_steps=40)
+        backup = keras.callbacks.BackupAndRestore(folder, save_freq=1)
+        return model.fit(
+            x,
+            epochs=3,
+            batch_size=8,
+            verbose=0,
+            validation_data=x,
+            callbacks=[warm_up, *kill, backup],
+        ).history
+
+    keras.utils.set_random_seed(0)
+    history = run(tmp_path / "a")
+    keras.utils.set_random_seed(0)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "b", [Kill("on_train_batch_begin", 5)])
+    rest = run(tmp_path / "b")
+    assert rest == {name: values[1:] for name, values in history.items()}
+    np.testing.assert_allclose(history["beta"], [4 / 40, 10 / 40, 16 / 40], rtol=1e-6)
 
 
 def test_unreadable_notes_of_a_backup_do_not_matter(tmp_path):

@@ -80,11 +80,11 @@ class WeightSchedule(keras.callbacks.Callback):
     is a variable of the same name, which this callback assigns to. The start value stays in
     `model.get_config()`.
 
-    The function is applied when training begins, before each epoch and before each execution, so
-    a value holds for `steps_per_execution` steps (an argument of `compile`). It depends on
-    `model.steps` alone: a resumed run sees the values of an uninterrupted one, and a second `fit`
-    goes on where the first stopped. Each epoch's log gets the value, under the weight's name.
-    Validation uses the current value, so `val_loss` is not comparable between epochs.
+    The function is applied when training begins and before each execution, so a value holds for
+    `steps_per_execution` steps (an argument of `compile`). It depends on `model.steps` alone: a
+    resumed run sees the values of an uninterrupted one, and a second `fit` goes on where the first
+    stopped. Validation uses the value of the epoch's last execution, which its log gets under the
+    weight's name, so that `val_loss` is not comparable between epochs.
 
     Args:
         name: the weight, as the constructor of the model names it.
@@ -106,17 +106,31 @@ class WeightSchedule(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         _check_weight(self.model, self.name)
+        self._held = self._value()
         self._assign()
 
     def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self._assign()  # A checkpoint may have been restored since training began.
+        if self._value() != self._assigned:  # A checkpoint was restored since training began.
+            self._held = self._value()
+        self._assign()
 
     def on_train_batch_begin(self, batch: int, logs: dict | None = None) -> None:
         self._assign()
 
+    def on_train_batch_end(self, batch: int, logs: dict | None = None) -> None:
+        self._held = self._assigned
+
+    def on_test_begin(self, logs: dict | None = None) -> None:
+        # Keras begins an execution too many at the end of an epoch that was resumed.
+        getattr(self.model, self.name).assign(self._held)
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.on_test_begin()
         if logs is not None:
-            logs[self.name] = float(getattr(self.model, self.name).numpy())
+            logs[self.name] = self._held
+
+    def _value(self):
+        return float(getattr(self.model, self.name).numpy())
 
     def _assign(self):
         step = int(self.model.steps.numpy())
@@ -126,6 +140,7 @@ class WeightSchedule(keras.callbacks.Callback):
         except ValueError as error:
             raise ValueError(f"{self.name} at step {step}: {error}") from error
         getattr(self.model, self.name).assign(value)
+        self._assigned = self._value()
 
 
 class BetaSchedule(WeightSchedule):
