@@ -211,6 +211,25 @@ def test_swapping_is_ours():
     )
 
 
+def test_shapes_are_asked_for_in_a_scope():
+    seen = []
+
+    class Recorder(keras.layers.Layer):
+        def call(self, inputs):
+            seen.append(keras_private.is_symbolic())
+            return inputs
+
+    layer = Recorder()
+    layer(keras.Input((2,)))
+    layer(np.ones((1, 2)))
+    tf.function(layer)(np.ones((1, 2)))
+    assert seen == [True, False, False] and not keras_private.is_symbolic(), changed(
+        "keras.SymbolicScope or its original_scope",
+        "a network written as a class may end in a distribution layer, and compile with "
+        "NegativeLogLikelihood",
+    )
+
+
 def test_losses_of_a_layer_add_up_over_its_calls():
     layer = keras.layers.Dense(1, kernel_initializer="ones", activity_regularizer="l2")
     network = keras.Sequential([keras.Input((1,)), layer])

@@ -23,6 +23,7 @@ __all__ = [
     "forget_unreadable_notes",
     "gradients_forgotten",
     "ignore_short_epochs",
+    "is_symbolic",
     "losses_of_all_calls",
     "num_replicas",
     "saved_paths",
@@ -63,6 +64,20 @@ def seed_states(layer: keras.layers.Layer) -> list[keras.Variable]:
     Keras saves none of them.
     """
     return [v for v in layer.variables if v.name == "seed_generator_state"]
+
+
+def is_symbolic() -> bool:
+    """Whether Keras runs a network to learn the shapes of its outputs, which have no values then.
+
+    Example:
+        >>> with keras.SymbolicScope():
+        ...     is_symbolic()
+        True
+        >>> is_symbolic()
+        False
+    """
+    with keras.SymbolicScope() as scope:
+        return scope.original_scope is not None
 
 
 @contextlib.contextmanager

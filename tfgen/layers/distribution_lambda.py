@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
-from tfgen._utils.symbolic import is_symbolic
+from tfgen._utils.keras_private import is_symbolic
 from tfgen._utils.typing import LayerOptions
 from tfgen.layers.held_variables import check_no_variables, held_by
 from tfgen.layers.tensor_coercible import symbolic, tensor_coercible

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfgen._utils.symbolic import is_symbolic
+from tfgen._utils.keras_private import is_symbolic
 from tfgen._utils.typing import TensorLike
 
 __all__ = ["NegativeLogLikelihood"]
