@@ -13,7 +13,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["as_path", "cached_arrays", "written_aside"]
+try:
+    import fcntl
+except ImportError:  # Windows, where two holders of a file are not noticed.
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["as_path", "cached_arrays", "locked", "written_aside"]
 
 _NAME_ASIDE = re.compile(r"\.writing\.[0-9a-f]{32}\..*", re.DOTALL)
 # Characters of a file's name that the name aside keeps: it has its ending, by which Keras and NumPy
@@ -80,6 +85,34 @@ def written_aside(path: str | os.PathLike) -> Iterator[pathlib.Path]:
             os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike, message: str) -> Iterator[None]:
+    """Holds a file that one process may have at a time; the system lets go when it dies.
+
+    Args:
+        path: path of the file, which is made; its folder exists.
+        message: what the ValueError says if somebody else holds it.
+
+    Example:
+        >>> import tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "lock")
+        >>> with locked(path, "taken"), locked(path, "It is taken."):
+        ...     pass
+        Traceback (most recent call last):
+        ...
+        ValueError: It is taken.
+    """
+    if fcntl is None:
+        yield
+        return
+    with open(path, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(message) from None
+        yield
 
 
 def cached_arrays(

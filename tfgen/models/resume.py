@@ -15,12 +15,7 @@ import keras
 import numpy as np
 
 from tfgen._utils import keras_private
-from tfgen._utils.files import written_aside
-
-try:
-    import fcntl
-except ImportError:  # Windows, where two runs on one backup folder are not noticed.
-    fcntl = None  # type: ignore[assignment]
+from tfgen._utils.files import locked, written_aside
 
 __all__ = ["Progress", "ResumePosition"]
 
@@ -319,22 +314,13 @@ def _drop_rows(path, separator, first_epoch):
 # What a backup is of.
 
 
-@contextlib.contextmanager
 def _locked(folder):
-    """Holds a backup folder, which the system lets go of when the process dies."""
-    if fcntl is None:
-        yield
-        return
     pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
-    with open(pathlib.Path(folder, "lock"), "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"A backup folder belongs to one run at a time. Received: {os.fspath(folder)}, "
-                "which another fit is using, here or in another process. Give each run a folder."
-            ) from None
-        yield
+    return locked(
+        pathlib.Path(folder, "lock"),
+        f"A backup folder belongs to one run at a time. Received: {os.fspath(folder)}, which "
+        "another fit is using, here or in another process. Give each run a folder.",
+    )
 
 
 def _check_identity(folder, identity):

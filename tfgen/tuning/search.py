@@ -16,7 +16,7 @@ import keras
 import keras_tuner as kt
 
 from tfgen._utils.arguments import check_ints, check_one_of
-from tfgen._utils.files import as_path
+from tfgen._utils.files import as_path, locked
 from tfgen._utils.keras_private import gradients_forgotten
 from tfgen.models import load_model
 from tfgen.tuning.hypermodels import HyperModel, Range
@@ -33,11 +33,6 @@ from tfgen.tuning.trials import (
     write_json,
     write_trial,
 )
-
-try:
-    import fcntl
-except ImportError:  # Windows, where nothing keeps two searches out of one folder.
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["SearchResult", "search"]
 
@@ -246,21 +241,15 @@ def _reason_given(output_dir):
         ) from error
 
 
-@contextlib.contextmanager
 def _alone(output_dir):
     """Keeps a second search out of the folder. The lock ends with the process, however it ends."""
-    if fcntl is None or (is_worker() and not is_chief()):
-        yield
-        return
-    with open(output_dir / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(
-                f"Another process searches in {output_dir} at this moment. Received: output_dir="
-                f"{str(output_dir)!r}. Wait for it or end it, or choose another folder."
-            ) from None
-        yield
+    if is_worker() and not is_chief():
+        return contextlib.nullcontext()
+    return locked(
+        output_dir / ".lock",
+        f"Another process searches in {output_dir} at this moment. Received: output_dir="
+        f"{str(output_dir)!r}. Wait for it or end it, or choose another folder.",
+    )
 
 
 def _settings(hypermodel, objective, **arguments):
