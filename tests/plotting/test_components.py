@@ -44,3 +44,13 @@ def test_other_data_are_refused():
     model = MixtureEM(2, (3,), "spherical")
     with pytest.raises(ValueError, match=r"Received: a mixture of data of shape \(3,\)"):
         mixture_components(model)
+
+
+@pytest.mark.parametrize(
+    "shape, argument, value", [((2,), "value_range", (0, 1)), ((4, 5, 1), "x", np.zeros((3, 2)))]
+)
+def test_arguments_of_the_other_kind_are_refused(shape, argument, value):
+    model = MixtureEM(2, shape, "spherical")
+    model.set_parameters(np.arange(2.0 * np.prod(shape)).reshape(2, *shape), [1.0, 1.0])
+    with pytest.raises(ValueError, match=f"{argument} is for a mixture of .*Received: {argument}="):
+        mixture_components(model, **{argument: value})

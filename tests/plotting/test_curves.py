@@ -85,8 +85,9 @@ def test_keras_history_of_a_resumed_run_keeps_its_epochs():
     np.testing.assert_array_equal(lines(axes[0])["loss"].get_xdata(), [4, 5])
 
 
-def test_epoch_ticks_are_whole_numbers():
-    fig, axes = plotting.training_curves({"elbo": [-3.0, -2.0]})
+@pytest.mark.parametrize("values", [[-3.0], [-3.0, -2.0]])
+def test_epoch_ticks_are_whole_numbers(values):
+    fig, axes = plotting.training_curves({"elbo": values})
     fig.canvas.draw()
     ticks = axes[-1].get_xticks()
     np.testing.assert_array_equal(ticks, np.round(ticks))

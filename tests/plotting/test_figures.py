@@ -1,9 +1,10 @@
 import sys
 
 import matplotlib
+import numpy as np
 import pytest
 
-from tfgen.plotting.figures import COLORS, MARKERS, check_labels, flat_latent_dim, subplots
+from tfgen.plotting.figures import COLORS, MARKERS, as_labels, flat_latent_dim, subplots
 
 
 def test_colors_are_those_of_the_colour_blind_safe_cycle():
@@ -32,10 +33,23 @@ def test_subplots_hands_arguments_on():
     assert tuple(fig.get_size_inches()) == (4, 5)
 
 
-def test_labels_are_one_for_each():
-    check_labels(2, row_labels=["a", "b"], column_labels=None)
+@pytest.mark.parametrize(
+    "given",
+    [["a", "3"], ("a", 3), {"a": 0, "3": 1}.keys(), np.array(["a", "3"]), iter(["a", np.int32(3)])],
+)
+def test_labels_are_strings_one_for_each(given):
+    assert as_labels(2, row_labels=given) == ["a", "3"]
+
+
+@pytest.mark.parametrize("given", ["ab", b"ab", {"a": 0, "b": 1}, [["a"], ["b"]], [None, "b"], 2])
+def test_other_labels_are_refused(given):
+    with pytest.raises(ValueError, match="^titles must be a sequence of strings .* Received: titl"):
+        as_labels(2, titles=given)
+
+
+def test_labels_of_another_number_are_refused():
     with pytest.raises(ValueError, match="^titles must hold one label for each of 2. Received: 3"):
-        check_labels(2, row_labels=range(2), titles="abc")
+        as_labels(2, titles=list("abc"))
 
 
 def test_flat_latent_dim(make_model):

@@ -27,6 +27,28 @@ def test_samples_of_a_generator_without_pixel_distribution():
     assert np.asarray(axes.images[0].get_array()).shape == (11, 14)
 
 
+def test_samples_ask_for_means_where_draws_are_the_default(tile):
+    class Mixture:
+        def sample(self, num_samples, seed=None, mean=False):
+            return np.full((num_samples, 3, 4, 1), 0.5 if mean else 1.0)
+
+    for mean, pixel in ((True, 0.5), (False, 1.0)):
+        assert tile(plotting.samples(Mixture(), 1, mean=mean)[1], 0, 0).mean() == pixel
+
+
+@pytest.mark.parametrize("arguments", [{"mean": False}, {"labels": [0, 1]}])
+def test_samples_refuse_what_the_model_does_not_take(arguments):
+    class Generator:
+        def sample(self, num_samples, seed=None):
+            raise AssertionError("Checked too late.")
+
+    (name,) = arguments
+    with pytest.raises(
+        ValueError, match=f"{name} is for models whose `sample` takes it. Rec.*: {name}="
+    ):
+        plotting.samples(Generator(), 2, **arguments)
+
+
 def test_samples_use_the_value_range(make_model, tile):
     model = make_model(2)
     _, axes = plotting.samples(model, num_samples=1, value_range=(-1, 1))
@@ -93,14 +115,14 @@ def test_every_row_of_many_dimensions_is_labelled(make_model, texts):
     assert len(texts(axes.get_yticklabels())) == 32
 
 
-@pytest.mark.parametrize("dims", [[], [3], [-1]])
+@pytest.mark.parametrize("dims", [[], [3], [-1], [0.5], [True, False, True]])
 def test_dims_outside_the_latent_space_are_refused(make_model, dims):
     with pytest.raises(ValueError, match=r"latent space of 3, counted from 0. Received: dims=\["):
         plotting.traversals(make_model(3), dims=dims)
 
 
 def test_kl_of_another_size_is_refused(make_model):
-    with pytest.raises(ValueError, match=r"one value for each of 3 .* Received: shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"kl must .* each of 3 .* Received: shape \(2,\)"):
         plotting.traversals(make_model(3), kl=[0.1, 0.2])
 
 
@@ -115,10 +137,12 @@ def test_interpolations_go_from_start_to_end(make_model, tile, texts):
     np.testing.assert_allclose(tile(axes, 1, 2), end[1, ..., 0], rtol=1e-5)
 
 
-@pytest.mark.parametrize("num_pairs, num_steps", [(3, 7), (2, 1)])
-def test_unpaired_or_single_interpolations_are_refused(make_model, num_pairs, num_steps):
+@pytest.mark.parametrize(
+    "num_pairs, num_steps, message", [(3, 7, r"start \(2, .* end \(3, "), (2, 1, "num_steps=1")]
+)
+def test_unpaired_or_single_interpolations_are_refused(make_model, num_pairs, num_steps, message):
     start, end = np.zeros((2, 3, 4, 1)), np.zeros((num_pairs, 3, 4, 1))
-    with pytest.raises(ValueError, match=rf"Received: start \(2, .*num_steps={num_steps}"):
+    with pytest.raises(ValueError, match=f"Received: {message}"):
         plotting.interpolations(make_model(2), start, end, num_steps)
 
 

@@ -72,6 +72,7 @@ def test_framed_cells():
         center = np.add(patch.get_xy(), (patch.get_width() / 2, patch.get_height() / 2))
         np.testing.assert_allclose(center, (2, 1))
     assert len(heat_map(VALUES)[1].patches) == 0
+    assert len(heat_map(VALUES, highlight=iter([(1, 2)]))[1].patches) == 2
 
 
 @pytest.mark.parametrize("values", [[[0.5, 0.5]], [[0.0]], [[-3.0, np.nan]]])
@@ -97,7 +98,7 @@ def test_no_text_leaves_its_cell():
         ({"values": [[1.0, np.inf]]}, r"Received: shape \(1, 2\), 1 finite, 1 infinite"),
         ({"values": [[np.nan]]}, "at least one that is not. Received: .*, 0 finite"),
         ({"values": np.zeros((2, 0))}, r"Received: shape \(2, 0\), 0 finite"),
-        ({"row_labels": "abc"}, "row_labels must hold one label for each of 2. Received: 3"),
+        ({"row_labels": [1, 2, 3]}, "row_labels must hold one label for each of 2. Received: 3"),
         ({"column_labels": []}, "column_labels must .* each of 3. Received: 0"),
         ({"value_range": (1, 0)}, r"low < high. Received: value_range=\(1, 0\). Use None"),
         ({"highlight": [(2, 0)]}, r"matrix of shape \(2, 3\). Received: \(2, 0\)"),

@@ -1,10 +1,11 @@
+import types
 import warnings
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen.plotting import image_grid
+from tfgen.plotting import image_grid, samples
 
 
 def grid_of(axes):
@@ -165,3 +166,11 @@ def test_warns_of_many_clipped_pixels(low, high, share):
         image_grid(images, value_range=(low, high))
         draws = np.random.default_rng(0).normal(0.5, 0.2, (100, 3, 4, 1))
         image_grid(draws)  # 0.6 % lie beyond the margin of 5 %.
+
+
+@pytest.mark.parametrize("plot", [lambda model: image_grid(model.sample(4)), samples])
+def test_the_warning_names_the_line_of_the_user(plot):
+    model = types.SimpleNamespace(sample=lambda num, seed=None: np.full((num, 3, 4, 1), 2.0))
+    with pytest.warns(UserWarning, match="100% of the values") as caught:
+        plot(model)
+    assert [warning.filename for warning in caught] == [__file__]

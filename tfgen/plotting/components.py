@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import COLORS, Plots, subplots, value_range_of
+from tfgen.plotting.figures import (
+    COLORS,
+    Plots,
+    as_points,
+    check_methods,
+    subplots,
+    value_range_of,
+)
 from tfgen.plotting.images import image_grid
 
 __all__ = ["mixture_components"]
@@ -31,7 +38,7 @@ def _ellipse(mean, covariance):
 def _ellipses(weights, means, covariances, x):
     fig, axes = subplots(figsize=(5.0, 4.5), layout="constrained")
     if x is not None:
-        axes.plot(*np.transpose(x), ".", color="0.7", markersize=3, zorder=0)
+        axes.plot(*x.T, ".", color="0.7", markersize=3, zorder=0)
     for i, (weight, mean, covariance) in enumerate(zip(weights, means, covariances, strict=True)):
         points = _ellipse(mean, _covariance_matrix(covariance))
         axes.plot(*points.T, color=COLORS[i % len(COLORS)], label=f"{weight:.1%}")
@@ -39,6 +46,16 @@ def _ellipses(weights, means, covariances, x):
     axes.legend(title="weight", fontsize=8)
     axes.set(xlabel="$x_0$", ylabel="$x_1$", title=f"Components, {RADIUS:g} standard deviations")
     return fig, axes
+
+
+def _check_unused(kind, **values):
+    """Raises ValueError if an argument is given that only mixtures of the other kind have."""
+    for name, value in values.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} is for a mixture of {kind}. Received: {name}={value!r} for another one. "
+                "Leave it out."
+            )
 
 
 def mixture_components(
@@ -49,15 +66,16 @@ def mixture_components(
     Args:
         model: `MixtureEM` of images, or Gaussian of points in the plane.
         value_range: (low, high), the values of a mean image shown black and white; None for those
-            that the model says it returns (`model.value_range`), or else (0, 1).
-        x: array of shape (n, 2) or None, points to show below the ellipses.
+            that the model says it returns (`model.value_range`), or else (0, 1). Of images only.
+        x: array of shape (n, 2) or None, points to show below the ellipses. Of points only.
 
     Returns:
         `(fig, axes)`: of images an array of Axes with one mean each; of points one Axes with the
         ellipses of two standard deviations.
 
     Raises:
-        ValueError: if the data are neither images nor, with Gaussians, points in the plane.
+        ValueError: if the data are neither images nor, with Gaussians, points in the plane, or an
+            argument is for the other kind.
 
     Example:
         >>> from tfgen.models.mixture_em import MixtureEM
@@ -67,15 +85,19 @@ def mixture_components(
         >>> [text.get_text() for text in axes.get_legend().get_texts()]
         ['75.0%', '25.0%']
     """
-    weights, means = model.mixture_weights.numpy(), model.means.numpy()
+    check_methods(model, "mixture_weights", "means", "covariances")
+    weights, means = np.asarray(model.mixture_weights), np.asarray(model.means)
     order = np.argsort(-weights, kind="stable")
     covariances = model.covariances
     if means.shape[1:] == (2,) and covariances is not None:
-        return _ellipses(weights[order], means[order], covariances[order], x)
+        _check_unused("images", value_range=value_range)
+        points = None if x is None else as_points(x=x)
+        return _ellipses(weights[order], means[order], covariances[order], points)
     if means.ndim != 4:
         raise ValueError(
             "mixture_components shows images, shape (h, w, c), or Gaussians of points, shape (2,). "
             f"Received: a mixture of data of shape {means.shape[1:]}. Plot model.means yourself."
         )
+    _check_unused("points in the plane", x=x)
     titles = [f"{weight:.1%}" for weight in weights[order]]
     return image_grid(means[order], value_range=value_range_of(model, value_range), titles=titles)

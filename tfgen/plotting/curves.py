@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import keras
 import numpy as np
 
-from tfgen.plotting.figures import COLORS, Plots, subplots
+from tfgen._utils.arguments import as_numbers
+from tfgen.plotting.figures import COLORS, Plots, check_text, subplots
 
 __all__ = ["training_curves"]
 
@@ -28,14 +29,40 @@ UNITS = {
 def _logs_and_epochs(history):
     """What was logged, by name, and the epochs, counted from 1."""
     logs = getattr(history, "history", history)
+    if not isinstance(logs, Mapping) or not all(isinstance(name, str) for name in logs):
+        raise ValueError(
+            "history must be what model.fit returned, or a dict from name to one value an epoch. "
+            f"Received: history of type {type(history).__name__}."
+        )
     if not logs:
         raise ValueError(
             "training_curves expects at least one logged epoch. Received: an empty history. "
             "Pass what model.fit returned."
         )
+    logs = {name: _values(name, values) for name, values in logs.items()}
     longest = max(len(values) for values in logs.values())
     epochs = getattr(history, "epoch", None) or range(longest)
     return logs, np.asarray(epochs) + 1
+
+
+def _values(name, values):
+    """What was logged under a name, as an array of one number an epoch."""
+    array = as_numbers(**{f"history[{name!r}]": values})
+    if array.ndim != 1 or not array.size:
+        raise ValueError(
+            f"history[{name!r}] must hold one number for each epoch. Received: values of shape "
+            f"{array.shape}. Log scalars."
+        )
+    return array
+
+
+def _check_units(units):
+    """Units as a dict; raises where a name or a unit is no string."""
+    if not isinstance(units, Mapping | None):
+        raise ValueError(f"units must be a dict from name to unit. Received: units={units!r}.")
+    for name, unit in (units or {}).items():
+        check_text(**{f"units[{name!r}]": unit})
+    return units or {}
 
 
 def _check_lengths(logs, epochs):
@@ -57,7 +84,7 @@ def _units_of(logs, units):
     """Unit of each metric: `units` first, then the package's meaning, else its own name."""
     # Beside an ELBO these are nats; an autoencoder's are squared errors.
     loss_unit = NATS if "elbo" in logs else "loss"
-    known = {"loss": loss_unit, "reconstruction": loss_unit, **UNITS, **(units or {})}
+    known = {"loss": loss_unit, "reconstruction": loss_unit, **UNITS, **_check_units(units)}
     return {_metric(name): known.get(_metric(name), _metric(name)) for name in logs}
 
 
@@ -101,7 +128,8 @@ def training_curves(
         `(fig, axes)`, an array of matplotlib Axes, shape (number of units,).
 
     Raises:
-        ValueError: if the history is empty, or a name has not one value for each epoch.
+        ValueError: if the history is empty or no dict, or a name has not one number for each
+            epoch, or a unit is no string.
 
     Example:
         >>> fig, axes = training_curves({"elbo": [-200.0, -110.0], "bits_per_dim": [0.4, 0.2]})
@@ -120,6 +148,6 @@ def training_curves(
         _plot_unit(ax, epochs, logs, metrics)
         ax.set_ylabel(unit)
     axes[-1, 0].set_xlabel("epoch")
-    axes[-1, 0].xaxis.get_major_locator().set_params(integer=True)
+    axes[-1, 0].xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axes[0, 0].set_title(_title(logs))
     return fig, axes[:, 0]

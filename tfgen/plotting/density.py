@@ -5,32 +5,26 @@ from typing import Any
 
 import numpy as np
 
+from tfgen._utils.arguments import as_numbers
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import Plot, subplots
+from tfgen.plotting.figures import Plot, as_points, check_drawable, check_methods, subplots
 from tfgen.plotting.heat_map import COLOR_MAP
 
 __all__ = ["density"]
 
+MAX_CELLS = 1000  # Along an axis; the figure has 550 pixels.
+
 
 def _check_ranges(ranges):
     """((low, high), (low, high)) as an array; raises where they are something else."""
-    ranges = np.asarray(ranges, dtype="float64")
-    if ranges.shape != (2, 2) or not np.all(ranges[:, 0] < ranges[:, 1]):
+    ranges = as_numbers(ranges=ranges).astype("float64")
+    is_right = ranges.shape == (2, 2) and np.all(np.isfinite(ranges))
+    if not is_right or not np.all(ranges[:, 0] < ranges[:, 1]):
         raise ValueError(
-            "density expects ranges ((low, high), (low, high)) of the two dimensions, low < high. "
+            "ranges must be ((low, high), (low, high)) of the two dimensions, finite, low < high. "
             f"Received: ranges={ranges.tolist()}."
         )
     return ranges
-
-
-def _check_points(points):
-    points = np.asarray(points)
-    if points.ndim != 2 or points.shape[1] != 2:
-        raise ValueError(
-            f"Points of the plane have shape (n, 2). Received: shape {points.shape}. Take two "
-            "columns of the data, and a model of these two."
-        )
-    return points
 
 
 def _cell_centers(low, high, num):
@@ -42,7 +36,13 @@ def _density_on_grid(model, ranges, num):
     """p(x) at num x num cells' centers, shape (num, num), the first row at the bottom."""
     first, second = np.meshgrid(*(_cell_centers(low, high, num) for low, high in ranges))
     points = np.stack([first.ravel(), second.ravel()], axis=-1).astype("float32")
-    return np.exp(np.asarray(model.log_prob(points))).reshape(num, num)
+    values = np.asarray(model.log_prob(points))
+    if values.shape != (num**2,):
+        raise ValueError(
+            f"model must give one log_prob for each of {num**2} points of the plane. Received: "
+            f"values of shape {values.shape}. Pass a model of two dimensions."
+        )
+    return np.exp(values).reshape(num, num)
 
 
 def density(
@@ -58,13 +58,14 @@ def density(
             `tfd.Distribution`.
         ranges: ((low, high), (low, high)), what the horizontal and the vertical axis show.
         data: array, shape (n, 2), points to draw, or None.
-        num: int, cells along each axis.
+        num: int, cells along each axis, at most 1000.
 
     Returns:
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if `ranges` or `data` is no such pair or array.
+        ValueError: if `ranges` or `data` is no such pair or array, or the model one of other
+            dimensions.
 
     Example:
         >>> import tensorflow_probability as tfp
@@ -73,8 +74,10 @@ def density(
         >>> axes.get_title()
         'p(x), 100 % of it inside'
     """
+    check_methods(model, "log_prob")
+    check_drawable(MAX_CELLS, num=num)
     limits = _check_ranges(ranges)
-    points = None if data is None else _check_points(data)
+    points = None if data is None else as_points(data=data)
     values = _density_on_grid(model, limits, num)
     inside = values.sum() * np.prod(np.diff(limits, axis=1)) / num**2
     fig, axes = subplots(figsize=(5.5, 4.6), layout="constrained")

@@ -1,9 +1,14 @@
-"""What the figures share: matplotlib on first use, colours, labels, the latent size."""
+"""What the figures share: matplotlib on first use, colours, checks of what they are given."""
 
-from collections.abc import Sequence, Sized
+import inspect
+import numbers
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 from tfgen._utils import extras
+from tfgen._utils.arguments import as_numbers, as_pair, check_ints
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,9 +19,16 @@ __all__ = [
     "MARKERS",
     "Plot",
     "Plots",
-    "check_labels",
+    "as_finite",
+    "as_labels",
+    "as_points",
+    "check_drawable",
+    "check_methods",
+    "check_text",
     "flat_latent_dim",
+    "keywords_for",
     "subplots",
+    "takes",
     "value_range_of",
 ]
 
@@ -63,17 +75,148 @@ def subplots(rows: int = 1, columns: int = 1, **kwargs: Any) -> Plots:
     return extras.require("matplotlib.pyplot", extra="plot").subplots(rows, columns, **kwargs)
 
 
-def check_labels(expected: int, **labels: Sized | None) -> None:
-    """Raises ValueError unless the labels are None, or one for each of `expected` things.
+def check_text(**values: str | None) -> None:
+    """Raises ValueError unless every value is a string or None.
 
     Example:
-        >>> check_labels(2, row_labels=["original", "reconstruction"], column_labels=None)
+        >>> check_text(title="Scores")
     """
-    for name, value in labels.items():
-        if value is not None and len(value) != expected:
+    for name, value in values.items():
+        if not isinstance(value, str | None):
+            raise ValueError(f"{name} must be a string. Received: {name}={value!r}.")
+
+
+def check_drawable(maximum: int, minimum: int = 1, /, **values: int) -> None:
+    """Raises ValueError unless every value is an int, and no more than a figure can show.
+
+    Example:
+        >>> check_drawable(100, num=20)
+    """
+    check_ints(minimum, **values)
+    for name, value in values.items():
+        if value > maximum:
             raise ValueError(
-                f"{name} must hold one label for each of {expected}. Received: {len(value)} labels."
+                f"{name} must be at most {maximum}: a figure has pixels for no more. "
+                f"Received: {name}={value}."
             )
+
+
+def as_labels(num: int | None = None, /, **values: Iterable[Any] | None) -> list[str] | None:
+    """The one value, labels of `num` things, as strings; None if it is None.
+
+    Raises:
+        ValueError: unless it is a sequence of strings or numbers, `num` of them if that is given.
+
+    Example:
+        >>> as_labels(2, row_labels=["original", 3])
+        ['original', '3']
+    """
+    ((name, value),) = values.items()
+    if value is None:
+        return None
+    is_sequence = isinstance(value, Iterable) and not isinstance(value, str | bytes | Mapping)
+    labels = list(value) if is_sequence and getattr(value, "ndim", 1) == 1 else [None]
+    if not all(isinstance(label, str | numbers.Number) for label in labels):
+        raise ValueError(
+            f"{name} must be a sequence of strings or numbers. Received: {name}={value!r}."
+        )
+    if num is not None and len(labels) != num:
+        raise ValueError(
+            f"{name} must hold one label for each of {num}. Received: {len(labels)} labels."
+        )
+    return [str(label) for label in labels]
+
+
+def as_finite(rank: int, /, **values: Any) -> np.ndarray:
+    """The one value as an array of that rank, of at least one number.
+
+    Raises:
+        ValueError: if it is of another rank, empty, or has a value that is NaN or infinite.
+
+    Example:
+        >>> as_finite(1, values=[-3, 0, 3])
+        array([-3,  0,  3])
+    """
+    ((name, value),) = values.items()
+    array = as_numbers(**values)
+    if array.ndim != rank or not array.size:
+        raise ValueError(
+            f"{name} must have {rank} axes and at least one value. Received: {name} of shape "
+            f"{array.shape}."
+        )
+    if not np.all(np.isfinite(array)):
+        raise ValueError(
+            f"{name} must be finite. Received: {name} with {np.sum(~np.isfinite(array))} of "
+            f"{array.size} values NaN or infinite. Leave them out."
+        )
+    return array
+
+
+def as_points(**points: Any) -> np.ndarray:
+    """The one value, points of the plane, as an array of shape (n, 2), n >= 1.
+
+    Raises:
+        ValueError: if the shape is another, or a value is NaN or infinite.
+
+    Example:
+        >>> as_points(x=[[0.0, 1.0]]).shape
+        (1, 2)
+    """
+    ((name, value),) = points.items()
+    array = as_finite(2, **points)
+    if array.shape[1] != 2:
+        raise ValueError(
+            f"{name} must be points of the plane, shape (n, 2). Received: {name} of shape "
+            f"{array.shape}. Take two columns of the data, and a model of these two."
+        )
+    return array
+
+
+def check_methods(model: Any, *names: str) -> None:
+    """Raises ValueError if the model lacks one of these methods or attributes.
+
+    Example:
+        >>> import types
+        >>> check_methods(types.SimpleNamespace(latent_shape=(2,)), "latent_shape")
+    """
+    missing = [name for name in names if not hasattr(model, name)]
+    if missing:
+        raise ValueError(
+            f"model must have {', '.join(names)}. Received: model of type {type(model).__name__}, "
+            f"which has no {missing[0]}."
+        )
+
+
+def keywords_for(method: Callable, **values: Any) -> dict[str, Any]:
+    """The arguments to call a model's method with: those that are not None.
+
+    Raises:
+        ValueError: if the method does not take one of them.
+
+    Example:
+        >>> keywords_for(lambda x, labels=None: x, labels=[1, 2])
+        {'labels': [1, 2]}
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    for name, value in given.items():
+        if not takes(method, name):
+            raise ValueError(
+                f"{name} is for models whose `{method.__name__}` takes it. Received: "
+                f"{name}={value!r}, and a model whose `{method.__name__}` does not. Leave it out."
+            )
+    return given
+
+
+def takes(method: Callable, name: str) -> bool:
+    """Whether a method has an argument of that name.
+
+    Example:
+        >>> takes(lambda x, labels=None: x, "labels")
+        True
+    """
+    parameters = inspect.signature(method).parameters
+    anything = (parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values())
+    return name in parameters or any(anything)
 
 
 def flat_latent_dim(model: Any, caller: str) -> int:
@@ -87,7 +230,7 @@ def flat_latent_dim(model: Any, caller: str) -> int:
         int, k.
 
     Raises:
-        ValueError: if the latent space has another rank than one.
+        ValueError: if there is no latent space, or its rank is not one.
 
     Example:
         >>> from tfgen import models, networks
@@ -96,6 +239,7 @@ def flat_latent_dim(model: Any, caller: str) -> int:
         >>> flat_latent_dim(model, "traversals")
         20
     """
+    check_methods(model, "latent_shape")
     shape = tuple(model.latent_shape)
     if len(shape) != 1:
         raise ValueError(
@@ -105,18 +249,21 @@ def flat_latent_dim(model: Any, caller: str) -> int:
     return shape[0]
 
 
-def value_range_of(model: Any, value_range: Sequence[float] | None) -> Sequence[float]:
+def value_range_of(model: Any, value_range: Sequence[float] | None) -> tuple[float, float]:
     """The values shown black and white: those given, or the model's, or 0 and 1.
 
     Args:
         model: any; its attribute `value_range`, if it has one, is (low, high) or None.
         value_range: (low, high) or None.
 
+    Raises:
+        ValueError: if `value_range` is no pair of finite numbers, low < high.
+
     Example:
         >>> import types
         >>> value_range_of(types.SimpleNamespace(value_range=(-1, 1)), None)
-        (-1, 1)
+        (-1.0, 1.0)
     """
     if value_range is None:
         value_range = getattr(model, "value_range", None)
-    return (0.0, 1.0) if value_range is None else value_range
+    return as_pair(value_range=(0.0, 1.0) if value_range is None else value_range)

@@ -5,27 +5,42 @@ from typing import Any
 
 import numpy as np
 
+from tfgen._utils.arguments import as_numbers, check_flags, check_seed
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import Plot, flat_latent_dim, value_range_of
-from tfgen.plotting.images import check_images, image_grid
+from tfgen.plotting.figures import (
+    Plot,
+    as_finite,
+    check_methods,
+    flat_latent_dim,
+    keywords_for,
+    takes,
+    value_range_of,
+)
+from tfgen.plotting.images import check_images, check_num_images, image_grid
 
 __all__ = ["interpolations", "reconstructions", "samples", "traversals"]
 
 MAX_RECONSTRUCTIONS = 20
 
 
-def _labels(labels):
+def _labels(method, labels):
     """The argument of that name; a model without labels has none."""
-    return {} if labels is None else {"labels": labels}
+    return keywords_for(method, labels=None if labels is None else as_numbers(labels=labels))
 
 
-def _table_of_images(model, images, row_labels, column_labels, value_range):
+def _mean(method, mean):
+    """The argument of that name; a generator without p(x|z) has none, and gives x itself."""
+    check_flags(mean=mean)
+    return {} if mean and not takes(method, "mean") else keywords_for(method, mean=mean)
+
+
+def _table_of_images(images, row_labels, column_labels, value_range):
     """Grid of a model's images of shape (rows, columns, h, w, c), with both labels."""
     images = np.asarray(images)
     return image_grid(
         images.reshape(-1, *images.shape[2:]),
         columns=images.shape[1],
-        value_range=value_range_of(model, value_range),
+        value_range=value_range,
         row_labels=row_labels,
         column_labels=column_labels,
     )
@@ -43,9 +58,9 @@ def samples(
 
     Args:
         model: model with `sample`.
-        num_samples: int, images.
+        num_samples: int, images, at most 10,000.
         mean: bool, True for the means E[x|z], False for pixels drawn from p(x|z).
-        seed: int, gives the same images again.
+        seed: int >= 0, gives the same images again.
         value_range: (low, high), the values shown black and white; None for those that the model
             says it returns (`model.value_range`), or else (0, 1).
         labels: int or ints of shape (num_samples,), for models whose `sample` takes them.
@@ -54,7 +69,8 @@ def samples(
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if the samples are no images, see `image_grid`.
+        ValueError: if an argument is out of range, `mean` is False or `labels` are given for a
+            model that takes none, or the samples are no images, see `image_grid`.
 
     Example:
         >>> from tfgen import models, networks
@@ -64,10 +80,12 @@ def samples(
         >>> axes.get_title()
         '16 samples, E[x|z]'
     """
-    # Means are every model's default; a generator without p(x|z) has no such argument.
-    kwargs = {**({} if mean else {"mean": False}), **_labels(labels)}
-    images = model.sample(num_samples, seed=seed, **kwargs)
-    fig, axes = image_grid(images, value_range=value_range_of(model, value_range))
+    check_methods(model, "sample")
+    check_num_images(num_samples=num_samples)
+    check_seed(seed=seed)
+    shown = value_range_of(model, value_range)
+    kwargs = {**_mean(model.sample, mean), **_labels(model.sample, labels)}
+    fig, axes = image_grid(model.sample(num_samples, seed=seed, **kwargs), value_range=shown)
     axes.set_title(f"{num_samples} samples, {'E[x|z]' if mean else 'x ~ p(x|z)'}")
     return fig, axes
 
@@ -91,7 +109,8 @@ def reconstructions(
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if there are more than 20 images, or `x` are no images, see `image_grid`.
+        ValueError: if there are more than 20 images, `x` are no images, see `image_grid`, or
+            labels are given for a model that takes none.
 
     Example:
         >>> from tfgen import models, networks
@@ -101,34 +120,55 @@ def reconstructions(
         >>> [label.get_text() for label in axes.get_yticklabels()]
         ['original', 'reconstruction']
     """
-    x = check_images(x)
+    check_methods(model, "reconstruct")
+    x = check_images(x=x)
     if len(x) > MAX_RECONSTRUCTIONS:
         raise ValueError(
             f"reconstructions shows at most {MAX_RECONSTRUCTIONS} images, one a column. "
             f"Received: {len(x)} images. Pass x[:10]."
         )
-    rows = np.stack([x, np.asarray(model.reconstruct(x, **_labels(labels)))])
-    fig, axes = _table_of_images(model, rows, ["original", "reconstruction"], None, value_range)
+    shown = value_range_of(model, value_range)
+    reconstructed = model.reconstruct(x, **_labels(model.reconstruct, labels))
+    rows = np.stack([x, np.asarray(reconstructed)])
+    fig, axes = _table_of_images(rows, ["original", "reconstruction"], None, shown)
     axes.set_title("Reconstructions, E[x|z]")
     return fig, axes
 
 
-def _traversed_dims(latent_dim, dims, kl):
-    """The dimensions to show, those of highest KL first where it is known."""
-    dims = list(range(latent_dim)) if dims is None else [int(dim) for dim in dims]
-    if not dims or min(dims) < 0 or max(dims) >= latent_dim:
+def _check_dims(latent_dim, dims):
+    """Dimensions as a list of int; raises where they are something else."""
+    if dims is None:
+        return list(range(latent_dim))
+    array = as_numbers(dims=dims)
+    are_whole = array.ndim == 1 and array.size and array.dtype.kind in "iuf"
+    if not are_whole or not np.isin(array, np.arange(latent_dim)).all():
         raise ValueError(
             f"dims must be dimensions of a latent space of {latent_dim}, counted from 0. "
-            f"Received: dims={dims}. Use None for all."
+            f"Received: dims={array.tolist()}. Use None for all."
         )
+    return [int(dim) for dim in array]
+
+
+def _check_kl(latent_dim, kl):
+    """KL of each dimension as an array, or None."""
     if kl is None:
-        return dims
-    if np.shape(kl) != (latent_dim,):
+        return None
+    array = as_numbers(kl=kl)
+    if array.shape != (latent_dim,) or not np.all(np.isfinite(array)):
         raise ValueError(
-            f"kl must hold one value for each of {latent_dim} latent dimensions. "
-            f"Received: shape {np.shape(kl)}. Average the KL over examples, not over dimensions."
+            f"kl must hold one finite value for each of {latent_dim} latent dimensions. Received: "
+            f"shape {array.shape}, {np.isfinite(array).sum()} finite values. Average the KL over "
+            "examples, not over dimensions."
         )
-    return sorted(dims, key=lambda dim: -float(kl[dim]))
+    return array
+
+
+def _check_image(x):
+    """One image as an array, or None."""
+    if x is None:
+        return None
+    image = as_finite(3, x=x)
+    return check_images(x=image[None])[0]
 
 
 def _dim_label(dim, kl):
@@ -161,8 +201,8 @@ def traversals(
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if the latent space is not flat, a dimension is outside it, or `kl` has not k
-            values.
+        ValueError: if the latent space is not flat, `x` is no image, a dimension is outside the
+            space, `values` are not finite, or `kl` has not k values.
 
     Example:
         >>> from tfgen import models, networks
@@ -172,12 +212,17 @@ def traversals(
         >>> axes.get_yticklabels()[0].get_text()
         '$z_{1}$ (2.00 nats)'
     """
-    steps = np.linspace(-3.0, 3.0, 7) if values is None else np.asarray(values, "float32")
-    dims = _traversed_dims(flat_latent_dim(model, "traversals"), dims, kl)
-    images = model.traverse(x, dims=dims, values=steps)
-    row_labels = [_dim_label(dim, kl) for dim in dims]
+    latent_dim = flat_latent_dim(model, "traversals")
+    check_methods(model, "traverse")
+    steps = as_finite(1, values=np.linspace(-3.0, 3.0, 7) if values is None else values)
+    kl, rows = _check_kl(latent_dim, kl), _check_dims(latent_dim, dims)
+    if kl is not None:
+        rows.sort(key=lambda dim: -float(kl[dim]))
+    shown = value_range_of(model, value_range)
+    images = model.traverse(_check_image(x), dims=rows, values=steps.astype("float32"))
+    row_labels = [_dim_label(dim, kl) for dim in rows]
     column_labels = [f"{value:.3g}" for value in steps]
-    fig, axes = _table_of_images(model, images, row_labels, column_labels, value_range)
+    fig, axes = _table_of_images(images, row_labels, column_labels, shown)
     axes.set(title="Latent traversals, E[x|z]", xlabel="value of the row's dimension")
     return fig, axes
 
@@ -214,14 +259,17 @@ def interpolations(
         >>> [label.get_text() for label in axes.get_xticklabels()]
         ['0', '0.25', '0.5', '0.75', '1']
     """
-    start, end = check_images(start), check_images(end)
-    if start.shape != end.shape or num_steps < 2:
+    check_methods(model, "interpolate")
+    start, end = check_images(start=start), check_images(end=end)
+    check_num_images(2, num_steps=num_steps)
+    if start.shape != end.shape:
         raise ValueError(
-            "interpolations expects start and end of one shape and num_steps >= 2. Received: "
-            f"start {start.shape}, end {end.shape}, num_steps={num_steps}. Pair the images."
+            "interpolations expects start and end of one shape. Received: start "
+            f"{start.shape}, end {end.shape}. Pair the images."
         )
+    shown = value_range_of(model, value_range)
     images = model.interpolate(start, end, num_steps)
     column_labels = [f"{position:.2g}" for position in np.linspace(0.0, 1.0, num_steps)]
-    fig, axes = _table_of_images(model, images, None, column_labels, value_range)
+    fig, axes = _table_of_images(images, None, column_labels, shown)
     axes.set(title="Interpolations, E[x|z]", xlabel="position between start (0) and end (1)")
     return fig, axes

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tfgen._utils.arguments import as_pair
+from tfgen._utils.arguments import as_numbers, as_pair
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import Plot, check_labels, subplots
+from tfgen.plotting.figures import Plot, as_labels, check_text, subplots
 
 __all__ = ["heat_map"]
 
@@ -20,23 +20,36 @@ MIN_WIDTH_INCHES = 3.0  # The titles' length.
 
 def _check_matrix(values):
     """Values as a float64 matrix with at least one number in it."""
-    values = np.asarray(values, dtype="float64")
+    values = as_numbers(values=values).astype("float64")
     if values.ndim != 2 or not np.isfinite(values).any() or np.isinf(values).any():
         raise ValueError(
-            "heat_map expects a matrix of numbers, NaN where one is missing, and at least one that "
+            "values must be a matrix of numbers, NaN where one is missing, and at least one that "
             f"is not. Received: shape {values.shape}, {np.isfinite(values).sum()} finite, "
             f"{np.isinf(values).sum()} infinite values."
         )
     return values
 
 
-def _check_highlight(cells, shape):
-    for row, column in cells:
-        if not (0 <= row < shape[0] and 0 <= column < shape[1]):
+def _check_highlight(highlight, shape):
+    """Cells as a list of pairs; raises where they are something else or not in the matrix."""
+    cells = list(highlight) if isinstance(highlight, Iterable) else [highlight]
+    for cell in cells:
+        if not any(np.array_equal(cell, index) for index in np.ndindex(shape)):
             raise ValueError(
                 f"highlight must hold (row, column) of a matrix of shape {shape}. "
-                f"Received: {(row, column)}. Count from 0."
+                f"Received: {cell}. Count from 0."
             )
+    return [tuple(cell) for cell in cells]
+
+
+def _check_format(value_format):
+    try:
+        format(0.0, value_format)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "value_format must be a format of floats, such as '.2f' or '.0%'. Received: "
+            f"value_format={value_format!r}."
+        ) from error
 
 
 def _color_limits(matrix, value_range):
@@ -80,11 +93,11 @@ def _tick(set_ticks, labels):
     if labels is None:
         set_ticks([])
     else:
-        set_ticks(range(len(labels)), labels=list(map(str, labels)), fontsize=8)
+        set_ticks(range(len(labels)), labels=labels, fontsize=8)
 
 
 def _longest(texts):
-    return max(map(len, map(str, texts)), default=0)
+    return max(map(len, texts), default=0)
 
 
 def _figure_size(texts, row_labels, column_labels):
@@ -126,7 +139,7 @@ def heat_map(
 
     Raises:
         ValueError: if `values` is no matrix, has an infinite value or only NaN, if labels or
-            cells do not fit it, or if `value_range` is none.
+            cells do not fit it, or `value_range` or `value_format` is none.
 
     Example:
         >>> fig, axes = heat_map([[0.1, 0.5], [np.nan, 0.3]], row_labels=[1, 4], highlight=[(0, 1)])
@@ -134,19 +147,21 @@ def heat_map(
         ['0.10', '0.50', 'n/a', '0.30']
     """
     matrix = _check_matrix(values)
-    check_labels(matrix.shape[0], row_labels=row_labels)
-    check_labels(matrix.shape[1], column_labels=column_labels)
-    _check_highlight(highlight, matrix.shape)
+    rows = as_labels(matrix.shape[0], row_labels=row_labels)
+    columns = as_labels(matrix.shape[1], column_labels=column_labels)
+    cells = _check_highlight(highlight, matrix.shape)
+    check_text(title=title, value_label=value_label)
+    _check_format(value_format)
     low, high = _color_limits(matrix, value_range)
     shown = ["n/a" if np.isnan(value) else format(value, value_format) for value in matrix.flat]
     texts = np.reshape(shown, matrix.shape)
-    size = _figure_size(texts, row_labels, column_labels)
+    size = _figure_size(texts, rows, columns)
     fig, axes = subplots(figsize=size, layout="constrained")
     image = axes.imshow(matrix, cmap=COLOR_MAP, vmin=low, vmax=high, aspect="auto")
     _write_values(axes, image, matrix, texts)
-    _frame(axes, highlight)
-    _tick(axes.set_xticks, column_labels)
-    _tick(axes.set_yticks, row_labels)
+    _frame(axes, cells)
+    _tick(axes.set_xticks, columns)
+    _tick(axes.set_yticks, rows)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title(title or "", fontsize=10)

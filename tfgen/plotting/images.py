@@ -1,16 +1,17 @@
 """Images in one grid, the primitive of the other figures of images."""
 
 import math
+import sys
 import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-from tfgen._utils.arguments import as_pair, check_ints
+from tfgen._utils.arguments import as_numbers, as_pair, check_ints
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import Plots, check_labels, subplots
+from tfgen.plotting.figures import Plots, as_labels, check_drawable, subplots
 
-__all__ = ["check_images", "image_grid"]
+__all__ = ["check_images", "check_num_images", "image_grid"]
 
 MIN_TILE_INCHES = 0.6
 MIN_WIDTH_INCHES = 3.0  # The titles' length.
@@ -18,14 +19,24 @@ MAX_WIDTH_INCHES = 10.0
 MAX_HEIGHT_INCHES = 20.0
 INCHES_PER_CHARACTER = 0.07
 LINE_INCHES = 0.15
+MAX_IMAGES = 10_000  # 100 on a side, of 10 pixels each, fill the widest figure.
 TOLERANCE = 0.05  # Part of the values, and of their range, that may be clipped unsaid.
 
 
-def check_images(images: TensorLike) -> np.ndarray:
-    """Images as a numpy array, which must be finite and have one or three channels.
+def check_num_images(minimum: int = 1, /, **values: int) -> None:
+    """Raises ValueError unless every value is a number of images that a figure can show.
+
+    Example:
+        >>> check_num_images(num_samples=64)
+    """
+    check_drawable(MAX_IMAGES, minimum, **values)
+
+
+def check_images(**images: TensorLike) -> np.ndarray:
+    """The one value, images, as a numpy array: finite, with one or three channels.
 
     Args:
-        images: array or tensor, shape (n, h, w, c).
+        **images: array or tensor, shape (n, h, w, c).
 
     Returns:
         Array of the same shape, n >= 1, c 1 or 3.
@@ -34,32 +45,42 @@ def check_images(images: TensorLike) -> np.ndarray:
         ValueError: if the shape is another, or a value is NaN or infinite.
 
     Example:
-        >>> check_images([[[[0.5]]]]).shape
+        >>> check_images(x=[[[[0.5]]]]).shape
         (1, 1, 1, 1)
     """
-    images = np.asarray(images)
-    if images.ndim != 4 or 0 in images.shape or images.shape[-1] not in (1, 3):
+    ((name, _),) = images.items()
+    array = as_numbers(**images)
+    if array.ndim != 4 or 0 in array.shape or array.shape[-1] not in (1, 3):
         raise ValueError(
-            "Images must have shape (n, height, width, channels) with 1 or 3 channels and n >= 1. "
-            f"Received: shape {images.shape}. Reshape flat images, add the channel axis."
+            f"{name} must be images of shape (n, height, width, channels) with 1 or 3 channels and "
+            f"n >= 1. Received: shape {array.shape}. Reshape flat images, add the channel axis."
         )
-    if not np.all(np.isfinite(images)):
+    if not np.all(np.isfinite(array)):
         raise ValueError(
-            f"Images must be finite. Received: {np.sum(~np.isfinite(images))} of {images.size} "
+            f"{name} must be finite. Received: {np.sum(~np.isfinite(array))} of {array.size} "
             "values NaN or infinite. A model whose loss is NaN makes such images."
         )
-    return images
+    return array
 
 
 def _check_value_range(images, value_range):
-    """Raises if the range is empty, or integer pixels leave it."""
-    _, high = as_pair(value_range=value_range)
+    """(low, high); raises if the range is empty, or integer pixels leave it."""
+    low, high = as_pair(value_range=value_range)
     # Draws from a Normal may leave the range; integers that do are pixels in another unit.
     if np.issubdtype(images.dtype, np.integer) and images.max() > high:
         raise ValueError(
             f"Integer images must lie within value_range={value_range}. Received: a pixel of "
             f"{images.max()}. Pass value_range=(0, 255) for 8-bit images."
         )
+    return low, high
+
+
+def _level_of_the_user():
+    """The `stacklevel` that names, from where this is called, the line outside of the package."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back and frame.f_globals.get("__name__", "").startswith("tfgen."):
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def _warn_of_clipping(images, value_range):
@@ -72,7 +93,7 @@ def _warn_of_clipping(images, value_range):
             f"{share:.0%} of the values lie outside of value_range={tuple(value_range)} and are "
             f"shown black or white. Received: images from {images.min():.3g} to "
             f"{images.max():.3g}. Pass value_range=(low, high), such as (-1, 1) for a tanh.",
-            stacklevel=3,
+            stacklevel=_level_of_the_user(),
         )
 
 
@@ -210,14 +231,14 @@ def image_grid(
         >>> axes.images[0].get_array().shape  # 2 x 3 images and the gaps between them
         (57, 86)
     """
-    images = check_images(images)
-    _check_value_range(images, value_range)
-    _warn_of_clipping(images, value_range)
+    images = check_images(images=images)
+    limits = _check_value_range(images, value_range)
     columns = _check_columns(columns, len(images))
-    check_labels(len(images), titles=titles)
-    check_labels(math.ceil(len(images) / columns), row_labels=row_labels)
-    check_labels(columns, column_labels=column_labels)
-    tiles = _to_unit_range(images, value_range)
-    if titles is not None:
-        return _titled_grid(tiles, columns, titles)
-    return _plain_grid(tiles, columns, row_labels, column_labels)
+    above = as_labels(len(images), titles=titles)
+    rows = as_labels(math.ceil(len(images) / columns), row_labels=row_labels)
+    below = as_labels(columns, column_labels=column_labels)
+    _warn_of_clipping(images, limits)
+    tiles = _to_unit_range(images, limits)
+    if above is not None:
+        return _titled_grid(tiles, columns, above)
+    return _plain_grid(tiles, columns, rows, below)

@@ -1,18 +1,30 @@
 """Pictures of a latent space: the manifold it decodes to, where the classes lie."""
 
-import inspect
 import math
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import extras
+from tfgen._utils.arguments import as_numbers
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import COLORS, MARKERS, Plot, flat_latent_dim, subplots, value_range_of
-from tfgen.plotting.images import image_grid
+from tfgen.plotting.figures import (
+    COLORS,
+    MARKERS,
+    Plot,
+    as_labels,
+    check_drawable,
+    check_methods,
+    flat_latent_dim,
+    subplots,
+    takes,
+    value_range_of,
+)
+from tfgen.plotting.images import MAX_IMAGES, image_grid
 
 __all__ = ["latent_scatter", "manifold"]
 
@@ -33,7 +45,7 @@ def manifold(model: Any, num: int = 20, value_range: Sequence[float] | None = No
 
     Args:
         model: model with `latent_shape` (2,) and `generate`.
-        num: int >= 2, images on a side.
+        num: int from 2 to 100, images on a side.
         value_range: (low, high), the values shown black and white; None for those that the model
             says it returns (`model.value_range`), or else (0, 1).
 
@@ -41,7 +53,7 @@ def manifold(model: Any, num: int = 20, value_range: Sequence[float] | None = No
         `(fig, axes)`, one matplotlib Axes whose ticks are values of z.
 
     Raises:
-        ValueError: if the latent space is not two-dimensional, or `num` is under 2.
+        ValueError: if the latent space is not two-dimensional, or `num` is out of range.
 
     Example:
         >>> from tfgen import models, networks
@@ -51,42 +63,70 @@ def manifold(model: Any, num: int = 20, value_range: Sequence[float] | None = No
         >>> [label.get_text() for label in axes.get_xticklabels()]
         ['-1.64', '0.00', '1.64']
     """
-    if tuple(model.latent_shape) != (2,) or num < 2:
+    check_methods(model, "generate")
+    if flat_latent_dim(model, "manifold") != 2:
         raise ValueError(
-            "manifold expects a model with latent_shape (2,) and num >= 2. Received: "
-            f"latent_shape={tuple(model.latent_shape)}, num={num}. Train a model with two latent "
-            "dimensions, or see traversals for more."
+            f"manifold expects a model with latent_shape (2,). Received: latent_shape="
+            f"{tuple(model.latent_shape)}. Train a model with two latent dimensions, or see "
+            "traversals for more."
         )
+    check_drawable(math.isqrt(MAX_IMAGES), 2, num=num)
+    shown = value_range_of(model, value_range)
     quantiles = _normal_quantiles(num)
     right, up = np.meshgrid(quantiles, quantiles[::-1])
     images = model.generate(np.stack([right.ravel(), up.ravel()], axis=-1))
     labels = [f"{round(float(value), 2) + 0.0:.2f}" for value in quantiles]  # No "-0.00".
-    shown = value_range_of(model, value_range)
     fig, axes = image_grid(images, num, shown, row_labels=labels[::-1], column_labels=labels)
     axes.set(title="Manifold, E[x|z]", xlabel="$z_{0}$", ylabel="$z_{1}$")
     return fig, axes
 
 
-def _check_classes(codes, labels, class_names):
-    """Labels as an array; raises where they fit neither the codes nor the names."""
-    labels = np.asarray(labels)
-    if labels.shape != codes.shape[:1]:
+def _check_labels(labels):
+    """Labels as an array of numbers or strings, of rank 1; raises where they are something else."""
+    try:
+        array = np.asarray(labels)
+    except ValueError:  # Rows of several lengths.
+        array = np.asarray(None)
+    if array.dtype == object and all(isinstance(label, str) for label in array.flat):
+        array = array.astype(str)  # As pandas has them.
+    is_numeric = array.dtype.kind in "biuf" and np.all(np.isfinite(array))
+    if array.ndim != 1 or not (is_numeric or array.dtype.kind in "US"):
         raise ValueError(
-            "latent_scatter expects labels of shape (n,), one for each image. "
-            f"Received: labels of shape {labels.shape} for {len(codes)} images."
+            "labels must be numbers or strings of shape (n,), one for each image, without NaN. "
+            f"Received: labels of type {type(labels).__name__} and shape {array.shape}."
         )
-    if class_names is not None and not np.isin(labels, np.arange(len(class_names))).all():
+    return array
+
+
+def _check_classes(labels, class_names):
+    """The number of each image's class; raises where one has no name."""
+    if not np.isin(labels, np.arange(len(class_names))).all():
         raise ValueError(
             f"With {len(class_names)} class_names labels must be integers from 0 to "
             f"{len(class_names) - 1}. Received: labels {np.unique(labels)[:12]}. Name every class."
         )
-    return labels
+    return labels.astype(int)
+
+
+def _check_codes(codes, labels):
+    if len(codes) != len(labels):
+        raise ValueError(
+            "latent_scatter expects labels of shape (n,), one for each image. "
+            f"Received: labels of shape {labels.shape} for {len(codes)} images."
+        )
+    if len(codes) < 2 or not np.all(np.isfinite(codes)):
+        raise ValueError(
+            f"x must be at least 2 images whose codes are finite. Received: {len(codes)} images, "
+            f"{np.sum(~np.isfinite(codes))} values of their codes NaN or infinite."
+        )
 
 
 def _embed(model, x, labels):
-    """Codes of images; a model with labels is told the classes too."""
-    takes_labels = "labels" in inspect.signature(model.embed).parameters
-    return model.embed(x, labels) if takes_labels and hasattr(x, "shape") else model.embed(x)
+    """Codes of images; a model with labels is told the classes too, if `x` has them not."""
+    if isinstance(x, tf.data.Dataset | keras.utils.PyDataset | tuple):
+        return np.asarray(model.embed(x))
+    x = as_numbers(x=x)
+    return np.asarray(model.embed(x, labels) if takes(model.embed, "labels") else model.embed(x))
 
 
 def _project(codes):
@@ -154,17 +194,22 @@ def latent_scatter(
         >>> axes.get_xlabel()
         '$z_{0}$'
     """
+    names = as_labels(class_names=class_names)
     if flat_latent_dim(model, "latent_scatter") < 2:
         raise ValueError(
             "latent_scatter expects at least 2 latent dimensions. Received: "
             f"latent_shape={tuple(model.latent_shape)}. Draw a histogram of model.embed(x)."
         )
-    codes = np.asarray(_embed(model, x, labels))
-    labels = _check_classes(codes, labels, class_names)
+    check_methods(model, "embed")
+    labels = _check_labels(labels)
+    if names is not None:
+        labels = _check_classes(labels, names)
+    codes = _embed(model, x, labels)
+    _check_codes(codes, labels)
     points, axis_names = _project(codes)
     legend_columns = math.ceil(len(np.unique(labels)) / MAX_LEGEND_ROWS)
     fig, axes = subplots(figsize=(5.5 + legend_columns, 5.0), layout="constrained")
-    _scatter_classes(axes, points, labels, class_names)
+    _scatter_classes(axes, points, labels, names)
     fig.legend(title="class", loc="outside right upper", ncols=legend_columns, markerscale=2.0)
     axes.set_title(f"Latent codes of {len(points)} images")
     axes.set(xlabel=axis_names[0], ylabel=axis_names[1])

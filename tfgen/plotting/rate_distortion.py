@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfgen.plotting.figures import COLORS, MARKERS, Plot, subplots
+from tfgen._utils.arguments import as_numbers
+from tfgen.plotting.figures import COLORS, MARKERS, Plot, check_text, subplots
 
 __all__ = ["rate_distortion"]
 
@@ -14,10 +15,13 @@ MIN_ISOLINE = 0.15  # Of the width; a shorter line has no room for its label.
 SHAPES = (*MARKERS, "<", ">", "p", "h", "d", "8")
 
 
-def _check_points(rate, distortion, beta, latent_dim):
+def _check_points(**columns):
     """Those that are given, by name, as arrays of one length."""
-    columns = {"rate": rate, "distortion": distortion, "beta": beta, "latent_dim": latent_dim}
-    given = {name: np.asarray(c, "float64") for name, c in columns.items() if c is not None}
+    given = {
+        name: as_numbers(**{name: column}).astype("float64")
+        for name, column in columns.items()
+        if column is not None or name in ("rate", "distortion")
+    }
     shapes = {name: column.shape for name, column in given.items()}
     if len(set(shapes.values())) > 1 or given["rate"].ndim != 1 or not given["rate"].size:
         raise ValueError(
@@ -124,7 +128,9 @@ def rate_distortion(
         >>> axes.get_xlabel()
         'rate R = KL(q(z|x) || p(z)), nats per example'
     """
-    points = _check_points(rate, distortion, beta, latent_dim)
+    columns = {"rate": rate, "distortion": distortion, "beta": beta, "latent_dim": latent_dim}
+    points = _check_points(**columns)
+    check_text(beta_label=beta_label)
     fig, axes = subplots(figsize=(7.0, 5.0), layout="constrained")
     norm = _color_norm(points["beta"]) if beta is not None else None
     shown = _draw_points(axes, points, norm)
