@@ -130,9 +130,29 @@ def test_training_is_not_disturbed(make_beta_vae, images, tmp_path):
 
 
 def test_bad_arguments_are_refused_before_training(tmp_path):
-    for name, value in {"seed": -1, "value_range": (1.0, 0.0)}.items():
+    refused = {
+        "seed": -1,
+        "value_range": (1.0, 0.0),
+        "mean": "no",
+        "at_start": 2,
+        "num_samples": 10_001,
+        "log_dir": 3,
+        "labels": [0.5] * 64,
+    }
+    for name, value in refused.items():
         with pytest.raises(ValueError, match=f"{name} must be .*Received: {name}="):
             SampleGrid(tmp_path, **{name: value})
+
+
+@pytest.mark.parametrize("value_range", [(), 0, False, np.array([0.0, 0.0])])
+def test_a_false_value_range_is_refused_too(value_range, tmp_path):
+    with pytest.raises(ValueError, match="value_range must be a pair .*Received: value_range="):
+        SampleGrid(tmp_path, value_range=value_range)
+
+
+def test_labels_of_another_number_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"one for each of 64 samples. Received: .* \(3,\)"):
+        SampleGrid(tmp_path, labels=[0, 1, 2])
 
 
 def test_value_range_and_labels_reach_the_model(fake_model, tmp_path, monkeypatch):

@@ -139,17 +139,18 @@ def test_what_is_no_weight_of_the_loss_is_refused(name, fake_model):
     fake_model.matrix = keras.Variable([1.0], dtype="float32", trainable=False)
     callback = WeightSchedule(name, float)
     callback.set_model(fake_model)
-    message = rf"sets model.{name}. Received: a FakeModel .*it has, \['beta', 'capacity'\]"
+    received = rf"sets model.{name}. Received: name='{name}' for a FakeModel"
+    message = rf"{received} .*it has, \['beta', 'capacity'\]"
     with pytest.raises(ValueError, match=message):
         callback.on_train_begin()
 
 
-@pytest.mark.parametrize("value", [-1.0, float("nan")])
+@pytest.mark.parametrize("value", [-1.0, float("nan"), None, "much"])
 def test_bad_values_of_a_function_are_refused(fake_model, value):
     callback = BetaSchedule(lambda step: value)
     callback.set_model(fake_model)
     with pytest.raises(
-        ValueError, match=f"beta at step 0: .*finite number >= 0. Received: .*={value}"
+        ValueError, match=f"beta at step 0: .*finite number >= 0. Received: .*={value!r}"
     ):
         callback.on_train_begin()
 

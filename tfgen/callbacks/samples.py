@@ -6,13 +6,15 @@ import pathlib
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfgen import plotting
-from tfgen._utils.arguments import as_int, as_pair, check_ints
+from tfgen._utils.arguments import as_int, as_numbers, as_pair, check_flags, check_seed
 from tfgen._utils.extras import require
 from tfgen._utils.files import written_aside
 from tfgen._utils.typing import TensorLike
+from tfgen.plotting.images import check_num_images
 
 __all__ = ["SampleGrid"]
 
@@ -26,6 +28,36 @@ def _png_of(fig):
     return buffer.getvalue()
 
 
+def _as_path(**values):
+    """The one value as a path."""
+    ((name, value),) = values.items()
+    if not isinstance(value, str | os.PathLike):
+        raise ValueError(f"{name} must be a path of a folder. Received: {name}={value!r}.")
+    return pathlib.Path(value)
+
+
+def _as_num_images(num_samples):
+    num_samples = as_int(num_samples=num_samples)
+    check_num_images(num_samples=num_samples)
+    return num_samples
+
+
+def _check_labels(labels, num_samples):
+    """Labels as an array of one row, or one for all; None if there are none."""
+    if labels is None:
+        return None
+    array = as_numbers(labels=labels)
+    if array.ndim and len(array) != num_samples:
+        raise ValueError(
+            f"labels must be one for all or one for each of {num_samples} samples. Received: "
+            f"labels of shape {array.shape}."
+        )
+    in_range = (array >= 0) & (array < 2**31)  # Of int32, and neither NaN nor infinite.
+    if not np.all(in_range & (array == np.round(array))):
+        raise ValueError(f"labels must be ints of at least 0. Received: labels={labels!r}.")
+    return array
+
+
 class SampleGrid(keras.callbacks.Callback):
     """Writes a grid of samples as PNG while the model trains, and to TensorBoard.
 
@@ -34,7 +66,7 @@ class SampleGrid(keras.callbacks.Callback):
 
     Args:
         output_dir: str or path, made if it is missing.
-        num_samples: int >= 1, images in a grid.
+        num_samples: int from 1 to 10,000, images in a grid.
         every: int >= 1, epochs between two grids.
         at_start: bool, also a grid before the model's first step, `samples_epoch_0000.png`.
         log_dir: str, path or None, TensorBoard directory for the same pictures, tag "samples".
@@ -46,7 +78,8 @@ class SampleGrid(keras.callbacks.Callback):
 
     Raises:
         ValueError: if `num_samples` or `every` is no whole number of at least 1, `seed` is
-            negative, or `value_range` no pair.
+            negative, `value_range` no pair, a folder no path, or `labels` are not ints, one for
+            all or each; in training, if the model takes no labels or draws no pixels.
 
     Example:
         >>> callback = SampleGrid("samples", num_samples=16, every=5)
@@ -66,17 +99,19 @@ class SampleGrid(keras.callbacks.Callback):
         labels: TensorLike | None = None,
     ) -> None:
         super().__init__()
-        check_ints(0, seed=seed)
-        self.output_dir = pathlib.Path(output_dir)
+        check_seed(seed=seed)
+        check_flags(at_start=at_start, mean=mean)
+        num_samples = _as_num_images(num_samples)
+        self.output_dir = _as_path(output_dir=output_dir)
         self.every = as_int(every=every)
         self.at_start = at_start
-        self.log_dir = log_dir
+        self.log_dir = None if log_dir is None else _as_path(log_dir=log_dir)
         self.arguments: dict[str, Any] = {
-            "num_samples": as_int(num_samples=num_samples),
+            "num_samples": num_samples,
             "mean": mean,
             "seed": seed,
-            "value_range": value_range and as_pair(value_range=value_range),
-            "labels": labels,
+            "value_range": None if value_range is None else as_pair(value_range=value_range),
+            "labels": _check_labels(labels, num_samples),
         }
         self._writer: Any = None
 

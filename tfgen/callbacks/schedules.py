@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import keras
 
-from tfgen._utils.arguments import as_int, check_weights
+from tfgen._utils.arguments import as_int, check_positive, check_weights
 
 __all__ = ["BetaSchedule", "CapacitySchedule", "CyclicalKLWarmUp", "KLWarmUp", "WeightSchedule"]
 
@@ -56,8 +56,8 @@ def _check_weight(model, name):
             f"to schedule: {kind}(..., {name}=0.0)."
         )
     raise ValueError(
-        f"A schedule sets model.{name}. Received: a {kind} without that weight. Schedule one of "
-        f"those that it has, {names}, or train a model whose loss has it."
+        f"A schedule sets model.{name}. Received: name={name!r} for a {kind} without that weight. "
+        f"Schedule one of those that it has, {names}, or train a model whose loss has it."
     )
 
 
@@ -65,6 +65,24 @@ def _check_value(model, name, value):
     """Raises ValueError unless the weight may have that value; the model knows best."""
     check = getattr(model, "check_loss_weight", lambda name, value: check_weights(**{name: value}))
     check(name, value)
+
+
+def _check_schedule(name, function):
+    if not isinstance(name, str):
+        raise ValueError(f"name must be a string, the weight's. Received: name={name!r}.")
+    if not callable(function):
+        raise ValueError(
+            "function must be a function of the training step. Received: "
+            f"function={function!r}. For one value, give it to the model."
+        )
+
+
+def _weight_of(value):
+    """What a function of the step returned, as a float where it is a number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return value
 
 
 def _value_at_first(model, name):
@@ -92,8 +110,9 @@ class WeightSchedule(keras.callbacks.Callback):
             model's constructor takes.
 
     Raises:
-        ValueError: in training, if the model has no such weight, or was built without it, or the
-            function gives one that it cannot have.
+        ValueError: if `name` is no string or `function` cannot be called; in training, if the
+            model has no such weight, or was built without it, or the function gives one that it
+            cannot have.
 
     Example:
         >>> callback = WeightSchedule("gamma", lambda step: 10.0 if step < 1000 else 35.0)
@@ -102,6 +121,7 @@ class WeightSchedule(keras.callbacks.Callback):
 
     def __init__(self, name: str, function: Callable[[int], float]) -> None:
         super().__init__()
+        _check_schedule(name, function)
         self.name, self.function = name, function
 
     def on_train_begin(self, logs: dict | None = None) -> None:
@@ -134,7 +154,7 @@ class WeightSchedule(keras.callbacks.Callback):
 
     def _assign(self):
         step = int(self.model.steps.numpy())
-        value = float(self.function(step))
+        value = _weight_of(self.function(step))
         try:
             _check_value(self.model, self.name, value)
         except ValueError as error:
@@ -260,8 +280,9 @@ class CyclicalKLWarmUp(_RiseToBeta):
     ) -> None:
         super().__init__(num_steps, start, end)
         self.num_cycles = as_int(num_cycles=num_cycles)
+        check_positive(ratio=ratio)
         self.ratio = float(ratio)
-        if not 0.0 < ratio <= 1.0 or self.num_cycles > self.num_steps:
+        if self.ratio > 1.0 or self.num_cycles > self.num_steps:
             raise ValueError(
                 "CyclicalKLWarmUp expects ratio in (0, 1] and at least one step for each cycle. "
                 f"Received: ratio={ratio}, num_cycles={num_cycles}, num_steps={num_steps}."

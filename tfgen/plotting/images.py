@@ -1,7 +1,7 @@
 """Images in one grid, the primitive of the other figures of images."""
 
+import inspect
 import math
-import sys
 import warnings
 from collections.abc import Sequence
 
@@ -77,8 +77,8 @@ def _check_value_range(images, value_range):
 
 def _level_of_the_user():
     """The `stacklevel` that names, from where this is called, the line outside of the package."""
-    frame, level = sys._getframe(1), 1
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith("tfgen."):
+    frame, level = inspect.currentframe(), 0
+    while frame and frame.f_globals.get("__name__", "").startswith("tfgen."):
         frame, level = frame.f_back, level + 1
     return level
 
