@@ -31,7 +31,7 @@ myst_heading_anchors = 3
 default_role = "py:obj"
 # A page's explicit links, such as {py:class}, must lead to something that is documented.
 nitpicky = True
-nitpick_ignore = [("py:class", "tfgen.models.configured.ConfiguredModel")]  # A base, not public.
+nitpick_ignore = [("py:class", "tfgen.models.persistent_model.PersistentModel")]  # Not public.
 nitpick_ignore_regex = [("py:obj", "(?s).*"), ("py:.*", r"(?!tfgen\.).*")]
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}

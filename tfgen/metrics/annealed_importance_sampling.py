@@ -125,17 +125,11 @@ def annealed_importance_sampling(
         >>> result.nlls.shape, 0 <= result.acceptance <= 1
         ((5,), True)
     """
-    check_one_of(("prior", "posterior"), start=start)
-    protocol = HasElbo if start == "posterior" else HasJointDensity
-    require(model, protocol, "annealed_importance_sampling", NO_LIKELIHOOD)
-    check_ints(num_chains=num_chains, num_steps=num_steps, batch_size=batch_size)
-    check_ints(num_leapfrog_steps=num_leapfrog_steps)
-    check_size(num_chains=num_chains, num_leapfrog_steps=num_leapfrog_steps)
+    check_ints(batch_size=batch_size)
     check_seed(seed=seed)
     check_verbose(verbose=verbose)
-    if step_size is not None:
-        check_positive("None tunes it.", step_size=step_size)
     chain = _Chain(model, num_chains, num_steps, num_leapfrog_steps, start, step_size)
+    _check_chain(chain)
     anneal = compiled_as(model, chain.run)
     batches, num_batches = open_batches(model, data, batch_size)
     bar = keras.utils.Progbar(num_batches, verbose=int(verbose))
@@ -163,6 +157,17 @@ def annealed_importance_sampling(
         bits_per_dim=bits_of(model, x, nlls.mean()),
         nlls=nlls,
     )
+
+
+def _check_chain(chain):
+    check_one_of(("prior", "posterior"), start=chain.start)
+    protocol = HasElbo if chain.start == "posterior" else HasJointDensity
+    require(chain.model, protocol, "annealed_importance_sampling", NO_LIKELIHOOD)
+    check_ints(num_chains=chain.num_chains, num_steps=chain.num_steps)
+    check_ints(num_leapfrog_steps=chain.num_leapfrog_steps)
+    check_size(num_chains=chain.num_chains, num_leapfrog_steps=chain.num_leapfrog_steps)
+    if chain.step_size is not None:
+        check_positive("None tunes it.", step_size=chain.step_size)
 
 
 class _Chain(NamedTuple):

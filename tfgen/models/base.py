@@ -11,7 +11,7 @@ from tfgen._utils import keras_private
 from tfgen.models import fused_adam
 from tfgen.models.divergence import StopOnDivergence
 from tfgen.models.optimizers import FollowRates, LogRates, one_for_each, swap_averages
-from tfgen.models.resumable_model import ResumableModel
+from tfgen.models.resumable_model import ResumableModel, refuse_losses
 from tfgen.models.term_averages import TermAverages
 
 __all__ = ["GenerativeModel", "Update"]
@@ -110,7 +110,7 @@ class GenerativeModel(ResumableModel):
                 is out of range, or there are losses or metrics.
         """
         refused = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
-        self.refuse_losses(weighted_metrics=weighted_metrics, **refused)
+        refuse_losses(self, weighted_metrics=weighted_metrics, **refused)
         scale = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
         names = [update.name for update in self.updates]
         optimizers = one_for_each(names, optimizer, type(self).__name__, scale)

@@ -12,7 +12,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_ints, check_weights
+from tfgen._utils.arguments import check_flags, check_ints, check_numbers, check_weights
 from tfgen._utils.constructors import check_fixed, constructor_arguments
 from tfgen._utils.random import fold_in
 from tfgen._utils.typing import Distribution, ModelOptions, Seed, Shape, TensorLike
@@ -21,12 +21,15 @@ from tfgen.losses import check_support, expected_value, squared_mmd
 from tfgen.models.base import GenerativeModel
 from tfgen.models.checks import (
     as_array,
+    as_example,
     as_examples,
     check_dims,
     check_finite,
     check_num_samples,
+    check_prior_layer,
     check_reparameterized,
     check_seed,
+    check_stateless_seed,
     check_values,
     input_shape,
     is_distribution,
@@ -41,6 +44,7 @@ __all__ = [
     "LatentVariableModel",
     "batches_of",
     "decode_in_chunks",
+    "joined",
     "mean_of",
     "mmd_to_prior",
     "sample_of",
@@ -161,6 +165,15 @@ def batches_of(x: Any, unpack: Callable[[Any], Any] = unpack) -> Iterable[Any]:
     return _chunks(as_array(x))
 
 
+def joined(codes: Sequence[TensorLike]) -> np.ndarray:
+    """Codes of batches as one array; raises ValueError if there is no batch."""
+    if not codes:
+        raise ValueError(
+            "x must have examples. Received: x, a data set without batches. Give one with some."
+        )
+    return np.concatenate(codes)
+
+
 def _as_number(value):
     """The number in a variable, tensor or array without axes; other values themselves."""
     scalar = hasattr(value, "shape") and tuple(value.shape) == ()
@@ -171,11 +184,8 @@ def _check_weight(name, value, minimum):
     """Raises ValueError unless a weight of a loss is finite and not less than its minimum."""
     if minimum == 0.0:
         check_weights(**{name: value})
-    elif not isinstance(value, numbers.Real) or not math.isfinite(value):
-        raise ValueError(
-            f"{name} weights a term of the loss and must be a finite number. Received: "
-            f"{name}={value!r}."
-        )
+    else:
+        check_numbers("It weights a term of the loss.", **{name: value})
 
 
 def mmd_to_prior(model: "LatentVariableModel", z: tf.Tensor, seed: Seed, kernel: Any) -> tf.Tensor:
@@ -210,10 +220,11 @@ class LatentVariableModel(GenerativeModel):
         prior: Prior | None = None,
         **kwargs: Unpack[ModelOptions],
     ) -> None:
+        check_prior_layer(prior, self)
         super().__init__(data_shape, **kwargs)
         self.decoder = decoder
         self.latent_shape = tuple(latent_shape)
-        self.prior = prior or StandardNormal(self.latent_shape)
+        self.prior = StandardNormal(self.latent_shape) if prior is None else prior
         self.initial_loss_weights: dict[str, float | None] = {}
         self._loss_weight_options: dict[str, tuple[float, bool]] = {}
 
@@ -226,15 +237,17 @@ class LatentVariableModel(GenerativeModel):
         minimum: float = 0.0,
         aggregation: str = "none",
         optional: bool = False,
+        required: bool = True,
     ) -> Any:
         """A weight of a term of the loss: `model.<name> = value` assigns to it, at any time.
 
         Args:
             name: the argument of the constructor, and the attribute that the weight is kept in.
-            value: float >= `minimum`, or None for a term that the loss does not have.
+            value: float >= `minimum`.
             minimum: float, 0 or -inf.
             aggregation: as in `keras.layers.Layer.add_weight`.
             optional: bool, whether a model that is built with 0 leaves the term out for good.
+            required: bool, False for a weight that may be None, where the loss has no such term.
 
         Returns:
             Scalar float32 variable that no optimizer moves, or None.
@@ -244,7 +257,7 @@ class LatentVariableModel(GenerativeModel):
         """
         self._loss_weight_options[name] = (minimum, optional)
         self.initial_loss_weights[name] = value
-        if value is None:
+        if value is None and not required:
             return None
         _check_weight(name, value, minimum)
         return self.add_weight(
@@ -302,6 +315,10 @@ class LatentVariableModel(GenerativeModel):
                 f"prior over shape {event_shape}. Give the prior that shape."
             )
 
+    def identity(self) -> dict[str, str]:
+        likelihood = type(_pixel(output_on_zeros(self.decoder))).__name__
+        return {**super().identity(), "decoder's output": likelihood}
+
     def prior_distribution(self) -> Distribution:
         """p(z), a `tfd.Distribution`."""
         return self.prior.as_distribution(getattr(self, "encoder", None))
@@ -339,11 +356,16 @@ class LatentVariableModel(GenerativeModel):
     def sample_latents(self, num_samples: int, seed: Seed | int | None = None) -> tf.Tensor:
         """Draws from p(z), shape (num_samples, *latent_shape)."""
         check_num_samples(num_samples)
+        if seed is not None and np.ndim(seed) == 0:
+            check_seed(seed)
+            seed = int(seed)
+        elif seed is not None:
+            check_stateless_seed(seed)
         return self.prior_distribution().sample(num_samples, seed=seed)
 
     def decode(self, z: TensorLike) -> Any:
         """p(x|z), or x where the decoder is deterministic."""
-        return self.decoder(z)
+        return self.decoder(as_examples(z, self.latent_shape, "z"))
 
     def generate_in_training(self, z: tf.Tensor, training: bool) -> tf.Tensor:
         """The decoder's mean within a training step, float32 whatever the policy."""
@@ -372,6 +394,7 @@ class LatentVariableModel(GenerativeModel):
         Raises:
             ValueError: if `num_samples` or `seed` is negative, no int or beyond 32 bits.
         """
+        check_flags(mean=mean)
         seed = self.sampling_seed(seed)
         z = self.sample_latents(num_samples, seed)
         return self.generate(z) if mean else decode_in_chunks(self.decode, z, seed)
@@ -423,7 +446,7 @@ class LatentVariableModel(GenerativeModel):
         Raises:
             ValueError: if `z` has another shape, a dimension is not in it, or a value not finite.
         """
-        z = np.reshape(as_examples(np.asarray(z)[None], self.latent_shape, "[z]"), -1)
+        z = np.reshape(as_example(z, self.latent_shape, "z"), -1)
         rows = check_dims(range(len(z)) if dims is None else dims, self.latent_shape)
         shown = check_values(np.linspace(-3, 3, 7) if values is None else values)
         grid = np.tile(z, (len(rows), len(shown), 1))
@@ -531,12 +554,12 @@ class AutoencodingModel(LatentVariableModel):
 
     def encode(self, x: TensorLike) -> Any:
         """q(z|x), or z where the encoder is deterministic."""
-        return self.encoder(x)
+        return self.encoder(as_examples(x, self.data_shape, "x"))
 
     def embed(self, x: Any) -> np.ndarray:
         """Means of q(z|x) of an array or a data set: a NumPy array, shape (n, *latent_shape)."""
         batches = (as_examples(batch, self.data_shape, "x") for batch in batches_of(x))
-        return np.concatenate([mean_of(self.encode(batch)) for batch in batches])
+        return joined([mean_of(self.encode(batch)) for batch in batches])
 
     def reconstruct(self, x: TensorLike) -> tf.Tensor:
         """E[x|z] at the mean of q(z|x), shape of `x`."""
@@ -547,6 +570,8 @@ class AutoencodingModel(LatentVariableModel):
 
     def interpolate(self, start: TensorLike, end: TensorLike, num_steps: int = 7) -> tf.Tensor:
         """Images between two batches of images; see `interpolate_latents`."""
+        start = as_examples(start, self.data_shape, "start")
+        end = as_examples(end, self.data_shape, "end")
         return self.interpolate_latents(self.embed(start), self.embed(end), num_steps)
 
     def traverse(
@@ -556,5 +581,7 @@ class AutoencodingModel(LatentVariableModel):
         values: Sequence[float] | None = None,
     ) -> tf.Tensor:
         """Images around that of `x`, one example, or around the origin; see `traverse_latents`."""
-        z = np.zeros(self.latent_shape) if x is None else self.embed(as_array(x)[None])[0]
+        if x is None:
+            return self.traverse_latents(np.zeros(self.latent_shape), dims, values)
+        z = self.embed(as_example(x, self.data_shape, "x"))[0]
         return self.traverse_latents(z, dims, values)

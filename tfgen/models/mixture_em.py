@@ -10,11 +10,12 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.arguments import check_numbers, check_one_of, check_size
 from tfgen._utils.typing import ModelOptions, Shape
 from tfgen.losses.mixtures import COMPONENTS, Components, Parameters, m_step, moments
 from tfgen.models.mixture import Mixture, numpy_of
-from tfgen.models.training_data import unpack
+from tfgen.models.resumable_model import refuse_losses
+from tfgen.models.training_data import as_given, check, unpack
 
 __all__ = ["MixtureEM"]
 
@@ -127,7 +128,7 @@ class MixtureEM(Mixture):
         kappa: float | None = None,
         **kwargs: Unpack[ModelOptions],
     ) -> None:
-        check_ints(num_components=num_components)
+        check_size(num_components=num_components)
         check_one_of(COMPONENTS, components=components)
         _check_ranges(reg_covar, min_probability, kappa)
         super().__init__(num_components, data_shape, components, min_probability, **kwargs)
@@ -165,7 +166,7 @@ class MixtureEM(Mixture):
         """
         if optimizer:
             raise ValueError(f"EM needs no optimizer: leave it out. Received: {optimizer!r}.")
-        self.refuse_losses(loss=loss, metrics=metrics)
+        refuse_losses(self, loss=loss, metrics=metrics)
         if self.kappa is not None and steps_per_execution not in (None, 1):
             raise ValueError(
                 "Stepwise EM has an M step after each batch and needs steps_per_execution 1 or "
@@ -188,7 +189,8 @@ class MixtureEM(Mixture):
         """
         from sklearn.cluster import KMeans
 
-        x = np.reshape(self._some_examples(x), (-1, math.prod(self.data_shape))).astype("float64")
+        x = check(self._some_examples(as_given(x)), self)
+        x = np.reshape(x, (-1, math.prod(self.data_shape))).astype("float64")
         labels = KMeans(self.num_components, n_init=1, random_state=self.seed).fit(x).labels_
         found = len(np.unique(labels))
         if found < self.num_components:
@@ -306,6 +308,8 @@ class MixtureEM(Mixture):
 
 
 def _check_ranges(reg_covar, min_probability, kappa):
+    given = {"reg_covar": reg_covar, "min_probability": min_probability}
+    check_numbers(**given, **({} if kappa is None else {"kappa": kappa}))
     expected = {
         "reg_covar": ("at least 0", reg_covar, reg_covar >= 0),
         "min_probability": ("within (0, 0.5)", min_probability, 0 < min_probability < 0.5),

@@ -2,27 +2,21 @@
 
 import contextlib
 import math
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
-from typing_extensions import Unpack
 
 from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_ints, check_one_of
-from tfgen._utils.files import written_aside
-from tfgen._utils.random import fold_in
-from tfgen._utils.saved_files import add_checksum, check_saved_file
-from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.models import training_data
-from tfgen.models.configured import ConfiguredModel
 from tfgen.models.divergence import StopOnDivergence
-from tfgen.models.resume import Progress, ResumePosition
+from tfgen.models.persistent_model import PersistentModel, check_saved_name
+from tfgen.models.resume import ResumePosition
 
-__all__ = ["ResumableModel"]
+__all__ = ["ResumableModel", "refuse_losses"]
 
 # Endings of the names of what is logged and is better the higher, and the lower.
 RISING = ("elbo", "log_prob", "log_likelihood")
@@ -31,7 +25,7 @@ FALLING = ("loss", "reconstruction", "bits_per_dim", "regularization")
 STEPS_PER_EXECUTION = 32
 
 
-class ResumableModel(ConfiguredModel):
+class ResumableModel(PersistentModel):
     """A `keras.Model` that checks its data, resumes exactly, and saves whole files.
 
     A subclass gives `train_step`, which adds 1 to `steps`, `test_step` and `metrics`, and says in
@@ -47,27 +41,6 @@ class ResumableModel(ConfiguredModel):
 
     # Whether a y of the data's shape is what the model explains, instead of x.
     takes_targets: ClassVar[bool] = False
-
-    def __init__(
-        self, data_shape: Shape, seed: int | None = None, **kwargs: Unpack[LayerOptions]
-    ) -> None:
-        super().__init__(**kwargs)
-        self.data_shape = tuple(data_shape)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-        self.evaluation_seed_generator = keras.random.SeedGenerator(0)
-        self.steps = self.add_weight(
-            shape=(),
-            dtype="int64",
-            initializer="zeros",
-            trainable=False,
-            name="steps",
-            aggregation="only_first_replica",
-        )
-        self.progress = Progress()
-        self.fit_state: dict[str, np.ndarray] = {}
-        self._fitting = False
-        self.built = True
 
     # What a subclass may give.
 
@@ -124,31 +97,7 @@ class ResumableModel(ConfiguredModel):
         """What an epoch of training logs, from the averages as they stand."""
         return self.get_metrics_result()
 
-    # Randomness.
-
-    def next_seed(self, training: bool = True) -> tf.Tensor:
-        """A stateless seed for one random draw, int32 tensor of shape (2,)."""
-        generator = self.seed_generator if training else self.evaluation_seed_generator
-        seed, context = tf.cast(generator.next(), tf.int32), tf.distribute.get_replica_context()
-        if context is None or context.num_replicas_in_sync == 1:
-            return seed
-        return fold_in(seed, context.replica_id_in_sync_group)  # One added would be another draw's.
-
-    def sampling_seed(self, seed: int | None = None) -> tf.Tensor:
-        """`next_seed` outside of training, or the stateless seed that the int `seed` stands for."""
-        return self.next_seed(training=False) if seed is None else tf.constant([seed, 0])
-
     # Training and evaluation.
-
-    def refuse_losses(self, **given: Any) -> None:
-        """Raises ValueError for what `keras.Model.compile` takes and these models do not."""
-        names = [name for name, value in given.items() if value is not None]
-        if names:
-            raise ValueError(
-                f"A {type(self).__name__} has its own losses and logs its own terms. Received: "
-                f"{names[0]}={given[names[0]]!r}. Leave it out. Terms of your own belong into a "
-                "subclass, metrics into a callback or tfgen.metrics."
-            )
 
     def _configure(self, optimizer, steps_per_execution, jit_compile, run_eagerly, **kwargs):
         """`keras.Model.compile`, for the `compile` of a subclass, which a file brings back."""
@@ -194,20 +143,18 @@ class ResumableModel(ConfiguredModel):
                 outside the likelihood's support.
             FloatingPointError: if a loss or a weight becomes NaN or infinite; says at which step.
         """
-        self._check_calls("fit", epochs=epochs, initial_epoch=initial_epoch)
+        _check_compiled(self, "fit")
+        check_ints(0, epochs=epochs, initial_epoch=initial_epoch)
+        weights = (kwargs.pop("sample_weight", None), kwargs.pop("class_weight", None))
+        training_data.refuse_weights(*weights)
+        size = kwargs.get("validation_batch_size")
+        _check_counts(batch_size=batch_size, validation_batch_size=size)
+        _check_counts(steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
         x = training_data.as_given(x)
-        training_data.refuse_weights(
-            kwargs.pop("sample_weight", None), kwargs.pop("class_weight", None)
-        )
-        sizes = {
-            "batch_size": batch_size,
-            "validation_batch_size": kwargs.get("validation_batch_size"),
-        }
-        _check_counts(**sizes, steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
         training_data.check_batch_size_belongs(x, batch_size)
         if validation_split and validation_data is None:
             x, y, validation_data = training_data.split(x, y, validation_split)
-        size = kwargs["validation_batch_size"] = sizes["validation_batch_size"] or batch_size
+        size = kwargs["validation_batch_size"] = size or batch_size
         validation_data = training_data.prepared_for_validation(validation_data, self, size)
         x = training_data.check(x, self, batch_size)
         x, y = self.prepare(x, y, training=True)
@@ -220,12 +167,6 @@ class ResumableModel(ConfiguredModel):
         kwargs.update(validation_data=validation_data, validation_steps=validation_steps)
         return self._run(x, epochs, verbose, callbacks, initial_epoch, steps_per_epoch, **kwargs)
 
-    def _check_calls(self, method, **counts):
-        """Raises ValueError before a method that trains or evaluates, if it cannot."""
-        if not self.compiled:
-            raise ValueError(f"{method} needs an optimizer. Call compile(optimizer) first.")
-        check_ints(0, **counts)
-
     def _run(self, x, epochs, verbose, callbacks, initial_epoch, steps_per_epoch, **kwargs):
         """`keras.Model.fit` on checked data, from the position that a callback restores."""
         callbacks = keras.tree.flatten(callbacks or [])
@@ -233,7 +174,7 @@ class ResumableModel(ConfiguredModel):
         for path in (
             path for callback in callbacks for path in keras_private.saved_paths(callback)
         ):
-            _check_saved_name(path)
+            check_saved_name(path)
         seek, batches = getattr(x, "seek", None), steps_per_epoch or training_data.num_batches(x)
         own_callbacks = self.own_callbacks(callbacks, seekable=bool(seek and not steps_per_epoch))
         position = ResumePosition(seek, callbacks, initial_epoch, batches, bool(steps_per_epoch))
@@ -262,7 +203,7 @@ class ResumableModel(ConfiguredModel):
         """
         training_data.refuse_weights(sample_weight)
         if not self._fitting:
-            self._check_calls("evaluate")
+            _check_compiled(self, "evaluate")
             _check_counts(batch_size=batch_size, steps=steps)
             x = training_data.as_given(x)
             training_data.check_batch_size_belongs(x, batch_size)
@@ -272,7 +213,7 @@ class ResumableModel(ConfiguredModel):
         kwargs["return_dict"], as_dict = True, kwargs.get("return_dict", False)
         with _from_the_start(self.evaluation_seed_generator):
             logs = super().evaluate(x, y, batch_size, verbose, None, steps, **kwargs)
-        return logs if as_dict else self._in_order(logs)
+        return logs if as_dict else _in_order(logs)
 
     def train_on_batch(
         self,
@@ -293,19 +234,14 @@ class ResumableModel(ConfiguredModel):
             return self._on_batch("test", x, y, sample_weight, None, return_dict)
 
     def _on_batch(self, run, x, y, sample_weight, class_weight, return_dict):
-        self._check_calls(f"{run}_on_batch")
+        _check_compiled(self, f"{run}_on_batch")
         training_data.refuse_weights(sample_weight, class_weight)
         x = training_data.as_given(x)
         training_data.check(x, self, len(x))
         x, y = self.prepare(x, y, training=run == "train")
         on_batch = super().train_on_batch if run == "train" else super().test_on_batch
         logs = on_batch(x, y, return_dict=True)
-        return logs if return_dict else self._in_order(logs)
-
-    def _in_order(self, logs):
-        """The values of logs as `evaluate` returns them without names; one value alone."""
-        values = [logs[name] for name in sorted(logs, key=_losses_first)]
-        return values[0] if len(values) == 1 else values
+        return logs if return_dict else _in_order(logs)
 
     @property
     def metrics_names(self) -> list[str]:
@@ -344,83 +280,27 @@ class ResumableModel(ConfiguredModel):
                 self._functions[run, steps] = getattr(self, f"{run}_function")
             setattr(self, f"{run}_function", self._functions[run, steps])
 
-    # Saving.
 
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "ResumableModel":
-        return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
+def refuse_losses(model: keras.Model, **given: Any) -> None:
+    """Raises ValueError for what `keras.Model.compile` takes and these models do not."""
+    names = [name for name, value in given.items() if value is not None]
+    if names:
+        raise ValueError(
+            f"A {type(model).__name__} has its own losses and logs its own terms. Received: "
+            f"{names[0]}={given[names[0]]!r}. Leave it out. Terms of your own belong into a "
+            "subclass, metrics into a callback or tfgen.metrics."
+        )
 
-    def save(self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any) -> None:
-        """Saves the whole model as a `.keras` file, written aside and renamed.
 
-        Raises:
-            ValueError: for a `.h5` file, which no loader could read.
-        """
-        _check_saved_name(filepath)
-        _save_whole(super().save, filepath, overwrite, **kwargs)
+def _check_compiled(model, method):
+    if not model.compiled:
+        raise ValueError(f"{method} needs an optimizer. Call compile(optimizer) first.")
 
-    def save_weights(
-        self, filepath: str | os.PathLike, overwrite: bool = True, **kwargs: Any
-    ) -> None:
-        """Saves weights, optimizers and seeds as `.weights.h5`, written aside and renamed."""
-        _save_whole(super().save_weights, filepath, overwrite, **kwargs)
 
-    def load_weights(self, filepath: str | os.PathLike, *args: Any, **kwargs: Any) -> None:
-        """Loads what `save_weights` wrote; as `keras.Model.load_weights`, with whole files only.
-
-        Raises:
-            ValueError: if the file is damaged.
-            OSError: in `fit` instead, where a `BackupAndRestore` then takes the backup before it.
-        """
-        if "://" not in str(filepath):
-            try:
-                check_saved_file(filepath)
-            except ValueError as error:
-                raise (OSError(str(error)) if self._fitting else error) from None
-        super().load_weights(filepath, *args, **kwargs)
-
-    def _seed_states(self):
-        """Every random state of the model and its networks by its key in a file."""
-        return {f"seed_{i}": state for i, state in enumerate(keras_private.seed_states(self))}
-
-    def identity(self) -> dict[str, str]:
-        """What a backup of the model is of, in words; one of something else is not restored."""
-        sizes = [math.prod(v.shape) for v in self.variables]
-        weights = f"{sum(sizes)} values in {len(sizes)} variables"
-        return {"class": type(self).__name__, "data": str(self.data_shape), "weights": weights}
-
-    def save_own_variables(self, store: Any) -> None:
-        super().save_own_variables(store)
-        store["progress"] = np.array(self.progress)
-        fit_state = {f"fit.{key}": value for key, value in self.fit_state.items()}
-        for key, value in {**self._seed_states(), **fit_state}.items():
-            store[key] = value
-
-    def load_own_variables(self, store: Any) -> None:
-        """Loads what `save_own_variables` saved, of version 0.1.0 too, which knew no progress."""
-        super().load_own_variables({k: store[k] for k in store.keys() if k.isdigit()})
-        for key, state in self._seed_states().items():
-            state.assign(store[key])
-        if "progress" in store.keys():
-            self.progress = Progress(*np.asarray(store["progress"]).tolist())
-        fit_state = [key for key in store.keys() if key.startswith("fit.")]
-        self.fit_state = {key.removeprefix("fit."): np.asarray(store[key]) for key in fit_state}
-
-    def export(
-        self,
-        filepath: str | os.PathLike,
-        format: str = "tf_saved_model",
-        endpoints: Sequence[str] | None = None,
-        batch_size: int | None = None,
-        verbose: bool = False,
-    ) -> tuple[str, ...]:
-        """Writes what the model does with data, for processes without tfgen.
-
-        Arguments, result and errors are those of `tfgen.models.export_model`.
-        """
-        from tfgen.models.export import export_model  # It knows the subclasses.
-
-        return export_model(self, filepath, format, endpoints, batch_size, verbose)
+def _in_order(logs):
+    """The values of logs as `evaluate` returns them without names; one value alone."""
+    values = [logs[name] for name in sorted(logs, key=_losses_first)]
+    return values[0] if len(values) == 1 else values
 
 
 def _losses_first(name):
@@ -458,24 +338,3 @@ def _loop_length(runs):
 def _check_counts(**counts):
     """Raises ValueError for what is neither None nor an int of at least 1."""
     check_ints(1, **{name: value for name, value in counts.items() if value is not None})
-
-
-def _check_saved_name(filepath):
-    """Raises ValueError for a name under which Keras saves what no loader reads."""
-    name = os.fspath(filepath)
-    if name.endswith((".h5", ".hdf5")) and not name.endswith(".weights.h5"):
-        raise ValueError(
-            "Models are saved as .keras files: nothing reads an .h5 file of a whole model. "
-            f"Received: filepath={name!r}. Call save('model.keras'), or "
-            "save_weights('model.weights.h5') for the weights alone."
-        )
-
-
-def _save_whole(save, filepath, overwrite, **kwargs):
-    many_files = kwargs.get("max_shard_size") or not kwargs.get("zipped", True)
-    if not overwrite or many_files or "://" in str(filepath):
-        return save(filepath, overwrite=overwrite, **kwargs)
-    with written_aside(filepath) as aside:
-        save(aside, overwrite=True, **kwargs)
-        if aside.name.endswith(".weights.h5"):
-            add_checksum(aside)

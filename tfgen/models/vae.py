@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_flags
 from tfgen._utils.typing import Distribution, ModelOptions, Seed, TensorLike
 from tfgen.layers import Prior
 from tfgen.losses import (
@@ -19,9 +20,9 @@ from tfgen.losses import (
     kl_of_dimensions,
 )
 from tfgen.models.base import Update
-from tfgen.models.checks import check_distribution
+from tfgen.models.checks import as_draws, as_examples, check_distribution, check_weights_of_draws
 from tfgen.models.latent import AutoencodingModel
-from tfgen.models.training_data import inputs_of, targets_of
+from tfgen.models.training_data import InputsAndTargets, inputs_of, targets_of
 
 tfd = tfp.distributions
 
@@ -155,16 +156,15 @@ class VAE(AutoencodingModel):
         **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        likelihood = self._check_distributions()
-        self._discrete, self._likelihood_name = is_discrete(likelihood), _name(likelihood)
+        self._discrete = is_discrete(self._check_distributions())
         if capacity is not None and free_bits is not None:
             raise ValueError(
                 "capacity and free_bits both hold the KL divergence up: choose one. Received: "
                 f"capacity={capacity}, free_bits={free_bits}."
             )
         self.beta = self.add_loss_weight("beta", beta)
-        self.capacity = self.add_loss_weight("capacity", capacity)
-        self.free_bits = self.add_loss_weight("free_bits", free_bits)
+        self.capacity = self.add_loss_weight("capacity", capacity, required=False)
+        self.free_bits = self.add_loss_weight("free_bits", free_bits, required=False)
 
     # What the networks must return; both are given a label in a conditional VAE.
     _densities = ("q(z|x)", "p(x|z)")
@@ -192,7 +192,7 @@ class VAE(AutoencodingModel):
         shape = self.data_shape if self._discrete else None
         terms = {**bound_terms(draw.reconstruction, draw.kl, shape), **draw.terms}
         if self.free_bits is not None:
-            terms["free_kl"] = self._free_kl(draw)
+            terms["free_kl"] = _free_kl(draw, self.free_bits)
         terms |= self.regularizers(draw)
         return {**self.player_losses(terms), **terms}
 
@@ -227,11 +227,11 @@ class VAE(AutoencodingModel):
 
     def examples(self, x: Any) -> tf.Tensor:
         """What p(x|z) explains of a batch, float32: the targets, where `fit` was given such."""
-        return tf.cast(targets_of(x), tf.float32)
+        return as_examples(targets_of(x), self.data_shape, "x")
 
     def inputs(self, x: Any) -> tf.Tensor:
         """What q(z|x) sees of a batch, float32, without the conditions that may be in it."""
-        return tf.cast(inputs_of(x), tf.float32)
+        return as_examples(inputs_of(x), self.data_shape, "x")
 
     def posterior(self, x: Any, training: bool) -> Distribution:
         """q(z|x) of a batch as `unpack` gives it, in a training step or not."""
@@ -273,15 +273,6 @@ class VAE(AutoencodingModel):
             return None
         return kl_of_dimensions(q, prior)
 
-    def _free_kl(self, draw):
-        """sum_j max(free_bits, mean of KL_j), for each example."""
-        groups = draw.kl[:, None] if draw.kl_groups is None else draw.kl_groups
-        total = free_bits_kl(groups, tf.convert_to_tensor(self.free_bits))
-        return tf.fill(tf.shape(draw.kl), total)
-
-    def identity(self) -> dict[str, str]:
-        return {**super().identity(), "p(x|z)": self._likelihood_name}
-
     # Encoding and decoding.
 
     def encode(self, x: Any) -> Any:
@@ -290,9 +281,19 @@ class VAE(AutoencodingModel):
 
     def decode(self, z: TensorLike) -> Distribution:
         """p(x|z)."""
-        return self.likelihood(z, None, training=False)
+        return self.likelihood(as_examples(z, self.latent_shape, "z"), None, training=False)
 
     # Likelihoods.
+
+    def as_batch(self, x: Any) -> Any:
+        """A batch as `unpack` gives it, float32, of arrays too.
+
+        Raises:
+            ValueError: if a part of it has another shape than the data, or holds no numbers.
+        """
+        if isinstance(x, InputsAndTargets):
+            return InputsAndTargets(self.inputs(x), self.examples(x))
+        return self.examples(x)
 
     def log_likelihood(self, x: Any, z: TensorLike, training: bool = False) -> tf.Tensor:
         """log p(x|z) in nats.
@@ -305,6 +306,9 @@ class VAE(AutoencodingModel):
         Returns:
             Tensor, shape (..., batch).
         """
+        check_flags(training=training)
+        x = self.as_batch(x)
+        z = as_draws(z, self.latent_shape, tf.nest.flatten(x)[0].shape[0])
         draws = tf.shape(z)[: tf.rank(z) - len(self.latent_shape)]
         copies = repeat_batch(x, tf.reduce_prod(draws[:-1]))
         likelihood = self.likelihood(tf.reshape(z, (-1, *self.latent_shape)), copies, training)
@@ -312,6 +316,8 @@ class VAE(AutoencodingModel):
 
     def log_joint(self, x: Any, z: TensorLike, training: bool = False) -> tf.Tensor:
         """log p(x, z) in nats; see `log_likelihood`."""
+        x = self.as_batch(x)
+        z = as_draws(z, self.latent_shape, tf.nest.flatten(x)[0].shape[0])
         return self.log_likelihood(x, z, training) + self.prior_distribution().log_prob(z)
 
     def log_weights(
@@ -332,15 +338,18 @@ class VAE(AutoencodingModel):
         Returns:
             Tensor, shape (num_samples, batch).
         """
+        check_weights_of_draws(num_samples, seed, training)
+        x = self.as_batch(x)
         q = self.posterior(x, training)
         z, log_q = q.experimental_sample_and_log_prob(num_samples, seed=seed)
         return self.log_joint(x, z, training) - log_q
 
 
-def _name(distribution):
-    """Name of its class, and of that of the distribution in it."""
-    inner = getattr(distribution, "distribution", None)
-    return type(distribution).__name__ + (f" of {_name(inner)}" if inner is not None else "")
+def _free_kl(draw, free_bits):
+    """sum_j max(free_bits, mean of KL_j), for each example."""
+    groups = draw.kl[:, None] if draw.kl_groups is None else draw.kl_groups
+    total = free_bits_kl(groups, tf.convert_to_tensor(free_bits))
+    return tf.fill(tf.shape(draw.kl), total)
 
 
 def repeat_batch(x: Any, num_copies: Any) -> Any:
