@@ -112,7 +112,7 @@ BAD_SHAPES = [(2.5,), 2.5, 2.0, (-1,), (0,), "ab", True, None, [2, None]]
     ],
 )
 def test_event_shapes_are_ints(make, shape):
-    with pytest.raises(ValueError, match="shape of an event must be.*at least 1. Received: "):
+    with pytest.raises(ValueError, match="_shape must be an int.*at least 1, the.*Received: "):
         make(shape)
 
 

@@ -10,7 +10,9 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_flags, check_seed
 from tfgen._utils.keras_private import is_symbolic
+from tfgen._utils.tensors import check_callables, check_dtype, check_leaves
 from tfgen._utils.typing import LayerOptions
 from tfgen.layers.held_variables import check_no_variables, held_by
 from tfgen.layers.tensor_coercible import symbolic, tensor_coercible
@@ -145,6 +147,12 @@ class DistributionLayer(keras.layers.Layer):
         super().__init__(**kwargs)
         if isinstance(make_distribution_fn, dict):
             make_distribution_fn = keras.saving.deserialize_keras_object(make_distribution_fn)
+        check_callables(
+            "a function from the layer's inputs to a tfd.Distribution",
+            make_distribution_fn=make_distribution_fn,
+        )
+        if seed is not None:
+            check_seed(seed=seed)
         self.make_distribution_fn = make_distribution_fn
         self.convert_to_tensor_fn = _checked_convert_fn(convert_to_tensor_fn)
         self.seed = seed
@@ -157,6 +165,11 @@ class DistributionLayer(keras.layers.Layer):
         if held:
             self.held = held
         self.built = True  # Keras builds on tensors of known rank only, and here is nothing to do.
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Overridden because Keras turns arrays into tensors before `call` sees them."""
+        check_leaves((args, kwargs))
+        return super().__call__(*args, **kwargs)
 
     def call(self, inputs: Any) -> tfd.Distribution:
         distribution = self._distribution(inputs)
@@ -220,7 +233,8 @@ class DistributionLambda(DistributionLayer):
         The distribution; `log_prob` in nats.
 
     Raises:
-        ValueError: if `convert_to_tensor_fn` is neither a member name nor callable; if a function
+        ValueError: if `convert_to_tensor_fn` is neither a member name nor callable; if there is no
+            `make_distribution_fn`, or `seed` is no int of 32 bits; if a function
             uses a tf.Variable, which Keras never trains; when saving, if a function is a lambda.
         TypeError: if `make_distribution_fn` returns no distribution.
 
@@ -259,6 +273,8 @@ class ParametricDistribution(DistributionLayer):
         convert_to_tensor_fn: ConvertToTensor,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
+        check_flags(validate_args=arguments["validate_args"])
+        check_dtype(sample_dtype=arguments.get("sample_dtype"))
         names = {"sample_dtype": "dtype"}
         new = functools.partial(self.new, **{names.get(k, k): v for k, v in arguments.items()})
         super().__init__(new, convert_to_tensor_fn, **kwargs)

@@ -7,6 +7,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_ints
+from tfgen._utils.tensors import check_tensors
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.layers.distribution_lambda import (
     ConvertToTensor,
@@ -15,7 +17,7 @@ from tfgen.layers.distribution_lambda import (
     register,
 )
 from tfgen.layers.independent import IndependentNormal
-from tfgen.layers.parameters import as_shape, event_size
+from tfgen.layers.parameters import as_shape, checked_params, event_size
 from tfgen.layers.priors import Encoder, Prior, StandardNormal
 
 __all__ = ["FlowDistribution", "FlowNormal", "FlowPrior"]
@@ -45,6 +47,10 @@ class FlowDistribution(tfd.Distribution):
         base: `tfd.Distribution`.
         bijector: `tfgen.bijectors.Bijector` over its events.
         context: tensor, shape (batch, context_size), for the bijector.
+
+    Raises:
+        TypeError: if `base` is no distribution.
+        ValueError: if `bijector` is none, or `context` no tensor of floats.
     """
 
     def __init__(
@@ -55,6 +61,10 @@ class FlowDistribution(tfd.Distribution):
         name: str = "FlowDistribution",
     ) -> None:
         parameters = dict(locals())
+        _check_base(base)
+        check_bijector(bijector)
+        if context is not None:
+            check_tensors(1, context=context)
         self.base, self.bijector, self.context = base, bijector, context
         self._last_draw = (None, None, None)
         super().__init__(
@@ -144,11 +154,15 @@ class FlowNormal(DistributionLayer):
     ) -> None:
         super().__init__(self._new, convert_to_tensor_fn, **kwargs)
         self.event_shape, self.context_size = as_shape(event_shape), context_size
+        check_ints(0, context_size=context_size)
         check_event_shape(bijector, self.event_shape)
         self.bijector = bijector
 
     def _new(self, params):
-        context, params = tf.split(tf.convert_to_tensor(params), [self.context_size, -1], axis=-1)
+        params = checked_params(
+            params, self.params_size(self.event_shape, self.context_size), "FlowNormal"
+        )
+        context, params = tf.split(params, [self.context_size, -1], axis=-1)
         base = IndependentNormal.new(params, self.event_shape)
         return FlowDistribution(base, self.bijector, context if self.context_size else None)
 
@@ -157,6 +171,7 @@ class FlowNormal(DistributionLayer):
         event_shape: int | Shape, context_size: int = 0, name: str | None = None
     ) -> int:
         """Numbers that a network must return for one event."""
+        check_ints(0, context_size=context_size)
         return 2 * event_size(event_shape) + context_size
 
     def get_config(self) -> dict[str, Any]:
@@ -185,6 +200,7 @@ class FlowPrior(Prior):
 
     def __init__(self, bijector: BijectorLayer, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
+        check_bijector(bijector)
         self.bijector = bijector
         self.base = StandardNormal(bijector.event_shape)
         self.built = True
@@ -201,10 +217,25 @@ class FlowPrior(Prior):
         return cls(**{k: keras.saving.deserialize_keras_object(v) for k, v in config.items()})
 
 
+def check_bijector(bijector: BijectorLayer) -> None:
+    """Raises ValueError unless `bijector` has what is asked of one."""
+    if not all(hasattr(bijector, name) for name in ("event_shape", "forward", "inverse")):
+        raise ValueError(
+            "bijector must be one of tfgen.bijectors, such as bijectors.maf(2). Received: "
+            f"bijector={bijector!r}."
+        )
+
+
+def _check_base(base):
+    if not isinstance(base, tfd.Distribution):
+        raise TypeError(f"base must be a tfd.Distribution. Received: base={base!r}.")
+
+
 def check_event_shape(bijector: BijectorLayer, event_shape: tuple[int, ...]) -> None:
     """Raises ValueError unless `bijector` is over `event_shape`."""
+    check_bijector(bijector)
     if bijector.event_shape != event_shape:
         raise ValueError(
-            f"The bijector must be over the events of shape {event_shape}. Received: a bijector "
-            f"over shape {bijector.event_shape}. Build it for that shape."
+            f"The bijector must be over the events of event_shape={event_shape}. Received: a "
+            f"bijector over shape {bijector.event_shape}. Build it for that shape."
         )

@@ -10,6 +10,8 @@ from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
 from tfgen._utils import random
+from tfgen._utils.arguments import as_event_shape, check_flags, check_ints
+from tfgen._utils.tensors import check_callables, check_last_axis, check_tensors
 from tfgen._utils.typing import LayerOptions
 from tfgen.layers.distribution_lambda import register
 from tfgen.layers.distributions import Normal
@@ -72,7 +74,10 @@ class HierarchicalDistribution(tfd.Distribution):
         name: str = "HierarchicalDistribution",
     ) -> None:
         parameters = dict(locals())
-        self.density, self.latent_dims = density, tuple(latent_dims)
+        check_callables("a function of a level and the z above it", density=density)
+        self.density, self.latent_dims = density, as_event_shape(latent_dims=latent_dims)
+        if not self.latent_dims:
+            raise ValueError("latent_dims must have a level at least. Received: latent_dims=().")
         self.top = density(len(self.latent_dims) - 1, None)
         super().__init__(
             dtype=self.top.dtype,
@@ -150,6 +155,7 @@ class HierarchicalNormal(Prior):
         self, level: int, above: tf.Tensor | None, training: bool = False
     ) -> tfd.Distribution:
         """p(z_level|above) for `above` of any leading dimensions; p(z_L), of none, at the top."""
+        self._check(level, above, training)
         if level == len(self.networks):
             return diagonal_normal(tf.zeros(self.latent_dims[level]), 1.0)
         leading = tf.shape(above)[:-1]
@@ -157,6 +163,18 @@ class HierarchicalNormal(Prior):
         p = self.networks[level](flat, training=training)
         shape = tf.concat([leading, p.event_shape], axis=0)
         return diagonal_normal(tf.reshape(p.mean(), shape), tf.reshape(p.stddev(), shape))
+
+    def _check(self, level, above, training):
+        """Raises ValueError for arguments of `density` that do not fit."""
+        check_ints(0, level=level)
+        check_flags(training=bool(training) if training is None else training)
+        if level > len(self.networks):
+            raise ValueError(
+                f"level must be at most {len(self.networks)}, the top one. Received: level={level}."
+            )
+        if level < len(self.networks):
+            check_tensors(1, above=above)
+            check_last_axis(self.latent_dims[level + 1], above=above)
 
     def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:
         return HierarchicalDistribution(self.density, self.latent_dims)
@@ -171,7 +189,17 @@ class HierarchicalNormal(Prior):
         return cls(**{**config, "networks": networks})
 
 
+def _has_shapes(network):
+    return hasattr(network, "input_shape") and hasattr(network, "output_shape")
+
+
 def _check_chain(networks):
+    is_chain = isinstance(networks, Sequence) and all(map(_has_shapes, networks))
+    if not is_chain:
+        raise ValueError(
+            "networks must be a list of keras.Model that know their shapes, lowest level first. "
+            f"Received: networks={networks!r}. Use networks.ladder_prior(latent_dims)."
+        )
     inputs = [network.input_shape for network in networks]
     outputs = [network.output_shape for network in networks]
     if not networks or inputs[:-1] != outputs[1:]:

@@ -7,6 +7,7 @@ import keras
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_activation
 from tfgen._utils.typing import Activation, Shape, TensorLike
 from tfgen.layers.distribution_lambda import (
     ConvertToTensor,
@@ -21,6 +22,7 @@ from tfgen.layers.parameters import (
     as_shape,
     bounded,
     bounded_scale,
+    check_options,
     event_size,
     split_params,
 )
@@ -111,6 +113,7 @@ class IndependentBernoulli(_Independent):
         name: str | None = None,
     ) -> tfd.Distribution:
         """The distribution for `params` as logits."""
+        check_options(validate_args, dtype)
         (logits,) = split_params(params, event_shape, 1)
         pixel = Bernoulli(logits, dtype=dtype or logits.dtype, validate_args=validate_args)
         return _independent(pixel, event_shape, validate_args)
@@ -130,6 +133,7 @@ class _LocScale(_Independent):
         scale_activation: Activation = "softplus",
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
+        check_activation(scale_activation=scale_activation)
         arguments = dict(
             event_shape=as_shape(event_shape),
             validate_args=validate_args,
@@ -147,6 +151,8 @@ class _LocScale(_Independent):
         scale_activation: Activation = "softplus",
     ) -> tfd.Distribution:
         """The distribution for `params`: first half loc, second half raw scale."""
+        check_options(validate_args)
+        check_activation(scale_activation=scale_activation)
         loc, raw = split_params(params, event_shape, 2)
         scale = bounded_scale(raw, keras.activations.get(scale_activation))
         return _independent(
@@ -235,6 +241,7 @@ class IndependentPoisson(_Independent):
         name: str | None = None,
     ) -> tfd.Distribution:
         """The distribution for `params` as log rates."""
+        check_options(validate_args)
         (log_rate,) = split_params(params, event_shape, 1)
         log_rate = bounded(log_rate, *LOG_RATES)
         count = tfd.Poisson(log_rate=log_rate, validate_args=validate_args)
@@ -292,6 +299,8 @@ class FixedScaleNormal(_Independent):
         name: str | None = None,
     ) -> tfd.Distribution:
         """The distribution for `params` as loc."""
+        check_options(validate_args)
+        check_scale(scale)
         (loc,) = split_params(params, event_shape, 1)
         return _independent(
             Normal(loc, scale, validate_args=validate_args), event_shape, validate_args

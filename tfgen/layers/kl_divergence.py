@@ -10,6 +10,8 @@ from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
 from tfgen._utils import keras_private
+from tfgen._utils.arguments import as_numbers, check_flags
+from tfgen._utils.tensors import check_callables, check_finite
 from tfgen._utils.typing import LayerOptions
 from tfgen.layers.distribution_lambda import (
     add_activity_loss,
@@ -55,6 +57,25 @@ def _mean(kl, distribution, axes):
     return tf.reduce_mean(tf.reduce_sum(kl, axis=[a for a in left if a not in averaged]))
 
 
+def _check_prior(prior):
+    if not isinstance(prior, Prior | tfd.Distribution) and not callable(prior):
+        raise ValueError(
+            "distribution_b must be a prior of tfgen.layers, a tfd.Distribution, or a function or "
+            f"model that returns one. Received: distribution_b={prior!r}. Use "
+            "StandardNormal(event_shape)."
+        )
+
+
+def _check_axes(axes):
+    """Raises ValueError unless they are None, an int, or a sequence of ints."""
+    values = np.zeros(0, int) if axes is None else as_numbers(test_points_reduce_axis=axes)
+    if values.ndim > 1 or (values.size and values.dtype.kind != "i") or np.any(abs(values) > 99):
+        raise ValueError(
+            "test_points_reduce_axis must be an int or a sequence of ints, axes of log_prob. "
+            f"Received: test_points_reduce_axis={axes!r}."
+        )
+
+
 def _serialized_prior(prior):
     if isinstance(prior, tfd.Distribution):
         raise ValueError(
@@ -85,8 +106,9 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
         weight: float or None, factor of the penalty.
 
     Raises:
-        ValueError: if `distribution_b` has tf.Variables; if test points are given beside
-            `use_exact_kl`; when saving, if `distribution_b` is a `tfd.Distribution` or a lambda.
+        ValueError: if an argument is none of these; if `distribution_b` has tf.Variables; if test
+            points are given beside `use_exact_kl`; when saving, if `distribution_b` is a
+            `tfd.Distribution` or a lambda.
         TypeError: if it is called on anything but a distribution.
 
     Example:
@@ -108,13 +130,21 @@ class KLDivergenceRegularizer(keras.regularizers.Regularizer):
     ) -> None:
         if isinstance(distribution_b, dict):
             distribution_b = keras.saving.deserialize_keras_object(distribution_b)
+        _check_prior(distribution_b)
+        check_flags(use_exact_kl=use_exact_kl)
+        _check_axes(test_points_reduce_axis)
+        if weight is not None:
+            check_finite(weight=weight)
         held_by("distribution_b", distribution_b)  # Raises of a tf.Variable.
         self.distribution_b = distribution_b
         self.use_exact_kl = use_exact_kl
         self.test_points_reduce_axis = test_points_reduce_axis
         if isinstance(test_points_fn, dict):
             test_points_fn = keras.saving.deserialize_keras_object(test_points_fn)
-        self.test_points_fn = test_points_fn or tf.convert_to_tensor
+        if test_points_fn is None:
+            test_points_fn = tf.convert_to_tensor
+        check_callables("a function of a distribution", test_points_fn=test_points_fn)
+        self.test_points_fn = test_points_fn
         self.weight = weight
         if use_exact_kl and (self._axes() or self.test_points_fn is not tf.convert_to_tensor):
             raise ValueError(

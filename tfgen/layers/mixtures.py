@@ -8,7 +8,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_flags, check_ints, check_size
+from tfgen._utils.tensors import check_callables
 from tfgen._utils.typing import Shape, TensorLike
 from tfgen.layers.distribution_lambda import (
     ConvertToTensor,
@@ -20,7 +21,7 @@ from tfgen.layers.distribution_lambda import (
 from tfgen.layers.distributions import Categorical
 from tfgen.layers.independent import IndependentLogistic, IndependentNormal
 from tfgen.layers.multivariate import OneHotCategorical
-from tfgen.layers.parameters import as_shape, checked_params, split_components
+from tfgen.layers.parameters import as_shape, check_options, checked_params, split_components
 
 __all__ = [
     "CategoricalMixtureOfOneHotCategorical",
@@ -34,6 +35,12 @@ def _mixture(params, num_components, component_fn, validate_args=False):
     logits, component_params = split_components(params, num_components)
     return tfd.MixtureSameFamily(
         Categorical(logits), component_fn(component_params), validate_args=validate_args
+    )
+
+
+def _check_components(component_layer):
+    check_callables(
+        "a distribution layer, such as IndependentNormal(2)", component_layer=component_layer
     )
 
 
@@ -79,9 +86,11 @@ class MixtureSameFamily(DistributionLayer):
         validate_args: bool = False,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
-        check_ints(num_components=num_components)
+        check_size(num_components=num_components)
         if isinstance(component_layer, dict):
             component_layer = keras.saving.deserialize_keras_object(component_layer)
+        _check_components(component_layer)
+        check_flags(validate_args=validate_args)
         super().__init__(self._make, convert_to_tensor_fn, **kwargs)
         self.num_components = num_components
         self.component_layer = component_layer
@@ -99,6 +108,9 @@ class MixtureSameFamily(DistributionLayer):
         name: str | None = None,
     ) -> tfd.Distribution:
         """The mixture for `params`, with components made by `component_layer`."""
+        check_size(num_components=num_components)
+        check_options(validate_args)
+        _check_components(component_layer)
         return _mixture(params, num_components, component_layer, validate_args)
 
     @staticmethod
@@ -106,6 +118,8 @@ class MixtureSameFamily(DistributionLayer):
         num_components: int, component_params_size: int, name: str | None = None
     ) -> int:
         """Number of parameters of one event."""
+        check_size(num_components=num_components)
+        check_ints(component_params_size=component_params_size)
         return num_components * (1 + component_params_size)
 
     def get_config(self) -> dict[str, Any]:
@@ -130,7 +144,7 @@ class _MixtureOf(ParametricDistribution):
         validate_args: bool = False,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
-        check_ints(num_components=num_components)
+        check_size(num_components=num_components)
         arguments = dict(
             num_components=num_components,
             event_shape=as_shape(event_shape),
@@ -148,8 +162,10 @@ class _MixtureOf(ParametricDistribution):
         name: str | None = None,
     ) -> tfd.Distribution:
         """The mixture for `params`: first the logits, then each component's parameters."""
+        check_options(validate_args)
         size = cls.params_size(num_components, event_shape)
-        params = checked_params(params, size, cls.__name__)
+        layer = f"{cls.__name__}(num_components={num_components}, event_shape={event_shape})"
+        params = checked_params(params, size, layer)
         return _mixture(
             params,
             num_components,
@@ -242,7 +258,7 @@ class CategoricalMixtureOfOneHotCategorical(ParametricDistribution):
         validate_args: bool = False,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
-        check_ints(event_size=event_size, num_components=num_components)
+        check_size(event_size=event_size, num_components=num_components)
         arguments = dict(
             event_size=event_size,
             num_components=num_components,
@@ -261,6 +277,7 @@ class CategoricalMixtureOfOneHotCategorical(ParametricDistribution):
         name: str | None = None,
     ) -> tfd.Distribution:
         """The mixture for `params`: first the logits, then each component's logits."""
+        check_options(validate_args, dtype)
         size = CategoricalMixtureOfOneHotCategorical.params_size(event_size, num_components)
         params = checked_params(params, size, "CategoricalMixtureOfOneHotCategorical")
         mixture = _mixture(

@@ -7,7 +7,7 @@ import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import TensorLike
 from tfgen.layers import distributions
 from tfgen.layers.distribution_lambda import (
@@ -16,7 +16,7 @@ from tfgen.layers.distribution_lambda import (
     ParametricDistribution,
     register,
 )
-from tfgen.layers.parameters import MAX_SCALE, bounded, checked_params
+from tfgen.layers.parameters import MAX_SCALE, bounded, check_options, checked_params
 
 MIN_DIAGONAL = 1e-5
 
@@ -70,7 +70,7 @@ class MultivariateNormalTriL(ParametricDistribution):
         validate_args: bool = False,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
-        check_ints(event_size=event_size)
+        check_size(event_size=event_size)
         arguments = dict(event_size=int(event_size), validate_args=validate_args)
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
 
@@ -82,6 +82,7 @@ class MultivariateNormalTriL(ParametricDistribution):
         name: str | None = None,
     ) -> tfd.Distribution:
         """The distribution for `params`: loc, then scale in `tfp.math.fill_triangular` order."""
+        check_options(validate_args)
         params = checked_params(
             params, MultivariateNormalTriL.params_size(event_size), "MultivariateNormalTriL"
         )
@@ -93,6 +94,7 @@ class MultivariateNormalTriL(ParametricDistribution):
     @staticmethod
     def params_size(event_size: int, name: str | None = None) -> int:
         """Number of parameters of one event."""
+        check_size(event_size=event_size)
         return event_size + event_size * (event_size + 1) // 2
 
 
@@ -128,7 +130,7 @@ class OneHotCategorical(ParametricDistribution):
         validate_args: bool = False,
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
-        check_ints(event_size=event_size)
+        check_size(event_size=event_size)
         arguments = dict(
             event_size=int(event_size), sample_dtype=sample_dtype, validate_args=validate_args
         )
@@ -143,7 +145,9 @@ class OneHotCategorical(ParametricDistribution):
         name: str | None = None,
     ) -> tfd.Distribution:
         """The distribution for `params` as logits."""
-        params = checked_params(params, event_size, "OneHotCategorical")
+        check_options(validate_args, dtype)
+        size = OneHotCategorical.params_size(event_size)
+        params = checked_params(params, size, "OneHotCategorical")
         return distributions.OneHotCategorical(
             params, dtype=dtype or params.dtype, validate_args=validate_args
         )
@@ -151,4 +155,5 @@ class OneHotCategorical(ParametricDistribution):
     @staticmethod
     def params_size(event_size: int, name: str | None = None) -> int:
         """Number of parameters of one event."""
+        check_size(event_size=event_size)
         return event_size

@@ -1,21 +1,24 @@
 """From the outputs of a network to the parameters of a distribution: shapes and bounds."""
 
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfgen._utils.arguments import as_event_shape, check_flags
+from tfgen._utils.tensors import check_dtype, check_tensors
 from tfgen._utils.typing import Shape, TensorLike
 
 __all__ = [
     "MAX_SCALE",
     "MIN_SCALE",
+    "as_params",
     "as_shape",
     "bounded",
     "bounded_scale",
+    "check_options",
     "checked_params",
     "event_size",
     "split_components",
@@ -28,28 +31,22 @@ MIN_SCALE = 1e-10
 MAX_SCALE = 1e10
 
 
-def as_shape(event_shape: int | Shape) -> tuple[int, ...]:
-    """An int, a sequence of ints or an integer vector as a tuple.
+def as_shape(event_shape: int | Shape, name: str = "event_shape") -> tuple[int, ...]:
+    """An int, a sequence of ints or an integer vector as a tuple; () for scalars.
+
+    Args:
+        event_shape: the argument.
+        name: its name, for the message.
 
     Raises:
-        ValueError: unless all are ints of at least 1.
+        ValueError: unless all are ints of at least 1, and an event has at most 2**31 - 1 elements.
 
     Example:
         >>> as_shape(3), as_shape(np.array([28, 28, 1])), as_shape(())
         ((3,), (28, 28, 1), ())
     """
-    shape = event_shape.as_list() if isinstance(event_shape, tf.TensorShape) else event_shape
-    dims = np.ravel(np.asarray(shape, object)).tolist()
-    if not all(_is_size(dim) for dim in dims):
-        raise ValueError(
-            "The shape of an event must be an int or a sequence of ints, all at least 1. Received: "
-            f"{event_shape!r}. Give () for scalars."
-        )
-    return tuple(int(dim) for dim in dims)
-
-
-def _is_size(dim):
-    return isinstance(dim, numbers.Integral) and not isinstance(dim, bool) and int(dim) >= 1
+    shape = tf.get_static_value(event_shape) if tf.is_tensor(event_shape) else event_shape
+    return as_event_shape(**{name: shape.tolist() if isinstance(shape, np.ndarray) else shape})
 
 
 def event_size(event_shape: int | Shape) -> int:
@@ -60,6 +57,34 @@ def event_size(event_shape: int | Shape) -> int:
         784
     """
     return math.prod(as_shape(event_shape))
+
+
+def as_params(params: TensorLike, name: str = "params") -> tf.Tensor:
+    """The outputs of a network as a tensor.
+
+    Args:
+        params: tensor, array, or distribution, which has a value.
+        name: of the argument, for the message.
+
+    Raises:
+        ValueError: unless it is of floats.
+
+    Example:
+        >>> as_params([1.0, 2.0]).shape
+        TensorShape([2])
+    """
+    check_tensors(0, "floats", **{name: params})
+    return tf.convert_to_tensor(params)
+
+
+def check_options(validate_args: bool, dtype: Any = None) -> None:
+    """Raises ValueError unless the arguments that all `new` have in common are what they should be.
+
+    Example:
+        >>> check_options(validate_args=False, dtype="float32")
+    """
+    check_flags(validate_args=validate_args)
+    check_dtype(dtype=dtype)
 
 
 # Shapes. Those that are not known when a graph is made are looked at when it runs.
@@ -84,7 +109,7 @@ def split_params(params: TensorLike, event_shape: int | Shape, num_params: int) 
         TensorShape([5, 2, 2])
     """
     event_shape = as_shape(event_shape)
-    params = tf.convert_to_tensor(params)
+    params = as_params(params)
     leading = _leading_shape(params, event_shape, num_params)
     parts = tf.split(params, num_params, axis=-1)
     return [tf.reshape(part, tf.concat([leading, event_shape], axis=0)) for part in parts]
@@ -128,12 +153,9 @@ def checked_params(params: TensorLike, expected: int, layer: str) -> tf.Tensor:
         >>> checked_params([1.0, 2.0], 2, "IndependentNormal").shape
         TensorShape([2])
     """
-    params = tf.convert_to_tensor(params)
+    params = as_params(params)
     expects = f"{layer} expects parameters of shape (..., {expected})."
-    remedy = (
-        f"End the network with Dense({expected}), which is {layer}.params_size of the layer's "
-        "arguments."
-    )
+    remedy = f"End the network with Dense({expected}), the params_size of the layer's arguments."
     if not _may_end_in(params.shape, (expected,)):
         raise ValueError(f"{expects} Received: shape {tuple(params.shape)}. {remedy}")
     if _is_known(params):
@@ -143,8 +165,8 @@ def checked_params(params: TensorLike, expected: int, layer: str) -> tf.Tensor:
 
 
 def _is_known(params):
-    """Whether the size of the last axis is known."""
-    return params.shape.rank is not None and params.shape[-1] is not None
+    """Whether there is a last axis, of a size that is known."""
+    return bool(params.shape.rank) and params.shape[-1] is not None
 
 
 def _assertion(params, expected, message):
@@ -165,11 +187,11 @@ def split_components(params: TensorLike, num_components: int) -> tuple[tf.Tensor
         >>> logits.shape, components.shape
         (TensorShape([8, 3]), TensorShape([8, 3, 4]))
     """
-    params = tf.convert_to_tensor(params)
+    params = as_params(params)
     size, remainder = -1, 0
     if _is_known(params):
         size, remainder = divmod(params.shape[-1] - num_components, num_components)
-    if remainder or size == 0 or size < -1:
+    if params.shape.rank == 0 or remainder or size == 0 or size < -1:
         raise ValueError(
             f"A mixture of {num_components} components needs {num_components} * (1 + n) "
             f"parameters, n for each component. Received: shape {tuple(params.shape)}. End the "

@@ -9,7 +9,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_activation, check_seed, check_size
+from tfgen._utils.tensors import check_callables
 from tfgen._utils.typing import Activation, LayerOptions, Shape
 from tfgen.layers.distribution_lambda import register
 from tfgen.layers.distributions import Categorical, Normal
@@ -17,6 +18,8 @@ from tfgen.layers.parameters import as_shape, bounded_scale
 
 __all__ = ["Encoder", "MixtureOfNormals", "Prior", "StandardNormal", "VampPrior"]
 
+# Numbers in one weight, 1 GiB of float32.
+MAX_WEIGHTS = 2**28
 
 Encoder: TypeAlias = Callable[[tf.Tensor], tfd.Distribution]
 """A network from data to q(z|x)."""
@@ -85,7 +88,7 @@ class MixtureOfNormals(Prior):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if `num_components` < 1.
+        ValueError: if `num_components` < 1, or a weight has more than 2**28 numbers.
 
     Example:
         >>> prior = MixtureOfNormals(2, num_components=5, seed=0)
@@ -101,8 +104,8 @@ class MixtureOfNormals(Prior):
         **kwargs: Unpack[LayerOptions],
     ) -> None:
         super().__init__(**kwargs)
-        check_ints(num_components=num_components)
         self.event_shape = as_shape(event_shape)
+        _check_mixture(num_components, seed, event_shape=self.event_shape)
         self.num_components, self.seed = num_components, seed
         shape = (num_components, *self.event_shape)
         locations = keras.initializers.RandomNormal(stddev=1.0, seed=seed)
@@ -170,12 +173,14 @@ class VampPrior(Prior):
         **kwargs: Unpack[_VampOptions],
     ) -> None:
         super().__init__(**kwargs)
-        check_ints(num_components=num_components)
+        shape = as_shape(input_shape, "input_shape")
+        _check_mixture(num_components, seed, input_shape=shape)
+        check_activation(activation=activation)
         self.num_components, self.seed = num_components, seed
         self.activation = keras.activations.get(activation)
         self.pseudo_inputs = self.add_float_weight(
             "pseudo_inputs",
-            (num_components, *as_shape(input_shape)),
+            (num_components, *shape),
             keras.initializers.RandomNormal(stddev=1.0, seed=seed),
         )
         self.built = True
@@ -186,6 +191,7 @@ class VampPrior(Prior):
                 "VampPrior is a mixture of posteriors q(z|u). Received: encoder=None. Use it as "
                 "the prior of a tfgen.models.VAE, or pass as_distribution(encoder)."
             )
+        check_callables("a network from data to q(z|x)", encoder=encoder)
         posteriors = encoder(self.activation(tf.convert_to_tensor(self.pseudo_inputs)))
         return tfd.MixtureSameFamily(Categorical(tf.zeros(self.num_components)), posteriors)
 
@@ -197,3 +203,16 @@ class VampPrior(Prior):
             "activation": keras.activations.serialize(self.activation),
             "seed": self.seed,
         }
+
+
+def _check_mixture(num_components, seed, **shapes):
+    """Raises ValueError unless a mixture over events of the one shape has weights that fit."""
+    ((name, shape),) = shapes.items()
+    check_size(num_components=num_components)
+    if num_components * math.prod(shape) > MAX_WEIGHTS:
+        raise ValueError(
+            f"num_components * prod({name}) must be at most {MAX_WEIGHTS}, the numbers in memory. "
+            f"Received: num_components={num_components}, {name}={shape}."
+        )
+    if seed is not None:
+        check_seed(seed=seed)

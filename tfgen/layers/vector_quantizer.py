@@ -1,15 +1,26 @@
 """Vector quantization, and priors over codes. van den Oord et al., arXiv:1711.00937v2."""
 
+import math
+import numbers
 from collections.abc import Iterable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
 from tfgen._utils import random
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_seed, check_size
+from tfgen._utils.tensors import (
+    check_indices,
+    check_last_axis,
+    check_leaves,
+    check_stateless_seed,
+    check_tensors,
+    static_shape,
+)
 from tfgen._utils.typing import LayerOptions, Seed, TensorLike
 from tfgen.layers.distribution_lambda import register
 from tfgen.layers.distributions import Categorical
@@ -121,6 +132,8 @@ class VectorQuantizer(keras.layers.Layer):
     ) -> None:
         super().__init__(**kwargs)
         _check_quantizer(num_codes, code_dim, decay, restart_below)
+        if seed is not None:
+            check_seed(seed=seed)
         self.num_codes, self.code_dim, self.seed = num_codes, code_dim, seed
         self.decay, self.restart_below = decay, restart_below
         initial = keras.initializers.VarianceScaling(1 / 3, "fan_out", "uniform", seed=seed)
@@ -147,13 +160,23 @@ class VectorQuantizer(keras.layers.Layer):
 
     def indices(self, vectors: tf.Tensor) -> tf.Tensor:
         """Index of the nearest code to each vector, int32, shape (...)."""
+        check_tensors(1, vectors=vectors)
+        check_last_axis(self.code_dim, vectors=vectors)
         return nearest_codes(tf.cast(vectors, tf.float32), self.codebook)
 
     def lookup(self, indices: tf.Tensor) -> tf.Tensor:
         """The codes of these indices, shape (..., code_dim)."""
+        check_indices(self.num_codes, indices=indices)
         return tf.gather(self.codebook, indices)
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Overridden because Keras turns arrays into tensors before `call` sees them."""
+        check_leaves((args, kwargs))
+        return super().__call__(*args, **kwargs)
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        check_tensors(1, "numbers", inputs=inputs)
+        check_last_axis(self.code_dim, inputs=inputs)
         vectors = tf.cast(inputs, tf.float32)
         return straight_through(vectors, self.lookup(self.indices(vectors)))
 
@@ -162,6 +185,7 @@ class VectorQuantizer(keras.layers.Layer):
 
     def use_counts(self, indices: tf.Tensor) -> tf.Tensor:
         """How often each code occurs among `indices`, shape (num_codes,)."""
+        check_indices(self.num_codes, indices=indices)
         flat = tf.reshape(indices, (-1,))
         return tf.math.unsorted_segment_sum(tf.ones_like(flat, tf.float32), flat, self.num_codes)
 
@@ -172,7 +196,20 @@ class VectorQuantizer(keras.layers.Layer):
             vectors: float32 tensor, shape (..., code_dim).
             indices: what `indices` gives for them.
             seed: int32 tensor of shape (2,), for the restarts.
+
+        Raises:
+            ValueError: if the shapes do not fit, or `seed` is none.
         """
+        check_tensors(1, vectors=vectors)
+        check_last_axis(self.code_dim, vectors=vectors)
+        check_indices(self.num_codes, indices=indices)
+        check_stateless_seed(seed=seed)
+        if not static_shape(vectors=vectors)[:-1].is_compatible_with(static_shape(indices=indices)):
+            raise ValueError(
+                "vectors must have the shape of indices and a last axis more. Received: vectors of "
+                f"shape {static_shape(vectors=vectors)}, indices of shape "
+                f"{static_shape(indices=indices)}."
+            )
         vectors = tf.reshape(tf.stop_gradient(vectors), (-1, self.code_dim))
         sums = tf.math.unsorted_segment_sum(vectors, tf.reshape(indices, (-1,)), self.num_codes)
         counts = self._moved(self.counts, self.use_counts(indices))
@@ -230,7 +267,7 @@ class CodeFrequencies(Prior):
 
     def __init__(self, num_positions: int, num_codes: int, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
-        check_ints(num_positions=num_positions, num_codes=num_codes)
+        check_size(num_positions=num_positions, num_codes=num_codes)
         self.logits = self.add_weight(
             shape=(num_positions, num_codes),
             initializer="zeros",
@@ -248,25 +285,50 @@ class CodeFrequencies(Prior):
 
         Args:
             batches: iterable of int tensors, shape (batch, num_positions).
+
+        Raises:
+            ValueError: if there is no batch, or one of another shape.
         """
         num_codes = self.logits.shape[-1]
-        counts = sum(tf.reduce_sum(tf.one_hot(indices, num_codes), axis=0) for indices in batches)
+        counts = sum(
+            tf.reduce_sum(tf.one_hot(indices, num_codes), axis=0)
+            for indices in self._checked(batches)
+        )
         self.logits.assign(tf.math.log_softmax(tf.math.log(counts + 1)))
+
+    def _checked(self, batches):
+        """The batches, each looked at; raises ValueError unless there is one."""
+        num_positions, num_codes = self.logits.shape
+        batches = tuple(batches) if isinstance(batches, list | tuple | np.ndarray) else batches
+        if not isinstance(batches, Iterable) or batches == ():
+            raise ValueError(
+                "batches must be an iterable of int tensors of shape (batch, num_positions). "
+                f"Received: batches={batches!r}."
+            )
+        for batch in batches:
+            check_indices(num_codes, batches=batch)
+            check_last_axis(num_positions, batches=batch)
+            check_tensors(2, "ints", batches=batch)
+            yield batch
 
     def get_config(self) -> dict[str, Any]:
         num_positions, num_codes = self.logits.shape
         return {**super().get_config(), "num_positions": num_positions, "num_codes": num_codes}
 
 
+def _is_number(value):
+    return isinstance(value, numbers.Real) and 0 <= float(value) < math.inf
+
+
 def _check_quantizer(num_codes, code_dim, decay, restart_below):
-    check_ints(num_codes=num_codes, code_dim=code_dim)
-    if decay is not None and not 0 < decay < 1:
+    check_size(num_codes=num_codes, code_dim=code_dim)
+    if decay is not None and not (_is_number(decay) and 0 < decay < 1):
         raise ValueError(
             "decay must be between 0 and 1, or None to train the codebook by gradient. Received: "
-            f"decay={decay}."
+            f"decay={decay!r}."
         )
-    if not restart_below >= 0 or (restart_below and decay is None):
+    if not _is_number(restart_below) or (restart_below and decay is None):
         raise ValueError(
             "restart_below must be 0 for none, or a number of uses per batch that a code with a "
-            f"decay must have. Received: restart_below={restart_below}, decay={decay}."
+            f"decay must have. Received: restart_below={restart_below!r}, decay={decay}."
         )

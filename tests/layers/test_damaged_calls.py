@@ -1,0 +1,203 @@
+"""Public callables with one argument damaged at a time: refused by us, by the argument's name."""
+
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow_probability import distributions as tfd
+
+from tfgen import bijectors, layers
+
+sys.path.append(str(pathlib.Path(__file__).parents[1]))
+
+from damage import Call, damaged_calls, outcome  # noqa: E402
+
+
+def normal(*shape):
+    return np.random.default_rng(0).normal(size=shape).astype("float32")
+
+
+def to_normal(inputs):
+    return tfd.Normal(inputs, 1.0)
+
+
+def encoder(size=4, head=2):
+    return keras.Sequential(
+        [keras.Input((size,)), keras.layers.Dense(2 * head), layers.IndependentNormal(head)]
+    )
+
+
+CONVERT = dict(convert_to_tensor_fn="mean", seed=0)
+OPTIONS = dict(validate_args=False, **CONVERT)
+KL = dict(
+    use_exact_kl=False,
+    test_points_reduce_axis=0,
+    test_points_fn=tf.convert_to_tensor,
+    weight=1.0,
+)
+INDEPENDENT = dict(event_shape=2, **OPTIONS)
+LOC_SCALE = dict(scale_activation="softplus", **INDEPENDENT)
+MIXTURE = dict(num_components=2, **INDEPENDENT)
+
+CONSTRUCTORS = dict(
+    CategoricalMixtureOfOneHotCategorical=dict(
+        event_size=3, num_components=2, sample_dtype="float32", **OPTIONS
+    ),
+    CodeFrequencies=dict(num_positions=2, num_codes=3),
+    DistributionLambda=dict(make_distribution_fn=to_normal, **CONVERT),
+    FixedScaleNormal=dict(scale=1.0, **INDEPENDENT),
+    FlowDistribution=dict(
+        base=layers.StandardNormal(2).as_distribution(),
+        bijector=bijectors.ActNorm(2),
+        context=normal(3, 2),
+    ),
+    FlowNormal=dict(event_shape=2, bijector=bijectors.ActNorm(2), context_size=0, **CONVERT),
+    FlowPrior=dict(bijector=bijectors.ActNorm(2)),
+    HierarchicalDistribution=dict(
+        density=layers.HierarchicalNormal([encoder()]).density, latent_dims=(2, 4)
+    ),
+    HierarchicalNormal=dict(networks=[encoder()]),
+    IndependentBernoulli=dict(sample_dtype="float32", **INDEPENDENT),
+    IndependentLogistic=LOC_SCALE,
+    IndependentNormal=LOC_SCALE,
+    IndependentPoisson=INDEPENDENT,
+    KLDivergenceAddLoss=dict(distribution_b=layers.StandardNormal(2), **KL),
+    KLDivergenceRegularizer=dict(distribution_b=layers.StandardNormal(2), **KL),
+    MixtureLogistic=MIXTURE,
+    MixtureNormal=MIXTURE,
+    MixtureOfNormals=dict(event_shape=2, num_components=2, seed=0),
+    MixtureSameFamily=dict(
+        num_components=2, component_layer=layers.IndependentNormal(2), **OPTIONS
+    ),
+    MultivariateNormalTriL=dict(event_size=2, **OPTIONS),
+    OneHotCategorical=dict(event_size=2, sample_dtype="float32", **OPTIONS),
+    Prior=dict(),
+    StandardNormal=dict(event_shape=2),
+    VampPrior=dict(input_shape=4, num_components=2, activation="sigmoid", seed=0),
+    VectorQuantizer=dict(num_codes=3, code_dim=2, decay=0.9, restart_below=0.1, seed=0),
+)
+
+# Of `new` and `params_size` of the classes of TFP, and of the numbers of parameters of one event.
+SIZES = dict(
+    CategoricalMixtureOfOneHotCategorical=(8, dict(event_size=3, num_components=2)),
+    FixedScaleNormal=(2, dict(event_shape=2)),
+    IndependentBernoulli=(2, dict(event_shape=2)),
+    IndependentLogistic=(4, dict(event_shape=2)),
+    IndependentNormal=(4, dict(event_shape=2)),
+    IndependentPoisson=(2, dict(event_shape=2)),
+    MixtureLogistic=(10, dict(num_components=2, event_shape=2)),
+    MixtureNormal=(10, dict(num_components=2, event_shape=2)),
+    MultivariateNormalTriL=(5, dict(event_size=2)),
+    OneHotCategorical=(2, dict(event_size=2)),
+)
+
+
+def functions_of_classes():
+    for name, (size, arguments) in SIZES.items():
+        kind = getattr(layers, name)
+        constructor = CONSTRUCTORS[name]
+        more = {"validate_args": False} | {
+            key: constructor[key] for key in ("scale", "scale_activation") if key in constructor
+        }
+        more |= {"dtype": "float32"} if "sample_dtype" in constructor else {}
+        yield f"{name}.new", Call(kind.new, {"params": normal(3, size), **arguments, **more})
+        yield f"{name}.params_size", Call(kind.params_size, arguments)
+        layer = kind(**arguments)
+        yield f"{name}()", Call(layer, {"inputs": normal(3, size)})
+    mixture = dict(num_components=2, component_layer=layers.IndependentNormal(2))
+    yield (
+        "MixtureSameFamily.new",
+        Call(layers.MixtureSameFamily.new, {"params": normal(3, 10), **mixture}),
+    )
+    yield (
+        "MixtureSameFamily.params_size",
+        Call(layers.MixtureSameFamily.params_size, dict(num_components=2, component_params_size=4)),
+    )
+    yield (
+        "MixtureSameFamily()",
+        Call(layers.MixtureSameFamily(**mixture), {"inputs": normal(3, 10)}),
+    )
+    flow = bijectors.Planar(2, context_size=3)
+    yield (
+        "FlowNormal.params_size",
+        Call(layers.FlowNormal.params_size, dict(event_shape=2, context_size=3)),
+    )
+    yield (
+        "FlowNormal()",
+        Call(layers.FlowNormal(2, flow, context_size=3), {"inputs": normal(3, 7)}),
+    )
+
+
+def methods():
+    """Of priors, and of what quantizes."""
+    hierarchy = layers.HierarchicalNormal([encoder()])
+    vamp = layers.VampPrior(4, num_components=2)
+    quantizer = layers.VectorQuantizer(3, 2, restart_below=0.1)
+    indices = np.array([[0, 1], [2, 0]])
+    kl = layers.KLDivergenceRegularizer(layers.StandardNormal(2))
+    q = encoder()(normal(3, 4))
+    return {
+        "HierarchicalNormal.density": Call(
+            hierarchy.density, dict(level=0, above=normal(3, 4), training=False)
+        ),
+        "VampPrior.as_distribution": Call(vamp.as_distribution, dict(encoder=encoder())),
+        "VectorQuantizer()": Call(quantizer, dict(inputs=normal(3, 2))),
+        "VectorQuantizer.indices": Call(quantizer.indices, dict(vectors=normal(3, 2))),
+        "VectorQuantizer.lookup": Call(quantizer.lookup, dict(indices=indices)),
+        "VectorQuantizer.use_counts": Call(quantizer.use_counts, dict(indices=indices)),
+        "VectorQuantizer.follow": Call(
+            quantizer.follow,
+            dict(vectors=normal(2, 2, 2), indices=indices, seed=np.array([0, 1])),
+        ),
+        "CodeFrequencies.fit": Call(layers.CodeFrequencies(2, 3).fit, dict(batches=[indices])),
+        "KLDivergenceRegularizer()": Call(kl, dict(distribution_a=q)),
+        "KLDivergenceAddLoss()": Call(
+            layers.KLDivergenceAddLoss(layers.StandardNormal(2)), dict(distribution_a=q)
+        ),
+    }
+
+
+CALLS = (
+    {name: Call(getattr(layers, name), arguments) for name, arguments in CONSTRUCTORS.items()}
+    | dict(functions_of_classes())
+    | methods()
+)
+
+
+def test_all_public_classes_are_in_the_table():
+    assert set(layers.__all__) == set(CONSTRUCTORS)
+
+
+def test_the_calls_are_valid():
+    for call in CALLS.values():
+        call()
+
+
+def failures(damaged):
+    """Damaged calls that neither return nor are refused by the name of the argument."""
+    for each in damaged:
+        kind, message = outcome(each)
+        if kind not in ("refused", "returned"):
+            yield f"{each.name}({each.argument}={each.damage}): {kind}: {message[:200]}"
+
+
+def test_a_sample_of_damaged_calls_is_refused_by_name():
+    damaged = list(damaged_calls(CALLS))
+    rows = np.random.default_rng(0).permutation(len(damaged))[:150]
+    assert not list(failures(damaged[row] for row in rows))
+
+
+@pytest.mark.slow
+def test_every_damaged_call_is_refused_by_name():
+    assert not list(failures(damaged_calls(CALLS)))
+
+
+@pytest.mark.slow
+def test_few_damaged_calls_return():
+    """Those whose damage is a right value, such as another size, or NaN in data."""
+    damaged = list(damaged_calls(CALLS))
+    returned = [each for each in damaged if outcome(each).kind == "returned"]
+    assert len(returned) < 0.12 * len(damaged)
