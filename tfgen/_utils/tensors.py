@@ -10,16 +10,20 @@ from typing import Any, Literal, TypeAlias
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow_probability import distributions as tfd
 
 from tfgen._utils.arguments import as_numbers
 
 __all__ = [
+    "check_broadcast",
     "check_callables",
+    "check_distributions",
     "check_dtype",
     "check_finite",
     "check_indices",
     "check_last_axis",
     "check_leaves",
+    "check_rows",
     "check_same_shape",
     "check_stateless_seed",
     "check_tensors",
@@ -108,6 +112,38 @@ def check_same_shape(**values: Any) -> None:
         raise ValueError(f"{' and '.join(shapes)} must have one shape. Received: {received}.")
 
 
+def check_broadcast(shape: Any, /, **values: Any) -> None:
+    """Raises ValueError unless every value broadcasts with a shape, as far as both are known.
+
+    Example:
+        >>> check_broadcast((4, 2), z=tf.zeros(2))
+    """
+    for name, value in values.items():
+        received = _described(name, value)[1]
+        try:
+            tf.broadcast_static_shape(tf.TensorShape(shape), received)
+        except ValueError:
+            raise ValueError(
+                f"{name} must have the shape {shape}, or one that broadcasts with it. Received: "
+                f"{name} of shape {received}."
+            ) from None
+
+
+def check_rows(minimum: int, /, **values: Any) -> None:
+    """Raises ValueError unless every value has some examples at least, as far as is known.
+
+    Example:
+        >>> check_rows(2, x=tf.zeros((2, 3)))
+    """
+    for name, value in values.items():
+        shape = _described(name, value)[1]
+        if shape.rank == 0 or (shape.rank and shape[0] is not None and shape[0] < minimum):
+            raise ValueError(
+                f"{name} must have at least {minimum} examples along its first axis. Received: "
+                f"{name} of shape {shape}."
+            )
+
+
 def check_last_axis(size: int, /, **values: Any) -> None:
     """Raises ValueError unless the last axis of every value has a size, as far as it is known.
 
@@ -184,6 +220,20 @@ def check_finite(minimum: float = -math.inf, /, **values: Any) -> None:
 def _is_real(value):
     is_number = isinstance(value, numbers.Real) and math.isfinite(float(value))
     return is_number and not isinstance(value, bool)
+
+
+def check_distributions(**values: Any) -> None:
+    """Raises TypeError unless every value is a `tfd.Distribution`.
+
+    Example:
+        >>> check_distributions(prior=tfd.Normal(0.0, 1.0))
+    """
+    for name, value in values.items():
+        if not isinstance(value, tfd.Distribution):
+            raise TypeError(
+                f"{name} must be a tfd.Distribution. Received: {name} of type "
+                f"{type(value).__name__}. A layer of tfgen.layers returns one."
+            )
 
 
 def check_callables(expected: str, /, **values: Any) -> None:

@@ -8,7 +8,7 @@ from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_ints
-from tfgen._utils.tensors import check_tensors
+from tfgen._utils.tensors import check_distributions, check_tensors
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.layers.distribution_lambda import (
     ConvertToTensor,
@@ -61,7 +61,7 @@ class FlowDistribution(tfd.Distribution):
         name: str = "FlowDistribution",
     ) -> None:
         parameters = dict(locals())
-        _check_base(base)
+        check_distributions(base=base)
         check_bijector(bijector)
         if context is not None:
             check_tensors(1, context=context)
@@ -224,11 +224,6 @@ def check_bijector(bijector: BijectorLayer) -> None:
             "bijector must be one of tfgen.bijectors, such as bijectors.maf(2). Received: "
             f"bijector={bijector!r}."
         )
-
-
-def _check_base(base):
-    if not isinstance(base, tfd.Distribution):
-        raise TypeError(f"base must be a tfd.Distribution. Received: base={base!r}.")
 
 
 def check_event_shape(bijector: BijectorLayer, event_shape: tuple[int, ...]) -> None:

@@ -8,7 +8,15 @@ import keras
 import tensorflow as tf
 
 from tfgen._utils import random
-from tfgen._utils.arguments import check_fractions, check_one_of
+from tfgen._utils.arguments import check_flags, check_fractions, check_one_of, check_positive
+from tfgen._utils.tensors import (
+    check_broadcast,
+    check_callables,
+    check_finite,
+    check_same_shape,
+    check_stateless_seed,
+    check_tensors,
+)
 from tfgen._utils.typing import Seed
 
 __all__ = [
@@ -50,6 +58,8 @@ def _per_example(function):
 
     @functools.wraps(function)
     def wrapped(logits, **kwargs):
+        check_tensors(1, "numbers", logits=logits)
+        check_fractions(**kwargs)
         values = function(tf.cast(logits, tf.float32), **kwargs)
         return tf.reduce_mean(values, axis=range(1, len(values.shape)))
 
@@ -140,7 +150,7 @@ def adversarial_loss(name: str, label_smoothing: float = 0.0) -> AdversarialLoss
         >>> [round(float(value), 4) for value in loss.generator(tf.zeros((2, 1)))]  # ln 2
         [0.6931, 0.6931]
     """
-    check_one_of(_ADVERSARIAL, loss=name)
+    check_one_of(_ADVERSARIAL, "Give the name of one.", loss=name)
     check_fractions(label_smoothing=label_smoothing)
     loss = _ADVERSARIAL[name]
     if not label_smoothing:
@@ -155,9 +165,13 @@ def adversarial_loss(name: str, label_smoothing: float = 0.0) -> AdversarialLoss
 
 def _squared_norm_of_gradient(discriminator, x):
     """||d discriminator(x) / dx||^2, shape (batch,)."""
+    check_callables("a function from examples to logits", discriminator=discriminator)
+    x = tf.convert_to_tensor(x)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        logits = _mean_logit(discriminator(x))
+        logits = discriminator(x)
+        check_tensors(1, "numbers", **{"discriminator(real)": logits})
+        logits = _mean_logit(logits)
     gradient = tf.cast(tape.gradient(logits, x), tf.float32)
     return tf.reduce_sum(tf.square(gradient), axis=range(1, len(gradient.shape)))
 
@@ -192,6 +206,11 @@ def gradient_penalty(
         >>> [round(float(p), 3) for p in penalty]  # (3 sqrt(2) - 1)^2
         [10.515, 10.515, 10.515, 10.515]
     """
+    check_tensors(1, real=real, fake=fake)
+    check_same_shape(real=real, fake=fake)
+    check_stateless_seed(seed=seed)
+    check_flags(one_sided=one_sided)
+    real, fake = tf.convert_to_tensor(real), tf.convert_to_tensor(fake)
     shape = [tf.shape(real)[0], *[1] * (len(real.shape) - 1)]
     position = random.uniform(shape, seed, real.dtype)
     between = real + position * (fake - real)
@@ -215,6 +234,7 @@ def r1_penalty(discriminator: Discriminator, real: tf.Tensor) -> tf.Tensor:
         >>> [float(p) for p in r1_penalty(lambda x: tf.reduce_sum(3 * x, -1), tf.zeros((1, 2)))]
         [9.0]
     """
+    check_tensors(1, real=real)
     return _squared_norm_of_gradient(discriminator, real) / 2
 
 
@@ -236,6 +256,8 @@ def proximity(samples: tf.Tensor, old_samples: tf.Tensor) -> tf.Tensor:
         >>> [float(p) for p in proximity(tf.ones((1, 4)), tf.zeros((1, 4)))]
         [1.0]
     """
+    check_tensors(1, "numbers", samples=samples, old_samples=old_samples)
+    check_same_shape(samples=samples, old_samples=old_samples)
     step = tf.cast(samples, tf.float32) - tf.stop_gradient(tf.cast(old_samples, tf.float32))
     return tf.reduce_mean(tf.square(step), axis=range(1, len(step.shape)))
 
@@ -256,6 +278,8 @@ def constraint_penalty(loss: tf.Tensor, bound: float) -> tf.Tensor:
         >>> float(constraint_penalty(tf.constant([1.0, 2.0]), bound=1.0))
         0.5
     """
+    check_tensors(loss=loss)
+    check_finite(bound=bound)
     return tf.nn.relu(tf.reduce_mean(loss) - bound)
 
 
@@ -281,6 +305,9 @@ def ascend_multiplier(
         >>> float(ascend_multiplier(1.0, tf.constant([2.0]), bound=1.5, rate=0.5))
         1.25
     """
+    check_tensors(loss=loss)
+    check_finite(bound=bound)
+    check_finite(0.0, multiplier=multiplier, rate=rate)
     return tf.nn.relu(multiplier + rate * (tf.reduce_mean(loss) - bound))
 
 
@@ -299,10 +326,21 @@ def with_penalty(terms: dict[str, tf.Tensor], penalty: tf.Tensor | None) -> dict
         >>> {name: float(value[0]) for name, value in terms.items()}
         {'discriminator_loss': 2.0, 'gradient_penalty': 1.0}
     """
+    _check_terms(terms)
     if penalty is None:
         return terms
+    check_tensors(penalty=penalty)
+    check_broadcast(terms["discriminator_loss"].shape, penalty=penalty)
     loss = terms["discriminator_loss"] + penalty
     return {**terms, "discriminator_loss": loss, "gradient_penalty": penalty}
+
+
+def _check_terms(terms):
+    if not isinstance(terms, dict) or "discriminator_loss" not in terms:
+        raise ValueError(
+            "terms must be a dict with a tensor named 'discriminator_loss'. Received: terms of type"
+            f" {type(terms).__name__}{f', {list(terms)}' if isinstance(terms, dict) else ''}."
+        )
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -323,11 +361,11 @@ class WeightClipping(keras.constraints.Constraint):
     """
 
     def __init__(self, bound: float = 0.01) -> None:
-        if not bound > 0:
-            raise ValueError(f"Weights are clipped to [-bound, bound]. Received: bound={bound}.")
+        check_positive("Weights are clipped to [-bound, bound].", bound=bound)
         self.bound = bound
 
     def __call__(self, weights: tf.Tensor) -> tf.Tensor:
+        check_tensors(weights=weights)
         return tf.clip_by_value(weights, -self.bound, self.bound)
 
     def get_config(self) -> dict[str, float]:

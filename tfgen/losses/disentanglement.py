@@ -4,6 +4,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen._utils import random
+from tfgen._utils.tensors import (
+    check_finite,
+    check_rows,
+    check_same_shape,
+    check_stateless_seed,
+    check_tensors,
+)
 from tfgen._utils.typing import Seed
 
 __all__ = ["dip_penalty", "permute_dims"]
@@ -30,6 +37,9 @@ def permute_dims(z: tf.Tensor, seed: Seed) -> tf.Tensor:
         >>> tf.sort(permute_dims(z, seed=[0, 0]), axis=0).numpy().tolist()
         [[0.0, 10.0], [1.0, 11.0], [2.0, 12.0]]
     """
+    check_tensors(1, "numbers", z=z)
+    check_rows(1, z=z)
+    check_stateless_seed(seed=seed)
     columns = tf.transpose(tf.reshape(z, (tf.shape(z)[0], -1)))
     order = tf.argsort(random.uniform(tf.shape(columns), seed), axis=1)
     shuffled = tf.gather(columns, order, batch_dims=1)
@@ -69,6 +79,11 @@ def dip_penalty(
         >>> float(dip_penalty(corners, tf.ones((4, 2))))  # of two variances of 2
         200.0
     """
+    check_tensors(2, mean=mean)
+    check_finite(0.0, lambda_od=lambda_od, lambda_d=lambda_d)
+    if variance is not None:
+        check_tensors(2, variance=variance)
+        check_same_shape(mean=mean, variance=variance)
     covariance = tfp.stats.covariance(mean)
     diagonal = tf.linalg.diag_part(covariance)
     off_diagonal = covariance - tf.linalg.diag(diagonal)

@@ -5,6 +5,7 @@ import contextlib
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tfgen._utils.tensors import check_broadcast, check_distributions, check_tensors
 from tfgen._utils.typing import TensorLike
 
 __all__ = ["is_diagonal_normal", "kl_divergence"]
@@ -42,6 +43,8 @@ def kl_divergence(
         may be negative.
 
     Raises:
+        TypeError: if `q` or `p` is no distribution.
+        ValueError: if `z` is no tensor of their shape.
         NotImplementedError: if there is no closed form and `z` is None.
 
     Example:
@@ -49,6 +52,10 @@ def kl_divergence(
         >>> float(kl_divergence(q, p))
         0.5
     """
+    check_distributions(q=q, p=p)
+    if z is not None and not isinstance(q, tfd.JointDistribution):
+        check_tensors(0, "numbers", z=z)
+        check_broadcast(q.batch_shape + q.event_shape, z=z)
     for convert in (lambda d: d, _as_multivariate_normal):
         with contextlib.suppress(NotImplementedError):
             return tfd.kl_divergence(convert(q), convert(p))

@@ -6,7 +6,9 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tfgen._utils.arguments import check_ints
 from tfgen._utils.random import fold_in
+from tfgen._utils.tensors import check_distributions, check_stateless_seed
 from tfgen._utils.typing import Seed
 
 __all__ = ["expected_value", "has_mean", "mean_of_draws"]
@@ -32,6 +34,7 @@ def has_mean(distribution: tfd.Distribution) -> bool:
         >>> has_mean(tfd.Normal(0.0, 1.0)), has_mean(tfd.Cauchy(0.0, 1.0))
         (True, False)
     """
+    check_distributions(distribution=distribution)
     try:
         return bool(np.all(np.isfinite(distribution.mean())))
     except NotImplementedError:
@@ -59,6 +62,7 @@ def expected_value(
         >>> round(float(expected_value(squashed)), 2), float(expected_value(tfd.Cauchy(2.0, 1.0)))
         (0.76, 2.0)
     """
+    _check_draws(distribution, num_draws, seed)
     try:
         mean = distribution.mean()
     except NotImplementedError:
@@ -66,6 +70,12 @@ def expected_value(
     if isinstance(_innermost(distribution), _HEAVY_TAILED):
         return tf.where(tf.math.is_finite(mean), mean, distribution.mode())
     return mean
+
+
+def _check_draws(distribution, num_draws, seed):
+    check_distributions(distribution=distribution)
+    check_ints(num_draws=num_draws)
+    check_stateless_seed(seed=seed)
 
 
 def _innermost(distribution):
@@ -94,6 +104,7 @@ def mean_of_draws(
         >>> round(float(mean_of_draws(tfd.Normal(1.0, 0.01))), 2)
         1.0
     """
+    _check_draws(distribution, num_draws, seed)
     static_shape = distribution.batch_shape + distribution.event_shape
     block = _block(static_shape.num_elements(), num_draws)
     num_blocks = math.ceil(num_draws / block)

@@ -3,6 +3,7 @@
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tfgen._utils.tensors import check_distributions, check_finite, check_tensors
 from tfgen.losses.divergences import is_diagonal_normal
 
 __all__ = ["free_bits_kl", "kl_of_dimensions"]
@@ -24,6 +25,7 @@ def kl_of_dimensions(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor | No
         >>> kl_of_dimensions(q, p).numpy()
         array([[0.5, 2. ]], dtype=float32)
     """
+    check_distributions(q=q, p=p)
     if not (is_diagonal_normal(q) and is_diagonal_normal(p)):
         return None
     kl = tfd.kl_divergence(q.distribution, p.distribution)
@@ -48,4 +50,6 @@ def free_bits_kl(groups: tf.Tensor, minimum: tf.Tensor | float) -> tf.Tensor:
         >>> float(free_bits_kl(tf.constant([[0.1, 2.0], [0.3, 4.0]]), 0.5))
         3.5
     """
+    check_tensors(2, groups=groups)
+    check_finite(0.0, minimum=minimum)
     return tf.reduce_sum(tf.maximum(tf.reduce_mean(groups, axis=0), minimum))

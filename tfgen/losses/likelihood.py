@@ -5,6 +5,8 @@ import math
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tfgen._utils.arguments import as_event_shape
+from tfgen._utils.tensors import check_distributions, check_same_shape, check_tensors
 from tfgen._utils.typing import Shape, TensorLike
 
 __all__ = ["bits_per_dim", "bound_terms", "is_discrete", "squared_error"]
@@ -27,7 +29,9 @@ def bits_per_dim(nats: tf.Tensor | float, event_shape: Shape) -> tf.Tensor | flo
         >>> round(bits_per_dim(784 * math.log(2), (28, 28, 1)), 6)  # fair coins
         1.0
     """
-    return nats / (math.prod(event_shape) * math.log(2.0))
+    check_tensors(0, "numbers", nats=nats)
+    nats = tf.convert_to_tensor(nats) if isinstance(nats, list | tuple) else nats
+    return nats / (math.prod(as_event_shape(event_shape=event_shape)) * math.log(2.0))
 
 
 def is_discrete(distribution: tfd.Distribution) -> bool:
@@ -43,6 +47,7 @@ def is_discrete(distribution: tfd.Distribution) -> bool:
         >>> is_discrete(tfd.Mixture(coin, [tfd.Normal(0.0, 1.0), tfd.Normal(5.0, 1.0)]))
         False
     """
+    check_distributions(distribution=distribution)
     if isinstance(distribution, _MASSES):
         return True
     if parts := _parts(distribution):
@@ -86,6 +91,9 @@ def squared_error(x: TensorLike, output: TensorLike) -> tf.Tensor:
         >>> squared_error(tf.zeros((1, 2, 2)), tf.ones((1, 2, 2))).numpy().tolist()
         [4.0]
     """
+    check_tensors(1, x=x)
+    check_tensors(1, "numbers", output=output)
+    check_same_shape(x=x, output=output)
     error = tf.square(x - tf.cast(output, tf.float32))
     return tf.reduce_sum(error, axis=range(1, len(error.shape)))
 
@@ -108,7 +116,10 @@ def bound_terms(
         >>> {name: float(value[0]) for name, value in terms.items()}
         {'elbo': -4.0, 'reconstruction': 3.0, 'kl': 1.0}
     """
+    check_tensors(reconstruction=reconstruction, kl=kl)
+    check_same_shape(reconstruction=reconstruction, kl=kl)
     terms = {"elbo": -reconstruction - kl, "reconstruction": reconstruction, "kl": kl}
     if discrete_shape is not None:
+        discrete_shape = as_event_shape(discrete_shape=discrete_shape)
         terms["bits_per_dim"] = bits_per_dim(reconstruction + kl, discrete_shape)
     return terms

@@ -1,10 +1,13 @@
 """Maximum mean discrepancy as a loss: how far codes are from draws of the prior."""
 
+import math
+import numbers
 from typing import Literal, TypeAlias
 
 import tensorflow as tf
 
 from tfgen._utils.arguments import check_one_of
+from tfgen._utils.tensors import check_rows, check_tensors, static_shape
 
 __all__ = ["squared_mmd"]
 
@@ -52,6 +55,7 @@ def squared_mmd(
         0.6667
     """
     check_kernel(kernel, scale)
+    _check_examples(x=x, y=y)
     x, y = (tf.reshape(part, (tf.shape(part)[0], -1)) for part in (x, y))
     width = 2.0 * scale**2 * tf.cast(tf.shape(x)[1], x.dtype)
 
@@ -71,5 +75,18 @@ def _mean_off_diagonal(values):
 def check_kernel(kernel: Kernel, scale: float = 1.0) -> None:
     """Raises ValueError for an unknown kernel or a scale that is not positive."""
     check_one_of(_KERNELS, kernel=kernel)
-    if not scale > 0:
-        raise ValueError(f"scale must be a positive number. Received: scale={scale}.")
+    if not isinstance(scale, numbers.Real) or not 0 < float(scale) < math.inf:
+        raise ValueError(f"scale must be a positive number. Received: scale={scale!r}.")
+
+
+def _check_examples(**values):
+    """Raises ValueError unless both have two examples at least, of as many numbers."""
+    check_tensors(1, **values)
+    check_rows(2, **values)
+    shapes = {name: static_shape(**{name: value}) for name, value in values.items()}
+    sizes = {shape[1:].num_elements() for shape in shapes.values()} - {None}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"{' and '.join(shapes)} must have examples of as many numbers. Received: shapes "
+            f"{' and '.join(map(str, shapes.values()))}."
+        )

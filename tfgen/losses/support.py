@@ -11,6 +11,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
+from tfgen._utils.tensors import check_distributions, check_tensors, static_shape
+
 __all__ = ["check_support"]
 
 tfb = tfp.bijectors
@@ -53,6 +55,8 @@ def check_support(distribution: tfd.Distribution, x: np.ndarray) -> None:
         ValueError: A Poisson likelihood needs data in {0, 1, ...}. Received: values from 0.5 to 3,
         such as 0.5. Give counts, or end the decoder with a density, such as IndependentNormal.
     """
+    check_distributions(distribution=distribution)
+    _check_examples(distribution.event_shape, x)
     if isinstance(distribution, tfd.Blockwise):
         for part, values in zip(distribution.distributions, _blocks(distribution, x), strict=True):
             check_support(part, values)
@@ -63,6 +67,18 @@ def check_support(distribution: tfd.Distribution, x: np.ndarray) -> None:
         is_outside = ~_inside(distribution, rows).reshape(len(rows), -1).all(axis=1)
         if np.any(is_outside):
             raise ValueError(_message(distribution, x, rows[is_outside][:1]))
+
+
+def _check_examples(event_shape, x):
+    """Raises ValueError unless `x` has an axis of examples before those of the events."""
+    check_tensors(1, "numbers", x=x)
+    rank = event_shape.rank or 0
+    shape = static_shape(x=x)
+    if len(shape) <= rank or not event_shape.is_compatible_with(shape[len(shape) - rank :]):
+        raise ValueError(
+            f"x must be examples of shape {event_shape}, along a first axis. Received: x of shape "
+            f"{shape}."
+        )
 
 
 def _blocks(distribution, x):

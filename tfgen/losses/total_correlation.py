@@ -10,7 +10,13 @@ from typing import Literal, NamedTuple, TypeAlias
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfgen._utils.arguments import check_one_of
+from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.tensors import (
+    check_broadcast,
+    check_distributions,
+    check_tensors,
+    static_shape,
+)
 from tfgen.losses.divergences import is_diagonal_normal
 
 __all__ = ["ESTIMATORS", "KLDecomposition", "kl_decomposition", "log_importance_weights"]
@@ -29,6 +35,9 @@ class KLDecomposition(NamedTuple):
 
 def check_sizes(batch_size: int | tf.Tensor, dataset_size: int) -> int | tf.Tensor:
     """Raises where the sizes are known, and adds a run-time check, which XLA drops, elsewhere."""
+    check_ints(dataset_size=dataset_size)
+    if not isinstance(batch_size, int):
+        check_tensors(0, "ints", batch_size=batch_size)
     message = (
         "The total correlation is estimated from pairs of examples: a batch needs at least 2 of "
         f"them and at most dataset_size={dataset_size}. Use a larger batch_size, or "
@@ -99,6 +108,19 @@ def _diagonal_normal(q):
     )
 
 
+def _check_draws(q, z, kl):
+    """Raises ValueError unless there are one draw and one KL divergence of each q(z|x)."""
+    check_tensors(1, z=z)
+    check_tensors(0, kl=kl)
+    shape = q.batch_shape + q.event_shape
+    if not shape.is_compatible_with(static_shape(z=z)):
+        raise ValueError(
+            f"z must be one sample of each q(z|x), of shape {shape}. Received: z of shape "
+            f"{static_shape(z=z)}."
+        )
+    check_broadcast(q.batch_shape, kl=kl)
+
+
 def kl_decomposition(
     q: tfd.Distribution,
     z: tf.Tensor,
@@ -135,7 +157,9 @@ def kl_decomposition(
         >>> bool(tf.reduce_all(tf.abs(terms.total_correlation) < 1e-5))
         True
     """
+    check_distributions(q=q, prior=prior)
     normal = _diagonal_normal(q)
+    _check_draws(q, z, kl)
     flat = tf.reshape(z, (-1, normal.batch_shape[-1]))
     batch_size = flat.shape[0] or tf.shape(flat)[0]
     log_weights = log_importance_weights(batch_size, dataset_size, estimator)
