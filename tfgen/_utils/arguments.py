@@ -2,6 +2,7 @@
 
 import math
 import numbers
+import os
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -13,11 +14,13 @@ __all__ = [
     "as_int",
     "as_numbers",
     "as_pair",
+    "as_path",
     "as_sizes",
     "check_activation",
     "check_flags",
     "check_fractions",
     "check_ints",
+    "check_numbers",
     "check_one_of",
     "check_positive",
     "check_seed",
@@ -247,6 +250,19 @@ def check_positive(remedy: str = "", /, **values: Any) -> None:
             )
 
 
+def check_numbers(remedy: str = "", /, **values: Any) -> None:
+    """Raises ValueError unless every value is a finite number; the message ends in `remedy`.
+
+    Example:
+        >>> check_numbers(bound=-1.0)
+    """
+    for name, value in values.items():
+        if not isinstance(value, numbers.Real) or not math.isfinite(value):
+            raise ValueError(
+                f"{name} must be a finite number. Received: {name}={value!r}. {remedy}".strip()
+            )
+
+
 def as_pair(remedy: str = "", /, **values: Any) -> tuple[float, float]:
     """The one value, an interval, as floats (low, high).
 
@@ -268,6 +284,23 @@ def as_pair(remedy: str = "", /, **values: Any) -> tuple[float, float]:
             f"Received: {name}={value!r}. {remedy}".strip()
         )
     return low, high
+
+
+def as_path(**values: Any) -> str:
+    """The one value as a path.
+
+    Raises:
+        ValueError: unless it is a string or `os.PathLike`, and no empty one.
+
+    Example:
+        >>> as_path(filepath="model.keras")
+        'model.keras'
+    """
+    ((name, value),) = values.items()
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not path or not isinstance(path, str):
+        raise ValueError(f"{name} must be a path. Received: {name}={value!r}.")
+    return path
 
 
 def as_sizes(num_axes: int, remedy: str = "", /, **values: Any) -> tuple[int, ...] | None:

@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfgen._utils.typing import Seed
+from tfgen.models.checks import check_weights_of_draws
 from tfgen.models.vae import VAE, Draw, repeat_batch
 
 __all__ = ["AuxiliaryVAE"]
@@ -33,5 +34,6 @@ class AuxiliaryVAE(VAE):
         self, x: Any, num_samples: int, seed: Seed, training: bool = False
     ) -> tf.Tensor:
         """log p(x, z) + log r(u|x, z) - log q(z, u|x) in nats; see `VAE.log_weights`."""
-        draw = self.infer(repeat_batch(x, num_samples), seed, training)
+        check_weights_of_draws(num_samples, seed, training)
+        draw = self.infer(repeat_batch(self.as_batch(x), num_samples), seed, training)
         return tf.reshape(-draw.reconstruction - draw.log_ratio, (num_samples, -1))

@@ -1,5 +1,6 @@
 """Checks of networks, batches and arguments that several models share."""
 
+import inspect
 import numbers
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +11,18 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen._utils import keras_private
-from tfgen._utils.arguments import check_ints
-from tfgen._utils.typing import Shape
+from tfgen._utils.arguments import check_flags, check_ints
+from tfgen._utils.tensors import check_stateless_seed
+from tfgen._utils.typing import Seed, Shape
+from tfgen.layers import Prior
 from tfgen.losses.divergences import is_diagonal_normal
 
 tfd = tfp.distributions
 
 __all__ = [
     "as_array",
+    "as_draws",
+    "as_example",
     "as_examples",
     "check_batch_is_shared",
     "check_diagonal_normal",
@@ -29,10 +34,12 @@ __all__ = [
     "check_no_batch_normalization",
     "check_num_samples",
     "check_pairs",
+    "check_prior_layer",
     "check_reparameterized",
     "check_seed",
     "check_several_examples",
     "check_values",
+    "check_weights_of_draws",
     "input_shape",
     "is_distribution",
     "output_on_zeros",
@@ -61,6 +68,20 @@ def input_shape(
             f"keras.Sequential([{remedy}, network])."
         )
     return (*shape[1:-1], shape[-1] - num_classes) if num_classes else tuple(shape[1:])
+
+
+def check_prior_layer(prior: Any, model: keras.Model) -> None:
+    """Raises ValueError unless a model was given a prior of `tfgen.layers`, or None."""
+    if prior is None or isinstance(prior, Prior):
+        return
+    kind, names = type(model).__name__, list(inspect.signature(type(model)).parameters)
+    place = names.index("prior") + 1 if "prior" in names else 0
+    after = names[place] if 0 < place < len(names) else "name"
+    what = f"Argument {place} of {kind} is the prior" if place else f"The prior of a {kind} is"
+    raise ValueError(
+        f"{what}, a layer such as layers.StandardNormal, or None. Received: prior={prior!r}. Give "
+        f"other arguments by keyword: {kind}(..., {after}=...)."
+    )
 
 
 def check_distribution(network: keras.Model, role: str, density: str, layer: str) -> Any:
@@ -181,33 +202,60 @@ def check_batch_is_shared(batch_size: int, discriminator_steps: int) -> None:
 LARGEST_INT = 2**31 - 1
 
 
-def as_array(x: Any) -> np.ndarray | tf.Tensor:
-    """A tensor itself, or numbers as a NumPy array."""
-    if isinstance(x, tf.Tensor):
+def as_array(x: Any, name: str = "x") -> np.ndarray | tf.Tensor:
+    """A tensor itself, or numbers as a NumPy array.
+
+    Raises:
+        ValueError: of the argument `name`, for anything else.
+    """
+    if isinstance(x, tf.Tensor) and (x.dtype.is_numpy_compatible and x.dtype != tf.string):
         return x
     try:
         array = np.asarray(x)
-    except ValueError:  # Lists of different lengths.
+    except (TypeError, ValueError):  # Lists of different lengths.
         array = np.array(None)
     if not array.ndim or not (np.issubdtype(array.dtype, np.number) or array.dtype == bool):
         raise ValueError(
-            "Expected numbers: an array, a tensor, a data frame, a list of numbers or a data set. "
-            f"Received: {type(x).__name__}, as an array {array.dtype} of shape {array.shape}. "
-            "Convert it to a numeric array of one shape."
+            f"{name} must hold numbers: an array, a tensor, a data frame, a list of numbers or a "
+            f"data set. Received: {name} of type {type(x).__name__}, as an array {array.dtype} of "
+            f"shape {array.shape}. Convert it to a numeric array of one shape."
         )
     return array
 
 
-def as_examples(x: Any, shape: Shape, name: str) -> Any:
-    """A float32 tensor of shape (n, *shape); symbolic tensors are checked as far as possible."""
+def as_examples(x: Any, shape: Shape, name: str, dtype: Any = tf.float32) -> Any:
+    """A tensor of shape (n, *shape); symbolic tensors are checked as far as possible."""
     if not isinstance(x, keras.KerasTensor):
-        x = tf.cast(as_array(x), tf.float32)
+        x = tf.cast(as_array(x, name), dtype)
     if not tf.TensorShape(x.shape).is_compatible_with((None, *shape)):
         raise ValueError(
             f"{name} must have shape {('n', *shape)}, the first axis over examples. Received: "
             f"shape {tuple(x.shape)}. Reshape it, or add the first axis: {name}[None]."
         )
     return x
+
+
+def as_example(x: Any, shape: Shape, name: str) -> tf.Tensor:
+    """One example, of shape `shape`, as a float32 tensor of shape (1, *shape)."""
+    x = as_array(x, name)
+    if not tf.TensorShape(x.shape).is_compatible_with(shape):
+        raise ValueError(
+            f"{name} must be one example of shape {tuple(shape)}. Received: {name} of shape "
+            f"{tuple(x.shape)}. Take one of several: {name}[0]."
+        )
+    return tf.cast(x, tf.float32)[None]
+
+
+def as_draws(z: Any, latent_shape: Shape, num_examples: int | None) -> tf.Tensor:
+    """Latents as a float32 tensor of shape (..., num_examples, *latent_shape)."""
+    z = tf.cast(as_array(z, "z"), tf.float32)
+    shape = (num_examples, *latent_shape)
+    if z.shape.rank is not None and not z.shape[-len(shape) :].is_compatible_with(shape):
+        raise ValueError(
+            f"z must have shape (..., {', '.join(map(str, shape))}), any number of draws for each "
+            f"example of x. Received: z of shape {tuple(z.shape)}. Give as many of both."
+        )
+    return z
 
 
 def check_finite(is_finite: bool) -> None:
@@ -239,6 +287,13 @@ def check_seed(seed: Any) -> None:
     if seed is not None:
         check_ints(0, "Use None for another seed each time.", seed=seed)
         _check_size(seed=seed)
+
+
+def check_weights_of_draws(num_samples: Any, seed: Seed, training: bool = False) -> None:
+    """Raises ValueError unless these are arguments of `log_weights`."""
+    check_num_samples(num_samples)
+    check_stateless_seed(seed=seed)
+    check_flags(training=training)
 
 
 def _check_size(**values):
@@ -277,7 +332,7 @@ def check_values(values: Any) -> np.ndarray:
     Raises:
         ValueError: unless they are finite numbers, at least one.
     """
-    values = as_array(values)
+    values = as_array(values, "values")
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(
             "values must be a sequence of finite numbers. Received: values="

@@ -9,11 +9,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_flags, check_size
 from tfgen._utils.typing import Distribution, LayerOptions, TensorLike
 from tfgen.models import training_data
 from tfgen.models.checks import as_array, as_examples, check_num_samples, input_shape
-from tfgen.models.latent import batches_of, decode_in_chunks, mean_of
+from tfgen.models.latent import batches_of, decode_in_chunks, joined, mean_of
 from tfgen.models.vae import VAE
 
 tfd = tfp.distributions
@@ -113,7 +113,7 @@ class ConditionalVAE(VAE):
         num_classes: int,
         **kwargs: Any,
     ) -> None:
-        check_ints(1, num_classes=num_classes)
+        check_size(num_classes=num_classes)
         _check_room(encoder, decoder, num_classes)
         # The classes between this one and `AutoencodingModel` hand it on.
         super().__init__(  # type: ignore[call-arg]
@@ -142,10 +142,14 @@ class ConditionalVAE(VAE):
         return super().zeros(num_examples), tf.zeros((num_examples,), tf.int32)
 
     def examples(self, x: Any) -> tf.Tensor:
-        return super().examples(x[0])
+        return super().examples(_pair(x)[0])
 
     def inputs(self, x: Any) -> tf.Tensor:
-        return super().inputs(x[0])
+        return super().inputs(_pair(x)[0])
+
+    def as_batch(self, x: Any) -> tuple[tf.Tensor, tf.Tensor]:
+        images = self.examples(x)
+        return images, self._numbers(x[1], images)
 
     def posterior(self, x: Any, training: bool) -> Distribution:
         """q(z|x, y) of a pair `x` of examples and labels."""
@@ -169,18 +173,21 @@ class ConditionalVAE(VAE):
         Raises:
             ValueError: if they are something else, or in another range.
         """
-        given = np.asarray(labels)
+        try:
+            given = np.asarray(labels)
+        except (TypeError, ValueError):  # Rows of several lengths.
+            given = np.array(None)
         labels = _classes(given, self.num_classes)
         if labels is None or labels.shape not in ((), (num_examples,)):
             raise ValueError(
                 f"labels must be one int, or one for each of {num_examples} examples. Received: "
                 f"{given.dtype} of shape {given.shape}. Give the numbers of the classes, or rows "
-                f"of {self.num_classes} values, one of them 1 and the others 0."
+                f"of {self.num_classes} values, one of them 1 and the others 0: y in fit."
             )
         if labels.size and not (labels.min() >= 0 and labels.max() < self.num_classes):
             raise ValueError(
                 f"labels must be in [0, {self.num_classes}), the num_classes of this model. "
-                f"Received: labels from {labels.min()} to {labels.max()}."
+                f"Received: labels from {labels.min()} to {labels.max()}. They are y in fit."
             )
         return np.broadcast_to(labels, (num_examples,)).astype("int32")
 
@@ -219,10 +226,12 @@ class ConditionalVAE(VAE):
 
     def decode(self, z: TensorLike, labels: Any = None) -> Distribution:
         """p(x|z, y)."""
+        z = as_examples(z, self.latent_shape, "z")
         return self.likelihood(z, (None, labels), training=False)
 
     def generate(self, z: TensorLike, labels: Any = None) -> tf.Tensor:
         """The decoder's mean E[x|z, y], shape (len(z), *data_shape)."""
+        z = as_examples(z, self.latent_shape, "z")
         return decode_in_chunks(self.decoder, self.append_labels(z, labels))
 
     def embed(self, x: Any, labels: Any = None) -> np.ndarray:
@@ -240,7 +249,7 @@ class ConditionalVAE(VAE):
             numbers = None if labels is None else self.check_labels(labels, len(x))
             pairs = zip(batches_of(x), _batches_of_labels(numbers), strict=False)
         codes = (self.encode(as_examples(x, self.data_shape, "x"), y) for x, y in pairs)
-        return np.concatenate([mean_of(code) for code in codes])
+        return joined([mean_of(code) for code in codes])
 
     def reconstruct(self, x: TensorLike, labels: Any = None) -> tf.Tensor:
         """E[x|z, y] at the mean of q(z|x, y), shape of `x`."""
@@ -280,10 +289,20 @@ class ConditionalVAE(VAE):
             Tensor, shape (num_samples, *data_shape).
         """
         check_num_samples(num_samples)
+        check_flags(mean=mean)
         seed = self.sampling_seed(seed)
         labels = np.arange(num_samples) % self.num_classes if labels is None else labels
         z = self.append_labels(self.sample_latents(num_samples, seed), labels)
         return decode_in_chunks(self.decoder, z, None if mean else seed)
+
+
+def _pair(x):
+    if not isinstance(x, tuple | list) or len(x) != 2:
+        raise ValueError(
+            "Batches of a ConditionalVAE are pairs (x, labels). Received: x of type "
+            f"{type(x).__name__}. Give the labels too."
+        )
+    return x
 
 
 def _batches_of_labels(numbers):
@@ -299,7 +318,8 @@ def _classes(labels, num_classes):
         return labels.argmax(axis=1) if one_hot else None
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
-    return labels.astype("int64") if np.all(labels == np.round(labels)) else None
+    whole = np.isfinite(labels).all() and np.all(labels == np.round(labels))
+    return labels.astype("int64") if whole else None
 
 
 def _classes_when_run(labels, num_classes):
@@ -330,10 +350,12 @@ def _check_room(encoder, decoder, num_classes):
         (decoder, encoder, "decoder", "keras.Input((latent_dim + num_classes,))"),
     ):
         expected = input_shape(network, role, remedy, num_classes)
-        if expected != tuple(other.output_shape[1:]):
+        returned = getattr(other, "output_shape", None)
+        if not isinstance(returned, tuple) or expected != returned[1:]:
             raise ValueError(
-                f"The {role} must take what the other network returns, of shape "
-                f"{other.output_shape}, with num_classes={num_classes} further values on the last "
+                f"The {role} must take what the other network, {type(other).__name__} as "
+                f"{'decoder' if role == 'encoder' else 'encoder'}, returns, of shape "
+                f"{returned}, with num_classes={num_classes} further values on the last "
                 f"axis. Received: a {role} of input shape {network.input_shape}. Build it for this "
                 "shape."
             )

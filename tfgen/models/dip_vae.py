@@ -66,10 +66,10 @@ class DIPVAE(VAE):
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
         check_one_of(_DIAGONAL_FACTORS, kind=kind)
-        if lambda_d is None:
-            lambda_d = _DIAGONAL_FACTORS[kind] * lambda_od
         self.kind = kind
         self.lambda_od = self.add_loss_weight("lambda_od", lambda_od)
+        if lambda_d is None:
+            lambda_d = _DIAGONAL_FACTORS[kind] * lambda_od
         self.lambda_d = self.add_loss_weight("lambda_d", lambda_d)
         _check_moments(output_on_zeros(encoder), kind)
 

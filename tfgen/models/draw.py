@@ -10,6 +10,7 @@ from tfgen._utils.random import fold_in
 from tfgen._utils.typing import Seed, TensorLike
 from tfgen.layers import StandardNormal
 from tfgen.models.auxiliary_vae import AuxiliaryVAE
+from tfgen.models.checks import as_examples
 from tfgen.models.latent import mean_of
 from tfgen.models.vae import Draw, VAEOptions
 from tfgen.networks.draw import DRAWDecoder, DRAWEncoder
@@ -126,6 +127,7 @@ class DRAW(AuxiliaryVAE):
         Returns:
             Tensor, shape (n, T, *data_shape).
         """
+        z = as_examples(z, self.latent_shape, "z")
         means = [mean_of(self.decoder.likelihood(canvas)) for canvas in self.decoder.canvases(z)]
         return tf.stack(means, axis=1)
 
@@ -133,9 +135,9 @@ class DRAW(AuxiliaryVAE):
 def _check_networks(encoder, decoder):
     if not (isinstance(encoder, DRAWEncoder) and isinstance(decoder, DRAWDecoder)):
         raise ValueError(
-            "DRAW runs its networks in turns, step by step: give it a networks.DRAWEncoder and a "
-            f"networks.DRAWDecoder. Received: {type(encoder).__name__} and "
-            f"{type(decoder).__name__}."
+            "DRAW runs its networks in turns, step by step: its encoder must be a "
+            f"networks.DRAWEncoder and its decoder a networks.DRAWDecoder. Received: "
+            f"{type(encoder).__name__} and {type(decoder).__name__}."
         )
     if encoder.decoder_width != decoder.width:
         raise ValueError(

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import keras_private
-from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.arguments import as_path, check_flags, check_one_of, check_size
 from tfgen._utils.extras import require
 from tfgen._utils.files import written_aside
 from tfgen.models.endpoints import model_endpoints, network_endpoints
@@ -86,6 +86,11 @@ def export_model(
         >>> served.embed(tf.zeros((5, 8, 8, 1))).shape
         TensorShape([5, 2])
     """
+    if not isinstance(model, ResumableModel):
+        raise ValueError(
+            f"export_model writes a model of tfgen.models. Received: model={model!r}. Write other "
+            "networks with export_network."
+        )
     found = model_endpoints(model)
     return _export(found, model, filepath, format, endpoints, batch_size, verbose)
 
@@ -141,7 +146,8 @@ def _export(endpoints, layer, filepath, format, names, batch_size, verbose):
     _check_path(filepath, format)
     _check_precision(layer, format)
     if batch_size is not None:
-        check_ints(batch_size=batch_size)
+        check_size(batch_size=batch_size)
+    check_flags(verbose=verbose)
     chosen = {k: _of_size(v, batch_size) for k, v in _chosen(endpoints, names, format).items()}
     endpoints = _reading_only(chosen, layer.variables)
     if format == "tf_saved_model":
@@ -155,7 +161,7 @@ def _export(endpoints, layer, filepath, format, names, batch_size, verbose):
 
 def _check_path(filepath, format):
     """Raises ValueError if a path is that of something else."""
-    path, ending = os.fspath(filepath), _ENDINGS[format]
+    path, ending = as_path(filepath=filepath), _ENDINGS[format]
     others = [writer for e, writer in _WRITERS.items() if path.endswith(e) and e != ending]
     if not path or others or not path.endswith(ending) or (not ending and os.path.isfile(path)):
         what = f"a {ending} file" if ending else "a folder"

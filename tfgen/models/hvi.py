@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_numbers, check_size
 from tfgen._utils.random import normal, split
 from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape
 from tfgen.layers import Prior, StandardNormal
@@ -242,8 +242,9 @@ class HVI(AuxiliaryVAE):
 
 
 def _check_numbers(num_iterations, leapfrog_steps, step_size, max_step_size):
-    check_ints(0, num_iterations=num_iterations)
-    check_ints(1, leapfrog_steps=leapfrog_steps)
+    check_size(0, num_iterations=num_iterations)
+    check_size(leapfrog_steps=leapfrog_steps)
+    check_numbers(step_size=step_size, max_step_size=max_step_size)
     if not 0 < step_size < max_step_size:
         raise ValueError(
             "step_size must lie between 0 and max_step_size. Received: "

@@ -72,10 +72,10 @@ class InfoVAE(VAE):
     ) -> None:
         check_fixed(type(self), kwargs)
         super().__init__(encoder, decoder, prior, **kwargs)
-        _check_alpha_and_lambda(alpha, lambda_mmd)
         check_kernel(kernel)
         self.alpha = self.add_loss_weight("alpha", alpha, minimum=-math.inf)
         self.lambda_mmd = self.add_loss_weight("lambda_mmd", lambda_mmd)
+        _check_alpha_and_lambda(alpha, lambda_mmd)
         self.kernel = kernel
 
     def check_loss_weight(self, name: str, value: Any) -> None:

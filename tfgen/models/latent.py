@@ -12,9 +12,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_flags, check_ints, check_numbers, check_weights
+from tfgen._utils.arguments import check_flags, check_ints, check_weights
 from tfgen._utils.constructors import check_fixed, constructor_arguments
 from tfgen._utils.random import fold_in
+from tfgen._utils.tensors import check_stateless_seed
 from tfgen._utils.typing import Distribution, ModelOptions, Seed, Shape, TensorLike
 from tfgen.layers import FixedScaleNormal, FlowDistribution, Prior, StandardNormal
 from tfgen.losses import check_support, expected_value, squared_mmd
@@ -29,7 +30,6 @@ from tfgen.models.checks import (
     check_prior_layer,
     check_reparameterized,
     check_seed,
-    check_stateless_seed,
     check_values,
     input_shape,
     is_distribution,
@@ -184,8 +184,11 @@ def _check_weight(name, value, minimum):
     """Raises ValueError unless a weight of a loss is finite and not less than its minimum."""
     if minimum == 0.0:
         check_weights(**{name: value})
-    else:
-        check_numbers("It weights a term of the loss.", **{name: value})
+    elif not isinstance(value, numbers.Real) or not math.isfinite(value):
+        raise ValueError(
+            f"{name} weights a term of the loss and must be a finite number. Received: "
+            f"{name}={value!r}."
+        )
 
 
 def mmd_to_prior(model: "LatentVariableModel", z: tf.Tensor, seed: Seed, kernel: Any) -> tf.Tensor:
@@ -316,8 +319,9 @@ class LatentVariableModel(GenerativeModel):
             )
 
     def identity(self) -> dict[str, str]:
-        likelihood = type(_pixel(output_on_zeros(self.decoder))).__name__
-        return {**super().identity(), "decoder's output": likelihood}
+        is_network = isinstance(self.decoder, keras.Model)  # Not the bijector of a flow.
+        output = _pixel(output_on_zeros(self.decoder)) if is_network else self.decoder
+        return {**super().identity(), "decoder's output": type(output).__name__}
 
     def prior_distribution(self) -> Distribution:
         """p(z), a `tfd.Distribution`."""
@@ -356,11 +360,11 @@ class LatentVariableModel(GenerativeModel):
     def sample_latents(self, num_samples: int, seed: Seed | int | None = None) -> tf.Tensor:
         """Draws from p(z), shape (num_samples, *latent_shape)."""
         check_num_samples(num_samples)
-        if seed is not None and np.ndim(seed) == 0:
+        if isinstance(seed, numbers.Number) or getattr(seed, "shape", None) == ():
             check_seed(seed)
-            seed = int(seed)
+            seed = int(seed)  # type: ignore[arg-type]  # A NumPy int is no seed of TFP.
         elif seed is not None:
-            check_stateless_seed(seed)
+            check_stateless_seed(seed=seed)
         return self.prior_distribution().sample(num_samples, seed=seed)
 
     def decode(self, z: TensorLike) -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 
+from tfgen._utils.arguments import as_path
 from tfgen._utils.saved_files import check_saved_file
 from tfgen.models.resumable_model import ResumableModel
 
@@ -29,7 +30,7 @@ def load_model(filepath: str | os.PathLike, **kwargs: Any) -> ResumableModel:
         ValueError: if it is truncated, damaged by as little as a bit, no `.keras` file, of classes
             that this process does not know, or holds another kind of model.
     """
-    filepath = os.fspath(filepath)
+    filepath = as_path(filepath=filepath)
     if "://" not in filepath:
         _check_local(filepath)
     try:

@@ -9,6 +9,8 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import as_event_shape, as_numbers, check_flags
+from tfgen._utils.tensors import check_stateless_seed
 from tfgen._utils.typing import ModelOptions, Seed, Shape, TensorLike
 from tfgen.losses.mixtures import (
     Components,
@@ -16,6 +18,11 @@ from tfgen.losses.mixtures import (
     bernoulli_log_prob,
     covariances_of,
     gaussian_log_prob,
+)
+from tfgen.models.checks import (
+    as_examples,
+    check_num_samples,
+    check_seed,
 )
 from tfgen.models.resumable_model import ResumableModel
 
@@ -49,7 +56,7 @@ class Mixture(ResumableModel):
     ) -> None:
         # Keras would round data of other precision before they reach `call`.
         kwargs.setdefault("autocast", False)
-        super().__init__(data_shape, **kwargs)
+        super().__init__(as_event_shape(data_shape=data_shape), **kwargs)
         self.num_components, self.components = num_components, components
         self.min_probability = min_probability
         k, d = num_components, math.prod(self.data_shape)
@@ -100,9 +107,10 @@ class Mixture(ResumableModel):
                 positive definite.
         """
         k, d = self.num_components, math.prod(self.data_shape)
-        means = np.reshape(np.asarray(means, "float64"), (np.shape(means)[0], -1))
-        weights = np.full(k, 1 / k) if weights is None else np.asarray(weights, "float64")
-        _check_shape("means", means, (k, d))
+        means = _as_finite(means=means)
+        _check_shape("means", means, (k, d) if means.ndim == 2 else (k, *self.data_shape))
+        means = means.reshape(k, d)
+        weights = np.full(k, 1 / k) if weights is None else _as_finite(weights=weights)
         _check_shape("weights", weights, (k,))
         if np.any(weights < 0) or not np.isclose(np.sum(weights), 1):
             raise ValueError(f"weights must be positive and sum to 1. Received: {weights}.")
@@ -110,7 +118,7 @@ class Mixture(ResumableModel):
             means = np.clip(means, self.min_probability, 1 - self.min_probability)
             scales = np.zeros(k)
         else:
-            scales = _scales_of(np.asarray(covariances, "float64"), self.scales.shape)
+            scales = _scales_of(_as_finite(covariances=covariances), self.scales.shape)
         self._assign(Parameters(weights / np.sum(weights), means, scales))
 
     @property
@@ -144,7 +152,8 @@ class Mixture(ResumableModel):
 
     def _flat(self, x: TensorLike) -> tf.Tensor:
         """The data as float64 of shape (n, D)."""
-        return tf.reshape(tf.cast(x, "float64"), (-1, math.prod(self.data_shape)))
+        x = as_examples(x, self.data_shape, "x", "float64")
+        return tf.reshape(x, (-1, math.prod(self.data_shape)))
 
     def _flat_means(self):
         return tf.reshape(self.means, (self.num_components, -1))
@@ -180,6 +189,9 @@ class Mixture(ResumableModel):
 
     def log_weights(self, x: TensorLike, num_samples: int, seed: Seed | None = None) -> tf.Tensor:
         """Log importance weights, exact here: log p(x), float32 of shape (num_samples, n)."""
+        check_num_samples(num_samples)
+        if seed is not None:
+            check_stateless_seed(seed=seed)
         return tf.repeat(tf.cast(self.log_prob(x), tf.float32)[None], num_samples, axis=0)
 
     def as_distribution(self) -> tfd.Distribution:
@@ -200,13 +212,19 @@ class Mixture(ResumableModel):
         """New examples.
 
         Args:
-            num_samples: int.
-            seed: int or None. An int gives the same samples each time.
+            num_samples: int >= 0.
+            seed: int >= 0 or None. An int gives the same samples each time.
             mean: bool, the mean of the component that was drawn if True, else a draw from p(x).
 
         Returns:
             float32 tensor, shape (num_samples, *data_shape).
+
+        Raises:
+            ValueError: if `num_samples` or `seed` is negative, no int or beyond 32 bits.
         """
+        check_num_samples(num_samples)
+        check_seed(seed)
+        check_flags(mean=mean)
         mixture, seed = self.as_distribution(), self.sampling_seed(seed)
         if mean:
             chosen = mixture.mixture_distribution.sample(num_samples, seed=seed)
@@ -222,6 +240,15 @@ class Mixture(ResumableModel):
 def numpy_of(variable: keras.Variable | tf.Tensor) -> np.ndarray:
     """Value of a variable, of several replicas too."""
     return tf.convert_to_tensor(variable).numpy()
+
+
+def _as_finite(**values):
+    """The one value as an array of float64."""
+    ((name, value),) = values.items()
+    array = as_numbers(**values).astype("float64")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite. Received: {name}={value!r}.")
+    return array
 
 
 def _scales_of(covariances, shape):

@@ -191,8 +191,10 @@ class MixtureEM(Mixture):
 
         x = check(self._some_examples(as_given(x)), self)
         x = np.reshape(x, (-1, math.prod(self.data_shape))).astype("float64")
-        labels = KMeans(self.num_components, n_init=1, random_state=self.seed).fit(x).labels_
-        found = len(np.unique(labels))
+        found = len(x)
+        if found >= self.num_components:
+            labels = KMeans(self.num_components, n_init=1, random_state=self.seed).fit(x).labels_
+            found = len(np.unique(labels))
         if found < self.num_components:
             raise ValueError(
                 f"k-means needs {self.num_components} distinct examples to place as many "
@@ -253,7 +255,7 @@ class MixtureEM(Mixture):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         # At the end of the data, sums and steps must not move on without a batch.
-        with tf.control_dependencies(tf.nest.flatten(data)):
+        with tf.control_dependencies([part for part in tf.nest.flatten(data) if part is not None]):
             x = self._flat(self.unpack(data))
             log_prob, responsibilities = self._e_step(x)
             count = tf.cast(tf.size(log_prob), "float64")

@@ -17,6 +17,7 @@ from tfgen.bijectors.glow import ActNorm
 from tfgen.losses import bits_per_dim
 from tfgen.models import training_data
 from tfgen.models.base import Update
+from tfgen.models.checks import as_array, as_examples, check_weights_of_draws
 from tfgen.models.latent import LatentVariableModel
 from tfgen.models.vae import repeat_batch
 
@@ -77,6 +78,7 @@ class NormalizingFlow(LatentVariableModel):
         prior: keras.layers.Layer | None = None,
         **kwargs: Unpack[ModelOptions],
     ) -> None:
+        _check_maps(bijector, dequantization)
         super().__init__(bijector, bijector.event_shape, bijector.event_shape, prior, **kwargs)
         self.dequantization = dequantization
         self.check_prior()
@@ -125,7 +127,7 @@ class NormalizingFlow(LatentVariableModel):
                 f"{type(self.dequantization).__name__}, whose log-probability is an integral over "
                 "noise. Estimate it: log_weights(x, num_samples, seed)."
             )
-        return self._log_density(tf.cast(x, tf.float32))
+        return self._log_density(as_examples(x, self.data_shape, "x"))
 
     def _log_density(self, y):
         z, log_det = self.bijector.inverse(y)
@@ -142,7 +144,8 @@ class NormalizingFlow(LatentVariableModel):
         Returns:
             Tensor, float32, shape (num_samples, batch), log p(x + u) - log q(u|x) in nats.
         """
-        x = tf.cast(x, tf.float32)
+        check_weights_of_draws(num_samples, seed)
+        x = as_examples(x, self.data_shape, "x")
         if self.dequantization is None:
             return tf.repeat(self.log_prob(x)[None], num_samples, axis=0)
         y, log_weight = self.dequantization.dequantize(repeat_batch(x, num_samples), seed)
@@ -152,7 +155,7 @@ class NormalizingFlow(LatentVariableModel):
 
     def latent(self, x: TensorLike) -> tf.Tensor:
         """The latents of data, shape of `x`; those of whole numbers x at x + 1/2."""
-        x = tf.cast(x, tf.float32)
+        x = as_examples(x, self.data_shape, "x")
         return self.bijector.inverse(self.dequantization.middle(x) if self.dequantization else x)[0]
 
     def call(self, x: TensorLike) -> tf.Tensor:
@@ -160,11 +163,13 @@ class NormalizingFlow(LatentVariableModel):
 
     def decode(self, z: tf.Tensor) -> tf.Tensor:
         """The data at `z`, shape of `z`; whole numbers where there is a dequantization."""
-        y, _ = self.bijector.forward(z)
+        y, _ = self.bijector.forward(as_examples(z, self.latent_shape, "z"))
         return self.dequantization.requantize(y) if self.dequantization else y
 
     def interpolate(self, start: TensorLike, end: TensorLike, num_steps: int = 7) -> tf.Tensor:
         """Data between two batches on lines in latent space; see `interpolate_latents`."""
+        start = as_examples(start, self.data_shape, "start")
+        end = as_examples(end, self.data_shape, "end")
         return self.interpolate_latents(self.latent(start), self.latent(end), num_steps)
 
     # Training.
@@ -183,7 +188,8 @@ class NormalizingFlow(LatentVariableModel):
         Args:
             x: array or tensor, shape (batch, *data_shape), of which the first 256 are used.
         """
-        y = tf.cast(x[:INITIAL_EXAMPLES], tf.float32)
+        x = training_data.check(as_array(x, "x")[:INITIAL_EXAMPLES], self)
+        y = tf.cast(x, tf.float32)
         if self.dequantization is not None:
             y, _ = self.dequantization.dequantize(y, self.sampling_seed(0))
         self.bijector.initialize(y)
@@ -199,6 +205,19 @@ class NormalizingFlow(LatentVariableModel):
             "bijector": serialize(self.bijector),
             "dequantization": serialize(self.dequantization),
         }
+
+
+def _check_maps(bijector, dequantization):
+    if not isinstance(bijector, Bijector):
+        raise ValueError(
+            "The bijector must be a tfgen.bijectors.Bijector. Received: bijector="
+            f"{bijector!r}. Build one, for example networks.simple_flow(image_shape)."
+        )
+    if not isinstance(dequantization, UniformDequantization | None):
+        raise ValueError(
+            "The dequantization must be a bijectors.UniformDequantization or "
+            f"VariationalDequantization, or None. Received: dequantization={dequantization!r}."
+        )
 
 
 def _batch_to_look_at(x):

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_weights
+from tfgen._utils.arguments import check_numbers, check_weights
 from tfgen._utils.constructors import check_fixed
 from tfgen._utils.random import uniform
 from tfgen.layers import Prior
@@ -225,6 +225,7 @@ class ConstrainedVAEGAN(VAEGAN):
     ) -> None:
         check_fixed(type(self), kwargs)
         super().__init__(encoder, decoder, discriminator, loss=loss, **kwargs)
+        check_numbers(bound=bound)
         check_weights(dual_rate=dual_rate)
         self.bound, self.dual_rate = bound, dual_rate
         self.multiplier = self.add_loss_weight("multiplier", multiplier, aggregation="mean")

@@ -68,6 +68,11 @@ class VGP(AuxiliaryVAE):
         prior: Prior | None = None,
         **kwargs: Unpack[VAEOptions],
     ) -> None:
+        if not isinstance(mapping, GaussianProcessMapping):
+            raise ValueError(
+                "The mapping of a VGP must be a networks.GaussianProcessMapping. Received: mapping="
+                f"{mapping!r}."
+            )
         super().__init__(encoder, decoder, prior, **kwargs)
         check_diagonal_normal(output_on_zeros(encoder), "A VGP")
         shapes = ((mapping.latent_dim,), mapping.feature_shape)

@@ -4,9 +4,11 @@ import math
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_numbers, check_size
 from tfgen._utils.typing import ModelOptions, Seed, TensorLike
 from tfgen.layers.vector_quantizer import (
     CodeFrequencies,
@@ -16,7 +18,7 @@ from tfgen.layers.vector_quantizer import (
 )
 from tfgen.losses import bound_terms, is_discrete
 from tfgen.models.base import Update
-from tfgen.models.checks import input_shape, is_distribution
+from tfgen.models.checks import as_array, as_examples, input_shape, is_distribution
 from tfgen.models.latent import AutoencodingModel, batches_of
 from tfgen.models.training_data import inputs_of, targets_of
 
@@ -93,10 +95,12 @@ class VQVAE(AutoencodingModel):
         **kwargs: Unpack[ModelOptions],
     ) -> None:
         latent_shape = input_shape(decoder, "decoder", "keras.Input((height, width, code_dim))")
-        code_dim = code_dim or latent_shape[-1]
+        code_dim = latent_shape[-1] if code_dim is None else code_dim
+        check_size(num_codes=num_codes, code_dim=code_dim)
+        check_numbers(restart_below=restart_below, **({} if decay is None else {"decay": decay}))
         _check_code_dim(code_dim, latent_shape)
         num_positions = math.prod(latent_shape) // code_dim
-        prior = prior or CodeFrequencies(num_positions, num_codes)
+        prior = CodeFrequencies(num_positions, num_codes) if prior is None else prior
         super().__init__(encoder, decoder, prior, **kwargs)
         _check_prior(self.prior_distribution(), num_positions)
         self._discrete = _check_networks(
@@ -151,7 +155,7 @@ class VQVAE(AutoencodingModel):
 
     def indices(self, x: TensorLike) -> tf.Tensor:
         """Indices of the codes of `x`, int32 of shape (batch, N), a map row by row."""
-        return self.quantizer.indices(self._vectors(x))
+        return self.quantizer.indices(self._vectors(as_examples(x, self.data_shape, "x")))
 
     def encode(self, x: TensorLike) -> tf.Tensor:
         """The codes of `x`, shape (batch, *latent_shape)."""
@@ -159,7 +163,24 @@ class VQVAE(AutoencodingModel):
 
     def decoder_input(self, indices: tf.Tensor) -> tf.Tensor:
         """The codes of indices of shape (batch, N), in the shape (batch, *latent_shape)."""
+        indices = self._checked_indices(indices)
         return tf.reshape(self.quantizer.lookup(indices), (-1, *self.latent_shape))
+
+    def _checked_indices(self, indices):
+        array = as_array(indices, "indices")
+        shape = (None, math.prod(self.latent_shape) // self.code_dim)
+        are_ints = tf.as_dtype(array.dtype).is_integer
+        fit = tf.TensorShape(array.shape).is_compatible_with(shape)
+        known = not tf.is_symbolic_tensor(array) and np.size(array)
+        if known and are_ints:
+            are_ints = 0 <= np.min(array) and np.max(array) < self.num_codes
+        if not (are_ints and fit):
+            raise ValueError(
+                f"indices must be ints from 0 to {self.num_codes - 1} of shape {('n', *shape[1:])}."
+                f" Received: indices of dtype {tf.as_dtype(array.dtype).name} and shape "
+                f"{tuple(array.shape)}. They are what indices(x) returns."
+            )
+        return array
 
     def fit_prior(self, x: Any) -> None:
         """Fits the prior to the codes of an array or a data set."""
@@ -176,7 +197,7 @@ def mean_squared_distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
 
 
 def _check_code_dim(code_dim, latent_shape):
-    if code_dim < 1 or latent_shape[-1] % code_dim:
+    if latent_shape[-1] % code_dim:
         raise ValueError(
             "The last axis of the latents is cut into codes of code_dim, which must divide it. "
             f"Received: code_dim={code_dim}, and a decoder of input shape {latent_shape}."

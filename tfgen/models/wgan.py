@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from typing_extensions import Unpack
 
+from tfgen._utils.arguments import check_flags, check_positive
 from tfgen._utils.constructors import check_fixed
 from tfgen.losses import WeightClipping, gradient_penalty
 from tfgen.models.checks import check_no_batch_normalization
@@ -51,6 +52,7 @@ class WGAN(GAN):
         **kwargs: Unpack[GANOptions],
     ) -> None:
         check_fixed(type(self), kwargs)
+        check_positive(clip=clip)
         super().__init__(
             generator,
             discriminator,
@@ -115,6 +117,7 @@ class WGANGP(GAN):
             discriminator_steps=discriminator_steps,
             **kwargs,
         )
+        check_flags(one_sided=one_sided)
         check_no_batch_normalization(discriminator)
         self.gradient_penalty = self.add_loss_weight("gradient_penalty", gradient_penalty)
         self.one_sided = one_sided
