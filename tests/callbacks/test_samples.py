@@ -137,11 +137,12 @@ def test_bad_arguments_are_refused_before_training(tmp_path):
         "at_start": 2,
         "num_samples": 10_001,
         "log_dir": 3,
+        "output_dir": __file__,
         "labels": [0.5] * 64,
     }
     for name, value in refused.items():
         with pytest.raises(ValueError, match=f"{name} must be .*Received: {name}="):
-            SampleGrid(tmp_path, **{name: value})
+            SampleGrid(**{"output_dir": tmp_path, name: value})
 
 
 @pytest.mark.parametrize("value_range", [(), 0, False, np.array([0.0, 0.0])])

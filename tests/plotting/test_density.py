@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 import tensorflow_probability as tfp
@@ -45,3 +47,27 @@ def test_other_ranges_are_refused(ranges):
 def test_other_points_are_refused():
     with pytest.raises(ValueError, match=r"data must .* Received: data of shape \(5, 3\)"):
         density(tfd.MultivariateNormalDiag([0.0, 0.0]), [(-3, 3), (-2, 2)], np.zeros((5, 3)))
+
+
+@pytest.mark.parametrize(
+    "model, received",
+    [
+        (tfd.MultivariateNormalDiag(np.zeros(3)), r"model with event_shape \(3,\)"),
+        (tfd.Normal(0.0, 1.0), r"model with event_shape \(\)"),
+        (
+            types.SimpleNamespace(data_shape=(8, 8, 1), log_prob=len),
+            r"model with data_shape \(8, 8, 1",
+        ),
+        (types.SimpleNamespace(log_prob=lambda x: x), r"values of shape \(16384, 2\)"),
+        (tfd.Normal, "model=Normal, a class"),
+    ],
+)
+def test_models_of_other_dimensions_are_refused(model, received):
+    with pytest.raises(ValueError, match=f"model must .* Received: {received}"):
+        density(model, [(-3, 3), (-2, 2)])
+
+
+@pytest.mark.parametrize("bound", [np.nan, np.inf])
+def test_unbounded_ranges_are_refused(bound):
+    with pytest.raises(ValueError, match="ranges must be .*finite"):
+        density(tfd.MultivariateNormalDiag([0.0, 0.0]), [(-3, 3), (-2, bound)])

@@ -1,6 +1,7 @@
 import matplotlib
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfgen import plotting
 
@@ -113,6 +114,15 @@ def test_one_latent_dimension_is_refused(make_model):
         plotting.latent_scatter(make_model(1), np.zeros((4, 3, 4, 1)), np.zeros(4))
 
 
+def test_one_image_or_codes_that_are_not_finite_are_refused(make_model):
+    model, x, labels = clusters(make_model, 2, 2)
+    with pytest.raises(ValueError, match="x must be at least 2 images .* Received: 1 images"):
+        plotting.latent_scatter(model, x[:1], labels[:1])
+    x[0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="x must .* 1 values of their codes NaN or infinite"):
+        plotting.latent_scatter(model, x, labels)
+
+
 def test_labels_of_another_length_are_refused(make_model):
     with pytest.raises(ValueError, match=r"Received: labels of shape \(5,\) for 4 images"):
         plotting.latent_scatter(make_model(2), np.zeros((4, 3, 4, 1)), np.zeros(5))
@@ -122,8 +132,10 @@ def test_labels_may_be_whole_floats_and_strings_of_objects(make_model):
     model, x, labels = clusters(make_model, 2, 2)
     fig, _ = plotting.latent_scatter(model, x, labels.astype("float32"), class_names=["a", "b"])
     assert [text.get_text() for text in fig.legends[0].get_texts()] == ["a", "b"]
-    fig, _ = plotting.latent_scatter(model, x, np.array(["a", "b"], object)[labels])
-    assert [text.get_text() for text in fig.legends[0].get_texts()] == ["a", "b"]
+    objects = np.array(["a", "b"], object)[labels]
+    for texts in (objects, tf.constant(objects)):
+        fig, _ = plotting.latent_scatter(model, x, texts)
+        assert [text.get_text() for text in fig.legends[0].get_texts()] == ["a", "b"]
 
 
 def test_labels_without_a_name_are_refused(make_model):

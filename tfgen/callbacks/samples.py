@@ -29,9 +29,9 @@ def _png_of(fig):
 
 
 def _as_path(**values):
-    """The one value as a path."""
+    """The one value as the path of a folder, which need not exist."""
     ((name, value),) = values.items()
-    if not isinstance(value, str | os.PathLike):
+    if not isinstance(value, str | os.PathLike) or os.path.isfile(value):
         raise ValueError(f"{name} must be a path of a folder. Received: {name}={value!r}.")
     return pathlib.Path(value)
 

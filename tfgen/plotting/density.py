@@ -27,6 +27,18 @@ def _check_ranges(ranges):
     return ranges
 
 
+def _check_model(model):
+    """Raises ValueError unless the model has densities, and of points of the plane if it says."""
+    check_methods(model, "log_prob")
+    for name in ("data_shape", "event_shape"):
+        shape = tuple(getattr(model, name, (2,)))
+        if shape != (2,):
+            raise ValueError(
+                f"model must be of two dimensions. Received: model with {name} {shape}. Pass the "
+                "density of two of them."
+            )
+
+
 def _cell_centers(low, high, num):
     edges = np.linspace(low, high, num + 1)
     return (edges[:-1] + edges[1:]) / 2
@@ -74,7 +86,7 @@ def density(
         >>> axes.get_title()
         'p(x), 100 % of it inside'
     """
-    check_methods(model, "log_prob")
+    _check_model(model)
     check_drawable(MAX_CELLS, num=num)
     limits = _check_ranges(ranges)
     points = None if data is None else as_points(data=data)

@@ -173,12 +173,16 @@ def as_points(**points: Any) -> np.ndarray:
 
 
 def check_methods(model: Any, *names: str) -> None:
-    """Raises ValueError if the model lacks one of these methods or attributes.
+    """Raises ValueError if the model lacks one of these methods or attributes, or is a class.
 
     Example:
         >>> import types
         >>> check_methods(types.SimpleNamespace(latent_shape=(2,)), "latent_shape")
     """
+    if isinstance(model, type):
+        raise ValueError(
+            f"model must be an object. Received: model={model.__name__}, a class. Make one of it."
+        )
     missing = [name for name in names if not hasattr(model, name)]
     if missing:
         raise ValueError(

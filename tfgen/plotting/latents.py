@@ -81,14 +81,20 @@ def manifold(model: Any, num: int = 20, value_range: Sequence[float] | None = No
     return fig, axes
 
 
+def _as_texts(labels):
+    """An array of str, from objects as pandas has them, or bytes as tensors have them."""
+    texts = [label.decode() if isinstance(label, bytes) else label for label in labels.flat]
+    return np.reshape(texts, labels.shape)
+
+
 def _check_labels(labels):
     """Labels as an array of numbers or strings, of rank 1; raises where they are something else."""
     try:
         array = np.asarray(labels)
     except ValueError:  # Rows of several lengths.
         array = np.asarray(None)
-    if array.dtype == object and all(isinstance(label, str) for label in array.flat):
-        array = array.astype(str)  # As pandas has them.
+    if array.dtype == object and all(isinstance(label, str | bytes) for label in array.flat):
+        array = _as_texts(array)
     is_numeric = array.dtype.kind in "biuf" and np.all(np.isfinite(array))
     if array.ndim != 1 or not (is_numeric or array.dtype.kind in "US"):
         raise ValueError(
