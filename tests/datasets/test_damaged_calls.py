@@ -90,7 +90,7 @@ def test_one_damaged_argument(tmp_path, monkeypatch, call, argument, values):
 
 def test_a_batch_larger_than_the_data_holds_them_all():
     """And takes no more memory than they do."""
-    dataset, _ = datasets.load((IMAGES, LABELS), batch_size=10**10, labels=True)
+    dataset, _ = datasets.load((IMAGES, LABELS), batch_size=10**9, labels=True)
     ((images, labels),) = list(dataset)
     assert images.shape == (4, 8, 8, 1) and sorted(labels.numpy()) == [0, 1, 2, 3]
     assert dataset.smallest_batch == 4

@@ -161,7 +161,7 @@ def test_loaded_data_name_their_factors():
     loaded = pipeline(), dataclasses.replace(info, factor_names=("a", "b"))
     report = report_on(Deterministic(), loaded, num_points=100, seeds=(0,))
     assert report.factor_names == ("a", "b")
-    named = report_on(Deterministic(), loaded, num_points=100, seeds=(0,), factor_names="cd")
+    named = report_on(Deterministic(), loaded, num_points=100, seeds=(0,), factor_names=["c", "d"])
     assert named.factor_names == ("c", "d") and named.value == report.value
 
 

@@ -53,7 +53,7 @@ def figure(report):
 
 
 def test_active_units_of_a_linear_encoder(linear_gaussian, report):
-    units = active_units(linear_gaussian.exact, (linear_gaussian.x, np.zeros(300)))
+    units = active_units(linear_gaussian.exact, (linear_gaussian.x, np.zeros(300, "int32")))
     means = linear_gaussian.posterior().mean().numpy()
     np.testing.assert_allclose(units.variances, means.var(axis=0, ddof=1), rtol=1e-4, atol=1e-12)
     # In expectation 1 - posterior variance, for a latent of variance 1; the third is unused. The

@@ -44,7 +44,8 @@ class Exploding(GenerativeModel):
 def exploding(steps_per_execution=None, rate=0.01, **kwargs):
     keras.utils.set_random_seed(0)
     model = Exploding(seed=0, **kwargs)
-    model.compile(keras.optimizers.SGD(rate), steps_per_execution, jit_compile=False)
+    sgd = keras.optimizers.SGD(rate)
+    model.compile(sgd, steps_per_execution=steps_per_execution, jit_compile=False)
     return model
 
 
