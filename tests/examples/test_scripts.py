@@ -36,7 +36,6 @@ def test_quickstart_has_labels_for_its_pictures(script, dataset):
     assert len(test.element_spec) == 2
 
 
-@pytest.mark.slow
 def test_quickstart_on_sprites(script, tmp_path):
     script("quickstart").main(["--smoke", "--dataset", "sprites", "--output-dir", str(tmp_path)])
     assert len(list(tmp_path.glob("*.png"))) == 5

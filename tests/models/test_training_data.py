@@ -110,6 +110,8 @@ def eager():
 def test_labels_are_said_to_be_ignored(eager):
     with pytest.warns(UserWarning, match=r"VAE takes no labels: y of shape \(6,\) is ignored"):
         eager.fit(images(), np.arange(6), verbose=0)
+    with pytest.warns(UserWarning, match=r"VAE takes no labels: y of shape \(6, 5\) is ignored"):
+        eager.fit(images(), np.zeros((6, 5), "int32"), verbose=0)
     with pytest.warns(UserWarning, match=r"VAE takes no labels: y of shape \(.*\) is ignored"):
         eager.evaluate(
             tf.data.Dataset.from_tensor_slices((images(), np.arange(6))).batch(4), verbose=0

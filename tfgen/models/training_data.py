@@ -270,7 +270,9 @@ def targets_of_batch(y: Any, model: keras.Model) -> Any:
 def _target(y, shape, dtype, model):
     if model.takes_targets and shape[1:] == model.data_shape and len(shape) > 1:
         return y
-    if np.dtype(dtype).kind in "biu" and (len(shape) < 2 or shape[1:] == (1,)):
+    one_each = len(shape) < 2 or shape[1:] == (1,)
+    of_images = len(shape) == 2 <= len(model.data_shape)  # Several labels or factors of each.
+    if np.dtype(dtype).kind in "biu" and (one_each or of_images):
         warnings.warn(
             f"{type(model).__name__} takes no labels: y of shape {shape} is ignored.", stacklevel=4
         )
