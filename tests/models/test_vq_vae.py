@@ -175,7 +175,7 @@ def test_errors():
     with pytest.raises(ValueError, match="must divide it. Received: code_dim=4"):
         VQVAE(encoder, decoder, code_dim=4)
     with pytest.raises(
-        ValueError, match=r"indices of 3 codes. Received: a prior over shape \(2,\)"
+        ValueError, match=r"indices of 3 codes of code_dim=2. Received: a prior over shape \(2,\)"
     ):
         VQVAE(encoder, decoder, CodeFrequencies(2, 4), num_codes=4, code_dim=2)
     with pytest.raises(ValueError, match="commitment weights a term.*Received"):

@@ -188,7 +188,7 @@ def test_one_penalty():
 
 
 def test_clip_of_nothing():
-    with pytest.raises(ValueError, match="clipped.*Received: bound=0"):
+    with pytest.raises(ValueError, match="clip must.*Received: clip=0"):
         WGAN(line(), line(), clip=0.0)
 
 

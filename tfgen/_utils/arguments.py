@@ -290,7 +290,7 @@ def as_path(**values: Any) -> str:
     """The one value as a path.
 
     Raises:
-        ValueError: unless it is a string or `os.PathLike`, and no empty one.
+        ValueError: unless it is a string or an `os.PathLike` of one.
 
     Example:
         >>> as_path(filepath="model.keras")
@@ -298,7 +298,7 @@ def as_path(**values: Any) -> str:
     """
     ((name, value),) = values.items()
     path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
-    if not path or not isinstance(path, str):
+    if not isinstance(path, str):
         raise ValueError(f"{name} must be a path. Received: {name}={value!r}.")
     return path
 

@@ -163,8 +163,9 @@ class HVI(AuxiliaryVAE):
         super().__init__(encoder, decoder, prior, **kwargs)
         _check_numbers(num_iterations, leapfrog_steps, step_size, max_step_size)
         self.reverse, self.momentum = reverse, momentum
-        for name, network in {"reverse": reverse, "momentum": momentum or reverse}.items():
-            self._check_velocities(network, name)
+        self._check_velocities(reverse, "reverse")
+        if momentum is not None:
+            self._check_velocities(momentum, "momentum")
         self.num_iterations, self.leapfrog_steps = num_iterations, leapfrog_steps
         self.step_size, self.max_step_size = step_size, max_step_size
         shape = (num_iterations, leapfrog_steps, *self.latent_shape)

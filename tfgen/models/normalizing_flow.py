@@ -188,8 +188,8 @@ class NormalizingFlow(LatentVariableModel):
         Args:
             x: array or tensor, shape (batch, *data_shape), of which the first 256 are used.
         """
-        x = training_data.check(as_array(x, "x")[:INITIAL_EXAMPLES], self)
-        y = tf.cast(x, tf.float32)
+        x = as_examples(as_array(x, "x")[:INITIAL_EXAMPLES], self.data_shape, "x")
+        y = training_data.check(x, self)
         if self.dequantization is not None:
             y, _ = self.dequantization.dequantize(y, self.sampling_seed(0))
         self.bijector.initialize(y)

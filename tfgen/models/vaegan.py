@@ -154,7 +154,7 @@ def _with_features(discriminator, layer_name):
     if layer_name is None:
         return lambda x, training: (None, discriminator(x, training=training))
     names = [layer.name for layer in discriminator.layers]
-    if layer_name not in names:
+    if not isinstance(layer_name, str) or layer_name not in names:
         raise ValueError(
             f"feature_layer must name a layer of the discriminator, one of {names}. Received: "
             f"feature_layer={layer_name!r}."

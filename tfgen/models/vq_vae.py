@@ -102,7 +102,7 @@ class VQVAE(AutoencodingModel):
         num_positions = math.prod(latent_shape) // code_dim
         prior = CodeFrequencies(num_positions, num_codes) if prior is None else prior
         super().__init__(encoder, decoder, prior, **kwargs)
-        _check_prior(self.prior_distribution(), num_positions)
+        _check_prior(self.prior_distribution(), num_positions, code_dim)
         self._discrete = _check_networks(
             encoder(self.zeros(1)), decoder(tf.zeros((1, *latent_shape)))
         )
@@ -204,11 +204,12 @@ def _check_code_dim(code_dim, latent_shape):
         )
 
 
-def _check_prior(prior, num_positions):
+def _check_prior(prior, num_positions, code_dim):
     if tuple(prior.event_shape) != (num_positions,):
         raise ValueError(
-            f"The prior of a VQVAE must be over the indices of {num_positions} codes. Received: a "
-            f"prior over shape {tuple(prior.event_shape)}. Use CodeFrequencies, or prior=None."
+            f"The prior of a VQVAE must be over the indices of {num_positions} codes of "
+            f"code_dim={code_dim}. Received: a prior over shape {tuple(prior.event_shape)}. Use "
+            "CodeFrequencies, or prior=None."
         )
 
 
