@@ -1,6 +1,8 @@
 """Losses of adversarial training, on logits. One value per example, shape (batch,)."""
 
 import functools
+import math
+import numbers
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
@@ -8,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from tfgen._utils import random
-from tfgen._utils.arguments import check_flags, check_fractions, check_one_of, check_positive
+from tfgen._utils.arguments import check_flags, check_fractions, check_one_of
 from tfgen._utils.tensors import (
     check_broadcast,
     check_callables,
@@ -361,7 +363,8 @@ class WeightClipping(keras.constraints.Constraint):
     """
 
     def __init__(self, bound: float = 0.01) -> None:
-        check_positive("Weights are clipped to [-bound, bound].", bound=bound)
+        if not isinstance(bound, numbers.Real) or not 0 < float(bound) < math.inf:
+            raise ValueError(f"Weights are clipped to [-bound, bound]. Received: bound={bound!r}.")
         self.bound = bound
 
     def __call__(self, weights: tf.Tensor) -> tf.Tensor:

@@ -54,7 +54,7 @@ def kl_divergence(
     """
     check_distributions(q=q, p=p)
     if z is not None and not isinstance(q, tfd.JointDistribution):
-        check_tensors(0, "numbers", z=z)
+        check_tensors(q.event_shape.rank or 0, "numbers", z=z)
         check_broadcast(q.batch_shape + q.event_shape, z=z)
     for convert in (lambda d: d, _as_multivariate_normal):
         with contextlib.suppress(NotImplementedError):

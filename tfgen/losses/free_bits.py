@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfgen._utils.tensors import check_distributions, check_finite, check_tensors
+from tfgen._utils.tensors import check_distributions, check_finite, check_rows, check_tensors
 from tfgen.losses.divergences import is_diagonal_normal
 
 __all__ = ["free_bits_kl", "kl_of_dimensions"]
@@ -51,5 +51,6 @@ def free_bits_kl(groups: tf.Tensor, minimum: tf.Tensor | float) -> tf.Tensor:
         3.5
     """
     check_tensors(2, groups=groups)
+    check_rows(1, groups=groups)
     check_finite(0.0, minimum=minimum)
     return tf.reduce_sum(tf.maximum(tf.reduce_mean(groups, axis=0), minimum))
