@@ -365,7 +365,7 @@ class WeightClipping(keras.constraints.Constraint):
     def __init__(self, bound: float = 0.01) -> None:
         if not isinstance(bound, numbers.Real) or not 0 < float(bound) < math.inf:
             raise ValueError(f"Weights are clipped to [-bound, bound]. Received: bound={bound!r}.")
-        self.bound = bound
+        self.bound: float = bound
 
     def __call__(self, weights: tf.Tensor) -> tf.Tensor:
         check_tensors(weights=weights)
