@@ -27,7 +27,7 @@ REFUSED = {
     **{(models.LadderVAE, option): "HierarchicalNormal" for option in PRIORS},
     **{(models.DRAW, option): "standard normal" for option in PRIORS},
     (models.DRAW, "labels"): "run in turns",
-    (models.DRAW, "flow posterior"): "give it a networks.DRAWEncoder",
+    (models.DRAW, "flow posterior"): "must be a networks.DRAWEncoder",
     **{
         (cls, "flow posterior"): "independent normals"
         for cls in (models.BetaTCVAE, models.VGP, models.LadderVAE)
