@@ -307,6 +307,12 @@ NOT_CALLED = {"AuxiliaryVAE", "Draw", "GenerativeModel", "ResumableModel", "Upda
 PARENTS = {"beta", "capacity", "free_bits", "prior", "seed", "feature_layer"}
 
 
+@pytest.fixture(autouse=True)
+def folder_of_its_own(tmp_path, monkeypatch):
+    """A damaged path may be a right one."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory):
     return {
