@@ -63,7 +63,9 @@ def test_nan_anywhere_in_an_array(model):
 @pytest.mark.parametrize("form", [as_given, as_pipeline])
 def test_wrong_shape(model, form):
     x = np.zeros((4, 5, 5, 1), "float32")
-    with pytest.raises(ValueError, match=r"\(batch, 4, 4, 1\)\. Received: shape \(4, 5, 5, 1\)"):
+    with pytest.raises(
+        ValueError, match=r"\(batch, 4, 4, 1\)\. Received: x of shape \(4, 5, 5, 1\)"
+    ):
         model.fit(form(x), verbose=0)
 
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import as_event_shape, as_numbers, check_flags
+from tfgen._utils.arguments import as_numbers, check_flags
 from tfgen._utils.tensors import check_stateless_seed
 from tfgen._utils.typing import ModelOptions, Seed, Shape, TensorLike
 from tfgen.losses.mixtures import (
@@ -56,7 +56,7 @@ class Mixture(ResumableModel):
     ) -> None:
         # Keras would round data of other precision before they reach `call`.
         kwargs.setdefault("autocast", False)
-        super().__init__(as_event_shape(data_shape=data_shape), **kwargs)
+        super().__init__(data_shape, **kwargs)
         self.num_components, self.components = num_components, components
         self.min_probability = min_probability
         k, d = num_components, math.prod(self.data_shape)

@@ -38,9 +38,9 @@ def one_for_each(
                 f"{kind} has the updates {list(names)}: give one optimizer for all, "
                 f"or a dict with these keys. Received: optimizer with keys {list(optimizer)}."
             )
-        optimizers = [keras.optimizers.get(optimizer[name]) for name in names]
+        optimizers = [_optimizer(optimizer[name]) for name in names]
     else:
-        first = keras.optimizers.get(optimizer)
+        first = _optimizer(optimizer)
         optimizers = [first, *(type(first).from_config(first.get_config()) for _ in names[1:])]
     for own in optimizers:
         if hasattr(own, "optimizers"):
@@ -54,6 +54,20 @@ def one_for_each(
             "with one object twice. Make one for each."
         )
     return dict(zip(names, map(_scaling, optimizers) if scale else optimizers, strict=True))
+
+
+def _optimizer(optimizer):
+    """An optimizer from itself or its name."""
+    try:
+        found = keras.optimizers.get(optimizer)
+    except (TypeError, ValueError):
+        found = None
+    if not isinstance(found, keras.optimizers.Optimizer):
+        raise ValueError(
+            "optimizer must be an optimizer of Keras, its name, or a dict with one for each "
+            f"update. Received: optimizer={optimizer!r}."
+        )
+    return found
 
 
 def _scaling(optimizer):

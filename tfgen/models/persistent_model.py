@@ -11,10 +11,12 @@ import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils import keras_private
+from tfgen._utils.arguments import as_event_shape
 from tfgen._utils.files import written_aside
 from tfgen._utils.random import fold_in
 from tfgen._utils.saved_files import add_checksum, check_saved_file
 from tfgen._utils.typing import LayerOptions, Shape
+from tfgen.models.checks import check_seed
 from tfgen.models.configured import ConfiguredModel
 from tfgen.models.resume import Progress
 
@@ -33,8 +35,10 @@ class PersistentModel(ConfiguredModel):
     def __init__(
         self, data_shape: Shape, seed: int | None = None, **kwargs: Unpack[LayerOptions]
     ) -> None:
+        data_shape = as_event_shape(data_shape=data_shape)
+        check_seed(seed)
         super().__init__(**kwargs)
-        self.data_shape = tuple(data_shape)
+        self.data_shape = data_shape
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
         self.evaluation_seed_generator = keras.random.SeedGenerator(0)

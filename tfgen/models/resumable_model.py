@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import keras_private
-from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.arguments import check_flags, check_fractions, check_ints, check_one_of
 from tfgen.models import training_data
 from tfgen.models.divergence import StopOnDivergence
 from tfgen.models.persistent_model import PersistentModel, check_saved_name
@@ -23,6 +23,8 @@ RISING = ("elbo", "log_prob", "log_likelihood")
 FALLING = ("loss", "reconstruction", "bits_per_dim", "regularization")
 # Batches per call of the compiled loop, between which Python runs.
 STEPS_PER_EXECUTION = 32
+# What progress bars can be.
+VERBOSE = ("auto", 0, 1, 2, False, True)
 
 
 class ResumableModel(PersistentModel):
@@ -145,6 +147,9 @@ class ResumableModel(PersistentModel):
         """
         _check_compiled(self, "fit")
         check_ints(0, epochs=epochs, initial_epoch=initial_epoch)
+        check_one_of(VERBOSE, verbose=verbose)
+        check_flags(shuffle=shuffle)
+        check_fractions(validation_split=validation_split)
         weights = (kwargs.pop("sample_weight", None), kwargs.pop("class_weight", None))
         training_data.refuse_weights(*weights)
         size = kwargs.get("validation_batch_size")
@@ -204,6 +209,7 @@ class ResumableModel(PersistentModel):
         training_data.refuse_weights(sample_weight)
         if not self._fitting:
             _check_compiled(self, "evaluate")
+            check_one_of(VERBOSE, verbose=verbose)
             _check_counts(batch_size=batch_size, steps=steps)
             x = training_data.as_given(x)
             training_data.check_batch_size_belongs(x, batch_size)
@@ -248,14 +254,27 @@ class ResumableModel(PersistentModel):
         """Names of the values that `evaluate` returns, in their order: losses first."""
         return sorted(self.training_logs(), key=_losses_first) if self.compiled else []
 
-    def predict(self, *args: Any, **kwargs: Any) -> Any:
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> Any:
         """`call` on all batches, as arrays; as `keras.Model.predict`."""
-        steps = keras_private.steps_per_execution(self)
+        check_one_of(VERBOSE, verbose=verbose)
+        _check_counts(batch_size=batch_size, steps=steps)
+        is_pair = isinstance(x, list | tuple) and x and all(hasattr(part, "shape") for part in x)
+        x = type(x)(map(training_data.as_given, x)) if is_pair else training_data.as_given(x)
+        if hasattr(x, "shape") and not len(x):
+            raise ValueError("x must have examples. Received: x of none.")
+        loop = keras_private.steps_per_execution(self)
         keras_private.set_steps_per_execution(self, 1)  # Keras unrolls these.
         try:
-            return super().predict(*args, **kwargs)
+            return super().predict(x, batch_size, verbose, steps, callbacks)
         finally:
-            keras_private.set_steps_per_execution(self, steps)
+            keras_private.set_steps_per_execution(self, loop)
 
     def _choose_steps_per_execution(self, **runs: tuple[Any, int | None]) -> None:
         """Sets batches per call of the compiled loop, unless `compile` was given them.

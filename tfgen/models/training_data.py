@@ -204,8 +204,8 @@ def _check_shape(shape, model):
     if tuple(shape[1:]) != model.data_shape:
         raise ValueError(
             f"{type(model).__name__} was built for data of shape (batch, "
-            f"{', '.join(map(str, model.data_shape))}). Received: shape {tuple(shape)}. Build the "
-            "networks for this shape, or reshape or resize the data."
+            f"{', '.join(map(str, model.data_shape))}). Received: x of shape {tuple(shape)}. Build "
+            "the networks for this shape, or reshape or resize the data."
         )
 
 
@@ -306,7 +306,7 @@ def split(x: Any, y: Any, fraction: float) -> tuple[Any, Any, tuple[Any, Any]]:
     if not 0 < cut:
         raise ValueError(
             "validation_split needs an array, must be in (0, 1) and must leave some of it for "
-            f"training. Received: {type(x).__name__}, validation_split={fraction}. Pass "
+            f"training. Received: x of type {type(x).__name__}, validation_split={fraction}. Pass "
             "validation_data instead."
         )
     one_for_all = y is None or np.ndim(y) == 0
