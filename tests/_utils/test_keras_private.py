@@ -230,6 +230,26 @@ def test_shapes_are_asked_for_in_a_scope():
     )
 
 
+def test_callbacks_that_decide_keep_it_where_they_did(tmp_path):
+    model = regression()
+    sgd = keras.optimizers.SGD(0.1, use_ema=True)
+    model.compile(sgd, "mse")
+    callbacks = [
+        keras.callbacks.EarlyStopping("loss", restore_best_weights=True),
+        keras.callbacks.ReduceLROnPlateau("loss"),
+        keras.callbacks.ModelCheckpoint(tmp_path / "best.keras", "loss", save_best_only=True),
+        keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
+    ]
+    fit(model, callbacks=callbacks)
+    assert {type(callback) for callback in callbacks} == set(keras_private.DECISIONS)
+    for callback in callbacks:
+        for name in keras_private.DECISIONS[type(callback)]:
+            assert getattr(callback, name, None) is not None, changed(
+                f"{type(callback).__name__}.{name}",
+                "a run that was killed decides as one that was not (tests/models/test_resume.py)",
+            )
+
+
 def test_losses_of_a_layer_add_up_over_its_calls():
     layer = keras.layers.Dense(1, kernel_initializer="ones", activity_regularizer="l2")
     network = keras.Sequential([keras.Input((1,)), layer])

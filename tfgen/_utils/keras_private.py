@@ -15,6 +15,7 @@ from typing import Any
 import keras
 
 __all__ = [
+    "DECISIONS",
     "adam_state",
     "averages",
     "begin_at_epoch",
@@ -192,6 +193,14 @@ def adam_state(
 
 
 # Callbacks.
+
+# What decides in them, and would begin anew in a resumed run.
+DECISIONS = {
+    keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch", "best_weights"),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+    keras.callbacks.ModelCheckpoint: ("best",),
+    keras.callbacks.SwapEMAWeights: ("_ema_weights_in_model",),
+}
 
 
 def saves_by_batches(callback: keras.callbacks.Callback) -> bool:

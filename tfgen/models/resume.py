@@ -19,14 +19,6 @@ from tfgen._utils.files import locked, written_aside
 
 __all__ = ["Progress", "ResumePosition"]
 
-# What decides in Keras' callbacks, and would begin anew in a resumed run.
-_DECISIONS = {
-    keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch", "best_weights"),
-    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
-    keras.callbacks.ModelCheckpoint: ("best",),
-    keras.callbacks.SwapEMAWeights: ("_ema_weights_in_model",),
-}
-
 
 class Progress(NamedTuple):
     """Where a model's training stands.
@@ -269,7 +261,7 @@ def _warn_of_other_data(progress, num_batches):
 
 def _deciding(callbacks):
     """Triples of a key, a callback and the name of an attribute that decides in it."""
-    for kind, names in _DECISIONS.items():
+    for kind, names in keras_private.DECISIONS.items():
         of_this_kind = [c for c in callbacks if isinstance(c, kind)]
         for (i, callback), name in itertools.product(enumerate(of_this_kind), names):
             yield f"{kind.__name__}.{i}.{name}", callback, name
