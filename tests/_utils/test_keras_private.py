@@ -250,6 +250,18 @@ def test_callbacks_that_decide_keep_it_where_they_did(tmp_path):
             )
 
 
+@pytest.mark.parametrize("mode, falls", [("auto", True), ("max", False)])
+def test_checkpoints_that_cannot_be_told_a_direction(tmp_path, mode, falls):
+    checkpoint = keras.callbacks.ModelCheckpoint(
+        tmp_path / "a.keras", "val_elbo", mode=mode, save_best_only=True
+    )
+    can_be_told = hasattr(checkpoint, "mode")  # Not in Keras 3.8.
+    assert keras_private.falls_by_default(checkpoint) == (falls and not can_be_told), changed(
+        "ModelCheckpoint.monitor_op",
+        "a checkpoint of the best elbo keeps the highest, or is refused",
+    )
+
+
 def test_losses_of_a_layer_add_up_over_its_calls():
     layer = keras.layers.Dense(1, kernel_initializer="ones", activity_regularizer="l2")
     network = keras.Sequential([keras.Input((1,)), layer])

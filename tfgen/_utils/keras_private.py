@@ -13,12 +13,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 __all__ = [
     "DECISIONS",
     "adam_state",
     "averages",
     "begin_at_epoch",
+    "falls_by_default",
     "finalize_each",
     "forget_tuners",
     "forget_unreadable_notes",
@@ -201,6 +203,12 @@ DECISIONS = {
     keras.callbacks.ModelCheckpoint: ("best",),
     keras.callbacks.SwapEMAWeights: ("_ema_weights_in_model",),
 }
+
+
+def falls_by_default(callback: keras.callbacks.Callback) -> bool:
+    """Whether a `ModelCheckpoint` of Keras 3.8, which forgets its mode, waits for lower values."""
+    best_only = getattr(callback, "save_best_only", False) and not hasattr(callback, "mode")
+    return bool(best_only and callback.monitor_op is np.less)
 
 
 def saves_by_batches(callback: keras.callbacks.Callback) -> bool:

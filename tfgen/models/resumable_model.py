@@ -245,6 +245,7 @@ class ResumableModel(PersistentModel):
         x = training_data.as_given(x)
         training_data.check(x, self, len(x))
         x, y = self.prepare(x, y, training=run == "train")
+        self.reset_metrics()  # Keras 3.8 does not.
         on_batch = super().train_on_batch if run == "train" else super().test_on_batch
         logs = on_batch(x, y, return_dict=True)
         return logs if return_dict else _in_order(logs)
@@ -329,10 +330,15 @@ def _losses_first(name):
 def _give_directions(callbacks):
     """Tells callbacks that watch a value, and were not told, whether it is to rise or to fall."""
     for callback in callbacks:
+        name = getattr(callback, "monitor", None) or ""
+        rises, falls = name.endswith(RISING), name.endswith(FALLING)
         if getattr(callback, "mode", None) == "auto":
-            rises = callback.monitor.endswith(RISING)
-            falls = callback.monitor.endswith(FALLING)
             callback.mode = "max" if rises else "min" if falls else "auto"
+        elif rises and keras_private.falls_by_default(callback):
+            raise ValueError(
+                f"{name} is better the higher it is, which {type(callback).__name__} of Keras "
+                f"{keras.__version__} cannot be told later. Received: mode='auto'. Pass mode='max'."
+            )
 
 
 @contextlib.contextmanager

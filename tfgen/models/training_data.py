@@ -142,8 +142,14 @@ def _peeked(x: Any) -> tuple[np.ndarray | None, Any]:
     if not isinstance(x, types.GeneratorType):
         return None, x
     first = next(x, None)
-    rest = (batch for batch in itertools.chain([] if first is None else [first], x))
+    rest = (_without_none(batch) for batch in itertools.chain([first] * (first is not None), x))
     return np.empty((0,)) if first is None else np.asarray(unpack(first)), rest
+
+
+def _without_none(batch):
+    """(x,) of (x, None), of which Keras 3.8 makes no tensors."""
+    is_pair = isinstance(batch, tuple) and all(part is None for part in batch[1:])
+    return batch[:1] if is_pair else batch
 
 
 def first_batch(x: Any) -> np.ndarray | None:
