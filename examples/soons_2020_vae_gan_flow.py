@@ -110,6 +110,7 @@ class Stages(keras.callbacks.Callback):
             columns=len(stages),
             row_labels=["x ~ p(x|z)", "E[x|z]"] if len(self.kinds) == 2 else ["G(z)"],
             column_labels=[f"epoch {epoch}" for epoch in self.stages],
+            value_range=self.model.value_range,
         )
         return fig
 
