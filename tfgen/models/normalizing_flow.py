@@ -180,7 +180,8 @@ class NormalizingFlow(LatentVariableModel):
         return super().prepare(x, y, training)
 
     def _has_scales(self):
-        return any(isinstance(part, ActNorm) for part in keras_private.sublayers(self.bijector))
+        parts = keras_private.sublayers(self.bijector)
+        return any(isinstance(part, ActNorm) and part.trainable for part in parts)
 
     def initialize(self, x: np.ndarray | tf.Tensor) -> None:
         """Sets weights that depend on data, those of `ActNorm`, from a batch; `fit` does so.
