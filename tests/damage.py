@@ -8,7 +8,7 @@ import pathlib
 import resource
 import signal
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -132,3 +132,15 @@ def outcome(damaged: Damaged) -> Outcome:
         named = damaged.argument in message
         return Outcome("refused" if named else "refused without the name", message)
     return Outcome("returned", "")
+
+
+def failures(damaged: Iterable[Damaged]) -> Iterator[str]:
+    """Damaged calls that neither return nor are refused by the name of the argument."""
+    return failures_among((each, outcome(each)) for each in damaged)
+
+
+def failures_among(ends: Iterable[tuple[Damaged, Outcome]]) -> Iterator[str]:
+    """As `failures`, of calls whose outcomes are known."""
+    for each, (kind, message) in ends:
+        if kind not in ("refused", "returned"):
+            yield f"{each.name}({each.argument}={each.damage}): {kind}: {message[:200]}"

@@ -13,7 +13,7 @@ from tfgen import bijectors, layers, metrics, models, networks
 
 sys.path.append(str(pathlib.Path(__file__).parent))
 
-from damage import Call, Damaged, damaged_calls, outcome  # noqa: E402
+from damage import Call, Damaged, damaged_calls, failures, outcome  # noqa: E402
 
 SHAPE = (8, 8, 1)
 LARGE = (16, 16, 1)
@@ -336,14 +336,6 @@ def test_all_public_callables_are_in_the_tables(area):
 def test_the_calls_are_valid(area):
     for call in TABLES[area].values():
         call()
-
-
-def failures(damaged):
-    """Damaged calls that neither return nor are refused by the name of the argument."""
-    for each in damaged:
-        kind, message = outcome(each)
-        if kind not in ("refused", "returned"):
-            yield f"{each.name}({each.argument}={each.damage}): {kind}: {message[:200]}"
 
 
 @pytest.mark.parametrize("area", TABLES)

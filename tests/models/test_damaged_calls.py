@@ -14,7 +14,7 @@ from tfgen._utils.constructors import KERAS_ARGUMENTS, constructor_arguments
 
 sys.path.append(str(pathlib.Path(__file__).parents[1]))
 
-from damage import Call, damaged_calls, outcome  # noqa: E402
+from damage import Call, damaged_calls, failures, outcome  # noqa: E402
 
 N = 3
 
@@ -397,14 +397,6 @@ def test_constructors_are_called_with_all_their_arguments(name):
 def test_the_calls_are_valid(tables, kind):
     for call in tables[kind].values():
         call()
-
-
-def failures(damaged):
-    """Damaged calls that neither return nor are refused by the name of the argument."""
-    for each in damaged:
-        kind, message = outcome(each)
-        if kind not in ("refused", "returned"):
-            yield f"{each.name}({each.argument}={each.damage}): {kind}: {message[:200]}"
 
 
 @pytest.mark.parametrize("kind", KINDS)
