@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -51,7 +51,9 @@ class PersistentModel(ConfiguredModel):
             aggregation="only_first_replica",
         )
         self.progress = Progress()
+        # Of a `fit` that a file was saved in: what the file had, and what a file would get now.
         self.fit_state: dict[str, np.ndarray] = {}
+        self.gather_fit_state: Callable[[], dict[str, np.ndarray]] = dict
         self._fitting = False
         self.built = True
 
@@ -117,7 +119,7 @@ class PersistentModel(ConfiguredModel):
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
         store["progress"] = np.array(self.progress)
-        fit_state = {f"fit.{key}": value for key, value in self.fit_state.items()}
+        fit_state = {f"fit.{key}": value for key, value in self.gather_fit_state().items()}
         for key, value in {**self._seed_states(), **fit_state}.items():
             store[key] = value
 

@@ -77,12 +77,16 @@ class _Saves(keras.callbacks.Callback):
         self.backup, self.callbacks = backup, callbacks
 
     def _saving(self, hook, *args):
-        averages = {f"average.{i}": v for i, v in enumerate(_averages(self.model))}
-        self.model.fit_state = {**_decisions(self.callbacks), **averages}
+        """Calls what may save; only then is the state gathered."""
+        self.model.gather_fit_state = self._fit_state
         try:
             hook(*args)
         finally:
-            self.model.fit_state = {}
+            self.model.gather_fit_state = dict
+
+    def _fit_state(self):
+        averages = {f"average.{i}": v for i, v in enumerate(_averages(self.model))}
+        return {**_decisions(self.callbacks), **averages}
 
     def on_epoch_begin(self, epoch, logs=None):
         self.backup.on_epoch_begin(epoch, logs)

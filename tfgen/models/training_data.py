@@ -89,7 +89,7 @@ def as_given(x: Any, name: str = "x") -> Any:
     if isinstance(x, (*_DATA_SETS, types.GeneratorType)) or _is_iterable_of_batches(x):
         return x
     array = x if _has_rows(x) else _as_array(x, name)
-    kind = np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype)).kind
+    kind = np.dtype(_numpy_dtype(array)).kind
     if kind not in "biuf" or not len(array.shape):
         raise ValueError(
             f"Expected numbers, with one row for each example. Received: {name} of dtype "
