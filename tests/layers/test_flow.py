@@ -97,6 +97,26 @@ def test_layer_splits_context_loc_and_scale():
     np.testing.assert_allclose(q.base.stddev(), np.full((1, 2), np.log(2)), rtol=1e-6)
 
 
+@pytest.mark.parametrize("context_size", [0, 2])
+@pytest.mark.parametrize("make", [bijectors.maf, bijectors.iaf], ids=["maf", "iaf"])
+@pytest.mark.parametrize("shape", [(3,), (3, 4)], ids=str)
+def test_tensors_of_unknown_rank(make, context_size, shape):
+    layer = layers.FlowNormal(2, make(2, context_size=context_size), context_size)
+    rng = np.random.default_rng(0)
+    params = rng.normal(size=(*shape, 4 + context_size)).astype("float32")
+
+    @tf.function(input_signature=[tf.TensorSpec(None)])
+    def of(x):
+        q = layer(x)
+        z, log_prob = q.experimental_sample_and_log_prob(5, seed=SEED)
+        return z, log_prob, q.center()
+
+    q = layer(params)
+    expected = (*q.experimental_sample_and_log_prob(5, seed=SEED), q.center())
+    for given, known in zip(of(params), expected, strict=True):
+        np.testing.assert_allclose(given, known, rtol=1e-5, atol=1e-6)
+
+
 def test_prior_is_a_trained_density():
     prior = layers.FlowPrior(Affine())
     density = prior.as_distribution()

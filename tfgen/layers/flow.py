@@ -47,6 +47,7 @@ class FlowDistribution(tfd.Distribution):
         base: `tfd.Distribution`.
         bijector: `tfgen.bijectors.Bijector` over its events.
         context: tensor, shape (batch, context_size), for the bijector.
+        context_size: int or None; needed where the rank of `context` is not known.
 
     Raises:
         TypeError: if `base` is no distribution.
@@ -58,6 +59,7 @@ class FlowDistribution(tfd.Distribution):
         base: tfd.Distribution,
         bijector: BijectorLayer,
         context: tf.Tensor | None = None,
+        context_size: int | None = None,
         name: str = "FlowDistribution",
     ) -> None:
         parameters = dict(locals())
@@ -66,6 +68,7 @@ class FlowDistribution(tfd.Distribution):
         if context is not None:
             check_tensors(1, context=context)
         self.base, self.bijector, self.context = base, bijector, context
+        self.context_size = context_size
         self._last_draw = (None, None, None)
         super().__init__(
             dtype=base.dtype,
@@ -90,7 +93,7 @@ class FlowDistribution(tfd.Distribution):
 
     def _call_sample_n(self, sample_shape, seed, **kwargs):
         x = self.base.sample(sample_shape, seed=seed)
-        z, log_det = self.bijector.forward(x, self.context)
+        z, log_det = self._mapped("forward", x)
         self._last_draw = (z, x, log_det)
         return z
 
@@ -107,7 +110,7 @@ class FlowDistribution(tfd.Distribution):
         z, *preimage = self._last_draw
         if value is z:
             return preimage
-        x, log_det = self.bijector.inverse(value, self.context)
+        x, log_det = self._mapped("inverse", value)
         return x, -log_det
 
     def log_det(self, z: tf.Tensor) -> tf.Tensor:
@@ -116,7 +119,24 @@ class FlowDistribution(tfd.Distribution):
 
     def center(self) -> tf.Tensor:
         """Where the base's mean is sent: one typical value, while the mean is not known."""
-        return self.bijector.forward(self.base.mean(), self.context)[0]
+        return self._mapped("forward", self.base.mean())[0]
+
+    def _mapped(self, direction, x):
+        """A direction of the bijector, which must know the rank of what it is given."""
+        mapped, x = getattr(self.bijector, direction), tf.convert_to_tensor(x)
+        if x.shape.rank is not None:
+            return mapped(x, self.context)
+        events = tf.reshape(x, (-1, *self.bijector.event_shape))
+        batch_shape = tf.shape(x)[: tf.rank(x) - len(self.bijector.event_shape)]
+        y, log_det = mapped(events, self._context_of(batch_shape))
+        return tf.reshape(y, tf.shape(x)), tf.reshape(log_det, batch_shape)
+
+    def _context_of(self, batch_shape):
+        """The context of all events of a batch of so many, one in a row."""
+        if self.context is None:
+            return None
+        shape = tf.concat([batch_shape, [self.context_size]], 0)
+        return tf.reshape(tf.broadcast_to(self.context, shape), (-1, self.context_size))
 
 
 @register
@@ -164,7 +184,8 @@ class FlowNormal(DistributionLayer):
         )
         context, params = tf.split(params, [self.context_size, -1], axis=-1)
         base = IndependentNormal.new(params, self.event_shape)
-        return FlowDistribution(base, self.bijector, context if self.context_size else None)
+        context = context if self.context_size else None
+        return FlowDistribution(base, self.bijector, context, self.context_size)
 
     @staticmethod
     def params_size(
