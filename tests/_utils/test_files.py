@@ -1,4 +1,4 @@
-"""Writing aside: readers see the old file or the new one. Caches: damaged ones are made anew."""
+"""Writing aside: readers see the old file or the new one. Caches: damaged ones are refused."""
 
 import errno
 import os
@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-import warnings
 
 import numpy as np
 import pytest
@@ -233,35 +232,98 @@ def test_errors_name_the_path_and_not_the_one_aside(tmp_path, make_error):
 
 def test_cached_arrays_are_made_once(tmp_path):
     arrays = [np.arange(6.0).reshape(2, 3), np.array(1, "uint8")]
-    first = cached_arrays(tmp_path / "a.npz", lambda: arrays)
-    again = cached_arrays(tmp_path / "a.npz", pytest.fail)
+    first = cached_arrays(tmp_path / "a.npz", lambda: arrays, 2)
+    again = cached_arrays(tmp_path / "a.npz", pytest.fail, 2)
     for a, b, c in zip(arrays, first, again, strict=True):
         np.testing.assert_array_equal(a, b)
         np.testing.assert_array_equal(a, c)
         assert a.dtype == c.dtype
 
 
-def test_a_cache_with_any_bit_flipped_is_made_anew(tmp_path):
-    """Or the bit is one that no reader looks at: a time, a name, an attribute."""
+def refused(path, num_arrays=1):
+    """Whether a cache is refused, with its path and the remedy; nothing is made."""
+    whole = path.read_bytes()
+    try:
+        cached_arrays(path, pytest.fail, num_arrays)
+    except ValueError as error:
+        assert str(error).startswith(f"{path} is damaged. Received: {len(whole)} bytes (")
+        assert str(error).endswith("Delete it and call again: it will be made anew.")
+        assert path.read_bytes() == whole
+        return True
+    return False
+
+
+def flipped(content, bit):
+    content = bytearray(content)
+    content[bit // 8] ^= 1 << bit % 8
+    return content
+
+
+def test_a_cache_with_any_bit_flipped_is_refused(tmp_path):
+    """Or the bit is one that no reader looks at: a time, a version, an attribute."""
     path, array = tmp_path / "a.npz", np.arange(32, dtype="float16")
-    cached_arrays(path, lambda: [array])
-    whole, damaged = path.read_bytes(), 0
-    for position in range(0, 8 * len(whole), 37):
-        content = bytearray(whole)
-        content[position // 8] ^= 1 << position % 8
-        path.write_bytes(content)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            np.testing.assert_array_equal(cached_arrays(path, lambda: [array])[0], array)
-        assert all("a.npz is damaged and will be replaced" in str(w.message) for w in caught)
-        damaged += len(caught)
-    assert damaged > 20
+    cached_arrays(path, lambda: [array], 1)
+    whole = path.read_bytes()
+    start = whole.index(b"\x93NUMPY")
+    for bit in range(8 * len(whole)):
+        path.write_bytes(flipped(whole, bit))
+        if not refused(path):
+            assert not start <= bit // 8 < start + 128 + array.nbytes
+            (kept,) = cached_arrays(path, pytest.fail, 1)
+            assert kept.dtype == array.dtype and np.array_equal(kept, array)
+
+
+def test_a_header_that_asks_for_less_is_refused(tmp_path):
+    """NumPy reads 20000 of 30000 elements, and never comes to the checksum."""
+    path, array = tmp_path / "a.npz", np.arange(30000, dtype="float16")
+    cached_arrays(path, lambda: [array], 1)
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"(30000,)", b"(20000,)"))
+    assert len(np.load(path)["arr_0"]) == 20000
+    assert refused(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04", b"\x93NUMPY\x01\x00garbage"])
-def test_garbage_in_a_cache_is_made_anew(tmp_path, content):
+def test_garbage_in_a_cache_is_refused(tmp_path, content):
     path = tmp_path / "a.npz"
     path.write_bytes(content)
-    with pytest.warns(UserWarning, match=r"a\.npz is damaged and will be replaced"):
-        (array,) = cached_arrays(path, lambda: [np.ones(2)])
+    assert refused(path)
+
+
+def test_a_cache_cut_anywhere_is_refused(tmp_path):
+    path = tmp_path / "a.npz"
+    cached_arrays(path, lambda: [np.arange(4), np.ones(3)], 2)
+    whole = path.read_bytes()
+    for size in range(0, len(whole), 7):
+        path.write_bytes(whole[:size])
+        assert refused(path, num_arrays=2)
+
+
+@pytest.mark.parametrize("arrays", [{}, {"arr_0": 1}, {"arr_0": 1, "arr_2": 1}, {"a": 1, "b": 2}])
+def test_a_cache_without_an_entry_is_refused(tmp_path, arrays):
+    np.savez(tmp_path / "a.npz", **arrays)
+    assert refused(tmp_path / "a.npz", num_arrays=2)
+
+
+def test_objects_in_a_cache_are_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", np.array([{}], dtype=object))
+    assert refused(tmp_path / "a.npz")
+
+
+def test_a_deleted_cache_is_made_anew(tmp_path):
+    path = tmp_path / "a.npz"
+    path.write_bytes(b"garbage")
+    assert refused(path)
+    path.unlink()
+    (array,) = cached_arrays(path, lambda: [np.ones(2)], 1)
     assert array.tolist() == np.load(path)["arr_0"].tolist() == [1, 1]
+
+
+def test_lack_of_memory_is_no_damage(tmp_path, monkeypatch):
+    def no_memory(file):
+        raise MemoryError
+
+    cached_arrays(tmp_path / "a.npz", lambda: [np.ones(2)], 1)
+    monkeypatch.setattr(np, "load", no_memory)
+    with pytest.raises(MemoryError):
+        cached_arrays(tmp_path / "a.npz", pytest.fail, 1)

@@ -385,17 +385,27 @@ def test_volumes_are_prepared_once(tmp_path, monkeypatch):
     np.testing.assert_array_equal(changed[..., 0], ramp(7) / 1024)
 
 
-def test_a_damaged_cache_is_prepared_anew(tmp_path):
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+@pytest.mark.parametrize("damage", ["bit", "header", "cut", "empty", "garbage", "no entry"])
+def test_a_damaged_cache_is_refused(tmp_path, damage, on_error):
+    def load():
+        cache = tmp_path / "cache"
+        return epoch_of(load_volumes(tmp_path / "ct", **ALL, cache_dir=cache, on_error=on_error)[0])
+
     write(tmp_path / "ct" / "a.nii", ramp())
-    load_volumes(tmp_path / "ct", **ALL, cache_dir=tmp_path / "cache")
+    load()
     (file,) = (tmp_path / "cache").iterdir()
     whole = bytearray(file.read_bytes())
-    whole[len(whole) // 2] ^= 1  # One bit of a voxel.
-    for content in (whole, whole[:500], b"garbage"):
-        file.write_bytes(content)
-        with pytest.warns(UserWarning, match=rf"{file.name} is damaged and will be replaced"):
-            dataset, _ = load_volumes(tmp_path / "ct", **ALL, cache_dir=tmp_path / "cache")
-        np.testing.assert_array_equal(epoch_of(dataset)[..., 0], ramp() / 1024)
+    position = {"bit": len(whole) // 2, "header": whole.index(b"'shape': (") + 10}.get(damage, 0)
+    whole[position] ^= damage in ("bit", "header")
+    content = {"cut": whole[:500], "empty": b"", "garbage": b"garbage"}.get(damage, whole)
+    file.write_bytes(content)
+    if damage == "no entry":
+        np.savez(file)
+    with pytest.raises(ValueError, match=f"^{file} is damaged. .*Delete it and call again"):
+        load()
+    file.unlink()
+    np.testing.assert_array_equal(load()[..., 0], ramp() / 1024)
 
 
 def test_an_interrupted_cache_is_not_used(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Classifiers: accuracy, features by hand, one training per data set, a damaged cache."""
+"""Classifiers: accuracy, features by hand, one training per data set, damaged caches."""
 
 import os
 import pathlib
@@ -197,19 +197,37 @@ def test_order_covers_every_example_once_an_epoch():
 # The cache on disk.
 
 
-@pytest.mark.parametrize("damage", ["empty", "truncated", "one byte"])
-def test_a_damaged_cache_is_replaced(cached, shared_cache, tmp_path, damage):
+def without_last_array(path):
+    with np.load(path) as file:
+        arrays = list(file.values())
+    np.savez(path, *arrays[:-1])
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1  # Inside the first array.
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "garbage": lambda path: path.write_bytes(b"garbage"),
+    "bit": flip_a_bit,
+    "no entry": without_last_array,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_cache_is_refused(cached, shared_cache, tmp_path, damage):
     train(shared_cache)
     (path,) = shared_cache.glob("mlp_*")
     path = pathlib.Path(shutil.copy(path, tmp_path))
-    content = bytearray(path.read_bytes())
-    content[1000] ^= 255  # Inside the first array: its checksum fails.
-    size = {"empty": 0, "truncated": len(content) - 1, "one byte": len(content)}[damage]
-    path.write_bytes(content[:size])
-    with pytest.warns(UserWarning, match="damaged and will be replaced"):
-        assert weights_equal(cached, train(tmp_path))
-    with np.load(path) as file:
-        assert all(map(np.array_equal, file.values(), cached.get_weights()))
+    DAMAGES[damage](path)
+    with pytest.raises(ValueError, match=f"^{path} is damaged. .*Delete it and call again"):
+        train(tmp_path)
+    path.unlink()
+    assert weights_equal(cached, train(tmp_path))
 
 
 def test_an_interrupted_save_leaves_nothing(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 import uuid
-import warnings
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -116,43 +116,62 @@ def locked(path: str | os.PathLike, message: str) -> Iterator[None]:
 
 
 def cached_arrays(
-    path: str | os.PathLike, make: Callable[[], Sequence[np.ndarray]]
+    path: str | os.PathLike, make: Callable[[], Sequence[np.ndarray]], num_arrays: int
 ) -> list[np.ndarray]:
     """The arrays in a `.npz` file, or those of `make()`, which are then written to it.
-
-    A damaged file, down to one bit, is made anew, with a warning that names it.
 
     Args:
         path: path of the file; its folder exists.
         make: function that returns arrays, without objects in them.
+        num_arrays: int, how many they are.
+
+    Raises:
+        ValueError: if the file is damaged, by so little as a bit of an array.
 
     Example:
         >>> import tempfile
         >>> path = pathlib.Path(tempfile.mkdtemp(), "squares.npz")
-        >>> cached_arrays(path, lambda: [np.arange(3) ** 2])
+        >>> cached_arrays(path, lambda: [np.arange(3) ** 2], 1)
         [array([0, 1, 4])]
-        >>> cached_arrays(path, lambda: [])
+        >>> cached_arrays(path, lambda: [], 1)
         [array([0, 1, 4])]
     """
-    arrays = _load_arrays(pathlib.Path(path))
-    if arrays is None:
-        arrays = list(make())
-        with written_aside(path) as aside:
-            np.savez(aside, *arrays)
+    try:
+        file = open(path, "rb")
+    except FileNotFoundError:
+        return _made_arrays(path, make)
+    with file:
+        try:
+            return _load_arrays(file, num_arrays)
+        except MemoryError:
+            raise
+        except Exception as error:  # Any that garbage in a zip archive or in a header leads to.
+            raise ValueError(
+                f"{os.fspath(path)} is damaged. Received: {os.fstat(file.fileno()).st_size} bytes "
+                f"({type(error).__name__}: {error}). Delete it and call again: it will be made "
+                "anew."
+            ) from error
+
+
+def _made_arrays(path, make):
+    arrays = list(make())
+    with written_aside(path) as aside:
+        np.savez(aside, *arrays)
     return arrays
 
 
-def _load_arrays(path):
-    """List of arrays, or None if there is no such file or it is damaged."""
-    if not path.exists():
-        return None
-    try:
-        with path.open("rb") as file, np.load(file) as arrays:
-            return [arrays[f"arr_{i}"] for i in range(len(arrays.files))]
-    except Exception as error:  # Any that garbage in a zip archive or in a header leads to.
-        reason = f"{type(error).__name__}: {error}"
-        warnings.warn(f"{path} is damaged and will be replaced: {reason}", stacklevel=4)
-        return None
+def _load_arrays(file, num_arrays):
+    """List of arrays; any Exception if the file is damaged."""
+    with zipfile.ZipFile(file) as archive:
+        # A header that asks for less than there is would be read without a look at the checksum.
+        if (name := archive.testzip()) is not None:
+            raise ValueError(f"the checksum of {name} differs")
+        names, expected = archive.namelist(), [f"arr_{i}.npy" for i in range(num_arrays)]
+    if sorted(names) != sorted(expected):
+        raise ValueError(f"expected {num_arrays} arrays, found {len(names)}")
+    file.seek(0)
+    with np.load(file) as arrays:
+        return [arrays[f"arr_{i}"] for i in range(num_arrays)]
 
 
 def _target(path):

@@ -142,7 +142,8 @@ def load_volumes(
         on_error: "raise", or "skip" to leave out files that are empty, truncated or otherwise
             unreadable, and series with gaps, with a warning; they are named in `info.skipped`.
         cache_dir: path of a folder that keeps prepared volumes for the next run, or None. Files
-            or arguments that change are prepared anew, and so is a damaged file in it.
+            or arguments that change are prepared anew; a damaged file in it is a ValueError,
+            and is prepared anew once it is deleted.
         value_range: (low, high), what the window's ends are mapped to.
         seed: int >= 0, of order and positions. The split does not depend on it.
         shuffle: bool; None shuffles splits whose name starts with "train".
@@ -334,7 +335,7 @@ def _cached(prepare, folder, cache_dir):
 
     def prepare_once(volume):
         path = cache_dir / f"{_fingerprint(prepare, volume, folder)}.npz"
-        (array,) = cached_arrays(path, lambda: [prepare(volume)])
+        (array,) = cached_arrays(path, lambda: [prepare(volume)], num_arrays=1)
         return array
 
     return prepare_once

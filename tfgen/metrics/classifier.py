@@ -61,7 +61,7 @@ def classifier(
 
     Weights and cache follow from the data, the settings and the version of Keras alone; neither
     the order of the images, nor the range of their pixels, nor random state set elsewhere matters.
-    A damaged file in the cache is replaced.
+    A damaged file in the cache is a ValueError: delete it, and it will be made anew.
 
     Source: Mi, Shen & Zhang, arXiv:1812.05676v2, Sec. 3.2, which names size and accuracy only.
 
@@ -85,7 +85,8 @@ def classifier(
         Its layer "features" is the hidden layer, 128 values >= 0.
 
     Raises:
-        ValueError: if images, labels or arguments do not fit together.
+        ValueError: if images, labels or arguments do not fit together, or a file in the cache is
+            damaged.
 
     Example:
         >>> import tempfile
@@ -118,7 +119,7 @@ def classifier(
         network.fit(data, steps_per_epoch=steps, shuffle=False, verbose=int(verbose))
         return network.get_weights()
 
-    weights = cached_arrays(path, trained_weights)
+    weights = cached_arrays(path, trained_weights, len(network.weights))
     network = _build(kind, shape, num_classes, seed, steps, value_range)
     network.set_weights(weights)
     return network
