@@ -8,9 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import extras
+from tfgen._utils.progress import with_progress
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.images import resize
-from tfgen.datasets.progress import with_progress
 from tfgen.datasets.splits import select
 
 __all__ = ["read_folder"]

@@ -6,9 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import extras
+from tfgen._utils.progress import with_progress
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.images import crop, resize
-from tfgen.datasets.progress import with_progress
 
 __all__ = ["NAMES", "read_tfds"]
 

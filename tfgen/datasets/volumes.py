@@ -16,7 +16,7 @@ from typing import TypeVar
 import numpy as np
 
 from tfgen._utils import extras
-from tfgen.datasets.progress import with_progress
+from tfgen._utils.progress import with_progress
 
 __all__ = [
     "ORIENTATIONS",

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -16,6 +15,7 @@ from tfgen._utils.arguments import (
     check_size,
     check_verbose,
 )
+from tfgen._utils.progress import ProgressBar
 from tfgen._utils.random import ALGORITHM
 from tfgen.metrics._likelihood import (
     NO_LIKELIHOOD,
@@ -132,7 +132,7 @@ def annealed_importance_sampling(
     _check_chain(chain)
     anneal = compiled_as(model, chain.run)
     batches, num_batches = open_batches(model, data, batch_size)
-    bar = keras.utils.Progbar(num_batches, verbose=int(verbose))
+    bar = ProgressBar(num_batches, verbose)
     columns = []
     for step, (x, num_examples) in enumerate(batches):
         log_weights, acceptance, step_sizes = anneal(x, seed_of(seed, step))

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen._utils.arguments import as_numbers, check_ints, check_seed, check_verbose
+from tfgen._utils.progress import ProgressBar
 from tfgen.losses.divergences import is_diagonal_normal
 from tfgen.metrics._figures import information_map
 from tfgen.metrics._posteriors import code_of, flat
@@ -134,7 +134,7 @@ def disentanglement_report(
     check_verbose(verbose=verbose)
     _check_names(factor_names)
     batches, factor_names = _open(dataset, factor_names, seeds[0])
-    bar = keras.utils.Progbar(num_points + _SCORING * (1 + len(seeds)), verbose=int(verbose))
+    bar = ProgressBar(num_points + _SCORING * (1 + len(seeds)), verbose)
     points = _encode(model, batches, num_points, seeds[0], bar)
     factor_names = _names_of(factor_names, points.factors.shape[1])
     columns = []
@@ -242,7 +242,7 @@ def _encode(
     batches: Iterable[Any],
     num_points: int,
     seed: int,
-    bar: keras.utils.Progbar,
+    bar: ProgressBar,
 ) -> _Points:
     """Codes, factors and reconstruction errors."""
     rows = []

@@ -16,6 +16,7 @@ from tfgen._utils.arguments import (
     check_size,
     check_verbose,
 )
+from tfgen._utils.progress import ProgressBar
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._images import check_image_shape, check_pixels
 from tfgen.metrics._tables import markdown
@@ -135,7 +136,7 @@ def evaluate_samples(
     check_verbose(verbose=verbose)
     scores = {**_PIXEL_SCORES, **({} if classifier is None else _CLASSIFIER_SCORES)}
     num_chunks = -(-num_samples // _CHUNK)
-    bar = keras.utils.Progbar(num_chunks + 2 * len(scores), verbose=int(verbose))
+    bar = ProgressBar(num_chunks + 2 * len(scores), verbose)
     test = _draw_images(test_data, num_samples, value_range, seed, "test_data")
     train = _draw_images(train_data, num_samples, value_range, seed, "train_data")
     samples = _draw_samples(model, num_samples, seed, bar)
@@ -193,9 +194,7 @@ def _draw_images(
     return kept
 
 
-def _draw_samples(
-    model: HasSamples, num_samples: int, seed: int, bar: keras.utils.Progbar
-) -> np.ndarray:
+def _draw_samples(model: HasSamples, num_samples: int, seed: int, bar: ProgressBar) -> np.ndarray:
     """Samples of the model, float32."""
     sizes = [min(_CHUNK, num_samples - start) for start in range(0, num_samples, _CHUNK)]
     seeds = np.random.default_rng(seed).integers(2**31, size=len(sizes))

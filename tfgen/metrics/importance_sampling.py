@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import scipy.special
 
 from tfgen._utils.arguments import check_ints, check_seed, check_verbose
+from tfgen._utils.progress import ProgressBar
 from tfgen.metrics._likelihood import (
     NO_LIKELIHOOD,
     bits_of,
@@ -172,7 +172,7 @@ def importance_sampled_nll(
     sizes = sorted({k for k in at if k < num_samples} | {num_samples})
     batches, num_batches = open_batches(model, data, batch_size)
     num_chunks = math.ceil(num_samples / chunk)
-    bar = keras.utils.Progbar(num_batches and num_batches * num_chunks, verbose=int(verbose))
+    bar = ProgressBar(num_batches and num_batches * num_chunks, verbose)
     columns = []
     for step, (x, num_examples) in enumerate(batches):
         parts = []

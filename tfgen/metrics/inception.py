@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils.arguments import as_numbers, as_pair, check_ints, check_verbose
+from tfgen._utils.progress import ProgressBar
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._images import check_image_shape, check_pixels
 
@@ -79,7 +80,7 @@ def inception_features(
     network = keras.applications.InceptionV3(
         include_top=False, weights=str(_find_weights(weights)), pooling="avg"
     )
-    bar = keras.utils.Progbar(len(images), verbose=int(verbose))
+    bar = ProgressBar(len(images), verbose)
     features = []
     for start in range(0, len(images), batch_size):
         batch = (images[start : start + batch_size] - low) * (2.0 / (high - low)) - 1.0

@@ -6,12 +6,12 @@ arXiv:1802.04942v5, Sec. 4.1, Eq. 5 (mutual information) and 6 (the gap).
 
 from typing import NamedTuple
 
-import keras
 import numpy as np
 import scipy.fft
 import scipy.special
 
 from tfgen._utils.arguments import check_verbose
+from tfgen._utils.progress import ProgressBar
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._codes import check_codes, check_codes_and_factors, rows_by_value
 from tfgen.metrics.mutual_information import entropies, information_gaps
@@ -88,7 +88,7 @@ def mig_by_samples(
     check_verbose(verbose=verbose)
     scale = _check_scale(scale, loc.shape)
     groups = [rows_by_value(factor) for factor in factors.T]
-    bar = keras.utils.Progbar(loc.shape[1], verbose=int(verbose))
+    bar = ProgressBar(loc.shape[1], verbose)
     rows = []
     for means, scales in zip(loc.T, scale.T, strict=True):
         rows.append(_information(means, scales, groups))

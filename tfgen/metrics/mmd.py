@@ -9,7 +9,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -21,6 +20,7 @@ from tfgen._utils.arguments import (
     check_seed,
     check_verbose,
 )
+from tfgen._utils.progress import ProgressBar
 from tfgen._utils.typing import TensorLike
 from tfgen.metrics._samples import flat_pair, flat_samples
 
@@ -134,7 +134,7 @@ class _Kernel:
         bandwidths: np.ndarray,
         centre: np.ndarray,
         block_size: int,
-        bar: keras.utils.Progbar,
+        bar: ProgressBar,
     ) -> None:
         self.name, self.centre, self.block_size, self.bar = name, centre, block_size, bar
         # A cube of large features loses the difference of means in float32.
@@ -263,7 +263,7 @@ def squared_mmd(
     check_verbose(verbose=verbose)
     widths = _check_bandwidths(kernel, bandwidths, x)
     check_ints(block_size=block_size)
-    bar = keras.utils.Progbar(_num_blocks(len(x), len(y), block_size), verbose=int(verbose))
+    bar = ProgressBar(_num_blocks(len(x), len(y), block_size), verbose)
     means = _Kernel(kernel, widths, _centre(x, kernel), block_size, bar)
     with _full_float32():
         within = means.mean_within(x, biased) + means.mean_within(y, biased)

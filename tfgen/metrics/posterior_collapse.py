@@ -4,13 +4,13 @@ import math
 import numbers
 from typing import Any, NamedTuple
 
-import keras
 import numpy as np
 import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen._utils.arguments import check_ints, check_seed, check_verbose
+from tfgen._utils.progress import ProgressBar
 from tfgen._utils.typing import Distribution
 from tfgen.losses.divergences import is_diagonal_normal
 from tfgen.metrics._figures import kl_bars
@@ -307,7 +307,7 @@ def _log_aggregate(
     """log (1/N sum_j q(z_i|x_j)) of each draw z_i, shape (N,); None if it has no density there."""
     log_densities = compiled_as(model, lambda x, z: _log_density_of_all(encode(model, x), z))
     total = np.full(len(z), -np.inf)
-    bar = keras.utils.Progbar(len(batches), verbose=int(verbose))
+    bar = ProgressBar(len(batches), verbose)
     for x, count in batches:
         for start in range(0, len(z), _NUM_DRAWS):
             rows = slice(start, start + _NUM_DRAWS)
