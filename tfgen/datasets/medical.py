@@ -16,10 +16,10 @@ import tensorflow as tf
 from tfgen._utils import random
 from tfgen._utils.arguments import as_pair, check_fractions, check_ints, check_one_of
 from tfgen._utils.files import as_path, cached_arrays
+from tfgen._utils.progress import with_progress
 from tfgen.datasets import images
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.load import DatasetInfo, as_value_range, check_delivery, deliver
-from tfgen.datasets.progress import with_progress
 from tfgen.datasets.splits import select
 from tfgen.datasets.volumes import ORIENTATIONS, VolumeFiles, attempt, find_volumes, read_volume
 
