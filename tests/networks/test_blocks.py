@@ -5,6 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 
 from tfgen import layers, networks
@@ -102,3 +103,69 @@ def test_averages_of_batch_normalization_forget_in_ten_steps():
     np.testing.assert_allclose(layer.moving_mean, 0.19 * x.mean(0), rtol=1e-4)
     np.testing.assert_allclose(layer.moving_variance, 0.81 + 0.19 * x.var(0), rtol=1e-4)
     assert _blocks.normalization(batch_norm=False) == []
+
+
+def derivatives(function, x, order):
+    """The function and its derivatives."""
+    if order == 0:
+        return [function(x)]
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        *lower, last = derivatives(function, x, order - 1)
+    return [*lower, last, tape.gradient(last, x)]
+
+
+# Rounding of exp, erfc and a sum of three terms, each below 2 in absolute value, in three orders.
+@pytest.mark.parametrize("dtype, tolerance", [("float32", 1e-6), ("float64", 1e-14)])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_gelu_and_three_derivatives(dtype, tolerance, jit_compile):
+    points = np.linspace(-12.0, 12.0, 101)
+
+    @tf.function(jit_compile=jit_compile)
+    def ours(x):
+        return derivatives(_blocks.gelu, x, order=3)
+
+    def theirs(x):
+        return derivatives(lambda x: keras.activations.gelu(x, approximate=False), x, order=3)
+
+    density, x = scipy.stats.norm.pdf(points), tf.constant(points, dtype)
+    exact = [
+        points * scipy.stats.norm.cdf(points),
+        scipy.stats.norm.cdf(points) + points * density,
+        density * (2 - points**2),
+        density * (points**3 - 4 * points),
+    ]
+    for given, formula, library in zip(ours(x), exact, theirs(x), strict=True):
+        np.testing.assert_allclose(given, formula, rtol=20 * tolerance, atol=10 * tolerance)
+        # The library's square root of 1/2 has eight digits.
+        np.testing.assert_allclose(given, library, rtol=2e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_gelu_of_half_precision(dtype):
+    x = tf.cast(tf.linspace(-6.0, 6.0, 25), dtype)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = _blocks.gelu(x)
+    slope = tape.gradient(y, x)
+    assert y.dtype == slope.dtype == x.dtype
+    eps = 2.0**-10 if dtype == "float16" else 2.0**-7
+    exact = tf.cast(x, "float64").numpy()
+    normal = scipy.stats.norm
+    np.testing.assert_allclose(
+        tf.cast(y, "float64"), exact * normal.cdf(exact), rtol=4 * eps, atol=4 * eps
+    )
+    np.testing.assert_allclose(
+        tf.cast(slope, "float64"),
+        normal.cdf(exact) + exact * normal.pdf(exact),
+        rtol=4 * eps,
+        atol=4 * eps,
+    )
+
+
+def test_networks_take_our_gelu_and_keep_it_in_files(tmp_path):
+    encoder = networks.conv_encoder((8, 8, 1), 2, width=2, activation="gelu")
+    encoder.save(tmp_path / "encoder.keras")
+    loaded = keras.models.load_model(tmp_path / "encoder.keras")
+    for network in (encoder, loaded):
+        assert network.layers[1].activation is _blocks.gelu

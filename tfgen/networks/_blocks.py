@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import keras
+import tensorflow as tf
 
 from tfgen._utils.arguments import (
     check_activation,
@@ -28,6 +29,8 @@ __all__ = [
     "check_arguments",
     "convolution",
     "dense_layers",
+    "fast",
+    "gelu",
     "halved_sizes",
     "image_output",
     "layer_widths",
@@ -65,6 +68,44 @@ def stack(input_shape: Shape, layers: Iterable[Callable[..., Any]], name: str) -
 def output_dtype() -> str:
     """Dtype of outputs: that of the weights, so float32 also under a mixed-precision policy."""
     return keras.config.dtype_policy().variable_dtype
+
+
+@keras.saving.register_keras_serializable("tfgen")
+def gelu(x: Any) -> Any:
+    """x Phi(x), the exact GELU, with its derivative computed on the way: training is faster.
+
+    Source: Hendrycks & Gimpel, arXiv:1606.08415 (equation not checked); `keras.activations.gelu`.
+
+    Args:
+        x: tensor of floats. The derivative, Phi(x) + x phi(x), is kept until it is used.
+
+    Example:
+        >>> float(gelu(tf.constant(0.0))), round(float(gelu(tf.constant(1.0))), 4)
+        (0.0, 0.8413)
+    """
+    return _gelu(tf.convert_to_tensor(x))
+
+
+@tf.custom_gradient
+def _gelu(x):
+    half = 0.5 * tf.math.erfc(-math.sqrt(0.5) * x)
+    slope = half + x * _normal_density(x)
+    return x * half, lambda upstream: upstream * _gelu_slope(x, slope)
+
+
+@tf.custom_gradient
+def _gelu_slope(x, slope):
+    """The derivative of `gelu` that is known, with a derivative of its own."""
+    return slope, lambda upstream: (upstream * (2.0 - tf.square(x)) * _normal_density(x), None)
+
+
+def _normal_density(x):
+    return math.sqrt(0.5 / math.pi) * tf.exp(-0.5 * tf.square(x))
+
+
+def fast(activation: Activation) -> Activation:
+    """Our own implementation of an activation of Keras, if there is one."""
+    return gelu if activation in ("gelu", keras.activations.gelu) else activation
 
 
 def layer_widths(width: Width, depth: int) -> tuple[int, ...]:
@@ -160,7 +201,7 @@ def dense_layers(
     names = [None] * (len(widths) - 1) + [name]
     layers: Layers = []
     for units, layer_name in zip(widths, names, strict=False):
-        dense = keras.layers.Dense(units, activation, name=layer_name)
+        dense = keras.layers.Dense(units, fast(activation), name=layer_name)
         layers += [dense, *_dropout(dropout)]
     return layers
 
@@ -187,7 +228,7 @@ def nonlinearity(
 ) -> Layers:
     """Layers between two with weights; `name` is the activation's. Keras' leaky slope is 0.2."""
     check_activation(activation=activation)
-    activate = keras.layers.Activation(activation, name=name)
+    activate = keras.layers.Activation(fast(activation), name=name)
     return [*normalization(batch_norm), activate, *_dropout(dropout)]
 
 

@@ -16,6 +16,7 @@ from tfgen.networks._blocks import (
     Head,
     check_arguments,
     convolution,
+    fast,
     halved_sizes,
     output_channels,
     output_layer,
@@ -69,6 +70,7 @@ def conv_encoder(
     """
     image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
     check_activation(activation=activation)
+    activation = fast(activation)
     output, num_parameters = output_layer(head, latent_dim)
     conv = functools.partial(_conv, activation=activation)
     return stack(
@@ -124,6 +126,7 @@ def conv_decoder(
     """
     image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
     check_activation(activation=activation)
+    activation = fast(activation)
     output, num_parameters = output_layer(head, image_shape)
     full, half, quarter, eighth = halved_sizes(image_shape, _NUM_HALVINGS)
     feature_map = (*eighth, 2 * width)
