@@ -42,12 +42,16 @@ def check_support(distribution: tfd.Distribution, x: np.ndarray) -> None:
 
     Grey values between 0 and 1 pass for a Bernoulli distribution, as images are often given. The
     density of a class that has no rule here, such as a `tfd.TransformedDistribution`, is computed
-    for a few examples, and must be finite; where TFP cannot compute it, nothing is checked.
+    for a few examples, and must be finite; where TFP cannot compute it, nothing is checked. p(x) is
+    over one tensor: `tfd.Blockwise(joint)` makes one of those of a joint distribution.
 
     Args:
         distribution: `tfd.Distribution` p(x), not in a `tf.function`. Its batch shape broadcasts
             with (n,): that of the likelihood at one latent variable does.
         x: array of examples, shape (n, *event_shape).
+
+    Raises:
+        ValueError: if an example is outside, or the events of p(x) are several tensors.
 
     Example:
         >>> check_support(tfd.Poisson(tf.ones(1)), np.array([3.0, 0.5]))
@@ -56,9 +60,10 @@ def check_support(distribution: tfd.Distribution, x: np.ndarray) -> None:
         such as 0.5. Give counts, or end the decoder with a density, such as IndependentNormal.
     """
     check_distributions(distribution=distribution)
+    _check_is_over_one_tensor(distribution)
     _check_examples(distribution.event_shape, x)
     if isinstance(distribution, tfd.Blockwise):
-        for part, values in zip(distribution.distributions, _blocks(distribution, x), strict=True):
+        for part, values in _blocks(distribution.distributions, x):
             check_support(part, values)
         return
     num_rows = BLOCK if distribution.batch_shape.num_elements() == 1 else max(len(x), 1)
@@ -66,7 +71,17 @@ def check_support(distribution: tfd.Distribution, x: np.ndarray) -> None:
         rows = np.asarray(x[start : start + num_rows])
         is_outside = ~_inside(distribution, rows).reshape(len(rows), -1).all(axis=1)
         if np.any(is_outside):
-            raise ValueError(_message(distribution, x, rows[is_outside][:1]))
+            raise ValueError(_message(distribution, x, rows))
+
+
+def _check_is_over_one_tensor(distribution):
+    """Raises ValueError for a joint distribution."""
+    if isinstance(distribution, tfd.JointDistribution):
+        raise ValueError(
+            "distribution must be p(x) over one tensor. Received: a "
+            f"{type(distribution).__name__}, over several. Use tfd.Blockwise(joint), which joins "
+            "them along the last axis; no part of it may be a joint distribution."
+        )
 
 
 def _check_examples(event_shape, x):
@@ -81,23 +96,31 @@ def _check_examples(event_shape, x):
         )
 
 
-def _blocks(distribution, x):
-    """The events of each part of a `tfd.Blockwise`."""
-    shapes = [part.event_shape for part in distribution.distributions]
+def _blocks(parts, x):
+    """Pairs of each part of a `tfd.Blockwise` and its events; of a joint one, given all events."""
+    is_joint = isinstance(parts, tfd.JointDistribution)
+    shapes = tf.nest.flatten(parts.event_shape) if is_joint else [p.event_shape for p in parts]
     ends = np.cumsum([math.prod(shape) for shape in shapes])
-    parts = np.split(x, ends[:-1], axis=-1)
-    return [part.reshape(*x.shape[:-1], *s) for part, s in zip(parts, shapes, strict=True)]
+    blocks = [
+        block.reshape(*x.shape[:-1], *shape)
+        for block, shape in zip(np.split(x, ends[:-1], axis=-1), shapes, strict=True)
+    ]
+    if is_joint:
+        events = map(tf.cast, blocks, tf.nest.flatten(parts.dtype))
+        value = tf.nest.pack_sequence_as(parts.dtype, list(events))
+        parts = tf.nest.flatten(parts.sample_distributions(value=value, seed=(0, 0))[0])
+    return zip(parts, blocks, strict=True)
 
 
-def _message(distribution, x, example):
+def _message(distribution, x, rows):
     """What was expected, what was received, and what to do."""
     name, expected, remedy = _description(distribution)
     while isinstance(distribution, tfd.Independent):
         distribution = distribution.distribution
-    first = np.argwhere(~_inside(distribution, example))[0]
+    first = np.argwhere(~_inside(distribution, rows))[0]
     return (
         f"A{'n' * (name[0] in 'AEI')} {name} likelihood needs {expected}. Received: values from "
-        f"{x.min():g} to {x.max():g}, such as {_text(example[tuple(first)])}. {remedy}"
+        f"{x.min():g} to {x.max():g}, such as {_text(rows[tuple(first)])}. {remedy}"
     )
 
 

@@ -52,8 +52,15 @@ def is_distribution(output: Any) -> bool:
 
 
 def output_on_zeros(network: keras.Model) -> Any:
-    """What a network returns for one example of zeros."""
-    return network(tf.zeros((1, *network.input_shape[1:])))
+    """What a network returns for one example of zeros; ValueError if events are several tensors."""
+    output = network(tf.zeros((1, *network.input_shape[1:])))
+    if isinstance(output, tfd.JointDistribution):
+        raise ValueError(
+            "A network must return a tensor or a distribution over one tensor. Received: the "
+            f"network {network.name!r}, which returns a {type(output).__name__}, over several. End "
+            "it in tfd.Blockwise(joint), which joins them along the last axis."
+        )
+    return output
 
 
 def input_shape(
