@@ -137,3 +137,25 @@ def test_xla_is_used_on_a_cpu_where_it_is_asked_for(options, expected):
     model.compile("sgd", **options)
     assert model.jit_compile == expected
     assert model.get_compile_config()["jit_compile"] == options.get("jit_compile", "auto")
+
+
+@pytest.mark.parametrize("epochs, expected", [(1, False), (2, True)])
+def test_a_long_fit_of_some_models_takes_xla(epochs, expected, monkeypatch):
+    monkeypatch.setattr(Toy, "xla_pays_after", 2 * NUM_BATCHES)
+    made = {}
+    for run in ("train", "test"):
+        name = f"make_{run}_function"
+        make = getattr(Toy, name)
+
+        def spy(self, force=False, run=run, make=make):
+            if force:  # Keras asks again, and takes what there is.
+                made[run] = self.jit_compile
+            return make(self, force)
+
+        monkeypatch.setattr(Toy, name, spy)
+    model = toy()
+    fit(model, epochs, validation_data=data())
+    assert made == {"train": expected, "test": False} and not model.jit_compile
+    model.compile("sgd", jit_compile=False)
+    fit(model, epochs)
+    assert made["train"] is False

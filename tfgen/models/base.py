@@ -101,7 +101,8 @@ class GenerativeModel(ResumableModel):
             steps_per_execution: int, batches per call of the compiled loop, after which callbacks
                 and the progress bar hear of them. None picks up to 32, and fewer where `fit` or
                 `evaluate` is given a number of steps that 32 does not divide.
-            jit_compile: bool or "auto", XLA; "auto" is Keras' choice, which is none on a CPU.
+            jit_compile: bool or "auto", XLA; "auto" is Keras' choice, which is none on a CPU, but
+                for models that a long `fit` repays the time of compiling (`xla_pays_after`).
             run_eagerly: bool, for debugging.
             auto_scale_loss: bool, whether mixed_float16 scales the losses.
 

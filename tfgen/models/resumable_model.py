@@ -44,6 +44,10 @@ class ResumableModel(PersistentModel):
     # Whether a y of the data's shape is what the model explains, instead of x.
     takes_targets: ClassVar[bool] = False
 
+    # Training steps on a CPU after which XLA has saved what it takes to compile, as measured
+    # (docs/benchmark.md), or None where it saves nothing.
+    xla_pays_after: ClassVar[int | None] = None
+
     # What a subclass may give.
 
     def sample(self, num_samples: int = 1, seed: int | None = None) -> tf.Tensor:
@@ -165,7 +169,8 @@ class ResumableModel(PersistentModel):
         x, y = self.prepare(x, y, training=True)
         x = training_data.as_dataset(x if y is None else (x, y), batch_size, shuffle, self.seed)
         runs = {"train": (x, steps_per_epoch), "test": (validation_data, validation_steps)}
-        self._choose_steps_per_execution(**runs)
+        batches = steps_per_epoch or training_data.num_batches(x) or 0
+        self._choose_loop(num_steps=epochs * batches, **runs)
         if isinstance(x, tf.data.Dataset):
             batch_size, shuffle = None, False
         kwargs.update(batch_size=batch_size, shuffle=shuffle)
@@ -215,7 +220,7 @@ class ResumableModel(PersistentModel):
             training_data.check_batch_size_belongs(x, batch_size)
             x = training_data.check(x, self, batch_size)
             x, y = self.prepare(x, y, training=False)
-            self._choose_steps_per_execution(test=(x, steps))
+            self._choose_loop(test=(x, steps))
         kwargs["return_dict"], as_dict = True, kwargs.get("return_dict", False)
         with _from_the_start(self.evaluation_seed_generator):
             logs = super().evaluate(x, y, batch_size, verbose, None, steps, **kwargs)
@@ -277,28 +282,37 @@ class ResumableModel(PersistentModel):
         finally:
             keras_private.set_steps_per_execution(self, loop)
 
-    def _choose_steps_per_execution(self, **runs: tuple[Any, int | None]) -> None:
-        """Sets batches per call of the compiled loop, unless `compile` was given them.
+    def _choose_loop(self, num_steps: int = 0, **runs: tuple[Any, int | None]) -> None:
+        """Sets batches per call of the compiled loop, and XLA, unless `compile` was given them.
 
         Args:
+            num_steps: int, training steps that `fit` was asked for, 0 if not known.
             **runs: by "train" or "test", data and a number of steps that `fit` was given, or None.
         """
-        if self._compile_arguments["steps_per_execution"]:
-            return
-        steps = _loop_length(runs.values())
-        if keras_private.num_replicas(self) > 1:
-            steps = 1  # Keras 3.15 cannot trace its loop over several replicas.
-        self._use_loop(steps, *runs)
-
-    def _use_loop(self, steps, *runs):
-        """Takes the compiled loops of so many batches, which are made once: each is a graph."""
+        steps = self._compile_arguments["steps_per_execution"]
+        if steps is None:  # Keras 3.15 cannot trace its loop over several replicas.
+            steps = 1 if keras_private.num_replicas(self) > 1 else _loop_length(runs.values())
         keras_private.set_steps_per_execution(self, steps)
-        makers = {"train": self.make_train_function, "test": self.make_test_function}
         for run in runs:
-            if (run, steps) not in self._functions:
-                makers[run](force=True)
-                self._functions[run, steps] = getattr(self, f"{run}_function")
-            setattr(self, f"{run}_function", self._functions[run, steps])
+            xla = self._takes_xla(num_steps) if run == "train" else self.jit_compile
+            self._use_function(run, steps, xla)
+
+    def _takes_xla(self, num_steps):
+        """Whether so many training steps are compiled by XLA: Keras' choice on a CPU is never."""
+        is_free = self._compile_arguments["jit_compile"] == "auto" and not self.run_eagerly
+        if self.xla_pays_after is None or not is_free or keras_private.num_replicas(self) > 1:
+            return self.jit_compile
+        return self.jit_compile or num_steps >= self.xla_pays_after
+
+    def _use_function(self, run, steps, jit_compile):
+        """Takes the compiled loop of so many batches, which is made once: each is a graph."""
+        key, name = (run, steps, jit_compile), f"{run}_function"
+        if key not in self._functions:
+            chosen, self.jit_compile = self.jit_compile, jit_compile
+            getattr(self, f"make_{name}")(force=True)
+            self.jit_compile = chosen
+            self._functions[key] = getattr(self, name)
+        setattr(self, name, self._functions[key])
 
 
 def refuse_losses(model: keras.Model, **given: Any) -> None:
