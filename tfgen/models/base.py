@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfgen._utils import keras_private
+from tfgen._utils.arguments import check_flags
 from tfgen.models import fused_adam
 from tfgen.models.divergence import StopOnDivergence
 from tfgen.models.optimizers import FollowRates, LogRates, one_for_each, swap_averages
@@ -112,6 +113,7 @@ class GenerativeModel(ResumableModel):
         """
         refused = {"loss": loss, "loss_weights": loss_weights, "metrics": metrics}
         refuse_losses(self, weighted_metrics=weighted_metrics, **refused)
+        check_flags(auto_scale_loss=auto_scale_loss)
         scale = auto_scale_loss and self.dtype_policy.name == "mixed_float16"
         names = [update.name for update in self.updates]
         optimizers = one_for_each(names, optimizer, type(self).__name__, scale)
