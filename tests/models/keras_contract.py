@@ -12,8 +12,12 @@ import tempfile
 from collections.abc import Callable
 from typing import NamedTuple
 
+import h5py
 import keras
 import numpy as np
+import pandas
+import pytest
+import scipy.sparse
 import tensorflow as tf
 
 from tfgen import models
@@ -30,6 +34,7 @@ class Line(NamedTuple):
         message: part of the message of those that refuse it, or "".
         refused_by: classes that refuse it, their children too; object for all.
         but_not_by: children that take it all the same.
+        flat: whether the model and its data are flat, shape (4,), instead of images.
     """
 
     title: str
@@ -37,6 +42,7 @@ class Line(NamedTuple):
     message: str = ""
     refused_by: tuple[type, ...] = ()
     but_not_by: tuple[type, ...] = ()
+    flat: bool = False
 
     def refuses(self, model):
         return isinstance(model, self.refused_by) and not isinstance(model, self.but_not_by)
@@ -45,11 +51,11 @@ class Line(NamedTuple):
 LINES: list[Line] = []
 
 
-def line(title, message="", refused_by=(), but_not_by=()):
+def line(title, message="", refused_by=(), but_not_by=(), flat=False):
     """Adds a function to the lines."""
 
     def add(do):
-        LINES.append(Line(title, do, message, refused_by, but_not_by))
+        LINES.append(Line(title, do, message, refused_by, but_not_by, flat))
         return do
 
     return add
@@ -100,6 +106,44 @@ def same_weights(a, b):
     return all(np.array_equal(v, w) for v, w in zip(a.get_weights(), b.get_weights(), strict=True))
 
 
+def train_alike(model, given, usual, **kwargs):
+    """Checks that a model learns the same weights of two kinds of the same x and y."""
+    start, learned = [v.numpy() for v in model.variables], [model.get_weights()]
+    for x, *y in (given, usual):
+        for variable, value in zip(model.variables, start, strict=True):
+            variable.assign(value)
+        trains(model, x, *y, shuffle=False, **kwargs)  # Each call of fit has an order of its own.
+        learned.append(model.get_weights())
+    before, these, those = learned
+    assert all(map(np.array_equal, these, those))
+    assert not all(map(np.array_equal, before, these))
+
+
+def refused(message, call, *args, **kwargs):
+    """Checks that a further call is refused."""
+    with pytest.raises(ValueError, match=message):
+        call(*args, **kwargs)
+
+
+def hdf5(x):
+    file = h5py.File(folder() / "x.h5", "w")
+    file["x"] = x
+    return file["x"]
+
+
+def iter_of(*batches):
+    """A generator."""
+    yield from batches
+
+
+def train_on_batch(model, x, y):
+    return model.train_on_batch(x, y)
+
+
+def frame(x):
+    return pandas.DataFrame(x, columns=list("abcd"))
+
+
 def folder():
     return pathlib.Path(tempfile.mkdtemp())
 
@@ -129,6 +173,163 @@ def _(model, x, y):
     trains(model, np.load(path, mmap_mode="r"), y, batch_size=8)
 
 
+@line("`fit` on an `h5py.Dataset`: the weights of the array")
+def _(model, x, y):
+    train_alike(model, (hdf5(x), y), (x, y), batch_size=8)
+
+
+@line("`evaluate` and `train_on_batch` on an `h5py.Dataset`: the values of the array")
+def _(model, x, y):
+    data = hdf5(x)
+    assert model.evaluate(data, y, verbose=0) == model.evaluate(x, y, verbose=0)
+    twin = copy.deepcopy(model)
+    assert model.train_on_batch(data, y) == twin.train_on_batch(x, y)
+
+
+@line("`fit` on float64, float16, uint8, bool: the weights of the same numbers in float32")
+def _(model, x, y):
+    whole = np.where(x > 0, 1, 0)
+    for dtype in ("float64", "float16", "uint8", "bool"):
+        given = (x if "float" in dtype else whole).astype(dtype)
+        train_alike(model, (given, y), (given.astype("float32"), y), batch_size=8)
+
+
+@line("`fit` on a data set of float64 or uint8: the weights of the same in float32")
+def _(model, x, y):
+    for given in (x.astype("float64"), np.where(x > 0, 1, 0).astype("uint8")):
+        train_alike(model, (dataset(given, y),), (dataset(given.astype("float32"), y),))
+
+
+@line("float128, bfloat16 and complex arrays", "Expected numbers", (object,))
+def _(model, x, y):
+    refused("dtype complex64", fit, model, x.astype("complex64"), y)
+    refused("bfloat16", fit, model, tf.cast(x, "bfloat16"), y)
+    if np.dtype("longdouble").itemsize > 8:
+        refused("Expected numbers", fit, model, x.astype("longdouble"), y)
+    fit(model, x.astype("complex64"), y)
+
+
+@line("a `RaggedTensor`", r"for example x.to_tensor\(\)", (object,))
+def _(model, x, y):
+    fit(model, tf.RaggedTensor.from_tensor(x), y)
+
+
+@line("a `SparseTensor`", r"for example tf.sparse.to_dense\(x\)", (object,))
+def _(model, x, y):
+    for call in (model.evaluate, model.train_on_batch):
+        refused("tf.sparse.to_dense", call, tf.sparse.from_dense(x), y)
+    fit(model, tf.sparse.from_dense(x), y)
+
+
+@line("a sparse matrix of SciPy (models of flat data)", r"x.toarray\(\)", (object,), flat=True)
+def _(model, x, y):
+    fit(model, scipy.sparse.csr_matrix(x), y)
+
+
+@line("a masked array", r"for example x.filled\(\)", (object,))
+def _(model, x, y):
+    fit(model, np.ma.masked_array(x, x > 0), y)
+
+
+@line("a data set of sparse or ragged tensors", "Expected batches of one array", (object,))
+def _(model, x, y):
+    ragged = tf.data.Dataset.from_tensor_slices(tf.RaggedTensor.from_tensor(x)).batch(8)
+    refused("type RaggedTensor", fit, model, ragged)
+    fit(model, tf.data.Dataset.from_tensor_slices(tf.sparse.from_dense(x)).batch(8))
+
+
+@line("a data set of complex numbers or strings", "Expected batches of one array", (object,))
+def _(model, x, y):
+    refused("complex64", fit, model, dataset(x.astype("complex64"), y))
+    fit(model, dataset(x.astype(str), y))
+
+
+@line("a data set or generator of dicts, or of nested pairs", "Expected batches of one", (object,))
+def _(model, x, y):
+    refused("type dict", fit, model, tf.data.Dataset.from_tensors({"image": x}))
+    refused("type tuple", fit, model, tf.data.Dataset.from_tensors(((x, x), np.arange(16))))
+    fit(model, iter_of({"image": x}))
+
+
+@line("a tuple or list of two arrays as x", "was built for data of shape", (object,))
+def _(model, x, y):
+    refused("was built for data of shape", fit, model, [x, x], y)
+    fit(model, (x, x), y)
+
+
+@line("a pair (x, y) as x", "give labels or targets apart, as fit", (object,))
+def _(model, x, y):
+    fit(model, (x, np.arange(16) % 2))
+
+
+@line("a dict as x", "Give one array or data set", (object,))
+def _(model, x, y):
+    refused("Give one array or data set", model.evaluate, {"image": x}, y, verbose=0)
+    fit(model, {"image": x}, y)
+
+
+@line("a data set in a list", "Give one array or data set", (object,))
+def _(model, x, y):
+    refused("Give one array or data set", model.predict, [dataset(x, y)], verbose=0)
+    fit(model, [dataset(x, y)])
+
+
+# Data frames.
+
+_FLAT = " (models of flat data)"
+
+
+@line("`fit` on a pandas `DataFrame`: the weights of the array" + _FLAT, flat=True)
+def _(model, x, y):
+    train_alike(model, (frame(x), y), (x, y), batch_size=8)
+
+
+@line("`evaluate` on a `DataFrame`: the values of the array" + _FLAT, flat=True)
+def _(model, x, y):
+    assert model.evaluate(frame(x), y, verbose=0) == model.evaluate(x, y, verbose=0)
+    history = fit(model, frame(x), y, validation_data=pairs(frame(x), y), batch_size=16)
+    logs = model.evaluate(x, y, verbose=0, return_dict=True)
+    for name, value in logs.items():
+        np.testing.assert_allclose(history[f"val_{name}"][0], value, rtol=1e-5, atol=1e-6)
+
+
+@line("`predict` and `embed` on a `DataFrame`: the values of the array" + _FLAT, flat=True)
+def _(model, x, y):
+    if hasattr(model, "embed"):
+        labels = () if y is None else (y,)
+        np.testing.assert_array_equal(model.embed(frame(x), *labels), model.embed(x, *labels))
+    given = model.sample_latents(16, [0, 1]).numpy() if isinstance(model, models.GAN) else x
+    framed, labels = pandas.DataFrame(given), () if y is None else (pandas.Series(y),)
+    expected = model.predict(given if y is None else (given, y), verbose=0)
+    predicted = model.predict((framed, *labels) if labels else framed, verbose=0)
+    np.testing.assert_array_equal(predicted, expected)
+
+
+@line("a `DataFrame` with NaN" + _FLAT, "finite training data", (object,), flat=True)
+def _(model, x, y):
+    data = frame(x)
+    data.loc[3, "b"] = np.nan
+    refused("1 values that are NaN", model.evaluate, data, y, verbose=0)
+    fit(model, data, y)
+
+
+@line("a `DataFrame` with strings or objects" + _FLAT, "Expected numbers", (object,), flat=True)
+def _(model, x, y):
+    for call in (fit, train_on_batch):
+        refused("x of dtype object", call, model, frame(x).astype(object), y)
+    fit(model, frame(x).assign(d="red"), y)
+
+
+@line("a `DataFrame`, by models of images", "was built for data of shape", (object,))
+def _(model, x, y):
+    fit(model, frame(x.reshape(16, 4)), y)
+
+
+@line("a pandas `Series` as x", "was built for data of shape", (object,))
+def _(model, x, y):
+    fit(model, pandas.Series(np.ravel(x)[:16]), y)
+
+
 @line("`fit` on a `tf.data.Dataset`")
 def _(model, x, y):
     trains(model, dataset(x, y))
@@ -152,6 +353,14 @@ def _(model, x, y):
 @line("`fit` on a generator", "set by the first batch", (models.NormalizingFlow,))
 def _(model, x, y):
     trains(model, ((x[i : i + 8], None if y is None else y[i : i + 8]) for i in (0, 8)))
+
+
+@line("a generator of arrays, or of lists [x, y]", "set by the first", (models.NormalizingFlow,))
+def _(model, x, y):
+    labels = np.arange(16) % 2
+    train_alike(model, (iter_of([x, labels]),), (iter_of((x, labels)),), batches=1)
+    if y is None:
+        train_alike(model, (iter_of(x, x),), (iter_of((x,), (x,)),))
 
 
 @line("NaN in the data", "finite training data", (object,))
@@ -197,6 +406,46 @@ def _(model, x, y):
     trains(model, x, np.arange(16) % 2, batch_size=8)
 
 
+@line("labels as a pandas `Series`, or as a tensor: the weights of the array")
+def _(model, x, y):
+    labels = np.arange(16) % 2
+    for given in (pandas.Series(labels), tf.constant(labels)):
+        train_alike(model, (x, given), (x, labels), batch_size=8)
+    train_alike(model, (tf.constant(x), labels), (x, labels), batch_size=8)
+
+
+@line(
+    "targets as a `DataFrame`, or as a tensor" + _FLAT,
+    "no targets|labels must be",
+    (object,),
+    _TAKES_TARGETS,
+    flat=True,
+)
+def _(model, x, y):
+    if isinstance(model, models.ConditionalVAE):
+        return
+    for given in (frame(0.5 * x), tf.constant(0.5 * x)):
+        train_alike(model, (frame(x), given), (x, 0.5 * x), batch_size=8)
+
+
+@line("sparse targets", "Expected numbers|labels must be", (object,))
+def _(model, x, y):
+    fit(model, x, tf.sparse.from_dense(x))
+
+
+@line("y beside a data set, or a data set as y", "y goes with arrays|labels must be", (object,))
+def _(model, x, y):
+    refused("y goes with arrays|labels must be", fit, model, dataset(x, y), np.arange(16) % 2)
+    fit(model, x, dataset(x, y))
+
+
+@line("a dict or tuple as y in a data set", "has one y|labels must be", (object,))
+def _(model, x, y):
+    several = {"class": np.arange(16) % 2, "box": np.zeros((16, 4))}
+    refused("has one y|labels must be", fit, model, dataset(x, tuple(several.values())))
+    fit(model, dataset(x, several))
+
+
 @line("targets of another length", "16 examples|labels must be", (object,))
 def _(model, x, y):
     fit(model, x, x[:5])
@@ -233,6 +482,32 @@ def _(model, x, y):
     logs = model.evaluate(x, y, verbose=0, batch_size=16, return_dict=True)
     for name, value in logs.items():
         np.testing.assert_allclose(history[f"val_{name}"][0], value, rtol=1e-5, atol=1e-6)
+
+
+@line("`validation_data` of another kind than x, with `batch_size`: as `evaluate` says")
+def _(model, x, y):
+    for given in (dataset(x, y), Batches(x, y)):
+        history = fit(model, x, y, validation_data=given, batch_size=16)
+        for name, value in model.evaluate(given, verbose=0, return_dict=True).items():
+            np.testing.assert_allclose(history[f"val_{name}"][0], value, rtol=1e-5, atol=1e-6)
+
+
+@line("`validation_data` of another shape", "was built for data of shape", (object,))
+def _(model, x, y):
+    bad = dataset(x[:, :1], y)
+    refused("was built for data of shape", fit, model, x, y, validation_data=bad)
+    fit(model, x, y, validation_data=pairs(x[:, :1], y))
+
+
+@line("`validation_data` of four parts, or none", "are x, or a pair", (object,))
+def _(model, x, y):
+    refused("a tuple of 0 parts", fit, model, x, y, validation_data=())
+    fit(model, x, y, validation_data=(x, y, None, None))
+
+
+@line("`validation_data` whose y has another length", "16 examples", (object,))
+def _(model, x, y):
+    fit(model, x, y, validation_data=(x, np.arange(5) % 2))
 
 
 @line("`evaluate` twice: the same numbers, losses first")
@@ -365,6 +640,21 @@ def _(model, x, y):
     model.compile(optimizer, steps_per_execution=-3)
 
 
+@line("`jit_compile=True`: the weights of `jit_compile=False`")
+def _(model, x, y):
+    weights = []
+    for jit_compile in (True, False):
+        twin = copy.deepcopy(model)
+        optimizer = None if isinstance(model, models.MixtureEM) else keras.optimizers.SGD(1e-2)
+        twin.compile(optimizer, steps_per_execution=1, jit_compile=jit_compile)
+        trains(twin, x, y, batches=1, batch_size=16)
+        weights.append(twin.get_weights())
+    # XLA adds float32 numbers, each rounded to 6e-8 of it, in another order: sums of some hundred
+    # terms, which nearly cancel in a few gradients. The draws are the same.
+    for compiled, plain in zip(*weights, strict=True):
+        np.testing.assert_allclose(compiled, plain, rtol=1e-4, atol=1e-6)
+
+
 # Files and copies.
 
 
@@ -401,6 +691,22 @@ def _(model, x, y):
         assert type(twin) is type(model)
         shapes = [[tuple(v.shape) for v in one.variables] for one in (model, twin)]
         assert shapes[0] == shapes[1]
+
+
+@line("`export` and `tf.saved_model.load`: what the model computes")
+def _(model, x, y):
+    name = next(
+        name for name in ("embed", "log_prob", "latent", "generate") if hasattr(model, name)
+    )
+    path = folder()
+    model.export(path, endpoints=[name], verbose=False)
+    given = x if name != "generate" else model.sample_latents(16, [0, 1])
+    given = (given,) if y is None else (given, y.astype("int32"))
+    served = tf.saved_model.load(path)
+    returned = getattr(served, name)(*map(tf.constant, given))
+    expected = getattr(model, name)(*given)
+    assert np.ptp(expected) > 0
+    np.testing.assert_allclose(returned, expected, rtol=1e-5, atol=1e-5)
 
 
 @line("`pickle` and `copy.deepcopy`")

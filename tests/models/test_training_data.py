@@ -6,7 +6,9 @@ import tempfile
 import h5py
 import keras
 import numpy as np
+import pandas
 import pytest
+import scipy.sparse
 import tensorflow as tf
 
 from tfgen import datasets, models, networks
@@ -193,6 +195,9 @@ def test_denoising_in_training_and_validation():
         (np.full((6, *SHAPE), 3.0, "float32"), "Bernoulli.*from 3 to 3"),
         (np.array(["a"] * 6), "Expected numbers.*y of dtype <U1"),
         (np.array([object()] * 6), "Expected numbers.*y of dtype object"),
+        ({"label": np.zeros(6, "int32")}, "Expected numbers.*y of dtype object.*type dict"),
+        (tf.sparse.from_dense(images()), r"tf.sparse.to_dense\(y\)"),
+        (tf.data.Dataset.range(6), "y goes with arrays, and is one.*y of type _RangeDataset"),
     ],
 )
 def test_what_is_neither_target_nor_label(eager, y, text):
@@ -210,6 +215,17 @@ def test_bad_targets_of_batches(eager, model):
     )
     with pytest.raises(ValueError, match="y of unknown rank.*tf.ensure_shape"):
         model.fit(unknown, verbose=0)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [{"label": np.arange(6)}, (np.arange(6), np.arange(6)), tf.sparse.from_dense(images())],
+    ids=["dict", "tuple", "sparse"],
+)
+def test_batches_of_several_targets(eager, model, y):
+    for one in (eager, model):
+        with pytest.raises(ValueError, match="A batch has one y, an array or dense tensor"):
+            one.evaluate(as_pairs(images(), y), verbose=0)
 
 
 def test_models_without_targets_refuse_them(build_model, blobs):
@@ -301,13 +317,72 @@ def test_every_kind_of_data_trains_and_is_checked(eager, kind, tmp_path):
 
 def test_data_frames(tmp_path):
     """Rows are examples."""
-    pandas = pytest.importorskip("pandas")
     model = models.MixtureEM(2, (3,), seed=0)
     x = np.random.default_rng(0).normal(size=(20, 3))
     model.fit(pandas.DataFrame(x), verbose=0)
     again = models.MixtureEM(2, (3,), seed=0)
     again.fit(x, verbose=0)
     np.testing.assert_array_equal(model.means, again.means)
+
+
+def test_masked_arrays_without_a_mask(eager):
+    eager.evaluate(np.ma.masked_less(random_images(0), -1.0), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "batch, text",
+    [
+        ({"image": images()}, "type dict"),
+        (((images(), images()), np.arange(6)), "type tuple"),
+        (images().astype("complex64"), "dtype complex64"),
+        (images().astype(str), "dtype object|dtype <U"),
+        (tf.sparse.from_dense(images()), "type SparseTensor"),
+        (tf.RaggedTensor.from_tensor(images()), "type RaggedTensor"),
+    ],
+)
+def test_batches_that_are_no_array_of_numbers(eager, batch, text):
+    text = f"Expected batches of one array of numbers.*{text}"
+    for data in (tf.data.Dataset.from_tensors(batch), OneBatch(batch)):
+        with pytest.raises(ValueError, match=text):
+            eager.fit(data, verbose=0)
+        with pytest.raises(ValueError, match=text):
+            eager.fit(images(), validation_data=data, verbose=0)
+    with pytest.raises(ValueError, match=text):
+        eager.fit((part for part in [batch]), verbose=0)
+
+
+class OneBatch(keras.utils.PyDataset):
+    def __init__(self, batch):
+        super().__init__()
+        self.batch = batch
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+def test_batches_of_bfloat16(eager):
+    """Are numbers too."""
+    x = tf.data.Dataset.from_tensors(tf.cast(images(), "bfloat16"))
+    same = eager.evaluate(images(), verbose=0)
+    assert eager.evaluate(x, verbose=0) == pytest.approx(same, rel=1e-6)
+
+
+def test_generators_of_arrays_and_lists(eager):
+    """Seen as (x,) and (x, y)."""
+    x, y = random_images(0), random_images(1)
+    logs = eager.evaluate((batch for batch in [x]), verbose=0)
+    assert logs == eager.evaluate(x, verbose=0)
+    logs = eager.evaluate((batch for batch in [[x, y]]), verbose=0)
+    assert logs == eager.evaluate(x, y, verbose=0)
+
+
+def test_validation_data_of_other_lengths(eager):
+    for data in ((), (images(), None, None, None), list(images())):
+        with pytest.raises(ValueError, match=f"are x, or a pair.*{len(data)} parts"):
+            eager.fit(images(), validation_data=data, verbose=0)
 
 
 @pytest.mark.parametrize("kind", ["tensor", "list", "memmap", "h5py"])
@@ -339,7 +414,16 @@ def test_splits_of_lists_and_files(eager, tmp_path):
         (images().astype("complex64"), "Expected numbers"),
         (3.0, "with one row for each example"),
         ((images(), np.arange(6)), "give labels or targets apart, as fit"),
-        ({"x": images()}, "Expected numbers"),
+        ({"x": images()}, "Expected numbers.*of type dict"),
+        pytest.param(
+            images().astype("longdouble"),
+            "dtype float128.*np.asarray",
+            marks=pytest.mark.skipif(np.dtype("longdouble").itemsize == 8, reason="is float64"),
+        ),
+        (np.ma.masked_less(random_images(0), 0.5), r"MaskedArray.*x.filled\(\)"),
+        (scipy.sparse.csr_matrix(np.eye(4)), r"of type csr_matrix.*x.toarray\(\)"),
+        (tf.sparse.from_dense(images()), r"SparseTensor.*tf.sparse.to_dense\(x\)"),
+        (tf.RaggedTensor.from_tensor(images()), r"RaggedTensor.*x.to_tensor\(\)"),
         ("mnist", "Expected numbers"),
     ],
 )

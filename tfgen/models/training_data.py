@@ -3,7 +3,7 @@
 import itertools
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
@@ -35,6 +35,10 @@ BATCH_SIZE = 32
 # Bytes of an array that are checked at a time.
 CHUNK = 2**26
 _DATA_SETS = (tf.data.Dataset, tf.distribute.DistributedDataset, keras.utils.PyDataset)
+# Methods that make arrays of a sparse, ragged or masked one.
+_TO_ARRAYS = ("toarray", "to_tensor", "filled")
+# What data sets may give instead of one tensor.
+_STRUCTURES = (Mapping, tuple, list, tf.SparseTensor, tf.RaggedTensor)
 
 
 class InputsAndTargets(NamedTuple):
@@ -80,7 +84,7 @@ def as_given(x: Any, name: str = "x") -> Any:
     """Data of any kind that `fit` takes; lists and data frames as arrays.
 
     Raises:
-        ValueError: if they are of another kind, or hold something else than numbers.
+        ValueError: if they are of another kind, or hold something else than numbers, or masks.
     """
     if x is None:
         raise ValueError(
@@ -89,14 +93,27 @@ def as_given(x: Any, name: str = "x") -> Any:
     if isinstance(x, (*_DATA_SETS, types.GeneratorType)) or _is_iterable_of_batches(x):
         return x
     array = x if _has_rows(x) else _as_array(x, name)
-    kind = np.dtype(_numpy_dtype(array)).kind
-    if kind not in "biuf" or not len(array.shape):
+    if not _are_numbers(_numpy_dtype(array)) or not len(array.shape) or np.ma.is_masked(array):
         raise ValueError(
             f"Expected numbers, with one row for each example. Received: {name} of dtype "
-            f"{array.dtype} and shape {tuple(array.shape)}. Convert it, for example by "
-            f"np.asarray({name}, 'float32')."
+            f"{array.dtype} and shape {tuple(array.shape)}, of type {type(x).__name__}. Give one "
+            f"array or data set, for example {_conversion(x, name)}."
         )
     return array
+
+
+def _are_numbers(dtype):
+    """Whether TensorFlow makes tensors of them: not of float128."""
+    kind = np.dtype(dtype).kind
+    return kind in "biu" or (kind == "f" and np.dtype(dtype).itemsize <= 8)
+
+
+def _conversion(x, name):
+    """What makes an array of something else."""
+    if isinstance(x, tf.SparseTensor):
+        return f"tf.sparse.to_dense({name})"
+    methods = [f"{name}.{method}()" for method in _TO_ARRAYS if hasattr(x, method)]
+    return methods[0] if methods else f"np.asarray({name}, 'float32')"
 
 
 def _is_iterable_of_batches(x):
@@ -105,15 +122,16 @@ def _is_iterable_of_batches(x):
 
 
 def _has_rows(x):
-    """Whether it is an array, in memory or on disk."""
+    """Whether it is an array, in memory or on disk; not a data frame or a sparse matrix."""
     return all(hasattr(x, name) for name in ("shape", "dtype", "__getitem__", "__len__")) and (
-        not hasattr(x, "to_numpy")
+        not hasattr(x, "to_numpy") and not hasattr(x, "toarray")
     )
 
 
 def _as_array(x, name):
     try:
-        return x.to_numpy() if hasattr(x, "to_numpy") else np.asarray(x)
+        # Rows together in memory, so that sums are rounded as those of an array.
+        return np.asarray(x.to_numpy() if hasattr(x, "to_numpy") else x, order="C")
     except (TypeError, ValueError):
         raise ValueError(
             f"Expected an array, or a list of examples of one shape. Received: {name} of type "
@@ -142,23 +160,36 @@ def _peeked(x: Any) -> tuple[np.ndarray | None, Any]:
     if not isinstance(x, types.GeneratorType):
         return None, x
     first = next(x, None)
-    rest = (_without_none(batch) for batch in itertools.chain([first] * (first is not None), x))
-    return np.empty((0,)) if first is None else np.asarray(unpack(first)), rest
+    rest = (_as_tuple(batch) for batch in itertools.chain([first] * (first is not None), x))
+    return np.empty((0,)) if first is None else _examples(first), rest
 
 
-def _without_none(batch):
-    """(x,) of (x, None), of which Keras 3.8 makes no tensors."""
-    is_pair = isinstance(batch, tuple) and all(part is None for part in batch[1:])
-    return batch[:1] if is_pair else batch
+def _as_tuple(batch):
+    """(x,) of x, and of (x, None), of which Keras 3.8 makes no tensors."""
+    batch = tuple(batch) if isinstance(batch, tuple | list) else (batch,)
+    return batch[:1] if all(part is None for part in batch[1:]) else batch
+
+
+def _examples(batch):
+    """The examples of a data set's batch, a NumPy array of numbers."""
+    x = unpack(batch)
+    array = np.asarray(None if isinstance(x, _STRUCTURES) else x)
+    if not _are_numbers(array.dtype) and array.dtype.name != "bfloat16":
+        raise ValueError(
+            "Expected batches of one array of numbers, or pairs (x, y) of arrays. Received: a "
+            f"batch whose x is of type {type(x).__name__} and dtype {array.dtype}. Let the data "
+            "give one array or dense tensor, for example with Dataset.map."
+        )
+    return array
 
 
 def first_batch(x: Any) -> np.ndarray | None:
     """A NumPy batch to look at (all of an array), or None where looking would consume it."""
     if isinstance(x, tf.data.Dataset):
         batch = next(iter(x), None)
-        return np.empty((0,)) if batch is None else np.asarray(unpack(batch))
+        return np.empty((0,)) if batch is None else _examples(batch)
     if isinstance(x, keras.utils.PyDataset):
-        return np.asarray(unpack(x[0])) if len(x) else np.empty((0,))
+        return _examples(x[0]) if len(x) else np.empty((0,))
     return np.asarray(x) if is_array(x) else None
 
 
@@ -241,12 +272,13 @@ def targets(x: Any, y: Any, model: keras.Model) -> Any:
     """
     if y is None:
         return None
-    if not is_array(x):
+    if not is_array(x) or isinstance(y, (*_DATA_SETS, types.GeneratorType)):
         raise ValueError(
-            f"y goes with arrays. Received: y beside data of type {type(x).__name__}. Let the data "
-            "give pairs (x, y)."
+            "y goes with arrays, and is one. Received: y of type "
+            f"{type(y).__name__} beside data of type {type(x).__name__}. Let one data set give "
+            "pairs (x, y)."
         )
-    if np.ndim(y) == 0:
+    if np.ndim(y) == 0 and _are_numbers(np.asarray(y).dtype):
         return _target(y, np.shape(y), np.asarray(y).dtype, model)
     y = as_given(y, "y")
     if len(y) != len(x):
@@ -264,6 +296,12 @@ def targets_of_batch(y: Any, model: keras.Model) -> Any:
     """As `targets`, for the y of a batch, a tensor."""
     if y is None:
         return None
+    if isinstance(y, _STRUCTURES):
+        raise ValueError(
+            "A batch has one y, an array or dense tensor. Received: y of type "
+            f"{type(y).__name__}. Let the data give pairs (x, y) or x alone, for example with "
+            "Dataset.map."
+        )
     shape = tf.TensorShape(y.shape)
     if shape.rank is None:
         raise ValueError(
@@ -299,6 +337,11 @@ def prepared_for_validation(data: Any, model: keras.Model, batch_size: int | Non
     """Validation data, which may come with labels, checked and as the model takes them."""
     if data is None:
         return None
+    if isinstance(data, tuple | list) and not 1 <= len(data) <= 3:
+        raise ValueError(
+            "validation_data are x, or a pair (x, y). Received: a "
+            f"{type(data).__name__} of {len(data)} parts. Stack examples by np.stack."
+        )
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     refuse_weights(sample_weight)
     x = as_given(x, "validation_data")
