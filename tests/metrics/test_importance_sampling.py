@@ -109,6 +109,7 @@ def test_chunks_are_bounded_and_traced_once():
     model = GivenWeights()
     x = np.zeros((47, 2), "float32")
     result = nll_of(model, x, 1050, batch_size=20, samples_per_batch=100)
+    assert nll_of(model, x, 1050, batch_size=20, samples_per_batch=100).nll == result.nll
     assert model.traces == [(100, 20)]
     assert result.nlls.shape == (47,) and result.num_samples == 1050
     # Mean of w is exp(1/2); of 1,050 draws its relative error is sqrt((e - 1) / 1050) = 0.04.

@@ -1,5 +1,9 @@
 """What the measures of likelihood share: batches, labels, bits, compiling."""
 
+import gc
+import weakref
+
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -62,7 +66,60 @@ def test_compiled_as_the_model_is():
     class Compiled:
         jit_compile = True
 
+    def length(model, text):
+        return tf.strings.length(text)
+
     text = tf.constant("ab")  # XLA has no strings.
-    assert int(compiled_as(object(), tf.strings.length)(text)) == 2
+    assert int(compiled_as(object(), length)(text)) == 2
     with pytest.raises(tf.errors.InvalidArgumentError, match="tf2xla"):
-        compiled_as(Compiled(), tf.strings.length)(text)
+        compiled_as(Compiled(), length)(text)
+
+
+def log_prob(model, factor, x):
+    model.traces.append(factor)
+    return factor * model(x)
+
+
+class Linear(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(1, kernel_initializer="ones")
+        self.traces = []
+        self.power = 1
+
+    def call(self, x):
+        return self.dense(x) ** self.power
+
+
+def test_a_graph_serves_until_the_model_is_another():
+    model, x = Linear(), tf.ones((3, 1))
+    model(x)
+
+    def value(factor=2.0):
+        return float(compiled_as(model, log_prob, factor)(x)[0, 0])
+
+    assert [value(), value(3.0), value()] == [2.0, 3.0, 2.0] and len(model.traces) == 2
+    model.dense.kernel.assign([[5.0]])  # Values of variables are read.
+    assert value() == 10.0 and len(model.traces) == 2
+    model.power = 2
+    assert value() == 50.0
+    model.dense.activation = keras.activations.sigmoid
+    assert value() == pytest.approx(2.0, abs=0.05)
+
+
+def test_many_models_draw_no_warning_of_retracing(caplog):
+    for _ in range(12):
+        model = Linear()
+        model(tf.ones((3, 1)))
+        compiled_as(model, log_prob, 2.0)(tf.ones((3, 1)))
+    assert "retracing" not in caplog.text
+
+
+def test_graphs_do_not_keep_models():
+    model = Linear()
+    model(tf.ones((3, 1)))
+    compiled_as(model, log_prob, 2.0)(tf.ones((3, 1)))
+    alive = weakref.ref(model)
+    del model
+    gc.collect()
+    assert alive() is None

@@ -1,8 +1,11 @@
 """What the measures of likelihood share: batches of one size, seeds, units, checks."""
 
+import contextlib
+import functools
 import math
+import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import tensorflow as tf
@@ -41,9 +44,49 @@ def standard_error(values: np.ndarray) -> float:
     return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
-def compiled_as(model: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as a `tf.function`, with XLA if the model is compiled with it."""
-    return tf.function(function, jit_compile=getattr(model, "jit_compile", False), autograph=False)
+# Model -> what was compiled for it by function, settings and XLA, each with the model's state then.
+_COMPILED: weakref.WeakKeyDictionary[Any, dict[Any, Any]] = weakref.WeakKeyDictionary()
+
+
+def compiled_as(model: Any, function: Callable[..., Any], *settings: Any) -> Callable[..., Any]:
+    """`function(model, *settings, *tensors)` as a function of tensors, compiled as the model is.
+
+    What was traced for a model serves again, until a variable, a number or a function in the model
+    or one of its layers is replaced. Numbers inside of variables may change.
+
+    Args:
+        model: any object.
+        function: function of a module: one made in each call would be another each time.
+        *settings: what it takes of Python, hashable.
+    """
+    xla, state = getattr(model, "jit_compile", False), _state(model)
+    known, reference = dict[Any, Any](), lambda: model
+    with contextlib.suppress(TypeError):  # Some objects have no weak references, or no hash.
+        known, reference = _COMPILED.setdefault(model, {}), cast(Any, weakref.ref(model))
+    made, graph = known.get((function, settings, xla), (None, None))
+    if made != state:
+        # TensorFlow counts the traces of a partial apart, and warns of none made for another model.
+        call = functools.partial(_call, reference, function, settings)
+        graph = tf.function(call, jit_compile=xla, autograph=False)
+        known[function, settings, xla] = state, graph
+    return graph
+
+
+def _call(reference, function, settings, *tensors):
+    return function(reference(), *settings, *tensors)
+
+
+def _state(model: Any) -> list[Any]:
+    """What a graph of the model depends on: its variables, and plain attributes of all layers."""
+    state: list[Any] = [id(variable) for variable in getattr(model, "variables", ())]
+    parts = [model]
+    while parts:
+        part = parts.pop()
+        parts += getattr(part, "layers", ())
+        values = getattr(part, "__dict__", {})
+        state += [(k, v) for k, v in values.items() if isinstance(v, bool | int | float | str)]
+        state += [(k, id(v)) for k, v in values.items() if callable(v)]
+    return state
 
 
 def bits_of(model: Any, x: Any, nats: float) -> float | None:
@@ -56,8 +99,12 @@ def _has_mass(model: Any, x: Any) -> bool:
     if not hasattr(model, "terms"):
         return hasattr(model, "as_distribution") and is_discrete(model.as_distribution())
     # Tracing alone draws nothing and leaves the model's seeds as they are.
-    terms = tf.function(lambda x: model.terms(x, training=False), autograph=False)
+    terms: Any = compiled_as(model, _terms)
     return "bits_per_dim" in terms.get_concrete_function(x).structured_outputs
+
+
+def _terms(model: Any, x: Any) -> dict[str, tf.Tensor]:
+    return model.terms(x, training=False)
 
 
 def encode(model: HasEncoder, x: Any) -> Any:

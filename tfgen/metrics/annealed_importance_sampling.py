@@ -130,7 +130,7 @@ def annealed_importance_sampling(
     check_verbose(verbose=verbose)
     chain = _Chain(model, num_chains, num_steps, num_leapfrog_steps, start, step_size)
     _check_chain(chain)
-    anneal = compiled_as(model, chain.run)
+    anneal = compiled_as(model, _run, *chain[1:])
     batches, num_batches = open_batches(model, data, batch_size)
     bar = ProgressBar(num_batches, verbose)
     columns = []
@@ -219,6 +219,12 @@ class _Chain(NamedTuple):
             lambda z: self.model.log_joint(x, z), tf.fill(shape, _FIRST_STEP_SIZE)
         )
         return _tuned_step_sizes(kernel, z, tuning_seed)
+
+
+def _run(model: Any, *arguments: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """`_Chain.run` of a model, given the other arguments of a chain, x and a seed."""
+    *settings, x, seed = arguments
+    return _Chain(model, *settings).run(x, seed)
 
 
 def _batch_size(x: Any) -> int:

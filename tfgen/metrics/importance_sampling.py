@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.special
+import tensorflow as tf
 
 from tfgen._utils.arguments import check_ints, check_seed, check_verbose
 from tfgen._utils.progress import ProgressBar
@@ -168,7 +169,7 @@ def importance_sampled_nll(
     check_seed(seed=seed)
     check_verbose(verbose=verbose)
     chunk = min(samples_per_batch, num_samples)
-    draw = compiled_as(model, lambda x, seed: model.log_weights(x, chunk, seed))
+    draw = compiled_as(model, _log_weights, chunk)
     sizes = sorted({k for k in at if k < num_samples} | {num_samples})
     batches, num_batches = open_batches(model, data, batch_size)
     num_chunks = math.ceil(num_samples / chunk)
@@ -192,6 +193,10 @@ def importance_sampled_nll(
         bounds={k: -float(bound.mean()) for k, bound in zip(sizes, bounds, strict=True)},
         nlls=nlls,
     )
+
+
+def _log_weights(model: HasLogWeights, num_samples: int, x: Any, seed: tf.Tensor) -> tf.Tensor:
+    return model.log_weights(x, num_samples, seed)
 
 
 def _summarize(log_weights: np.ndarray, sizes: Sequence[int]) -> np.ndarray:

@@ -305,7 +305,7 @@ def _log_aggregate(
     model: HasElbo, batches: list[tuple[Any, int]], z: np.ndarray, verbose: bool
 ) -> np.ndarray | None:
     """log (1/N sum_j q(z_i|x_j)) of each draw z_i, shape (N,); None if it has no density there."""
-    log_densities = compiled_as(model, lambda x, z: _log_density_of_all(encode(model, x), z))
+    log_densities = compiled_as(model, _log_density_of_all)
     total = np.full(len(z), -np.inf)
     bar = ProgressBar(len(batches), verbose)
     for x, count in batches:
@@ -320,8 +320,9 @@ def _log_aggregate(
     return total - math.log(len(z))
 
 
-def _log_density_of_all(q: Distribution, z: tf.Tensor) -> tf.Tensor:
+def _log_density_of_all(model: HasElbo, x: Any, z: tf.Tensor) -> tf.Tensor:
     """log q(z_i|x_j) of every draw and example, shape (len(z), batch)."""
+    q = encode(model, x)
     # Each pair has a copy of z: the loop of an inverse autoregressive flow keeps its shape.
     pairs = (z.shape[0], q.batch_shape[0], *z.shape[1:])
     return q.log_prob(tf.broadcast_to(z[:, None], pairs))
