@@ -70,7 +70,7 @@ class Outcome(NamedTuple):
     """How a call ended.
 
     Attributes:
-        kind: "refused" with a ValueError or TypeError of tfgen that names the argument, "refused
+        kind: "refused" with a fitting error of tfgen that names the argument, "refused
             without the name", "raised inside" of another package, "returned", or "no end" for one
             that ran into a limit.
         message: str, the last line of the error, or "".
@@ -126,7 +126,7 @@ def outcome(damaged: Damaged) -> Outcome:
         message = f"{type(error).__name__}: {error}"
         # Ours say what they received; those of Python, of our lines too, do not.
         ours = "/tfgen/" in last and "Received" in message
-        if not ours or not isinstance(error, ValueError | TypeError):
+        if not ours or not isinstance(error, ValueError | TypeError | FileNotFoundError):
             kind = "no end" if "ResourceExhausted" in message else "raised inside"
             return Outcome(kind, message)
         named = damaged.argument in message
@@ -143,4 +143,4 @@ def failures_among(ends: Iterable[tuple[Damaged, Outcome]]) -> Iterator[str]:
     """As `failures`, of calls whose outcomes are known."""
     for each, (kind, message) in ends:
         if kind not in ("refused", "returned"):
-            yield f"{each.name}({each.argument}={each.damage}): {kind}: {message[:200]}"
+            yield f"{each.name}({each.argument}={each.damage}): {kind}: {message[:400]}"

@@ -55,7 +55,7 @@ def test_addresses_go_to_keras(monkeypatch):
 
 
 def test_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"No model at .*none\.keras"):
+    with pytest.raises(FileNotFoundError, match=r"no such file. Received: filepath=.*none\.keras"):
         models.load_model(tmp_path / "none.keras")
 
 

@@ -51,7 +51,10 @@ def load_model(filepath: str | os.PathLike, **kwargs: Any) -> ResumableModel:
 
 def _check_local(filepath):
     if not os.path.exists(filepath):
-        raise FileNotFoundError(f"No model at {filepath}. Write one with model.save(filepath).")
+        raise FileNotFoundError(
+            f"There is no such file. Received: filepath={filepath}. Write one with "
+            "model.save(filepath)."
+        )
     if not os.path.isdir(filepath) and not filepath.endswith(".keras"):
         raise ValueError(
             f"Expected a .keras file, or a folder that save(zipped=False) wrote. Received: "

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_numbers, check_one_of, check_size
+from tfgen._utils.arguments import check_ints, check_numbers, check_one_of, check_size
 from tfgen._utils.typing import ModelOptions, Shape
 from tfgen.losses.mixtures import COMPONENTS, Components, Parameters, m_step, moments
 from tfgen.models.mixture import Mixture, numpy_of
@@ -164,9 +164,11 @@ class MixtureEM(Mixture):
         Raises:
             ValueError: if there is an optimizer, or several steps per execution in stepwise EM.
         """
-        if optimizer:
+        if optimizer is not None:
             raise ValueError(f"EM needs no optimizer: leave it out. Received: {optimizer!r}.")
         refuse_losses(self, loss=loss, metrics=metrics)
+        if steps_per_execution is not None:
+            check_ints(1, steps_per_execution=steps_per_execution)
         if self.kappa is not None and steps_per_execution not in (None, 1):
             raise ValueError(
                 "Stepwise EM has an M step after each batch and needs steps_per_execution 1 or "
