@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras_contract import LINES, table
 
-from tfgen import layers, models, networks
+from tfgen import layers, models
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "keras.md"
 
@@ -26,8 +26,10 @@ def mixture_em(x):
 def flat_conditional_vae():
     """That of the battery appends labels to images."""
     keras.utils.set_random_seed(0)
-    encoder = networks.mlp_encoder((4 + 2,), 2, width=8)
-    decoder = networks.mlp_decoder((4,), 2 + 2, layers.FixedScaleNormal, width=8)
+    encoder, decoder = (
+        keras.Sequential([keras.Input((size + 2,)), keras.layers.Dense(4), head])
+        for size, head in ((4, layers.IndependentNormal(2)), (2, layers.FixedScaleNormal((4,))))
+    )
     return models.ConditionalVAE(encoder, decoder, num_classes=2, seed=0)
 
 
