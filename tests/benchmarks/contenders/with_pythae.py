@@ -19,11 +19,17 @@ def train(recorder, network, epochs, images_path):
     from pythae.models import VAE, VAEConfig
     from pythae.pipelines import TrainingPipeline
     from pythae.trainers import BaseTrainerConfig
+    from torch import nn
+
+    from contenders.steps_pythae import Decoder, Encoder
+    from contenders.torch_networks import mlp_decoder, mlp_encoder
 
     if network != "mlp":
         raise ValueError(f"Only 'mlp' is written here. Received: network={network!r}.")
     config = VAEConfig(input_dim=(1, 28, 28), latent_dim=LATENT_DIM, reconstruction_loss="bce")
-    model = VAE(config, _encoder(config), _decoder(config))
+    encoder = Encoder(mlp_encoder(2 * LATENT_DIM, 512, 512))
+    decoder = Decoder(mlp_decoder(LATENT_DIM, 512, 512), nn.Sigmoid())
+    model = VAE(config, encoder, decoder)
     with tempfile.TemporaryDirectory() as output_dir:
         training = BaseTrainerConfig(
             output_dir=output_dir,
@@ -48,48 +54,3 @@ def _report(recorder):
             recorder.end_epoch(logs["train_epoch_loss"])
 
     return Report()
-
-
-def _encoder(config):
-    import torch
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseEncoder
-    from torch import nn
-
-    class Encoder(BaseEncoder):
-        def __init__(self):
-            super().__init__()
-            self.hidden = nn.Sequential(
-                nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU()
-            )
-            self.parameters_of_z = nn.Linear(512, 2 * config.latent_dim)
-
-        def forward(self, images):
-            loc, log_variance = torch.chunk(self.parameters_of_z(self.hidden(images)), 2, dim=1)
-            return ModelOutput(embedding=loc, log_covariance=log_variance)
-
-    return Encoder()
-
-
-def _decoder(config):
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder
-    from torch import nn
-
-    class Decoder(BaseDecoder):
-        def __init__(self):
-            super().__init__()
-            self.layers = nn.Sequential(
-                nn.Linear(config.latent_dim, 512),
-                nn.ReLU(),
-                nn.Linear(512, 512),
-                nn.ReLU(),
-                nn.Linear(512, 784),
-                nn.Sigmoid(),
-                nn.Unflatten(1, config.input_dim),
-            )
-
-        def forward(self, z):
-            return ModelOutput(reconstruction=self.layers(z))
-
-    return Decoder()

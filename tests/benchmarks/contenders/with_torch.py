@@ -23,10 +23,13 @@ def train(recorder, network, epochs, images_path, fused=True, compiled=False, ch
     """
     import torch
 
+    from contenders import torch_networks
+
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     images = torch.from_numpy(load_images(images_path)).permute(0, 3, 1, 2)
     images = images.contiguous(memory_format=memory_format)
-    encoder, decoder = (n.to(memory_format=memory_format) for n in _NETWORKS[network]())
+    parts = _NETWORKS[network](torch_networks)
+    encoder, decoder = (part.to(memory_format=memory_format) for part in parts)
     optimizer = torch.optim.Adam(
         [*encoder.parameters(), *decoder.parameters()], lr=LEARNING_RATE, fused=fused
     )
@@ -69,60 +72,13 @@ def _negative_elbo(encoder, decoder, images):
     return (reconstruction + kl) / len(images)
 
 
-def _mlp():
-    from torch import nn
-
-    encoder = nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(784, 512),
-        nn.ReLU(),
-        nn.Linear(512, 512),
-        nn.ReLU(),
-        nn.Linear(512, 2 * LATENT_DIM),
-    )
-    decoder = nn.Sequential(
-        nn.Linear(LATENT_DIM, 512),
-        nn.ReLU(),
-        nn.Linear(512, 512),
-        nn.ReLU(),
-        nn.Linear(512, 784),
-    )
-    return encoder, decoder
+def _mlp(networks):
+    encoder = networks.mlp_encoder(2 * LATENT_DIM, 512, 512)
+    return encoder, networks.mlp_decoder(LATENT_DIM, 512, 512)
 
 
-def _conv():
-    from torch import nn
-
-    def conv(inputs, filters, stride=1):
-        return [nn.Conv2d(inputs, filters, 3, stride, padding=1), nn.GELU()]
-
-    def transposed(inputs, filters, output_padding=1):
-        return nn.ConvTranspose2d(
-            inputs, filters, 3, stride=2, padding=1, output_padding=output_padding
-        )
-
-    encoder = nn.Sequential(
-        *conv(1, 32, stride=2),
-        *conv(32, 32),
-        *conv(32, 64, stride=2),
-        *conv(64, 64),
-        *conv(64, 64, stride=2),
-        nn.Flatten(),
-        nn.Linear(4 * 4 * 64, 2 * LATENT_DIM),
-    )
-    decoder = nn.Sequential(
-        nn.Linear(LATENT_DIM, 4 * 4 * 64),
-        nn.GELU(),
-        nn.Unflatten(1, (64, 4, 4)),
-        transposed(64, 64, output_padding=0),
-        nn.GELU(),
-        *conv(64, 64),
-        transposed(64, 32),
-        nn.GELU(),
-        *conv(32, 32),
-        transposed(32, 1),
-    )
-    return encoder, decoder
+def _conv(networks):
+    return networks.conv_encoder(2 * LATENT_DIM), networks.conv_decoder(LATENT_DIM)
 
 
 _NETWORKS = {"mlp": _mlp, "conv": _conv}
