@@ -278,7 +278,7 @@ def targets(x: Any, y: Any, model: keras.Model) -> Any:
             f"{type(y).__name__} beside data of type {type(x).__name__}. Let one data set give "
             "pairs (x, y)."
         )
-    if np.ndim(y) == 0 and _are_numbers(np.asarray(y).dtype):
+    if _is_one(y) and _are_numbers(np.asarray(y).dtype):
         return _target(y, np.shape(y), np.asarray(y).dtype, model)
     y = as_given(y, "y")
     if len(y) != len(x):
@@ -349,6 +349,11 @@ def prepared_for_validation(data: Any, model: keras.Model, batch_size: int | Non
     return keras.utils.pack_x_y_sample_weight(*model.prepare(x, y, training=False))
 
 
+def _is_one(y):
+    """Whether it is a scalar; of lists NumPy would first make an array, if it can."""
+    return np.isscalar(y) or getattr(y, "ndim", None) == 0
+
+
 def split(x: Any, y: Any, fraction: float) -> tuple[Any, Any, tuple[Any, Any]]:
     """Arrays without their last `fraction`, and a pair of only that, as Keras splits them."""
     cut = int(len(x) * (1 - fraction)) if is_array(x) and 0 < fraction < 1 else 0
@@ -358,7 +363,7 @@ def split(x: Any, y: Any, fraction: float) -> tuple[Any, Any, tuple[Any, Any]]:
             f"training. Received: x of type {type(x).__name__}, validation_split={fraction}. Pass "
             "validation_data instead."
         )
-    one_for_all = y is None or np.ndim(y) == 0
+    one_for_all = y is None or _is_one(y)
     y = y if one_for_all else as_given(y, "y")
     first, last = (y, y) if one_for_all else (y[:cut], y[cut:])
     return x[:cut], first, (x[cut:], last)
