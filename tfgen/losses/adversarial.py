@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfgen._utils import random
 from tfgen._utils.arguments import check_flags, check_fractions, check_one_of
+from tfgen._utils.replicas import whole_batch
 from tfgen._utils.tensors import (
     check_broadcast,
     check_callables,
@@ -270,7 +271,7 @@ def constraint_penalty(loss: tf.Tensor, bound: float) -> tf.Tensor:
     Source: Mi et al., arXiv:1812.05676v2, Sec. 4.1, min L_vae + lambda max(L_gan - d, 0).
 
     Args:
-        loss: tensor, per example.
+        loss: tensor, per example; of several replicas the mean is that of all together.
         bound: float d, in units of the loss.
 
     Returns:
@@ -282,7 +283,7 @@ def constraint_penalty(loss: tf.Tensor, bound: float) -> tf.Tensor:
     """
     check_tensors(loss=loss)
     check_finite(bound=bound)
-    return tf.nn.relu(tf.reduce_mean(loss) - bound)
+    return tf.nn.relu(_mean_over_batch(loss) - bound)
 
 
 def ascend_multiplier(
@@ -296,7 +297,7 @@ def ascend_multiplier(
 
     Args:
         multiplier: float tensor lambda >= 0.
-        loss: tensor, per example; L is its mean.
+        loss: tensor, per example; L is its mean, of several replicas that of all together.
         bound: float d.
         rate: float > 0.
 
@@ -310,7 +311,12 @@ def ascend_multiplier(
     check_tensors(loss=loss)
     check_finite(bound=bound)
     check_finite(0.0, multiplier=multiplier, rate=rate)
-    return tf.nn.relu(multiplier + rate * (tf.reduce_mean(loss) - bound))
+    return tf.nn.relu(multiplier + rate * (_mean_over_batch(loss) - bound))
+
+
+def _mean_over_batch(loss):
+    """Of all replicas' batches together, where there are several."""
+    return tf.reduce_mean(whole_batch(tf.reshape(loss, (-1,))))
 
 
 def with_penalty(terms: dict[str, tf.Tensor], penalty: tf.Tensor | None) -> dict[str, tf.Tensor]:

@@ -4,6 +4,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen._utils import random
+from tfgen._utils.replicas import whole_batch
 from tfgen._utils.tensors import (
     check_finite,
     check_rows,
@@ -21,7 +22,7 @@ def permute_dims(z: tf.Tensor, seed: Seed) -> tf.Tensor:
 
     Draws of q(z) become draws of the product of its marginals, except that the dimensions of a row
     are from the same example where their permutations happen to agree, with probability 1 / batch
-    for each pair of them.
+    for each pair of them. Each replica of a `tf.distribute.Strategy` shuffles its own examples.
 
     Source: Kim & Mnih, "Disentangling by Factorising", arXiv:1802.05983v3, Algorithm 1.
 
@@ -61,7 +62,8 @@ def dip_penalty(
 
     Source: Kumar, Sattigeri & Balakrishnan, "Variational Inference of Disentangled Latent Concepts
     from Unlabeled Observations", arXiv:1711.00848v3, Eq. 6 (DIP-VAE-I) and 7 (DIP-VAE-II); the
-    covariance is that within the batch, divided by its size.
+    covariance is that within the batch, divided by its size. Of several replicas of a
+    `tf.distribute.Strategy` the batch is that of all together.
 
     Args:
         mean: float tensor, means of q(z|x), shape (batch, D), batch >= 2.
@@ -84,11 +86,11 @@ def dip_penalty(
     if variance is not None:
         check_tensors(2, variance=variance)
         check_same_shape(mean=mean, variance=variance)
-    covariance = tfp.stats.covariance(mean)
+    covariance = tfp.stats.covariance(whole_batch(mean))
     diagonal = tf.linalg.diag_part(covariance)
     off_diagonal = covariance - tf.linalg.diag(diagonal)
     if variance is not None:
-        diagonal += tf.reduce_mean(variance, axis=0)
+        diagonal += tf.reduce_mean(whole_batch(variance), axis=0)
     return lambda_od * tf.reduce_sum(tf.square(off_diagonal)) + lambda_d * tf.reduce_sum(
         tf.square(diagonal - 1.0)
     )

@@ -3,6 +3,7 @@
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
+from tfgen._utils.replicas import whole_batch
 from tfgen._utils.tensors import check_distributions, check_finite, check_rows, check_tensors
 from tfgen.losses.divergences import is_diagonal_normal
 
@@ -35,7 +36,8 @@ def kl_of_dimensions(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor | No
 def free_bits_kl(groups: tf.Tensor, minimum: tf.Tensor | float) -> tf.Tensor:
     """sum_j max(minimum, KL_j), with KL_j the mean over the batch of a part of the KL divergence.
 
-    A part whose mean is below the minimum has no gradient.
+    A part whose mean is below the minimum has no gradient. Of several replicas of a
+    `tf.distribute.Strategy` the batch is that of all together.
 
     Source: Kingma et al., arXiv:1606.04934v2, App. C.8 (equation not checked).
 
@@ -53,4 +55,5 @@ def free_bits_kl(groups: tf.Tensor, minimum: tf.Tensor | float) -> tf.Tensor:
     check_tensors(2, groups=groups)
     check_rows(1, groups=groups)
     check_finite(0.0, minimum=minimum)
-    return tf.reduce_sum(tf.maximum(tf.reduce_mean(groups, axis=0), minimum))
+    means = tf.reduce_mean(whole_batch(groups), axis=0)
+    return tf.reduce_sum(tf.maximum(means, minimum))

@@ -7,6 +7,7 @@ from typing import Literal, TypeAlias
 import tensorflow as tf
 
 from tfgen._utils.arguments import check_one_of
+from tfgen._utils.replicas import whole_batch
 from tfgen._utils.tensors import check_rows, check_tensors, static_shape
 
 __all__ = ["squared_mmd"]
@@ -34,7 +35,8 @@ def squared_mmd(
     Source: Gretton et al., "A Kernel Two-Sample Test", JMLR 13, 2012, Eq. 3; Tolstikhin et al.,
     arXiv:1711.01558v4, Algorithm 2 and Sec. 4 for the second kernel and its C. Deviation: Zhao et
     al., arXiv:1706.02262v3, leave the width of their Gaussian kernel open; here it grows with d
-    like C. `tfgen.metrics.squared_mmd` compares large sets of samples.
+    like C. `tfgen.metrics.squared_mmd` compares large sets of samples. Of several replicas of a
+    `tf.distribute.Strategy` the batches are those of all together.
 
     Args:
         x: float tensor, shape (n, ...), n >= 2; such as codes.
@@ -55,6 +57,7 @@ def squared_mmd(
         0.6667
     """
     check_kernel(kernel, scale)
+    x, y = whole_batch(x), whole_batch(y)
     _check_examples(x=x, y=y)
     x, y = (tf.reshape(part, (tf.shape(part)[0], -1)) for part in (x, y))
     width = 2.0 * scale**2 * tf.cast(tf.shape(x)[1], x.dtype)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
 from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils.replicas import own_rows, whole_batch
 from tfgen._utils.tensors import (
     check_broadcast,
     check_distributions,
@@ -134,7 +135,8 @@ def kl_decomposition(
     With log q(z) and log q(z_d) estimated within the batch, total_correlation = log q(z) - sum_d
     log q(z_d), dimension_wise_kl = sum_d log q(z_d) - log p(z), and mutual_information is what is
     left of `kl`: log q(z|x) - log q(z) when `kl` is the estimate log q(z|x) - log p(z), and of less
-    variance when `kl` is the closed form. The three always sum to `kl`.
+    variance when `kl` is the closed form. The three always sum to `kl`. Of several replicas of a
+    `tf.distribute.Strategy` q(z) is estimated within the batches of all together.
 
     Args:
         q: q(z|x), a diagonal Gaussian of batch shape (B,).
@@ -161,9 +163,11 @@ def kl_decomposition(
     normal = _diagonal_normal(q)
     _check_draws(q, z, kl)
     flat = tf.reshape(z, (-1, normal.batch_shape[-1]))
-    batch_size = flat.shape[0] or tf.shape(flat)[0]
+    all_normals = tfd.Normal(whole_batch(normal.loc), whole_batch(normal.scale))
+    batch_size = all_normals.loc.shape[0] or tf.shape(all_normals.loc)[0]
     log_weights = log_importance_weights(batch_size, dataset_size, estimator)
-    pairs = normal.log_prob(flat[:, None, :])  # log q(z_i[d] | x_j), shape (B, B, D)
+    log_weights = own_rows(log_weights, flat)
+    pairs = all_normals.log_prob(flat[:, None, :])  # log q(z_i[d] | x_j), shape (B, B, D)
     log_qz = tf.reduce_logsumexp(tf.reduce_sum(pairs, -1) + log_weights, axis=1)
     log_qz_d = tf.reduce_logsumexp(pairs + log_weights[..., None], axis=1)
     log_product = tf.reduce_sum(log_qz_d, axis=-1)
