@@ -132,6 +132,41 @@ def test_replicas_of_the_strategy_that_built_the_model():
     )
 
 
+def test_the_strategy_that_built_the_model():
+    strategy = tf.distribute.MirroredStrategy(["CPU:0"])
+    with strategy.scope():
+        model = regression()
+    assert keras_private.strategy(model) is strategy, changed(
+        "Model.distribute_strategy", "models train under MultiWorkerMirroredStrategy"
+    )
+
+
+def test_fit_under_a_strategy_takes_no_batch_to_look_at():
+    taken = []
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            taken.append(index)
+            return X, Y
+
+    def batches_taken(skip):
+        with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+            model = regression()
+        if skip:
+            keras_private.skip_symbolic_build(model)
+        taken.clear()
+        model.fit(Batches(), verbose=0)
+        return len(taken)
+
+    assert batches_taken(skip=True) < batches_taken(skip=False), changed(
+        "Model._maybe_symbolic_build",
+        "pairs of data and labels train under MultiWorkerMirroredStrategy, or do without this",
+    )
+
+
 def fit_half_an_epoch():
     """On a pipeline that says that it has four batches, and delivers two."""
     data = resumable_dataset(lambda _, i: (tf.gather(X, i), tf.gather(Y, i)), 8, 2)
@@ -343,6 +378,23 @@ def test_notes_of_a_backup_are_where_they_were(tmp_path):
     keras_private.forget_unreadable_notes(backup)
     assert not notes.exists()
     fit(model, callbacks=[keras.callbacks.BackupAndRestore(tmp_path)])
+
+
+def test_a_backup_can_be_saved_elsewhere(tmp_path):
+    model, backup = regression(), keras.callbacks.BackupAndRestore(tmp_path / "own")
+    backup.set_model(model)
+    before = dict(vars(backup))
+    (tmp_path / "other").mkdir()
+    with keras_private.saving_in(str(tmp_path / "other"), backup):
+        backup.on_epoch_end(0)
+    message = changed(
+        "where BackupAndRestore keeps its paths", "only the chief of several workers writes backups"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["other"], message
+    assert len(list((tmp_path / "other").iterdir())) == 2, message
+    assert {k: vars(backup)[k] for k in before if "path" in k or "dir" in k} == {
+        k: before[k] for k in before if "path" in k or "dir" in k
+    }, message
 
 
 def test_gradients_that_were_traced_are_forgotten():

@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 __all__ = [
     "DECISIONS",
@@ -31,9 +32,12 @@ __all__ = [
     "num_replicas",
     "saved_paths",
     "saves_by_batches",
+    "saving_in",
     "seed_states",
+    "skip_symbolic_build",
     "set_steps_per_execution",
     "steps_per_execution",
+    "strategy",
     "sublayers",
     "swap_by",
     "take_unconverted",
@@ -121,9 +125,22 @@ def set_steps_per_execution(model: keras.Model, steps: int) -> None:
     model.steps_per_execution = steps
 
 
+def strategy(model: keras.Model) -> tf.distribute.Strategy:
+    """The `tf.distribute.Strategy` under which the model was built."""
+    return model.distribute_strategy
+
+
 def num_replicas(model: keras.Model) -> int:
-    """Replicas of the `tf.distribute.Strategy` under which the model was built."""
-    return model.distribute_strategy.num_replicas_in_sync
+    """Replicas of the strategy under which the model was built."""
+    return strategy(model).num_replicas_in_sync
+
+
+def skip_symbolic_build(model: keras.Model) -> None:
+    """Lets `fit` begin without a look at a batch, which it takes where there is a strategy.
+
+    The parts of a pair that several workers share are no tensors to it.
+    """
+    model._maybe_symbolic_build = lambda *args, **kwargs: None
 
 
 def ignore_short_epochs() -> None:
@@ -230,9 +247,24 @@ def forget_unreadable_notes(callback: keras.callbacks.Callback) -> None:
     if isinstance(callback, keras.callbacks.BackupAndRestore):
         path = pathlib.Path(callback.backup_dir, "training_metadata.json")
         try:
-            json.loads(path.read_text()) if path.exists() else None
+            json.loads(path.read_text())
+        except FileNotFoundError:
+            pass
         except ValueError:
-            path.unlink()
+            path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def saving_in(folder: str, backup: keras.callbacks.BackupAndRestore) -> Iterator[None]:
+    """Lets a `BackupAndRestore` save in another folder; it keeps paths that begin with its own."""
+    others = vars(keras.callbacks.BackupAndRestore(folder))
+    paths = {name: path for name, path in others.items() if str(path).startswith(folder)}
+    before = {name: vars(backup)[name] for name in paths}
+    vars(backup).update(paths)
+    try:
+        yield
+    finally:
+        vars(backup).update(before)
 
 
 # Searches.

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_flags, check_fractions, check_ints, check_one_of
-from tfgen.models import training_data
+from tfgen.models import training_data, workers
 from tfgen.models.divergence import StopOnDivergence
 from tfgen.models.persistent_model import PersistentModel, check_saved_name
 from tfgen.models.resume import ResumePosition
@@ -115,6 +115,7 @@ class ResumableModel(PersistentModel):
         self._compile_arguments = {"steps_per_execution": steps_per_execution, **kwargs}
         self._functions = {}
         super().compile(optimizer, steps_per_execution=steps_per_execution or 1, **kwargs)
+        workers.configure(self, jit_compile)
 
     def get_compile_config(self) -> dict[str, Any]:
         return dict(self._compile_arguments) if self.compiled else {}
@@ -177,6 +178,14 @@ class ResumableModel(PersistentModel):
         kwargs.update(validation_data=validation_data, validation_steps=validation_steps)
         return self._run(x, epochs, verbose, callbacks, initial_epoch, steps_per_epoch, **kwargs)
 
+    def make_train_function(self, force: bool = False) -> Any:
+        with workers.reducible_logs(self, "train_step"):
+            return super().make_train_function(force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        with workers.reducible_logs(self, "test_step"):
+            return super().make_test_function(force)
+
     def _run(self, x, epochs, verbose, callbacks, initial_epoch, steps_per_epoch, **kwargs):
         """`keras.Model.fit` on checked data, from the position that a callback restores."""
         callbacks = keras.tree.flatten(callbacks or [])
@@ -185,6 +194,7 @@ class ResumableModel(PersistentModel):
             path for callback in callbacks for path in keras_private.saved_paths(callback)
         ):
             check_saved_name(path)
+        workers.check_cluster(self, x)
         seek, batches = getattr(x, "seek", None), steps_per_epoch or training_data.num_batches(x)
         own_callbacks = self.own_callbacks(callbacks, seekable=bool(seek and not steps_per_epoch))
         position = ResumePosition(seek, callbacks, initial_epoch, batches, bool(steps_per_epoch))
@@ -192,7 +202,11 @@ class ResumableModel(PersistentModel):
         kwargs["callbacks"] = position.among(own_callbacks, self.last_callbacks(), self.identity())
         self._fitting = True
         try:
-            with position.active(self):
+            with (
+                workers.watched(self),
+                workers.writing_apart(self, callbacks),
+                position.active(self),
+            ):
                 return super().fit(x, epochs=epochs, verbose=verbose, **kwargs)
         finally:
             self._fitting = False
@@ -258,7 +272,9 @@ class ResumableModel(PersistentModel):
     @property
     def metrics_names(self) -> list[str]:
         """Names of the values that `evaluate` returns, in their order: losses first."""
-        return sorted(self.training_logs(), key=_losses_first) if self.compiled else []
+        # Keras asks when it saves, which one of several workers may do: it must not read averages.
+        names = [name for metric in self.metrics for name in getattr(metric, "names", ())]
+        return sorted(names or self.training_logs(), key=_losses_first) if self.compiled else []
 
     def predict(
         self,

@@ -16,6 +16,7 @@ import numpy as np
 
 from tfgen._utils import keras_private
 from tfgen._utils.files import locked, written_aside
+from tfgen.models import workers
 
 __all__ = ["Progress", "ResumePosition"]
 
@@ -62,11 +63,16 @@ class _Restores(keras.callbacks.Callback):
         self.backup.set_params(params)
 
     def set_model(self, model):
+        super().set_model(model)
         self.backup.set_model(model)
 
     def on_train_begin(self, logs=None):
-        _check_identity(pathlib.Path(self.backup.backup_dir), self.identity)
-        self.backup.on_train_begin(logs)
+        folder = pathlib.Path(self.backup.backup_dir)
+        _check_identity(folder, self.identity)
+        if workers.is_chief(self.model):
+            _note_identity(folder, self.identity)
+        with workers.chief_first(self.model):
+            self.backup.on_train_begin(logs)
 
 
 class _Saves(keras.callbacks.Callback):
@@ -80,7 +86,8 @@ class _Saves(keras.callbacks.Callback):
         """Calls what may save; only then is the state gathered."""
         self.model.gather_fit_state = self._fit_state
         try:
-            hook(*args)
+            with workers.saving_apart(self.model, self.backup):
+                hook(*args)
         finally:
             self.model.gather_fit_state = dict
 
@@ -98,7 +105,9 @@ class _Saves(keras.callbacks.Callback):
         self._saving(self.backup.on_epoch_end, epoch, logs)
 
     def on_train_end(self, logs=None):
-        self.backup.on_train_end(logs)
+        with workers.saving_apart(self.model, self.backup):
+            self.backup.on_train_end(logs)
+        workers.wait_for_all(self.model)  # Another fit must not find what is being deleted.
 
 
 class ResumePosition(keras.callbacks.Callback):
@@ -155,6 +164,7 @@ class ResumePosition(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         first_epoch = max(self._before[1].epoch, self.initial_epoch)
         self.averages = _numbered(self.model.fit_state, "average")
+        self._check_agreement()
         if (_steps(self.model), self.model.progress) == self._before:
             self._begin(first_epoch, first_epoch, 0)
             return
@@ -165,6 +175,11 @@ class ResumePosition(keras.callbacks.Callback):
         for callback in self.callbacks:
             if isinstance(callback, keras.callbacks.CSVLogger) and callback.append:
                 _drop_rows(callback.filename, callback.sep, self.first[0])
+
+    def _check_agreement(self):
+        epoch, first_step, _ = self.model.progress
+        place = dict(step=_steps(self.model), epoch=epoch, first_step=first_step)
+        workers.check_agreement(self.model, batches_of_an_epoch=self.num_batches or 0, **place)
 
     def _begin(self, first_epoch, epoch, batch):
         """Goes on at `epoch` of the model's count, `first_epoch` at the beginning of `fit`."""
@@ -221,7 +236,7 @@ class ResumePosition(keras.callbacks.Callback):
         """Keeps the position, the filter of warnings and the locks from outliving `fit`."""
         backups = [c for c in self.callbacks if isinstance(c, keras.callbacks.BackupAndRestore)]
         with warnings.catch_warnings(), contextlib.ExitStack() as locks:
-            for backup in backups:
+            for backup in backups if workers.is_chief(model) else ():
                 locks.enter_context(_locked(backup.backup_dir))
             try:
                 yield
@@ -320,7 +335,7 @@ def _locked(folder):
 
 
 def _check_identity(folder, identity):
-    """Raises ValueError if a backup is of another model; else notes what it is of."""
+    """Raises ValueError if a backup is of another model."""
     path = folder / "model.json"
     saved = json.loads(path.read_text()) if path.exists() else {}
     has_weights = any(folder.glob("*.weights.h5"))
@@ -335,5 +350,8 @@ def _check_identity(folder, identity):
             + "; ".join(f"{name} {values}" for name, values in other.items())
             + ". Build and compile the model as it was, or give this run a folder of its own."
         )
-    with written_aside(path) as aside:
+
+
+def _note_identity(folder, identity):
+    with written_aside(folder / "model.json") as aside:
         aside.write_text(json.dumps(identity))
