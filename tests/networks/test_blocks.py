@@ -84,6 +84,19 @@ def test_upsample_inverts_halving(height, width):
     assert image.shape == (1, height, width, 2)
 
 
+def test_crop_is_that_of_keras_with_its_gradient():
+    images = tf.random.stateless_normal((2, 5, 6, 3), [0, 1])
+    results = []
+    for crop in (_blocks.Crop, keras.layers.Cropping2D):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            cropped = crop([(0, 1), (2, 1)])(images)
+            loss = tf.reduce_sum(tf.square(cropped))
+        results.append((cropped, tape.gradient(loss, images)))
+    for ours, keras_own in zip(*results, strict=True):
+        np.testing.assert_array_equal(ours, keras_own)
+
+
 def test_image_shape_may_be_a_list():
     assert networks.mlp_encoder([4, 4, 1], 2, width=2).input_shape == (None, 4, 4, 1)
 

@@ -25,6 +25,7 @@ __all__ = [
     "Head",
     "Layers",
     "Width",
+    "Crop",
     "chain",
     "check_arguments",
     "convolution",
@@ -88,7 +89,7 @@ def gelu(x: Any) -> Any:
 
 @tf.custom_gradient
 def _gelu(x):
-    half = 0.5 * tf.math.erfc(-math.sqrt(0.5) * x)
+    half = 0.5 + 0.5 * tf.math.erf(math.sqrt(0.5) * x)
     slope = half + x * _normal_density(x)
     return x * half, lambda upstream: upstream * _gelu_slope(x, slope)
 
@@ -259,7 +260,21 @@ def upsample(filters: int, kernel_size: int, size: Shape, **kwargs: Any) -> Laye
     """
     transposed = keras.layers.Conv2DTranspose(filters, kernel_size, 2, padding="same", **kwargs)
     excess = [(0, pixels % 2) for pixels in size]
-    return [transposed, keras.layers.Cropping2D(excess)] if (0, 1) in excess else [transposed]
+    return [transposed, Crop(excess)] if (0, 1) in excess else [transposed]
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class Crop(keras.layers.Cropping2D):
+    """`keras.layers.Cropping2D`, whose gradient is a padding: many times as fast on a CPU."""
+
+    def call(self, inputs: Any) -> Any:
+        if self.data_format == "channels_first":
+            return super().call(inputs)
+        (top, bottom), (left, right) = self.cropping
+        height, width = inputs.shape[1] - top - bottom, inputs.shape[2] - left - right
+        return keras.ops.slice(
+            inputs, (0, top, left, 0), (keras.ops.shape(inputs)[0], height, width, inputs.shape[3])
+        )
 
 
 def output_layer(head: Head, event_shape: int | Shape) -> tuple[keras.layers.Layer, int]:
