@@ -7,6 +7,7 @@ import textwrap
 import pytest
 
 from tfgen import tuning
+from tfgen.tuning import parallel
 
 pytestmark = pytest.mark.gpu
 
@@ -39,7 +40,9 @@ SEARCH = """
 """
 
 
-def test_two_workers_share_a_device(device, tmp_path):
+def test_two_workers_share_a_device(device, tmp_path, monkeypatch):
+    if device.startswith("GPU"):  # One, where there are several.
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", parallel.visible_gpus()[0])
     script = textwrap.dedent(SEARCH)
     tuning.run_workers([sys.executable, "-c", script, str(tmp_path), device], 2, max_restarts=0)
     trials = tuning.load_trials(tmp_path / "search")
