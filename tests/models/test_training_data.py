@@ -650,3 +650,24 @@ def test_values_behind_a_layer_that_rescales():
     generator = keras.Sequential([keras.Input((2,)), *output])
     discriminator = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     training_data.check(np.full((4, 3), 255.0, "float32"), models.GAN(generator, discriminator))
+
+
+@pytest.mark.parametrize(
+    "call, text",
+    [
+        (
+            lambda m: m.fit(
+                images(), validation_data=as_pipeline(images()), validation_batch_size=2
+            ),
+            "validation_batch_size=2 with data of type",
+        ),
+        (lambda m: m.predict(as_pipeline(images()), batch_size=2), "batch_size=2 with data of"),
+        (lambda m: m.train_on_batch(as_pipeline(images())), "Expected one batch, an array"),
+        (lambda m: m.test_on_batch(iter([images()])), "Received: x"),
+        (lambda m: m.train_on_batch(images()[:1] for _ in range(2)), "type generator"),
+        (lambda m: m.predict_on_batch(pandas.DataFrame({"a": ["b"]})), "Expected numbers"),
+    ],
+)
+def test_sizes_and_batches_that_have_no_effect_are_refused(model, call, text):
+    with pytest.raises(ValueError, match=text):
+        call(model)

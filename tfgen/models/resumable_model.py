@@ -164,8 +164,10 @@ class ResumableModel(PersistentModel):
         training_data.check_batch_size_belongs(x, batch_size)
         if validation_split and validation_data is None:
             x, y, validation_data = training_data.split(x, y, validation_split)
-        size = kwargs["validation_batch_size"] = size or batch_size
-        validation_data = training_data.prepared_for_validation(validation_data, self, size)
+        kwargs["validation_batch_size"] = size or batch_size
+        validation_data = training_data.prepared_for_validation(
+            validation_data, self, size or batch_size, size
+        )
         x = training_data.check(x, self, batch_size)
         x, y = self.prepare(x, y, training=True)
         x = training_data.as_dataset(x if y is None else (x, y), batch_size, shuffle, self.seed)
@@ -261,7 +263,7 @@ class ResumableModel(PersistentModel):
     def _on_batch(self, run, x, y, sample_weight, class_weight, return_dict):
         _check_compiled(self, f"{run}_on_batch")
         training_data.refuse_weights(sample_weight, class_weight)
-        x = training_data.as_given(x)
+        x = training_data.one_batch(x)
         training_data.check(x, self, len(x))
         x, y = self.prepare(x, y, training=run == "train")
         self.reset_metrics()  # Keras 3.8 does not.
@@ -287,8 +289,9 @@ class ResumableModel(PersistentModel):
         """`call` on all batches, as arrays; as `keras.Model.predict`."""
         check_one_of(VERBOSE, verbose=verbose)
         _check_counts(batch_size=batch_size, steps=steps)
-        is_pair = isinstance(x, list | tuple) and x and all(hasattr(part, "shape") for part in x)
-        x = type(x)(map(training_data.as_given, x)) if is_pair else training_data.as_given(x)
+        x = training_data.inputs_of_predict(x)
+        if not isinstance(x, list | tuple):
+            training_data.check_batch_size_belongs(x, batch_size)
         if hasattr(x, "shape") and not len(x):
             raise ValueError("x must have examples. Received: x of none.")
         loop = keras_private.steps_per_execution(self)
@@ -297,6 +300,10 @@ class ResumableModel(PersistentModel):
             return super().predict(x, batch_size, verbose, steps, callbacks)
         finally:
             keras_private.set_steps_per_execution(self, loop)
+
+    def predict_on_batch(self, x: Any) -> Any:
+        """`call` on one batch, as an array; as `keras.Model.predict_on_batch`."""
+        return super().predict_on_batch(training_data.inputs_of_predict(x))
 
     def _choose_loop(self, num_steps: int = 0, **runs: tuple[Any, int | None]) -> None:
         """Sets batches per call of the compiled loop, and XLA, unless `compile` was given them.
@@ -324,7 +331,8 @@ class ResumableModel(PersistentModel):
         """Takes the compiled loop of so many batches, which is made once: each is a graph."""
         key, name = (run, steps, jit_compile), f"{run}_function"
         if key not in self._functions:
-            chosen, self.jit_compile = self.jit_compile, jit_compile
+            chosen: bool = getattr(self, "jit_compile")  # noqa: B009
+            self.jit_compile = jit_compile
             getattr(self, f"make_{name}")(force=True)
             self.jit_compile = chosen
             self._functions[key] = getattr(self, name)

@@ -155,6 +155,27 @@ def check_batch_size_belongs(x: Any, batch_size: int | None, name: str = "batch_
         )
 
 
+def one_batch(x: Any) -> Any:
+    """The examples of `train_on_batch` and `test_on_batch`.
+
+    Raises:
+        ValueError: if they are not one batch.
+    """
+    x = as_given(x)
+    if not is_array(x):
+        raise ValueError(
+            f"Expected one batch, an array. Received: x of type {type(x).__name__}. Use fit or "
+            "evaluate for several batches."
+        )
+    return x
+
+
+def inputs_of_predict(x: Any) -> Any:
+    """What `predict` was given, an array, a pair of arrays, or batches, as Keras takes it."""
+    is_pair = isinstance(x, list | tuple) and x and all(hasattr(part, "shape") for part in x)
+    return type(x)(map(as_given, x)) if is_pair else as_given(x)
+
+
 def _peeked(x: Any) -> tuple[np.ndarray | None, Any]:
     """The first batch of a generator, and a generator that still has it; of other data none."""
     if not isinstance(x, types.GeneratorType):
@@ -333,8 +354,17 @@ def _target(y, shape, dtype, model):
 # Pipelines.
 
 
-def prepared_for_validation(data: Any, model: keras.Model, batch_size: int | None) -> Any:
-    """Validation data, which may come with labels, checked and as the model takes them."""
+def prepared_for_validation(
+    data: Any, model: keras.Model, batch_size: int | None, given_batch_size: int | None = None
+) -> Any:
+    """Validation data, which may come with labels, checked and as the model takes them.
+
+    Args:
+        data: what `fit` was given.
+        model: the model.
+        batch_size: int or None, for arrays.
+        given_batch_size: int, if it was meant for validation, or None.
+    """
     if data is None:
         return None
     if isinstance(data, tuple | list) and not 1 <= len(data) <= 3:
@@ -345,6 +375,7 @@ def prepared_for_validation(data: Any, model: keras.Model, batch_size: int | Non
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     refuse_weights(sample_weight)
     x = as_given(x, "validation_data")
+    check_batch_size_belongs(x, given_batch_size, "validation_batch_size")
     x = check(x, model, batch_size)
     return keras.utils.pack_x_y_sample_weight(*model.prepare(x, y, training=False))
 
