@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen import losses, metrics
-from tfgen.metrics._likelihood import bits_of, compiled_as, open_batches
+from tfgen.metrics._likelihood import bits_of, compiled_as, open_batches, seed_of
 
 
 class Labelled:
@@ -60,6 +60,14 @@ def test_bits_are_of_the_data_given():
     assert bits_of(Mass(), tf.zeros((5, 3, 2)), nats) == pytest.approx(2)
     assert bits_of(Mass(), (tf.zeros((5, 4)), tf.zeros(5)), nats) == pytest.approx(3)
     assert bits_of(object(), tf.zeros((5, 4)), nats) is None
+
+
+@pytest.mark.parametrize("steps", [(), (3,), (3, 5)])
+def test_seeds_are_folded_one_by_one(steps):
+    expected = tf.constant([7, 0])
+    for step in steps:
+        expected = tf.random.fold_in(expected, step, alg="philox")
+    np.testing.assert_array_equal(seed_of(7, *steps), expected)
 
 
 def test_compiled_as_the_model_is():

@@ -33,7 +33,14 @@ NO_LIKELIHOOD = (
 
 def seed_of(seed: int, *steps: int) -> tf.Tensor:
     """Stateless seed of one of many draws, int32 tensor of shape (2,)."""
-    folded = tf.constant([seed, 0])
+    return _folded(tf.constant([seed, *steps]))
+
+
+@tf.function(autograph=False)
+def _folded(numbers: tf.Tensor) -> tf.Tensor:
+    """A graph: an eager fold takes as long as the draws of an image."""
+    seed, *steps = tf.unstack(numbers)
+    folded = tf.stack([seed, 0])
     for step in steps:
         folded = random.fold_in(folded, step)
     return folded

@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_flags
+from tfgen._utils.replicas import whole_batch
 from tfgen._utils.typing import Distribution, ModelOptions, Seed, TensorLike
 from tfgen.layers import Prior
 from tfgen.losses import (
@@ -264,7 +265,7 @@ class VAE(AutoencodingModel):
         """The KL divergence as the loss has it: with beta, and a capacity or free bits."""
         kl = terms.get("free_kl", terms["kl"])
         if self.capacity is not None:
-            kl = keras.ops.abs(keras.ops.mean(kl) - self.capacity)
+            kl = keras.ops.abs(keras.ops.mean(whole_batch(kl)) - self.capacity)
         return self.beta * kl
 
     def _groups(self, q, prior):

@@ -1,0 +1,188 @@
+"""What a training step costs, model by model, beside PyTorch and pythae.
+
+    python tests/benchmarks/cost.py                              # all models: two hours and a half
+    python tests/benchmarks/cost.py --models vae draw --rounds 1
+    python tests/benchmarks/cost.py --models hvi-16 --contenders tfgen tfgen-xla
+    python tests/benchmarks/cost.py --profile --models draw      # what its steps are made of
+
+The contenders take turns, each in a process of its own, round after round, so that a slow moment of
+the machine hits all alike. README.md says what is measured.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from train_speed import describe_machine, format_spread, spread
+
+# Contender -> module `contenders.steps_*` and its options.
+CONTENDERS = {
+    "tfgen": ("tfgen", {"jit_compile": False}),
+    "tfgen-xla": ("tfgen", {"jit_compile": True}),
+    "torch": ("torch", {"compiled": False}),
+    "torch-compiled": ("torch", {"compiled": True}),
+    "pythae": ("pythae", {}),
+}
+MODELS = (
+    *("vae", "conv-vae", "iwae-5", "iwae-50", "vampprior", "planar-10", "planar-80", "iaf"),
+    *("hvi-4", "hvi-16", "vgp", "vgp-2hl", "draw", "draw-attention", "draw-vgp", "ladder"),
+    *("beta-tcvae", "factor-vae", "vq-vae", "vae-gan", "dcgan", "wgan-gp", "image-flow"),
+)
+# Seconds of one measurement, and how many of them a process makes; the fastest counts.
+SECONDS, REPEATS = 2.0, 3
+NUM_IMAGES, BATCH_SIZE = 10_000, 100
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if args.worker:
+        task = json.loads(args.worker)
+        path = pathlib.Path(task.pop("path"))
+        path.write_text(json.dumps(work(**task)))
+        return
+    if os.getloadavg()[0] > 0.5:
+        print(f"Load {os.getloadavg()[0]:.1f}: an idle machine is needed", file=sys.stderr)
+    report = {"machine": describe_machine(os.getloadavg()[0]), "batch_size": args.batch_size}
+    report["runs"] = contest(args)
+    args.json.write_text(json.dumps(report, indent=1))
+    print(format_table(report["runs"]))
+
+
+def parse_args(argv):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=list(CONTENDERS))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
+    parser.add_argument("--profile", action="store_true", help="what steps of tfgen are made of")
+    parser.add_argument("--json", type=pathlib.Path, default=pathlib.Path("cost.json"))
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    return parser.parse_args(argv)
+
+
+# Running.
+
+
+def contest(args):
+    """List of results, one for each process."""
+    runs = []
+    for round_number in range(args.rounds):
+        for model in args.models:
+            for contender in args.contenders:
+                run = run_process(model, contender, args)
+                if run is not None:
+                    runs.append({"model": model, "contender": contender, **run})
+                    args.json.with_suffix(".part").write_text(json.dumps(runs))
+                    shown = f"{run['ms']:.2f} ms, first step after {run['first_seconds']:.1f} s"
+                    print(f"round {round_number + 1}: {model}, {contender}: {shown}", flush=True)
+    return runs
+
+
+def run_process(model, contender, args):
+    """What `work` returns in a new process; None where the contender lacks the model."""
+    module, options = CONTENDERS[contender]
+    path = args.json.with_suffix(".worker")
+    task = {"module": module, "model": model, "options": options, "start": time.time()}
+    task |= {"batch_size": args.batch_size, "profile": args.profile, "path": str(path)}
+    with tempfile.TemporaryDirectory() as cache:  # Else torch finds what it compiled before.
+        done = subprocess.run(
+            [sys.executable, __file__, "--worker", json.dumps(task)],
+            env={"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, "TORCHINDUCTOR_CACHE_DIR": cache},
+            capture_output=True,
+            text=True,
+        )
+    if done.returncode:
+        print(f"{model}, {contender} failed:\n{done.stderr[-2000:]}", file=sys.stderr)
+        return None
+    result = json.loads(path.read_text())
+    path.unlink()
+    return result
+
+
+def work(module, model, options, start, batch_size, profile):
+    """Trains one model in this process; None where the contender lacks it."""
+    build = importlib.import_module(f"contenders.steps_{module}")
+    if model not in build.MODELS:
+        return None
+    images = np.random.default_rng(0).random((NUM_IMAGES, 28, 28, 1)) < 0.13
+    made = build.build(model, images.astype("float32"), batch_size, **options)
+    network, run = made if isinstance(made, tuple) else (None, made)
+    run(1)
+    result = {"first_seconds": time.time() - start}
+    num_steps = steps_of(run, SECONDS)
+    result["ms"] = min(timed(run, num_steps) for _ in range(REPEATS)) * 1e3
+    result["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    result["ready_seconds"] = time.time() - start
+    if network is not None and not options["jit_compile"]:
+        import profile_steps
+
+        x = profile_steps.batch(network, images[:batch_size].astype("float32"))
+        result["products_ms"], result["giga_products"] = profile_steps.products(network, x)
+        if profile:
+            result["shares"] = profile_steps.shares(lambda: run(num_steps // 4 + 1))
+    return result
+
+
+def steps_of(run, seconds):
+    """How many steps take about so long, a multiple of 32, after steps that warm up."""
+    run(64)
+    return 32 * max(1, round(seconds / timed(run, 64) / 32))
+
+
+def timed(run, num_steps):
+    """Seconds a step."""
+    start = time.perf_counter()
+    run(num_steps)
+    return (time.perf_counter() - start) / num_steps
+
+
+# Reporting.
+
+
+def format_table(runs):
+    """Medians over rounds in Markdown, ratios within a round."""
+    values = {}
+    for run in runs:
+        values.setdefault(run["model"], {}).setdefault(run["contender"], []).append(run)
+    lines = [
+        "| model | tfgen, ms a step | XLA | best peer | peer / tfgen (min-max) | share of the "
+        "matrix rate | first step, s | peak MiB |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    return "\n".join([*lines, *(format_row(model, of) for model, of in values.items())])
+
+
+def format_row(model, runs):
+    def median(contender, key):
+        found = [run[key] for run in runs.get(contender, []) if key in run]
+        return statistics.median(found) if found else None
+
+    ours = {name: median(name, "ms") for name in ("tfgen", "tfgen-xla") if name in runs}
+    best = min(ours, key=ours.get)
+    peers = {name: median(name, "ms") for name in runs if name not in ours}
+    peer, ratio = "", ""
+    if peers:
+        peer = min(peers, key=peers.get)
+        ratios = [p["ms"] / t["ms"] for p, t in zip(runs[peer], runs[best], strict=False)]
+        peer, ratio = f"{peer}, {peers[peer]:.1f}", format_spread(spread(ratios), ".2f")
+    products = median("tfgen", "products_ms")
+    share = f"{products / ours[best]:.0%}" if products else ""
+    cells = [model, *(f"{ours[n]:.1f}" if n in ours else "" for n in ("tfgen", "tfgen-xla"))]
+    cells += [peer, ratio, share]
+    cells += [f"{median(best, 'first_seconds'):.1f}", f"{median(best, 'peak_mib'):,.0f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()
