@@ -1,6 +1,8 @@
 """Chief and workers: their environments, restarts, and a whole search over loopback."""
 
 import os
+import pathlib
+import re
 import subprocess
 import sys
 import textwrap
@@ -217,3 +219,45 @@ def test_when_the_parent_is_killed_all_end_and_the_next_call_goes_on(tmp_path):
     trials = tuning.load_trials(tmp_path)
     assert [t.status for t in trials] == ["COMPLETED"] * 12
     assert {t.trial_id: t for t in trials if t.trial_id in ended} == ended
+
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "tuning.md"
+# What a cluster would do, on one machine: three tasks, each with its number; a host is this one.
+SRUN = """#!/bin/bash
+shift
+for task in 0 1 2; do SLURM_PROCID=$task "$@" & pids="$pids $!"; done
+for pid in $pids; do wait "$pid" || exit 1; done
+"""
+SSH = """#!/bin/bash
+exec bash -c "$2"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script, hosts", [(0, []), (1, ["127.0.0.1", "node1 node2"])])
+def test_the_scripts_for_several_machines(script, hosts, tmp_path):
+    blocks = re.findall(r"```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    (tmp_path / "search.sh").write_text(blocks[script])
+    (tmp_path / "my_search.py").write_text(textwrap.dedent(SEARCH))
+    for name, text in {
+        "srun": SRUN,
+        "ssh": SSH,
+        "hostname": "#!/bin/bash\necho 127.0.0.1\n",
+    }.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "python").symlink_to(sys.executable)
+    environment = {
+        **os.environ,
+        "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_CPUS_PER_TASK": "1",
+    }
+    results = tmp_path / "results"
+    results.mkdir()
+    command = ["bash", "search.sh", *hosts, "my_search.py", str(results)]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=600)
+    shares = {path.stem: len(path.read_text().splitlines()) for path in results.glob("*.txt")}
+    assert set(shares) == ({"node1", "node2"} if hosts else {"worker1", "worker2"})
+    assert all(shares.values()) and sum(shares.values()) == 12
+    assert [t.status for t in tuning.load_trials(results)] == ["COMPLETED"] * 12
