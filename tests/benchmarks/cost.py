@@ -155,33 +155,38 @@ def format_table(runs):
     values = {}
     for run in runs:
         values.setdefault(run["model"], {}).setdefault(run["contender"], []).append(run)
-    lines = [
-        "| model | tfgen, ms a step | XLA | best peer | peer / tfgen (min-max) | share of the "
-        "matrix rate | first step, s | peak MiB |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    return "\n".join([*lines, *(format_row(model, of) for model, of in values.items())])
+    titles = ["model", *CONTENDERS, "fastest peer / tfgen", "/ tfgen-xla"]
+    titles += ["products of matrices", "first step, s", "with XLA", "peak MiB"]
+    lines = [titles, ["---"] * len(titles), *(cells(model, of) for model, of in values.items())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def format_row(model, runs):
-    def median(contender, key):
+def cells(model, runs):
+    """A row of the table."""
+
+    def median(contender, key, spec):
         found = [run[key] for run in runs.get(contender, []) if key in run]
-        return statistics.median(found) if found else None
+        return format(statistics.median(found), spec) if found else ""
 
-    ours = {name: median(name, "ms") for name in ("tfgen", "tfgen-xla") if name in runs}
-    best = min(ours, key=ours.get)
-    peers = {name: median(name, "ms") for name in runs if name not in ours}
-    peer, ratio = "", ""
-    if peers:
-        peer = min(peers, key=peers.get)
-        ratios = [p["ms"] / t["ms"] for p, t in zip(runs[peer], runs[best], strict=False)]
-        peer, ratio = f"{peer}, {peers[peer]:.1f}", format_spread(spread(ratios), ".2f")
-    products = median("tfgen", "products_ms")
-    share = f"{products / ours[best]:.0%}" if products else ""
-    cells = [model, *(f"{ours[n]:.1f}" if n in ours else "" for n in ("tfgen", "tfgen-xla"))]
-    cells += [peer, ratio, share]
-    cells += [f"{median(best, 'first_seconds'):.1f}", f"{median(best, 'peak_mib'):,.0f}"]
-    return f"| {' | '.join(cells)} |"
+    return [
+        model,
+        *(median(contender, "ms", ".1f") for contender in CONTENDERS),
+        *(ratio(runs, contender) for contender in ("tfgen", "tfgen-xla")),
+        median("tfgen", "products_ms", ".1f"),
+        *(median(contender, "first_seconds", ".1f") for contender in ("tfgen", "tfgen-xla")),
+        median("tfgen", "peak_mib", ",.0f"),
+    ]
+
+
+def ratio(runs, contender):
+    """How many times as long the fastest peer's step is, median over rounds and range."""
+    peers = [runs[name] for name in runs if not name.startswith("tfgen")]
+    if not peers or contender not in runs:
+        return ""
+    fastest = [min(run["ms"] for run in of_round) for of_round in zip(*peers, strict=False)]
+    own = (run["ms"] for run in runs[contender])
+    values = [peer / ours for peer, ours in zip(fastest, own, strict=False)]
+    return format_spread(spread(values), ".2f") if values[1:] else f"{values[0]:.2f}"
 
 
 if __name__ == "__main__":

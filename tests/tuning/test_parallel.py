@@ -239,14 +239,15 @@ def test_the_scripts_for_several_machines(script, hosts, tmp_path):
     blocks = re.findall(r"```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     (tmp_path / "search.sh").write_text(blocks[script])
     (tmp_path / "my_search.py").write_text(textwrap.dedent(SEARCH))
-    for name, text in {
+    programs = {
         "srun": SRUN,
         "ssh": SSH,
         "hostname": "#!/bin/bash\necho 127.0.0.1\n",
-    }.items():
+        "python": f'#!/bin/bash\nexec {sys.executable} "$@"\n',
+    }
+    for name, text in programs.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
-    (tmp_path / "python").symlink_to(sys.executable)
     environment = {
         **os.environ,
         "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}",
