@@ -17,7 +17,7 @@ sys.path.append(str(pathlib.Path(__file__).parents[3] / "examples"))
 import paper_script  # noqa: E402
 import sagar_2020_likelihoods as table_7  # noqa: E402
 
-__all__ = ["MODELS", "build"]
+__all__ = ["MODELS", "build", "of_table"]
 
 SHAPE = (28, 28, 1)
 GAN_LATENT_DIM = 100
@@ -70,28 +70,29 @@ def _image_flow(_):
     return models.NormalizingFlow(flow, bijectors.UniformDequantization(SHAPE), seed=0)
 
 
-def _of_table(builder):
+def of_table(builder):
+    """The function of `MODELS` for one of `table_7`'s."""
     return lambda _: builder(_RUN, SHAPE)
 
 
 # Name -> function of the number of images to the model.
 MODELS = {
-    "vae": _of_table(table_7.vae),
-    "conv-vae": _of_table(table_7.conv_vae),
-    "iwae-5": _of_table(table_7.iwae(5)),
-    "iwae-50": _of_table(table_7.iwae(50)),
-    "vampprior": _of_table(table_7.vamp_prior),
-    "planar-10": _of_table(table_7.planar(10)),
-    "planar-80": _of_table(table_7.planar(80)),
-    "iaf": _of_table(table_7.iaf),
-    "hvi-4": _of_table(table_7.hvi(4)),
-    "hvi-16": _of_table(table_7.hvi(16)),
-    "draw": _of_table(table_7.draw()),
-    "draw-attention": _of_table(table_7.draw(2, 5)),
-    "draw-vgp": _of_table(table_7.draw(with_vgp=True)),
-    "vgp": _of_table(table_7.vgp),
-    "vgp-2hl": _of_table(table_7.vgp_two_layers),
-    "ladder": _of_table(table_7.ladder),
+    "vae": of_table(table_7.vae),
+    "conv-vae": of_table(table_7.conv_vae),
+    "iwae-5": of_table(table_7.iwae(5)),
+    "iwae-50": of_table(table_7.iwae(50)),
+    "vampprior": of_table(table_7.vamp_prior),
+    "planar-10": of_table(table_7.planar(10)),
+    "planar-80": of_table(table_7.planar(80)),
+    "iaf": of_table(table_7.iaf),
+    "hvi-4": of_table(table_7.hvi(4)),
+    "hvi-16": of_table(table_7.hvi(16)),
+    "draw": of_table(table_7.draw()),
+    "draw-attention": of_table(table_7.draw(2, 5)),
+    "draw-vgp": of_table(table_7.draw(with_vgp=True)),
+    "vgp": of_table(table_7.vgp),
+    "vgp-2hl": of_table(table_7.vgp_two_layers),
+    "ladder": of_table(table_7.ladder),
     "beta-tcvae": _beta_tcvae,
     "factor-vae": _factor_vae,
     "vq-vae": _vq_vae,
