@@ -164,7 +164,8 @@ class MixtureEM(Mixture):
         Raises:
             ValueError: if there is an optimizer, or several steps per execution in stepwise EM.
         """
-        if optimizer is not None:
+        is_empty = isinstance(optimizer, dict) and not optimizer  # In files of earlier versions.
+        if not is_empty and optimizer is not None:
             raise ValueError(f"EM needs no optimizer: leave it out. Received: {optimizer!r}.")
         refuse_losses(self, loss=loss, metrics=metrics)
         if steps_per_execution is not None:
