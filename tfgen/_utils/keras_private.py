@@ -138,7 +138,8 @@ def num_replicas(model: keras.Model) -> int:
 def skip_symbolic_build(model: keras.Model) -> None:
     """Lets `fit` begin without a look at a batch, which it takes where there is a strategy.
 
-    The parts of a pair that several workers share are no tensors to it.
+    The parts of a pair that several workers share are no tensors to it, and of replicas with
+    different numbers of examples it would add the batches.
     """
     model._maybe_symbolic_build = lambda *args, **kwargs: None
 

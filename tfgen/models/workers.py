@@ -85,10 +85,11 @@ def reducible_logs(model: keras.Model, step: str) -> Iterator[None]:
 
 
 def configure(model: keras.Model, jit_compile: bool | str) -> None:
-    """Sets up a compiled model for several workers: without XLA, unless it was asked for."""
+    """Sets up a compiled model for several replicas, and workers: without XLA, unless asked for."""
+    if keras_private.num_replicas(model) > 1:
+        keras_private.skip_symbolic_build(model)
     if _cluster(model):
         model.jit_compile = jit_compile is True
-        keras_private.skip_symbolic_build(model)
 
 
 def check_cluster(model: keras.Model, x: Any) -> None:
