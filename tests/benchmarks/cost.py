@@ -1,6 +1,6 @@
 """What a training step costs, model by model, beside PyTorch and pythae.
 
-    python tests/benchmarks/cost.py                              # all models: two hours and a quarter
+    python tests/benchmarks/cost.py                              # all models: over two hours
     python tests/benchmarks/cost.py --models vae draw --rounds 1
     python tests/benchmarks/cost.py --models hvi-16 --contenders tfgen tfgen-xla
     python tests/benchmarks/cost.py --profile --models draw      # what its steps are made of
