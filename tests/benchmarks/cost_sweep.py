@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 import numpy as np
-from cost import NUM_IMAGES, REPEATS, steps_of, timed
+from cost import BATCH_SIZE, REPEATS, noise, steps_of, timed
 from train_speed import describe_machine
 
 # Panel -> title of its axis, values on it, and curves.
@@ -27,31 +27,22 @@ PANELS = {
 }
 
 
-def model(panel, curve, value):
-    """The model of one point."""
-    from contenders import steps_tfgen
-    from contenders.steps_tfgen import table_7
-
-    table_7.LATENT_DIM = value if panel == "latent" else table_7.LATENT_DIM
-    number = value if panel in ("draws", "steps") else 4
-    build = {
-        "VAE": table_7.vae,
-        "IWAE": table_7.iwae(number),
-        "planar flow": table_7.planar(number),
-        "HVI": table_7.hvi(number),
-        "HVI, T = 4": table_7.hvi(4),
-    }[curve]
-    return steps_tfgen.of_table(build)(NUM_IMAGES)
-
-
 def measure(panel, curve, value):
     """Milliseconds of a step."""
     from contenders import steps_tfgen
+    from contenders.steps_tfgen import table_7
 
-    images = np.random.default_rng(0).random((NUM_IMAGES, 28, 28, 1)) < 0.13
-    steps_tfgen.MODELS[curve] = lambda _: model(panel, curve, value)
-    batch_size = value if panel == "batch" else 100
-    _, run = steps_tfgen.build(curve, images.astype("float32"), batch_size)
+    if panel == "latent":
+        table_7.LATENT_DIM = value
+    builders = {
+        "VAE": table_7.vae,
+        "IWAE": table_7.iwae(value),
+        "planar flow": table_7.planar(value),
+        "HVI": table_7.hvi(value),
+        "HVI, T = 4": table_7.hvi(4),
+    }
+    steps_tfgen.MODELS[curve] = steps_tfgen.of_table(builders[curve])
+    _, run = steps_tfgen.build(curve, noise(), value if panel == "batch" else BATCH_SIZE)
     num_steps = steps_of(run, 1.0)
     return min(timed(run, num_steps) for _ in range(REPEATS)) * 1e3
 

@@ -14,12 +14,6 @@ ADAM = ("Apply", "Assign")
 FLOW = ("While", "If", "Call", "Switch", "Merge", "Iterator", "Optional", "Retval", "Arg", "Const")
 
 
-def batch(model, images):
-    """A batch as a training step of the model takes it."""
-    low, high = model.value_range if getattr(model, "value_range", None) else (0.0, 1.0)
-    return tf.constant(images * (high - low) + low)
-
-
 def products(model, x):
     """Milliseconds of a step's products of matrices alone, and 1e9 multiplications and additions.
 

@@ -1,6 +1,8 @@
 """Images per second of the default VAE, printed; beside PyTorch where that has the GPU too."""
 
 import importlib.util
+import pathlib
+import sys
 import time
 
 import keras
@@ -9,9 +11,13 @@ import pytest
 
 from tfgen import models, networks
 
+sys.path.append(str(pathlib.Path(__file__).parents[1] / "benchmarks"))
+
+from contenders import BATCH_SIZE as BATCH  # noqa: E402
+
 pytestmark = pytest.mark.gpu
 
-NUM_IMAGES, BATCH, LATENT_DIM, EPOCHS = 60_000, 128, 10, 4
+NUM_IMAGES, LATENT_DIM, EPOCHS = 60_000, 10, 4
 
 
 @pytest.fixture(scope="module")
@@ -47,44 +53,21 @@ def with_tfgen(x, **options):
     return len(x) * len(clock.seconds) / sum(clock.seconds), logs["loss"][-1]
 
 
-def _perceptron(*sizes):
-    from torch import nn
-
-    hidden = [[nn.Linear(a, b), nn.ReLU()] for a, b in zip(sizes[:-2], sizes[1:-1], strict=True)]
-    return nn.Sequential(nn.Flatten(), *sum(hidden, []), nn.Linear(*sizes[-2:]))
-
-
-def _negative_elbo(encoder, decoder, images):
-    import torch
-    from torch.nn import functional
-
-    loc, log_scale = encoder(images).chunk(2, dim=1)
-    scale = log_scale.exp()
-    logits = decoder(loc + scale * torch.randn_like(scale))
-    target = images.flatten(1)
-    error = functional.binary_cross_entropy_with_logits(logits, target, reduction="sum")
-    kl = (0.5 * (loc.square() + scale.square() - 1) - log_scale).sum()
-    return (error + kl) / len(images)
-
-
 def with_torch(x, where):
     """As `with_tfgen`, with the images on the device from the start, which is PyTorch's best."""
     import torch
+    from contenders import torch_networks as parts
+    from contenders.with_torch import negative_elbo, train_epoch
 
-    images = torch.from_numpy(x).to(where)
-    encoder = _perceptron(784, 512, 512, 2 * LATENT_DIM).to(where)
-    decoder = _perceptron(LATENT_DIM, 512, 512, 784).to(where)
+    images = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous().to(where)
+    encoder = parts.mlp_encoder(2 * LATENT_DIM, 512, 512).to(where)
+    decoder = parts.mlp_decoder(LATENT_DIM, 512, 512).to(where)
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimizer, seconds = torch.optim.Adam(parameters, lr=1e-3, fused=True), []
     for epoch in range(EPOCHS):
-        start, total = time.perf_counter(), torch.zeros((), device=where)
-        for rows in torch.randperm(len(images), device=where).split(BATCH):
-            optimizer.zero_grad(set_to_none=True)
-            loss = _negative_elbo(encoder, decoder, images[rows])
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(rows)
-        mean = float(total) / len(images)  # Waits for the device.
+        start = time.perf_counter()
+        loss = train_epoch(images, lambda batch: negative_elbo(encoder, decoder, batch), optimizer)
+        mean = float(loss)  # Waits for the device.
         seconds += [time.perf_counter() - start] * (epoch > 0)
     return len(x) * len(seconds) / sum(seconds), mean
 

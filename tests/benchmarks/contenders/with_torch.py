@@ -6,7 +6,7 @@ make it faster.
 
 from contenders import BATCH_SIZE, LATENT_DIM, LEARNING_RATE, load_images
 
-__all__ = ["train"]
+__all__ = ["negative_elbo", "train", "train_epoch"]
 
 
 def train(recorder, network, epochs, images_path, fused=True, compiled=False, channels_last=False):
@@ -35,20 +35,20 @@ def train(recorder, network, epochs, images_path, fused=True, compiled=False, ch
     )
 
     def loss_fn(batch):
-        return _negative_elbo(encoder, decoder, batch)
+        return negative_elbo(encoder, decoder, batch)
 
     loss_fn = torch.compile(loss_fn, dynamic=False) if compiled else loss_fn
     recorder.start()
     for _ in range(epochs):
-        recorder.end_epoch(_epoch(images, loss_fn, optimizer))
+        recorder.end_epoch(train_epoch(images, loss_fn, optimizer))
 
 
-def _epoch(images, loss_fn, optimizer):
-    """One pass over the images; returns the mean loss."""
+def train_epoch(images, loss_fn, optimizer):
+    """One pass over the images, on whatever device; returns the mean loss."""
     import torch
 
-    total = torch.zeros(())
-    for rows in torch.randperm(len(images)).split(BATCH_SIZE):
+    total = torch.zeros((), device=images.device)
+    for rows in torch.randperm(len(images), device=images.device).split(BATCH_SIZE):
         optimizer.zero_grad(set_to_none=True)
         loss = loss_fn(images[rows])
         loss.backward()
@@ -57,7 +57,7 @@ def _epoch(images, loss_fn, optimizer):
     return total / len(images)
 
 
-def _negative_elbo(encoder, decoder, images):
+def negative_elbo(encoder, decoder, images):
     """Mean over the batch, in nats."""
     import torch
     from torch.nn import functional
