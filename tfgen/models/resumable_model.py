@@ -48,6 +48,8 @@ class ResumableModel(PersistentModel):
     # (docs/benchmark.md), or None where it saves nothing.
     xla_pays_after: ClassVar[int | None] = None
 
+    jit_compile: bool  # Of keras.Model.
+
     # What a subclass may give.
 
     def sample(self, num_samples: int = 1, seed: int | None = None) -> tf.Tensor:
@@ -331,8 +333,7 @@ class ResumableModel(PersistentModel):
         """Takes the compiled loop of so many batches, which is made once: each is a graph."""
         key, name = (run, steps, jit_compile), f"{run}_function"
         if key not in self._functions:
-            chosen: bool = getattr(self, "jit_compile")  # noqa: B009
-            self.jit_compile = jit_compile
+            chosen, self.jit_compile = self.jit_compile, jit_compile
             getattr(self, f"make_{name}")(force=True)
             self.jit_compile = chosen
             self._functions[key] = getattr(self, name)
