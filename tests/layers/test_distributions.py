@@ -35,7 +35,7 @@ every_class = pytest.mark.parametrize("name", ARGUMENTS)
 
 
 def test_all_classes_are_tested():
-    assert set(ARGUMENTS) == set(distributions.__all__)
+    assert {*ARGUMENTS, "IndependentBernoulli"} == set(distributions.__all__)
 
 
 # TFP's.
@@ -120,6 +120,72 @@ def test_draws_of_the_extreme_numbers_are_finite(monkeypatch, extreme):
     for name, arguments in ARGUMENTS.items():
         draws = getattr(distributions, name)(*arguments).sample(2, seed=SEED)
         assert np.all(np.isfinite(draws)), name
+
+
+# Sums over pixels.
+
+
+def bernoullis(logits, rank, module=distributions):
+    return getattr(module, "IndependentBernoulli", tfd.Independent)(module.Bernoulli(logits), rank)
+
+
+def mixed_logits(*shape):
+    """Of every size, far beyond where the logistic function is 0 or 1 in float32."""
+    generator = np.random.default_rng(1)
+    return tf.constant(generator.normal(size=shape) * 10 ** generator.uniform(-3, 3, shape))
+
+
+@pytest.mark.parametrize("event", [(), (1,), (3,), (6,), (784,), (5, 4, 2), (0,)])
+@pytest.mark.parametrize("sample", [(), (5,), (7, 5), (7, 1)])
+def test_log_prob_of_pixels(event, sample):
+    """TFP's in float64; each of n terms and each partial sum is rounded."""
+    logits = mixed_logits(5, *event)
+    x = np.random.default_rng(0).integers(2, size=(*sample, *event)).astype("float32")
+    ours = bernoullis(tf.cast(logits, tf.float32), len(event)).log_prob(x)
+    expected = bernoullis(logits, len(event), tfd).log_prob(x.astype("int32"))
+    assert ours.shape == expected.shape
+    n = max(np.prod(event), 1)
+    largest = np.max(np.sum(np.abs(logits), axis=tuple(range(1, 1 + len(event)))), initial=0)
+    assert_allclose(ours, expected, rtol=0, atol=4 * n * 2.0**-24 * (1 + largest))
+
+
+@pytest.mark.parametrize("size", [3, 8])
+def test_derivatives_of_log_prob_of_pixels(size):
+    """First and second, of TFP's."""
+
+    def derivatives(module, dtype):
+        logits = tf.cast(mixed_logits(3, size) / 10, dtype)
+        with tf.GradientTape() as second, tf.GradientTape() as first:
+            first.watch(logits)
+            second.watch(logits)
+            log_prob = bernoullis(logits, 1, module).log_prob([1] * (size - 1) + [0])
+            gradient = first.gradient(tf.square(log_prob), logits)
+        return gradient, second.batch_jacobian(gradient, logits)
+
+    for ours, expected in zip(
+        derivatives(distributions, tf.float32), derivatives(tfd, tf.float64), strict=True
+    ):
+        assert_allclose(ours, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def test_pixels_of_half_precision_and_with_checks():
+    """Their logarithms are taken one by one: products of eight would be too coarse, and values
+    that are no outcomes go unseen."""
+    logits = tf.constant([[-6.0] * 8], tf.bfloat16)
+    ours, expected = (bernoullis(logits, 1, m).log_prob(tf.zeros(8)) for m in (distributions, tfd))
+    assert_allclose(tf.cast(ours, tf.float32), tf.cast(expected, tf.float32), rtol=0.02)
+    checked = distributions.Bernoulli(tf.zeros((1, 8)), validate_args=True)
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        distributions.IndependentBernoulli(checked, 1).log_prob(tf.fill([8], 2))
+
+
+def test_pixels_are_tfps_independent():
+    ours = bernoullis(tf.constant(LOC), 1)
+    assert isinstance(ours, tfd.Independent) and isinstance(ours.copy(), type(ours))
+    left = tf.function(lambda: ours)()
+    assert isinstance(left, distributions.IndependentBernoulli)
+    assert_array_equal(left.sample(seed=SEED), ours.sample(seed=SEED))
+    assert_allclose(tfd.kl_divergence(ours, bernoullis(tf.constant(LOC), 1, tfd)), np.zeros(4))
 
 
 # XLA.

@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_activation
 from tfgen._utils.typing import Activation, Shape, TensorLike
+from tfgen.layers import distributions
 from tfgen.layers.distribution_lambda import (
     ConvertToTensor,
     DistributionOptions,
@@ -116,7 +117,8 @@ class IndependentBernoulli(_Independent):
         check_options(validate_args, dtype)
         (logits,) = split_params(params, event_shape, 1)
         pixel = Bernoulli(logits, dtype=dtype or logits.dtype, validate_args=validate_args)
-        return _independent(pixel, event_shape, validate_args)
+        rank = len(as_shape(event_shape))
+        return distributions.IndependentBernoulli(pixel, rank, validate_args=validate_args)
 
 
 class _LocScale(_Independent):
