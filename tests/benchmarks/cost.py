@@ -127,7 +127,9 @@ def work(module, model, options, start, batch_size, profile):
         import profile_steps
 
         x = network.zeros(batch_size)
-        result["products_ms"], result["giga_products"] = profile_steps.products(network, x)
+        result["products_ms"], result["giga_products"] = profile_steps.products(
+            network.train_step, x
+        )
         if profile:
             result["shares"] = profile_steps.shares(lambda: run(num_steps // 4 + 1))
     return result

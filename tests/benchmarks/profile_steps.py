@@ -14,12 +14,12 @@ ADAM = ("Apply", "Assign")
 FLOW = ("While", "If", "Call", "Switch", "Merge", "Iterator", "Optional", "Retval", "Arg", "Const")
 
 
-def products(model, x):
-    """Milliseconds of a step's products of matrices alone, and 1e9 multiplications and additions.
+def products(function, x):
+    """Milliseconds of a function's products of matrices alone, and 1e9 multiplications, additions.
 
     Each product of the graph, of the same shapes, is computed on noise, one after the other.
     """
-    graph = tf.function(model.train_step).get_concrete_function(x).graph
+    graph = tf.function(function).get_concrete_function(x).graph
     found = [op for op in graph.get_operations() if op.type in _ALONE]
     inputs, flops = [], 0.0
     for op in found:
