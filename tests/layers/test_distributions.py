@@ -122,6 +122,38 @@ def test_draws_of_the_extreme_numbers_are_finite(monkeypatch, extreme):
         assert np.all(np.isfinite(draws)), name
 
 
+@pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
+@pytest.mark.parametrize("event", [(), (4,), (3,), (2, 3), (5, 3), (5, 2, 3), (4, 5, 2, 3), (5, 1)])
+def test_log_prob_of_classes(batch, event):
+    """TFP's, and its gradient; of as many events as logits, of more, and of fewer."""
+    generator = np.random.default_rng(0)
+    logits = tf.constant(generator.normal(size=(*batch, 7)), tf.float32)
+    classes = generator.integers(7, size=event)
+
+    def outcome(family):
+        try:
+            with tf.GradientTape() as tape:
+                tape.watch(logits)
+                log_prob = family(logits).log_prob(classes)
+            return log_prob, tf.convert_to_tensor(tape.gradient(log_prob, logits))
+        except (ValueError, tf.errors.InvalidArgumentError):
+            return None
+
+    expected, received = outcome(tfd.Categorical), outcome(distributions.Categorical)
+    assert (expected is None) == (received is None)
+    for ours, theirs in zip(received or (), expected or (), strict=True):
+        assert_allclose(ours, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("outside", [-1, 7])
+def test_no_class_has_no_log_prob(outside):
+    family, classes = distributions.Categorical(tf.zeros((3, 7))), [[0, outside, 0]] * 2
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        family.log_prob(classes)
+    compiled = tf.function(lambda: family.log_prob(classes), jit_compile=True)()
+    assert_array_equal(np.isnan(compiled), [[False, True, False]] * 2)
+
+
 # Sums over pixels.
 
 
