@@ -139,8 +139,11 @@ def test_xla_is_used_on_a_cpu_where_it_is_asked_for(options, expected):
     assert model.get_compile_config()["jit_compile"] == options.get("jit_compile", "auto")
 
 
-@pytest.mark.parametrize("epochs, expected", [(1, False), (2, True)])
-def test_a_long_fit_of_some_models_takes_xla(epochs, expected, monkeypatch):
+@pytest.mark.parametrize(
+    "epochs, convolutions, expected", [(1, False, False), (2, False, True), (2, True, False)]
+)
+def test_a_long_fit_of_some_models_takes_xla(epochs, convolutions, expected, monkeypatch):
+    """Of none with convolutions, which XLA makes slower."""
     monkeypatch.setattr(Toy, "xla_pays_after", 2 * NUM_BATCHES)
     made = {}
     for run in ("train", "test"):
@@ -154,6 +157,9 @@ def test_a_long_fit_of_some_models_takes_xla(epochs, expected, monkeypatch):
 
         monkeypatch.setattr(Toy, name, spy)
     model = toy()
+    if convolutions:
+        model.convolution = keras.layers.Conv1D(1, 1)
+        model.convolution.build((None, 4, 1))
     fit(model, epochs, validation_data=data())
     assert made == {"train": expected, "test": False} and not model.jit_compile
     model.compile("sgd", jit_compile=False)

@@ -60,6 +60,9 @@ class FlowVAE(VAE):
         ['bits_per_dim', 'elbo', 'kl', 'log_det', 'loss', 'reconstruction']
     """
 
+    # Short operations, one after the other: XLA saves 20 to 35 % of a step.
+    xla_pays_after = 4000
+
     def __init__(
         self,
         encoder: keras.Model,

@@ -45,7 +45,8 @@ class ResumableModel(PersistentModel):
     takes_targets: ClassVar[bool] = False
 
     # Training steps on a CPU after which XLA has saved what it takes to compile, as measured
-    # (docs/benchmark.md), or None where it saves nothing.
+    # (docs/benchmark.md), or None where it saves nothing. Models with convolutions never take it
+    # by themselves: they lose more there than they win elsewhere.
     xla_pays_after: ClassVar[int | None] = None
 
     jit_compile: bool  # Of keras.Model.
@@ -325,7 +326,8 @@ class ResumableModel(PersistentModel):
     def _takes_xla(self, num_steps):
         """Whether so many training steps are compiled by XLA: Keras' choice on a CPU is never."""
         is_free = self._compile_arguments["jit_compile"] == "auto" and not self.run_eagerly
-        if self.xla_pays_after is None or not is_free or keras_private.num_replicas(self) > 1:
+        pays = self.xla_pays_after is not None and not _has_convolutions(self)
+        if not (pays and is_free) or keras_private.num_replicas(self) > 1:
             return self.jit_compile
         return self.jit_compile or num_steps >= self.xla_pays_after
 
@@ -338,6 +340,11 @@ class ResumableModel(PersistentModel):
             self.jit_compile = chosen
             self._functions[key] = getattr(self, name)
         setattr(self, name, self._functions[key])
+
+
+def _has_convolutions(model):
+    """Whether some weights are more than a matrix."""
+    return any(len(weight.shape) > 2 for weight in model.trainable_variables)
 
 
 def refuse_losses(model: keras.Model, **given: Any) -> None:
