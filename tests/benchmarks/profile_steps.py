@@ -47,6 +47,19 @@ def products(function, x):
     return min(seconds) * 1e3, flops / 1e9
 
 
+def matrix_rate(size=2048):
+    """1e9 multiplications and additions in a second, of a product of square matrices."""
+    x = tf.random.normal((size, size))
+    product = tf.function(lambda: tf.matmul(x, x))
+    product()
+    seconds = []
+    for _ in range(5):
+        start = time.perf_counter()
+        product()
+        seconds.append(time.perf_counter() - start)
+    return 2.0 * size**3 / min(seconds) / 1e9
+
+
 _CONVOLUTION = ("strides", "padding", "data_format", "dilations", "explicit_paddings")
 _ALONE = {
     "MatMul": ("a", "b"),
