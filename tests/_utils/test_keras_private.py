@@ -167,6 +167,20 @@ def test_fit_under_a_strategy_takes_no_batch_to_look_at():
     )
 
 
+def test_metrics_of_replicas_are_summed_when_read():
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope(), keras_private.summed_when_read():
+        metric = keras.metrics.Mean()
+    metric.update_state([1.0, 3.0])
+    message = changed(
+        "how a metric makes its tf.Variables", "several replicas log averages over all examples"
+    )
+    ways = {variable.value.synchronization for variable in metric.variables}
+    assert ways == {tf.VariableSynchronization.ON_READ}, message
+    assert float(metric.result()) == 2.0, message
+    metric.reset_state()
+    assert float(metric.result()) == 0.0, message
+
+
 def fit_half_an_epoch():
     """On a pipeline that says that it has four batches, and delivers two."""
     data = resumable_dataset(lambda _, i: (tf.gather(X, i), tf.gather(Y, i)), 8, 2)

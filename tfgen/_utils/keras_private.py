@@ -39,6 +39,7 @@ __all__ = [
     "steps_per_execution",
     "strategy",
     "sublayers",
+    "summed_when_read",
     "swap_by",
     "take_unconverted",
 ]
@@ -147,6 +148,24 @@ def skip_symbolic_build(model: keras.Model) -> None:
 def ignore_short_epochs() -> None:
     """Silences Keras' warning of an epoch with fewer batches than the others."""
     warnings.filterwarnings("ignore", message="Your input ran out of data")
+
+
+# Metrics.
+
+
+@contextlib.contextmanager
+def summed_when_read() -> Iterator[None]:
+    """Lets each replica count for itself in the metrics that are made inside.
+
+    Keras 3.8 sums the replicas' variables at every step, what they held before included: two
+    replicas double them, until they overflow. Later releases do what this does.
+    """
+
+    def creator(create: Any, **kwargs: Any) -> tf.Variable:
+        return create(**{**kwargs, "synchronization": tf.VariableSynchronization.ON_READ})
+
+    with tf.variable_creator_scope(creator):
+        yield
 
 
 # Optimizers.

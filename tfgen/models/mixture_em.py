@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from typing_extensions import Unpack
 
+from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_ints, check_numbers, check_one_of, check_size
 from tfgen._utils.typing import ModelOptions, Shape
 from tfgen.losses.mixtures import COMPONENTS, Components, Parameters, m_step, moments
@@ -140,7 +141,8 @@ class MixtureEM(Mixture):
             for i, shape in enumerate([(k,), (k, d), *seconds])
         ]
         self.sum_and_count = self._add("log_likelihood_and_count", (2,), "zeros", trainable=False)
-        self.average = keras.metrics.Mean("log_likelihood", dtype="float64")
+        with keras_private.summed_when_read():
+            self.average = keras.metrics.Mean("log_likelihood", dtype="float64")
         self.compile()
 
     def compile(

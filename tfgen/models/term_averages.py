@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 import keras
 import tensorflow as tf
 
+from tfgen._utils import keras_private
+
 __all__ = ["TermAverages"]
 
 
@@ -26,8 +28,9 @@ class TermAverages(keras.metrics.Metric):
     def __init__(self, names: Iterable[str]) -> None:
         super().__init__(name="terms")
         self.names = tuple(names)
-        self.sums_and_counts = self.add_variable((2, len(self.names)), "zeros")
-        self.finite_steps = self.add_variable((len(self.names),), "zeros")
+        with keras_private.summed_when_read():
+            self.sums_and_counts = self.add_variable((2, len(self.names)), "zeros")
+            self.finite_steps = self.add_variable((len(self.names),), "zeros")
 
     def update_state(self, terms: Mapping[str, tf.Tensor]) -> None:
         """Adds a dict of tensors of one value per example."""
