@@ -4,6 +4,7 @@
     python tests/benchmarks/cost.py --models vae draw --rounds 1
     python tests/benchmarks/cost.py --models hvi-16 --contenders tfgen tfgen-xla
     python tests/benchmarks/cost.py --profile --models draw      # what its steps are made of
+    python tests/benchmarks/cost.py --table docs/results/cost.json
 
 The contenders take turns, each in a process of its own, round after round, so that a slow moment of
 the machine hits all alike. README.md says what is measured.
@@ -51,11 +52,13 @@ def main(argv=None):
         path = pathlib.Path(task.pop("path"))
         path.write_text(json.dumps(work(**task)))
         return
+    if args.table:
+        print(format_table(json.loads(args.table.read_text())["runs"]))
+        return
     if os.getloadavg()[0] > 0.5:
         print(f"Load {os.getloadavg()[0]:.1f}: an idle machine is needed", file=sys.stderr)
     report = {"machine": describe_machine(os.getloadavg()[0]), "batch_size": args.batch_size}
-    report["runs"] = contest(args)
-    args.json.write_text(json.dumps(report, indent=1))
+    report["runs"] = contest(args, report)
     print(format_table(report["runs"]))
 
 
@@ -69,6 +72,7 @@ def parse_args(argv):
     parser.add_argument("--batch-size", type=int, default=BATCH_SIZE)
     parser.add_argument("--profile", action="store_true", help="what steps of tfgen are made of")
     parser.add_argument("--json", type=pathlib.Path, default=pathlib.Path("cost.json"))
+    parser.add_argument("--table", type=pathlib.Path, metavar="JSON", help="print what it holds")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
@@ -76,8 +80,8 @@ def parse_args(argv):
 # Running.
 
 
-def contest(args):
-    """List of results, one for each process."""
+def contest(args, report):
+    """List of results, one for each process, which are written with the report as they come."""
     runs = []
     for round_number in range(args.rounds):
         for model in args.models:
@@ -87,7 +91,7 @@ def contest(args):
                 run = run_process(model, contender, args, args.profile and not round_number)
                 if run is not None:
                     runs.append({"model": model, "contender": contender, **run})
-                    args.json.with_suffix(".part").write_text(json.dumps(runs))
+                    args.json.write_text(json.dumps({**report, "runs": runs}, indent=1))
                     shown = f"{run['ms']:.2f} ms, first step after {run['first_seconds']:.1f} s"
                     print(f"round {round_number + 1}: {model}, {contender}: {shown}", flush=True)
     return runs

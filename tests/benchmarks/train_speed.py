@@ -11,6 +11,7 @@ filled, is reported apart. README.md says what each contender does.
 """
 
 import argparse
+import datetime
 import importlib
 import importlib.metadata
 import itertools
@@ -241,12 +242,23 @@ def ratios(runs):
 def describe_machine(load_before):
     """What the numbers depend on."""
     return {
+        "command": " ".join(["python", *sys.argv]),
+        "date": datetime.date.today().isoformat(),
+        "commit": commit(),
         "processor": processor_name(),
         "cores": os.cpu_count(),
         "load_before": load_before,
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
     }
+
+
+def commit():
+    """The checked-out commit, None where there is no repository."""
+    folder = pathlib.Path(__file__).parent
+    command = ["git", "-C", folder, "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.stdout.strip() or None
 
 
 def processor_name():
