@@ -157,8 +157,8 @@ def ignore_short_epochs() -> None:
 def summed_when_read() -> Iterator[None]:
     """Lets each replica count for itself in the metrics that are made inside.
 
-    Keras 3.8 sums the replicas' variables at every step, what they held before included: two
-    replicas double them, until they overflow. Later releases do what this does.
+    Keras before 3.10 sums the replicas' variables at every step, what they held before included:
+    two replicas double them, until they overflow. keras-team/keras#21072 did the same as this.
     """
 
     def creator(create: Any, **kwargs: Any) -> tf.Variable:

@@ -249,7 +249,9 @@ class MixtureEM(Mixture):
                 "evaluate needs components that stand somewhere. Received: a MixtureEM without a "
                 "start. Call fit, initialize or set_parameters first."
             )
-        return super().evaluate(*args, **kwargs)
+        # Keras 3.8 returns tensors.
+        values = super().evaluate(*args, **kwargs)
+        return keras.tree.map_structure(lambda value: np.asarray(value).item(), values)
 
     def own_callbacks(self, callbacks: Any, seekable: bool) -> list[keras.callbacks.Callback]:
         return [*super().own_callbacks(callbacks, seekable), _EM(seekable)]
