@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tfgen import datasets
 from tfgen.datasets import load, load_volumes, split_patients, sprites
@@ -36,6 +37,7 @@ CALLS = [
         "labels": without(True),
         "drop_remainder": without(True),
         "download": without(True),
+        "cache_dir": without(None),
     }.items()
 ]
 CALLS += [(load, "source", without())]
@@ -69,6 +71,8 @@ CALLS += [
     (functools.partial(split_patients, ["ann", "bob"]), "split_seed", without(0, 10**10, True)),
     (functools.partial(split_patients, ["ann", "bob"]), "test_fraction", without(0)),
     (functools.partial(split_patients, test_fraction=0.5), "patients", without(("a", "b"))[:-2]),
+    (functools.partial(datasets.memory_map, path="x.npy"), "dataset", without()),
+    (functools.partial(datasets.memory_map, tf.data.Dataset.range(3)), "path", without()),
     (sprites.factors_of, "index", without(0, ())),
     (sprites.index_of, "factors", without()),
     (sprites.draw, "factors", [*without(), [[0, 0, 0, 0, 32]], [[0, 0, 0, 0, 2**32]]]),

@@ -8,7 +8,7 @@ import shutil
 import time
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ try:
 except ImportError:  # Windows, where two holders of a file are not noticed.
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["as_path", "cached_arrays", "locked", "written_aside"]
+__all__ = ["as_path", "cached_arrays", "chunk_length", "locked", "mapped_arrays", "written_aside"]
 
 _NAME_ASIDE = re.compile(r"\.writing\.[0-9a-f]{32}\..*", re.DOTALL)
 # Characters of a file's name that the name aside keeps: it has its ending, by which Keras and NumPy
@@ -26,6 +26,8 @@ _NAME_ASIDE = re.compile(r"\.writing\.[0-9a-f]{32}\..*", re.DOTALL)
 _KEPT_CHARACTERS = 50
 # A writer that has not touched its file for so long was killed.
 _ABANDONED_SECONDS = 3600
+# Bytes of arrays that are written at a time.
+_CHUNK = 2**22
 
 
 def as_path(**values: Any) -> pathlib.Path:
@@ -172,6 +174,116 @@ def _load_arrays(file, num_arrays):
     file.seek(0)
     with np.load(file) as arrays:
         return [arrays[f"arr_{i}"] for i in range(num_arrays)]
+
+
+def mapped_arrays(
+    paths: Sequence[str | os.PathLike],
+    expected: Sequence[tuple[Any, tuple[int | None, ...]]],
+    make: Callable[[], Iterable[Sequence[np.ndarray]]],
+) -> list[np.memmap]:
+    """Memory maps of arrays in `.npy` files, which are first written if they are not there.
+
+    The files appear together, whatever happens to the process that writes them: the first one
+    comes last. Neither all of an array nor all of a file is in memory at any time.
+
+    Args:
+        paths: paths of the files, one for each array; their folder exists.
+        expected: dtype and shape of each array, with None for sizes that are not known before.
+        make: function that returns an iterable over tuples of arrays, of which the files hold all
+            rows one after the other; at least one tuple.
+
+    Returns:
+        Read-only maps, one for each path.
+
+    Raises:
+        ValueError: if a file is cut short, no array, or not what is expected.
+
+    Example:
+        >>> import tempfile
+        >>> path = pathlib.Path(tempfile.mkdtemp(), "squares.npy")
+        >>> chunks = [(np.arange(3) ** 2,), (np.arange(3, 5) ** 2,)]
+        >>> mapped_arrays([path], [("int64", (None,))], lambda: chunks)[0].tolist()
+        [0, 1, 4, 9, 16]
+        >>> mapped_arrays([path], [("int64", (5,))], lambda: [])[0].tolist()
+        [0, 1, 4, 9, 16]
+    """
+    if not os.path.isfile(paths[0]):
+        _write_rows(paths, make)
+    arrays = [_map(path, paths) for path in paths]
+    for path, array, (dtype, shape) in zip(paths, arrays, expected, strict=True):
+        as_long = len(array) == len(arrays[0])
+        if array.dtype != dtype or not _fits(array.shape, shape) or not as_long:
+            raise ValueError(
+                f"{os.fspath(path)} holds other data. Received: dtype {array.dtype}, shape "
+                f"{array.shape}. Expected: dtype {np.dtype(dtype)}, shape {shape}, and as many "
+                f"rows in every file. Delete {_names(paths)} and call again, or choose another "
+                "path."
+            )
+    return arrays
+
+
+def _fits(shape, expected):
+    """Whether a shape is one of which some sizes may be unknown."""
+    sizes = zip(shape, expected, strict=False)
+    return len(shape) == len(expected) and all(size in (None, got) for got, size in sizes)
+
+
+def chunk_length(row_bytes: int) -> int:
+    """Rows of so many bytes that are written at a time.
+
+    Example:
+        >>> chunk_length(2**20)
+        4
+    """
+    return max(1, _CHUNK // max(1, row_bytes))
+
+
+def _names(paths):
+    return ", ".join(map(os.fspath, paths))
+
+
+def _write_rows(paths, make):
+    """Writes the rows of all chunks to files that are renamed together, the first one last."""
+    with contextlib.ExitStack() as stack:
+        asides = [stack.enter_context(written_aside(path)) for path in paths]
+        files = [stack.enter_context(open(aside, "wb")) for aside in asides]
+        length, parts = 0, ()
+        for parts in make():
+            for file, part in zip(files, parts, strict=True):
+                if not length:
+                    _write_header(file, part, length)
+                file.write(np.ascontiguousarray(part).data)
+            length += len(parts[0])
+        if not length:
+            raise ValueError(f"There are no examples. Received: nothing to write to {paths[0]}.")
+        for file, part in zip(files, parts, strict=True):
+            _write_header(file, part, length)
+
+
+def _write_header(file, rows, length):
+    """Writes a header, of the same size for any number of rows, at the begin of a file."""
+    file.seek(0)
+    described = np.lib.format.dtype_to_descr(rows.dtype)
+    header = {"descr": described, "fortran_order": False, "shape": (length, *rows.shape[1:])}
+    np.lib.format.write_array_header_1_0(file, header)
+
+
+def _map(path, paths):
+    """The array in one of some files, whose size is checked."""
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+        size = array.offset + array.nbytes
+        if size != os.path.getsize(path) or not array.flags.c_contiguous:
+            raise ValueError(f"expected {size} bytes, row by row")
+    except (MemoryError, PermissionError):
+        raise
+    except Exception as error:  # Any that garbage in a header leads to.
+        received = f"{os.path.getsize(path)} bytes" if os.path.exists(path) else "no file"
+        raise ValueError(
+            f"{os.fspath(path)} is damaged. Received: {received} ({type(error).__name__}: "
+            f"{error}). Delete {_names(paths)} and call again: all will be made anew."
+        ) from error
+    return array
 
 
 def _target(path):

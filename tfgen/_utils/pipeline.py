@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-__all__ = ["Position", "last_batch", "plan_epoch", "resumable_dataset"]
+__all__ = ["Position", "last_batch", "plan_epoch", "resumable_dataset", "row_reader"]
+
+# Bytes to whose multiples TensorFlow aligns its tensors; NumPy aligns what it saves to them too.
+_ALIGNMENT = 64
 
 
 class Position:
@@ -152,16 +155,18 @@ def _loaded(dataset, load_batch, drop_remainder):
         return load_batch(batch_seed, examples if drop_remainder else examples[:size])
 
     dataset = dataset.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return dataset.prefetch(tf.data.AUTOTUNE).with_options(_without_autotuning())
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
-def _without_autotuning():
-    """Options that spare an iteration the tuning of its buffers.
+def _options():
+    """Options that spare an iteration the tuning of its buffers, and a rewriting of its graph.
 
-    Its thread sleeps through the end of the iteration, and for a second holds up the next one.
+    The thread that tunes sleeps through the end of the iteration, and for a second holds up the
+    next one. What rewrites the graph copies the arrays in it, memory maps too.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
     return options
 
 
@@ -197,6 +202,69 @@ def _declare_cardinality(dataset, num_batches):
     counts as infinite and ends at once, so that `take` knows a number without enforcing it.
     """
     return dataset.concatenate(dataset.take(0).repeat()).take(num_batches)
+
+
+def row_reader(array: Any) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Function from positions, int tensor of shape (batch,), to these rows of an array.
+
+    Arrays in memory become a tensor of the host. What lies on disk stays there: rows are read when
+    a batch needs them.
+
+    Args:
+        array: NumPy array, tensor or memory map; or any array on disk that takes sorted positions
+            in square brackets, such as a data set of h5py.
+
+    Example:
+        >>> row_reader(np.array([[1, 2], [3, 4], [5, 6]]))(tf.constant([2, 0])).numpy().tolist()
+        [[5, 6], [1, 2]]
+    """
+    if isinstance(array, np.memmap):
+        return _gatherer(_shared(array)) if _can_be_shared(array) else _reader(array)
+    if not isinstance(array, np.ndarray | tf.Tensor):
+        return _reader(array)
+    # On a machine with a GPU the rows would otherwise be copied back from it for each batch.
+    with tf.device("CPU:0"):
+        return _gatherer(tf.convert_to_tensor(array))
+
+
+def _gatherer(tensor):
+    """Function from positions to rows of a tensor."""
+    return lambda rows: tf.gather(tensor, rows)
+
+
+def _can_be_shared(array):
+    """Whether a memory map lies as a tensor of TensorFlow does."""
+    aligned = array.ctypes.data % _ALIGNMENT == 0
+    return aligned and array.flags.c_contiguous and array.dtype.isnative and array.size > 0
+
+
+class _Writable:
+    """Says of a map that it may be written: of others no tensor is made. No reader writes to it."""
+
+    def __init__(self, array):
+        address, _ = array.__array_interface__["data"]
+        self.__array_interface__ = {**array.__array_interface__, "data": (address, False)}
+        self.array = array  # Open for as long as there is the tensor.
+
+
+def _shared(array):
+    """A tensor that is the memory map itself, so that rows are read without Python."""
+    return tf.experimental.dlpack.from_dlpack(np.asarray(_Writable(array)).__dlpack__())
+
+
+def _reader(array):
+    """Function from positions to rows that Python reads."""
+    dtype = tf.as_dtype(array.dtype)
+
+    def read(rows):
+        unique, places = np.unique(rows, return_inverse=True)  # In the order that files want.
+        return np.asarray(array[unique], dtype.as_numpy_dtype)[places]  # Bytes in their order too.
+
+    def take(rows):
+        examples = tf.numpy_function(read, [rows], dtype, stateful=False)
+        return tf.ensure_shape(examples, (None, *array.shape[1:]))
+
+    return take
 
 
 def _check_seed(seed):

@@ -1,12 +1,17 @@
-"""What a pipeline reads: the examples of one split, held in memory once."""
+"""What a pipeline reads: the examples of one split, once in memory or in a file."""
 
 import dataclasses
+import functools
+import pathlib
 from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
+from tfgen._utils.files import chunk_length, mapped_arrays
+from tfgen._utils.pipeline import row_reader
+from tfgen._utils.progress import with_progress
 from tfgen.datasets import images as image_ops
 
 __all__ = ["Batches", "Examples", "binarize_once"]
@@ -21,8 +26,8 @@ class Examples:
 
     Args:
         name: str, of the data set.
-        rows: array, shape (num_examples, ...), what is held in memory of each image: its uint8 or
-            float pixels, or what `to_images` draws it from.
+        rows: array or memory map, shape (num_examples, ...), what is held of each image: its uint8
+            or float pixels, or what `to_images` draws it from.
         image_shape: (height, width, channels).
         labels: array, shape (num_examples, ...), or None.
         to_images: function of a batch of rows that returns intensities in [0, 1], float32.
@@ -48,25 +53,26 @@ class Examples:
 
     def batches(self) -> Batches:
         """Function from positions, int tensor of shape (batch,), to (images, labels or None)."""
-        # On a machine with a GPU the rows would otherwise be copied back from it for each batch.
-        with tf.device("CPU:0"):
-            rows = tf.convert_to_tensor(self.rows)
-            labels = None if self.labels is None else tf.convert_to_tensor(self.labels)
+        read_rows = row_reader(self.rows)
+        read_labels = None if self.labels is None else row_reader(self.labels)
 
         def batch(positions):
-            images = self.to_images(tf.gather(rows, positions))
-            return images, None if labels is None else tf.gather(labels, positions)
+            images = self.to_images(read_rows(positions))
+            return images, None if read_labels is None else read_labels(positions)
 
         return batch
 
 
-def binarize_once(examples: Examples, seed: int, chunk_size: int = 1024) -> Examples:
+def binarize_once(examples: Examples, seed: int, chunk_size: int | None = None) -> Examples:
     """The examples with each pixel replaced by one Bernoulli draw.
+
+    The draws from a memory map are kept in a file beside its own, and are a memory map too.
 
     Args:
         examples: `Examples` that hold pixels.
         seed: int >= 0.
-        chunk_size: int, images drawn at a time.
+        chunk_size: int, images drawn at a time, without effect on the draws; None for as many as
+            take some MiB.
 
     Returns:
         `Examples` with binary uint8 pixels, 0 or 255.
@@ -85,10 +91,28 @@ def binarize_once(examples: Examples, seed: int, chunk_size: int = 1024) -> Exam
             f"{examples.name!r}, whose images are drawn on the fly. "
             "Use binarize='threshold', or None where they are binary already."
         )
-    starts = range(0, len(examples.rows), chunk_size)
+    rows = examples.rows
+    draw = functools.partial(_draws, rows, seed, chunk_size or chunk_length(rows[0].nbytes))
+    drawn = _mapped(draw, rows, seed) if isinstance(rows, np.memmap) else _concatenated(draw)
+    return dataclasses.replace(examples, rows=drawn)
+
+
+def _concatenated(draw):
+    return np.concatenate(list(draw()))
+
+
+def _mapped(draw, rows, seed):
+    """The draws in a file beside that of the rows."""
+    path = pathlib.Path(rows.filename).with_suffix(f".fixed-{seed}.npy")
+    return mapped_arrays([path], [("uint8", rows.shape)], lambda: zip(draw(), strict=True))[0]
+
+
+def _draws(pixels, seed, chunk_size):
+    """Chunks of binary uint8 pixels, 0 or 255."""
     generator = np.random.default_rng(seed)
-    chunks = [_bernoulli(examples.rows[start : start + chunk_size], generator) for start in starts]
-    return dataclasses.replace(examples, rows=np.concatenate(chunks))
+    starts = range(0, len(pixels), chunk_size)
+    for start in with_progress(starts, len(starts)):
+        yield _bernoulli(pixels[start : start + chunk_size], generator)
 
 
 def _bernoulli(pixels, generator):

@@ -1,6 +1,10 @@
 """Images in the files of a folder."""
 
+import collections
 import concurrent.futures
+import functools
+import hashlib
+import itertools
 import os
 import pathlib
 
@@ -8,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import extras
+from tfgen._utils.files import chunk_length, mapped_arrays
 from tfgen._utils.progress import with_progress
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.images import resize
@@ -21,6 +26,10 @@ _SUFFIXES = frozenset(
 # Pillow's names of formats with 8 bits a channel, and what each is converted to.
 _GREY_MODES = frozenset(("1", "L", "LA"))
 _COLOUR_MODES = frozenset(("CMYK", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"))
+# Images that are decoded before they are needed.
+_AHEAD = 32
+# Part of the names in a cache: another number lets all be decoded anew.
+_CACHE_VERSION = 1
 
 
 def read_folder(
@@ -28,6 +37,7 @@ def read_folder(
     split: str = "train",
     *,
     image_size: tuple[int, ...] | None = None,
+    cache_dir: pathlib.Path | None = None,
 ) -> Examples:
     """Images in a folder and its subfolders, in the order of their paths.
 
@@ -40,9 +50,12 @@ def read_folder(
         folder: path.
         split: str, "train" or "all" for every image, or a slice such as "train[:90%]".
         image_size: (height, width), or None if all images have the same size.
+        cache_dir: path of a folder, which is made: the images stay there, decoded, in a file that
+            belongs to their paths, sizes, times of change and `image_size`. None for memory.
 
     Returns:
-        `Examples` with uint8 pixels, and int32 labels or None.
+        `Examples` with uint8 pixels, a memory map if there is a `cache_dir`, and int32 labels or
+        None.
 
     Raises:
         ValueError: if there are no images, one cannot be read, or their sizes differ.
@@ -61,7 +74,10 @@ def read_folder(
     chosen = select({"train": np.arange(len(paths))}, split)
     names = _class_names(folder, paths)
     paths = [paths[index] for index in chosen]
-    images = _read_all(paths, image_size)
+    if cache_dir is None:
+        images = _read_all(paths, image_size)
+    else:
+        images = _map_all(folder, paths, image_size, cache_dir)
     labels = _labels(folder, paths, names) if names else None
     return Examples(folder.resolve().name, images, images.shape[1:], labels, class_names=names)
 
@@ -98,13 +114,81 @@ def _labels(folder, paths, names):
 
 def _read_all(paths, image_size):
     """uint8 array, shape (num_images, height, width, 1 or 3)."""
+    images = list(_decoded(paths, image_size))
+    return _stack(images, max(image.shape[-1] for image in images))
+
+
+class _ColourAmongGrey(Exception):
+    """An image has three channels, where those before it have one."""
+
+
+def _map_all(folder, paths, image_size, cache_dir):
+    """As `_read_all`, a memory map of a file in `cache_dir`, which is written first."""
+    cache_dir.mkdir(parents=True, exist_ok=True)
+    path = cache_dir / f"{_fingerprint(folder, paths, image_size)}.npy"
+    expected = [("uint8", (len(paths), *(image_size or (None, None)), None))]
+
+    def mapped(channels):
+        chunks = functools.partial(_chunks, paths, image_size, channels)
+        return mapped_arrays([path], expected, chunks)[0]
+
+    try:
+        return mapped(1)
+    except _ColourAmongGrey:
+        return mapped(3)
+
+
+def _chunks(paths, image_size, channels):
+    """Tuples of one array, some images, which have 1 or 3 channels."""
+    images = _decoded(paths, image_size)
+    for image in images:
+        others = itertools.islice(images, chunk_length(image.nbytes) - 1)
+        yield (_stack([image, *others], channels),)
+
+
+def _fingerprint(folder, paths, image_size):
+    """Hash of all that decoded images depend on."""
+    files = [(path.relative_to(folder).as_posix(), *_size_and_time(path)) for path in paths]
+    parts = (_CACHE_VERSION, str(folder.resolve()), image_size, files)
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _size_and_time(path):
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _stack(images, channels):
+    """Array of images, grey ones with as many channels as the others."""
+    if max(image.shape[-1] for image in images) > channels:
+        raise _ColourAmongGrey
+    shape = (*images[0].shape[:2], channels)
+    return np.stack([np.broadcast_to(image, shape) for image in images])
+
+
+def _decoded(paths, image_size):
+    """Images of one size in the order of their paths, a few of them decoded ahead."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        read = pool.map(lambda path: _read_image(path, image_size), paths)
-        images = list(with_progress(read, len(paths)))
-    _check_sizes(paths, images)
-    channels = max(image.shape[-1] for image in images)
-    height, width, _ = images[0].shape
-    return np.stack([np.broadcast_to(image, (height, width, channels)) for image in images])
+        read = _few_ahead(lambda path: pool.submit(_read_image, path, image_size), paths)
+        shape = None
+        for path, image in zip(paths, with_progress(read, len(paths)), strict=True):
+            shape = shape or image.shape
+            _check_size(path, image, paths[0], shape)
+            yield image
+
+
+def _few_ahead(submit, paths):
+    """Results of futures that are submitted while those before them are used."""
+    futures: collections.deque[concurrent.futures.Future] = collections.deque()
+    for path in paths:
+        futures.append(submit(path))
+        if len(futures) > _AHEAD:
+            yield futures.popleft().result()
+    for future in futures:
+        yield future.result()
 
 
 def _read_image(path, image_size):
@@ -116,13 +200,17 @@ def _read_image(path, image_size):
             file.load()
             image = ImageOps.exif_transpose(file)
     except Exception as error:  # What Pillow raises depends on the format and on the damage.
-        raise ValueError(
-            f"An image cannot be read. Received: {str(path)!r} ({error}). "
-            "Expected a complete image file: repair it or move it out of the folder."
-        ) from error
+        raise _unreadable(path, error) from error
     pixels = np.asarray(image.convert(_target_mode(path, image.mode)))
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     return resize(tf.convert_to_tensor(pixels), image_size).numpy()
+
+
+def _unreadable(path, error):
+    return ValueError(
+        f"An image cannot be read. Received: {str(path)!r} ({error}). "
+        "Expected a complete image file: repair it or move it out of the folder."
+    )
 
 
 def _target_mode(path, mode):
@@ -137,11 +225,10 @@ def _target_mode(path, mode):
     )
 
 
-def _check_sizes(paths, images):
-    for path, image in zip(paths, images, strict=True):
-        if image.shape[:2] != images[0].shape[:2]:
-            raise ValueError(
-                f"The images have different sizes. Received: {str(paths[0])!r} of (height, width) "
-                f"{images[0].shape[:2]}, {str(path)!r} of {image.shape[:2]}. "
-                "Pass image_size to resize them all."
-            )
+def _check_size(path, image, first_path, first_shape):
+    if image.shape[:2] != first_shape[:2]:
+        raise ValueError(
+            f"The images have different sizes. Received: {str(first_path)!r} of (height, width) "
+            f"{first_shape[:2]}, {str(path)!r} of {image.shape[:2]}. "
+            "Pass image_size to resize them all."
+        )

@@ -71,6 +71,7 @@ def load(
     labels: bool = False,
     drop_remainder: bool = False,
     download: bool = False,
+    cache_dir: str | os.PathLike | None = None,
 ) -> tuple[tf.data.Dataset, DatasetInfo]:
     """Images as a `tf.data.Dataset` of batches, by name, from arrays or from a folder.
 
@@ -115,6 +116,11 @@ def load(
             five factors, those of "celeb_a" its 40 attributes, int32 of shape (batch, 5 or 40).
         drop_remainder: bool, leave out a last batch that is smaller than the others.
         download: bool, let tensorflow_datasets fetch and prepare data that is missing.
+        cache_dir: path of a folder, which is made, in which the images of a folder are kept
+            decoded, for this run and the next ones: they are then read from there, batch by
+            batch, instead of held in memory. Other sizes or times of files, another folder,
+            `split` or `image_size`, and another `seed` of binarize="fixed", make a new file; the
+            old ones stay until you delete them. None for memory.
 
     Returns:
         A tuple (dataset, info). dataset: `tf.data.Dataset` of float32 batches of shape
@@ -134,11 +140,12 @@ def load(
     check_flags(labels=labels, download=download)
     data_dir = None if data_dir is None else str(as_path(data_dir=data_dir))
     check_one_of(_BINARIZE_MODES, _BINARIZE_REMEDY, binarize=binarize)
+    cache_dir = None if cache_dir is None else as_path(cache_dir=cache_dir)
     bounds = as_value_range(value_range)
     size = images.as_image_sizes(
         2, "Use None to keep the size of the images.", image_size=image_size
     )
-    examples = _read(source, split, size, data_dir, download)
+    examples = _read(source, split, size, data_dir, download, cache_dir)
     _check_labels(examples, labels)
     info = _describe(examples, split, bounds, binarize)
     if binarize == "fixed":
@@ -185,8 +192,16 @@ def deliver(
     )
 
 
-def _read(source, split, image_size, data_dir, download):
+def _read(source, split, image_size, data_dir, download, cache_dir):
     """`Examples` of one split of any source."""
+    if _is_folder(source):
+        return folders.read_folder(source, split, image_size=image_size, cache_dir=cache_dir)
+    if cache_dir is not None:
+        raise ValueError(
+            "Only the images of a folder are kept in a cache_dir. Received: cache_dir="
+            f"{str(cache_dir)!r} with source of type {type(source).__name__}, which is the path "
+            "of no folder. Leave cache_dir out."
+        )
     if not isinstance(source, str | os.PathLike):
         return arrays.read_array(source, split, image_size=image_size)
     if source == "digits":
@@ -197,12 +212,16 @@ def _read(source, split, image_size, data_dir, download):
         return tfds_examples.read_tfds(
             source, split, image_size=image_size, data_dir=data_dir, download=download
         )
-    if os.fspath(source) and pathlib.Path(source).is_dir():
-        return folders.read_folder(source, split, image_size=image_size)
     raise ValueError(
         f"No data set and no folder has this name. Received: source={str(source)!r}. "
         f"Expected one of {list(_NAMES)}, the path of a folder of images, or an array of images."
     )
+
+
+def _is_folder(source):
+    """Whether it is the path of a folder, and not the name of a data set."""
+    is_path = isinstance(source, str | os.PathLike) and bool(os.fspath(source))
+    return is_path and source not in _NAMES and pathlib.Path(source).is_dir()
 
 
 def _batch_loader(examples, info, labels):

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfgen._utils.pipeline import last_batch, resumable_dataset
+from tfgen._utils.pipeline import last_batch, resumable_dataset, row_reader
 
 __all__ = [
     "InputsAndTargets",
@@ -408,7 +408,7 @@ def as_dataset(x: Any, batch_size: int | None, shuffle: bool, seed: int | None) 
     parts = tf.nest.flatten(x)
     if not all(map(is_array, parts)):
         return x
-    takes = [_taking(part) for part in parts]
+    takes = [row_reader(part) for part in parts]
     return resumable_dataset(
         lambda _, rows: tf.nest.pack_sequence_as(x, [take(rows) for take in takes]),
         len(parts[0]),
@@ -416,24 +416,6 @@ def as_dataset(x: Any, batch_size: int | None, shuffle: bool, seed: int | None) 
         seed=seed or 0,
         shuffle=shuffle,
     )
-
-
-def _taking(array):
-    """Function from positions to rows of an array."""
-    if isinstance(array, np.ndarray | tf.Tensor) and not isinstance(array, np.memmap):
-        with tf.device("CPU:0"):
-            tensor = tf.convert_to_tensor(array)
-        return lambda rows: tf.gather(tensor, rows)
-
-    def read(rows):
-        unique, places = np.unique(rows, return_inverse=True)  # In the order that files want.
-        return np.asarray(array[unique])[places]
-
-    def take(rows):
-        examples = tf.numpy_function(read, [rows], tf.as_dtype(array.dtype), stateful=False)
-        return tf.ensure_shape(examples, (None, *array.shape[1:]))
-
-    return take
 
 
 def num_batches(dataset: Any) -> int | None:
