@@ -81,11 +81,8 @@ def main(title, experiments, first_seed, datasets, argv=None):
 
 def parse_args(title, experiments, datasets, argv):
     """The flags of all paper scripts."""
-    parser = argparse.ArgumentParser(
-        description=title, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = new_parser(title)
     names = [e.name for e in experiments]
-    parser.add_argument("--list", action="store_true", help="list the experiments and their times")
     parser.add_argument(
         "--run",
         nargs="+",
@@ -96,15 +93,29 @@ def parse_args(title, experiments, datasets, argv):
     )
     parser.add_argument("--dataset", default=datasets[0], choices=datasets)
     parser.add_argument(
-        "--data-dir",
-        default=os.environ.get("TFDS_DATA_DIR"),
-        help="TensorFlow Datasets folder; default TFDS_DATA_DIR",
-    )
-    parser.add_argument(
         "--scale",
         default="paper",
         choices=["paper", "cpu"],
         help="the paper's sizes, or sizes for two CPU cores; --list gives the times",
+    )
+    args = parser.parse_args(argv)
+    if args.smoke:
+        args.dataset = "digits"
+    # Runs of other data or sizes are other results.
+    args.output_dir /= f"{args.dataset}-{'smoke' if args.smoke else args.scale}"
+    return args
+
+
+def new_parser(title):
+    """A parser with the flags of every script that trains several models."""
+    parser = argparse.ArgumentParser(
+        description=title, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--list", action="store_true", help="list what can be run, and its times")
+    parser.add_argument(
+        "--data-dir",
+        default=os.environ.get("TFDS_DATA_DIR"),
+        help="TensorFlow Datasets folder; default TFDS_DATA_DIR",
     )
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
     parser.add_argument(
@@ -117,12 +128,7 @@ def parse_args(title, experiments, datasets, argv):
         action="store_true",
         help="seconds, on tiny embedded data: shows that the script works",
     )
-    args = parser.parse_args(argv)
-    if args.smoke:
-        args.dataset = "digits"
-    # Runs of other data or sizes are other results.
-    args.output_dir /= f"{args.dataset}-{'smoke' if args.smoke else args.scale}"
-    return args
+    return parser
 
 
 def print_experiments(experiments):

@@ -1,0 +1,277 @@
+"""Every model of tfgen under one budget: likelihoods, samples, cost, pictures, weights
+
+    python examples/benchmark.py --list
+    python examples/benchmark.py --run all --seeds 3 --dataset mnist fashion_mnist
+    python examples/benchmark.py --run vae iwae-5 --seeds 5
+    python examples/benchmark.py --smoke
+
+The rows are in `benchmark_rows.py`: each a model, its networks, optimizer and measures. With
+`--budget small` all have 30 epochs of the first 55,000 images in batches of 100 and keep the
+weights of the last; models with a likelihood see pixels drawn once as Bernoulli(intensity) with
+seed 0, others grey ones. `--budget paper` has the rows in their authors' own setup.
+
+`elbo`, `rate` and `distortion` are on all 10,000 test images, `nll_200` and `nll_5000` by so many
+importance samples from the model's posterior on the first `images_200` and `images_5000` of them,
+in nats, with standard errors over images. Scores of 10,000 samples, which are means E[x|z], are
+against grey test images, in a classifier's features; `real_` is the score of training images.
+`seconds_per_epoch` is a median; `timed` says whether others left the machine alone meanwhile.
+
+A row runs in a process of its own. Killed, it goes on where it stopped; done, it is not run again
+unless its declaration or the code of its model has changed (`benchmark_fingerprint.py`). Rows run
+in the order of the table: all with the first seed on the first data set, then further seeds of
+those under six minutes (of all that `--run` names), then the next data set. Each writes into
+`DATASET-BUDGET/NAME/seed_N`: result.json, model.keras, pictures, log.txt.
+"""
+
+import argparse
+import functools
+import json
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+from concurrent import futures
+from typing import NamedTuple
+
+import benchmark_run
+import numpy as np
+import paper_script
+from benchmark_fingerprint import fingerprint
+from benchmark_rows import ROWS, Row
+
+QUICK_MINUTES = 6
+
+
+class Job(NamedTuple):
+    """One seed of one row on one data set."""
+
+    row: Row
+    dataset: str
+    seed: int
+    folder: pathlib.Path
+
+
+# What to run.
+
+
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else argv
+    args = parse_args(argv)
+    if args.one:
+        name, seed = args.one
+        benchmark_run.measure(
+            row_of(name), run_of(job_of(row_of(name), args.dataset[0], int(seed), args), args)
+        )
+        return
+    chosen = jobs(args)
+    if args.list:
+        print("\n".join(table(chosen, args.output_dir)))
+        return
+    failed = run_all(chosen, args, argv)
+    print("\n".join(table(chosen, args.output_dir)))
+    if failed:
+        names = ", ".join(f"{job.row.name} ({job.folder / 'log.txt'})" for job in failed)
+        sys.exit(f"{len(failed)} rows failed: {names}. The others are done.")
+
+
+def parse_args(argv):
+    parser = paper_script.new_parser(__doc__)
+    names = [row.name for row in ROWS]
+    parser.add_argument(
+        "--run", nargs="+", default=["all"], metavar="NAME", choices=[*names, "all"]
+    )
+    parser.add_argument(
+        "--dataset",
+        nargs="+",
+        default=["mnist"],
+        choices=["mnist", "fashion_mnist", "digits"],
+        help="one or more, run in this order",
+    )
+    parser.add_argument("--budget", default="small", choices=["small", "paper"])
+    parser.add_argument("--workers", type=int, default=1, help="rows that are run at once")
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # A row in this process.
+    args = parser.parse_args(argv)
+    if args.seeds < 1 or args.workers < 1:
+        parser.error(f"--seeds and --workers must be at least 1: {args.seeds}, {args.workers}")
+    if args.smoke:
+        args.dataset = ["digits"]
+    args.scale = "cpu"  # Of the builders that are those of a paper's script.
+    return args
+
+
+def jobs(args):
+    """All that is to be run, in order."""
+    named = "all" not in args.run
+    rows = [row for row in ROWS if (row.name in args.run if named else row.budget == args.budget)]
+    return [
+        job_of(row, dataset, seed, args)
+        for dataset in args.dataset
+        for seed in range(args.seeds)
+        for row in rows
+        if seed == 0 or named or row.minutes < QUICK_MINUTES
+    ]
+
+
+def job_of(row, dataset, seed, args):
+    budget = "smoke" if args.smoke else row.budget
+    folder = args.output_dir / f"{dataset}-{budget}" / row.name / f"seed_{seed}"
+    return Job(row, dataset, seed, folder)
+
+
+def run_of(job, args):
+    """What `benchmark_run` takes: the job with the flags."""
+    one = argparse.Namespace(**{**vars(args), "dataset": job.dataset, "command": command_of(job)})
+    return paper_script.Run(one, job.folder, job.seed)
+
+
+def command_of(job):
+    """What a reader types to make this result."""
+    data = "--smoke" if job.dataset == "digits" else f"--dataset {job.dataset}"
+    return f"python examples/benchmark.py --run {job.row.name} {data} --seeds {job.seed + 1}"
+
+
+# Running.
+
+
+def run_all(chosen, args, argv):
+    """Runs jobs that are not done, each in a new process; returns those that failed."""
+    running = set()
+    with ended_with_us(running), futures.ThreadPoolExecutor(args.workers) as pool:
+        fine = pool.map(lambda job: run_job(job, chosen, args, argv, running), chosen)
+        return [job for job, ok in zip(chosen, fine, strict=True) if not ok]
+
+
+def run_job(job, chosen, args, argv, running):
+    """Runs one job to its end; returns whether it went well."""
+    now = state_of(job)
+    name = f"{job.row.name}, {job.dataset}, seed {job.seed}"
+    if now in ("done", "running"):
+        print(f"{name}: {now}", flush=True)
+        return True
+    done = results(args.output_dir)
+    left = sum(seconds_left(other, done) for other in chosen) / args.workers
+    print(f"{time.strftime('%d %H:%M')} {name}: {now}, {duration(left)} left for all", flush=True)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with open(job.folder / "log.txt", "a", encoding="utf-8") as log:
+        process = subprocess.Popen(child_command(job, argv), stdout=log, stderr=log)
+        running.add(process)
+        ok = process.wait() == 0
+        running.discard(process)
+    if not ok:
+        print(f"{name}: failed, see {job.folder / 'log.txt'}", flush=True)
+    return ok
+
+
+def child_command(job, argv):
+    """The command that runs a job in this process's place; the last of equal flags counts."""
+    one = ["--dataset", job.dataset, "--one", job.row.name, str(job.seed)]
+    return [sys.executable, __file__, *argv, *one]
+
+
+class ended_with_us:  # noqa: N801
+    """Ends the processes that are left when this one is told to end."""
+
+    def __init__(self, running):
+        self.running = running
+
+    def __enter__(self):
+        self.before = signal.signal(signal.SIGTERM, lambda *_: self.end())
+
+    def end(self):
+        for process in list(self.running):
+            process.terminate()
+        sys.exit("Told to end. Run the same command again to go on.")
+
+    def __exit__(self, *_):
+        signal.signal(signal.SIGTERM, self.before)
+
+
+# What is known of each: state, times.
+
+
+@functools.cache
+def fingerprint_of(name):
+    """That of the code with which this process began."""
+    return fingerprint(row_of(name), benchmark_run.RECIPE)
+
+
+def row_of(name):
+    return next(row for row in ROWS if row.name == name)
+
+
+def state_of(job):
+    return benchmark_run.state(job.folder, fingerprint_of(job.row.name))
+
+
+def results(output_dir):
+    """All results of an output folder, stale ones included: they tell how long rows take."""
+    paths = sorted(output_dir.glob("*/*/seed_*/result.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def expected_seconds(row, done):
+    """How long a row takes: as it took before, or else its guess, scaled as others turned out.
+
+    Args:
+        row: `Row`.
+        done: list of results, of any rows.
+
+    Returns:
+        float.
+    """
+    same = [r["total_seconds"] for r in done if r["name"] == row.name]
+    if same:
+        return float(np.median(same))
+    guesses = {r.name: 60 * r.minutes for r in ROWS}
+    ratios = [r["total_seconds"] / guesses[r["name"]] for r in done if r["name"] in guesses]
+    return 60 * row.minutes * (float(np.median(ratios)) if ratios else 1.0)
+
+
+def seconds_left(job, done):
+    """How long a job will still take; one that is trained in part takes the rest."""
+    return 0.0 if state_of(job) == "done" else expected_seconds(job.row, done) * share_left(job)
+
+
+def share_left(job):
+    """Of the epochs; those of code that has changed since do not count."""
+    noted, log = job.folder / "fingerprint.txt", job.folder / "epochs.csv"
+    if not log.exists() or noted.read_text(encoding="utf-8") != fingerprint_of(job.row.name):
+        return 1.0
+    epochs = {line.split(",")[0] for line in log.read_text(encoding="utf-8").splitlines()[1:]}
+    return max(0.0, 1 - len(epochs) / job.row.epochs)
+
+
+def table(chosen, output_dir):
+    """The lines that `--list` prints."""
+    done = results(output_dir)
+    left = [seconds_left(job, done) for job in chosen]
+    yield f"{'row':<20} {'model':<18} {'data':<13} seed epochs {'state':<8} {'took':>8} {'left':>8}"
+    for job, seconds in zip(chosen, left, strict=True):
+        took = [r["total_seconds"] for r in done if is_of(r, job)]
+        yield (
+            f"{job.row.name:<20} {job.row.model.__name__:<18} {job.dataset:<13} {job.seed:>4} "
+            f"{job.row.epochs:>6} {state_of(job):<8} "
+            f"{duration(took[0]) if took else '':>8} {duration(seconds) if seconds else '':>8}"
+        )
+    yield f"{left.count(0.0)} of {len(left)} done, {duration(sum(left))} left"
+
+
+def is_of(result, job):
+    return (result["name"], result["dataset"], result["seed"]) == (
+        job.row.name,
+        job.dataset,
+        job.seed,
+    )
+
+
+def duration(seconds):
+    """Such as "2 h 05", "12 min" or "40 s"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02}"
+
+
+if __name__ == "__main__":
+    main()

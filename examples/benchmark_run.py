@@ -1,0 +1,390 @@
+"""One row of `benchmark.py`: its training, its measures one by one, its pictures, its result.
+
+Each group of measures is a part, a JSON file of its own, written aside and renamed. What is killed
+goes on behind the parts that are there, training from its last epoch.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import resource
+import subprocess
+import sys
+import time
+
+import benchmark_rows
+import keras
+import numpy as np
+import paper_script
+from benchmark_fingerprint import fingerprint
+from benchmark_rows import BATCH_SIZE, BOUND, NLL, NLL_IMAGES, NUM_IMAGES, PIXELS, SAMPLES
+
+import tfgen
+from tfgen import datasets, metrics, models, plotting
+
+QUIET = 0.5  # Cores that others may use while an epoch is timed.
+
+
+# Data and training.
+
+
+def load_data(row, run, split, **kwargs):
+    """Pipeline and description of images as the row's model takes them."""
+    options = {**PIXELS[row.pixels], "labels": row.labels, **kwargs}
+    if row.pixels == "levels" and run.args.smoke and not kwargs:
+        options["value_range"] = (0, 16)
+    train = split.startswith("train")
+    source = run.args.dataset
+    return datasets.load(
+        source, split, BATCH_SIZE, data_dir=run.args.data_dir, drop_remainder=train, **options
+    )
+
+
+def train_split(run):
+    return run.pick(f"train[:{NUM_IMAGES}]", f"train[:{NUM_IMAGES}]", "train")
+
+
+def num_epochs(row, run):
+    return run.pick(row.epochs, row.epochs, 2)
+
+
+def optimizer(row, num_steps):
+    """A new optimizer as the row declares it."""
+    name, options = row.optimizer
+    options = dict(options)
+    if options.pop("decay", None) == "cosine":
+        rate = keras.optimizers.schedules.CosineDecay(options["learning_rate"], num_steps)
+        options["learning_rate"] = rate
+    kinds = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}
+    return kinds[name](**options)
+
+
+def train(row, run, callbacks=()):
+    """Fits and saves the model; returns what it cost."""
+    keras.utils.set_random_seed(run.seed)
+    data, info = load_data(row, run, train_split(run))
+    model, epochs = row.build(run, info.image_shape), num_epochs(row, run)
+    if row.optimizer:
+        model.compile(optimizer(row, epochs * int(data.cardinality())))
+    validation = load_data(row, run, "test[:1000]" if not run.args.smoke else "test[:100]")[0]
+    history = paper_script.fit_resumable(
+        model, data, run, epochs, validation, [OthersLoad(), *callbacks]
+    )
+    if hasattr(model, "fit_prior"):
+        model.fit_prior(data)
+    model.save(run.folder / "model.keras")
+    seconds, others = history.pop("seconds"), history.pop("others_load")
+    fig, _ = plotting.training_curves(history)
+    paper_script.save_figure(fig, run.folder / "curves.png")
+    return {
+        "epochs": epochs,
+        "parameters": sum(v.shape.num_elements() for v in model.trainable_variables),
+        "peak_memory_mib": peak_memory(),
+        "training_seconds": sum(seconds),
+        **epoch_seconds(seconds, others),
+    }
+
+
+RECIPE = (train, load_data)
+
+
+# Times that mean something.
+
+
+class OthersLoad(keras.callbacks.Callback):
+    """Adds to the logs of an epoch how many cores others used; infinite at a niceness above 0.
+
+    A nice process is run when the machine likes: its times are no measurements.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._start = busy_seconds()
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["others_load"] = others_load(self._start, busy_seconds())
+
+
+def busy_seconds():
+    """Time, seconds of all cores' work (NaN where that is unknown), and of this process's."""
+    stat = pathlib.Path("/proc/stat")
+    machine = float("nan")
+    if stat.exists():
+        user, nice, system, _, _, irq, soft, *_ = map(int, stat.read_text().split()[1:9])
+        machine = (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+    return time.perf_counter(), machine, sum(os.times()[:2])
+
+
+def others_load(start, end):
+    """Cores in use by other processes between two values of `busy_seconds`."""
+    if os.nice(0) > 0:
+        return float("inf")
+    wall, machine, own = (b - a for a, b in zip(start, end, strict=True))
+    return (machine - own) / wall
+
+
+def epoch_seconds(seconds, others):
+    """Median over the epochs in which others left the machine alone; over all if none was.
+
+    Returns:
+        Dict of `seconds_per_epoch` and of `timed`, whether it is a measurement.
+    """
+    quiet = [s for s, load in zip(seconds, others, strict=True) if load <= QUIET]
+    return {"seconds_per_epoch": float(np.median(quiet or seconds)), "timed": bool(quiet)}
+
+
+def peak_memory():
+    """The most memory that this process held so far, in MiB.
+
+    `ru_maxrss` may be that of the process which started this one.
+    """
+    status = pathlib.Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    peaks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+    return (peaks or [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss])[0] / 1024
+
+
+# Measures of a trained model.
+
+
+def bound(row, run, model):
+    """The ELBO of test images and its two parts, rate and distortion, in nats an image."""
+    terms = model.evaluate(load_data(row, run, "test")[0], verbose=0, return_dict=True)
+    return {
+        "elbo": terms["elbo"],
+        "rate": terms["kl"],
+        "distortion": terms["reconstruction"],
+        "terms": terms,
+    }
+
+
+def few_samples(row, run, model):
+    """NLL by 200 importance samples; that of each image is kept, to compare models on them."""
+    return likelihood(row, run, model, NLL_IMAGES, run.pick(200, 200, 10), "200")
+
+
+def many_samples(row, run, model):
+    """NLL by 5,000."""
+    return likelihood(row, run, model, row.nll_images_5000, run.pick(5000, 5000, 20), "5000")
+
+
+def likelihood(row, run, model, num_images, num_samples, name):
+    num_images = run.pick(num_images, num_images, 10)
+    data = load_data(row, run, f"test[:{num_images}]")[0]
+    result = metrics.importance_sampled_nll(model, data, num_samples, at=(200,), verbose=False)
+    np.save(run.folder / f"nlls_{name}.npy", result.nlls)
+    return {
+        f"nll_{name}": result.nll,
+        f"nll_{name}_se": result.standard_error,
+        f"images_{name}": num_images,
+        f"effective_sample_size_{name}": result.effective_sample_size,
+    }
+
+
+class UnitSamples:
+    """The means of a model's samples, as images in [0, 1]."""
+
+    def __init__(self, model, value_range):
+        self.model, (self.low, self.high) = model, value_range
+
+    def sample(self, num_samples, seed=None):
+        images = np.asarray(self.model.sample(num_samples, seed=seed, mean=True))
+        return (images - self.low) / (self.high - self.low)
+
+
+def unit_samples(row, run, model):
+    return UnitSamples(model, load_data(row, run, "test")[1].value_range)
+
+
+def samples(row, run, model):
+    """Scores against grey test images, in `real_` those of training images in samples' place.
+
+    One classifier of grey images judges the samples of all models.
+    """
+    grey = {"value_range": (0, 1), "binarize": None, "labels": True}
+    train_data, test_data = (
+        load_data(row, run, split, **grey)[0] for split in (train_split(run), "test")
+    )
+    judge = metrics.classifier(
+        train_data, kind="conv", steps=run.pick(2500, 2500, 100), verbose=False
+    )
+    scores = metrics.evaluate_samples(
+        unit_samples(row, run, model),
+        train_data,
+        test_data,
+        run.pick(10_000, 10_000, 200),
+        classifier=judge,
+        clip=True,
+        seed=run.seed,
+        verbose=False,
+    )
+    return {
+        **scores.generated,
+        **{f"real_{name}": value for name, value in scores.real.items()},
+        "num_samples": scores.settings["num_samples"],
+    }
+
+
+def pictures(row, run, model):
+    """An 8 x 8 grid of samples; reconstructions where a model has them."""
+    images = np.clip(unit_samples(row, run, model).sample(64, seed=run.seed), 0, 1)
+    fig, _ = plotting.image_grid(images, 8)
+    paper_script.save_figure(fig, run.folder / "samples.png")
+    if not hasattr(model, "reconstruct"):
+        return {}
+    data, info = load_data(row, run, "test[:10]")
+    x, *labels = next(iter(data)) if row.labels else (next(iter(data)),)
+    options = {"labels": labels[0]} if labels else {}
+    fig, _ = plotting.reconstructions(model, x, info.value_range, **options)
+    paper_script.save_figure(fig, run.folder / "reconstructions.png")
+    return {}
+
+
+def parts_of(row):
+    """Names and functions of what is measured after training, pictures first."""
+    named = {
+        BOUND: {"bound": bound},
+        NLL: {"nll_200": few_samples, "nll_5000": many_samples},
+        SAMPLES: {"samples": samples},
+    }
+    chosen = [named[measure] for measure in (BOUND, SAMPLES, NLL) if measure in row.measures]
+    return {"pictures": pictures} | {k: f for group in chosen for k, f in group.items()}
+
+
+def part(run, name, compute):
+    """What `compute` returns, with its seconds; read from a file if it was computed before."""
+    path = run.folder / "parts" / f"{name}.json"
+    if not path.exists():
+        start = time.perf_counter()
+        values = compute()
+        values[f"{name}_part_seconds"] = time.perf_counter() - start
+        path.parent.mkdir(exist_ok=True)
+        paper_script.write_json(path, values)
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+# One row, from nothing to its result.
+
+
+def measure(row, run, callbacks=()):
+    """Trains and measures a row, unless it is done or another process is at it.
+
+    Args:
+        row: `Row`.
+        run: `paper_script.Run`; `run.args` has `smoke`, `scale`, `dataset`, `data_dir`, `command`.
+        callbacks: further callbacks of training.
+
+    Returns:
+        Whether there is a result now.
+    """
+    print_of = fingerprint(row, RECIPE)
+    if state(run.folder, print_of) == "done":
+        return True
+    with locked(run.folder) as ours:
+        if not ours:
+            return False
+        begin(run.folder, print_of)
+        values = part(run, "training", lambda: train(row, run, callbacks))
+        model = models.load_model(run.folder / "model.keras")
+        for name, compute in parts_of(row).items():
+            values |= part(run, name, lambda compute=compute: compute(row, run, model))
+        paper_script.write_json(run.folder / "result.json", result(row, run, print_of, values))
+    return True
+
+
+def result(row, run, print_of, values):
+    """All that a reader must know of a row."""
+    seconds = sum(value for name, value in values.items() if name.endswith("_part_seconds"))
+    # A training that was killed and went on took longer than its last part.
+    seconds += values["training_seconds"] - min(
+        values["training_seconds"], values["training_part_seconds"]
+    )
+    return {
+        "name": row.name,
+        "model": row.model.__name__,
+        "setup": row.setup,
+        "dataset": run.args.dataset,
+        "budget": "smoke" if run.args.smoke else row.budget,
+        "seed": run.seed,
+        "configuration": {
+            "epochs": values["epochs"],
+            "batch_size": BATCH_SIZE,
+            "optimizer": row.optimizer,
+            "pixels": row.pixels,
+            "training_images": train_split(run),
+            "labels": row.labels,
+        },
+        "metrics": {k: v for k, v in values.items() if not k.endswith("_part_seconds")},
+        "total_seconds": seconds,
+        "fingerprint": print_of,
+        "command": run.args.command,
+        "commit": commit(),
+        "date": time.strftime("%Y-%m-%d"),
+        **paper_script.machine(),
+        "tfgen": tfgen.__version__,
+        "python": sys.version.split()[0],
+        "numpy": np.__version__,
+    }
+
+
+def commit():
+    """The commit of the checkout that this file is in; None where there is none."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=pathlib.Path(benchmark_rows.__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+# States.
+
+
+def state(folder, print_of):
+    """ "done", "stale", "running" or "to do"."""
+    if is_locked(folder):
+        return "running"
+    path = folder / "result.json"
+    if not path.exists():
+        return "to do"
+    done = json.loads(path.read_text(encoding="utf-8"))["fingerprint"] == print_of
+    return "done" if done else "stale"
+
+
+def begin(folder, print_of):
+    """Puts aside what was made by other code or another configuration, and notes today's."""
+    path = folder / "fingerprint.txt"
+    before = path.read_text(encoding="utf-8") if path.exists() else print_of
+    if before != print_of:
+        aside = folder / f"stale-{before[:8]}"
+        aside.mkdir(exist_ok=True)
+        for item in folder.iterdir():
+            if item.name != "lock" and not item.name.startswith("stale-"):
+                os.replace(item, aside / item.name)
+    paper_script.write_text(path, print_of)
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """Whether the folder is ours alone; the lock ends with the process, however that ends."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def is_locked(folder):
+    if not (folder / "lock").exists():
+        return False
+    with locked(folder) as free:
+        return not free

@@ -1,0 +1,337 @@
+"""The benchmark's rows, queue and fingerprints; a row that is killed and goes on."""
+
+import argparse
+import dataclasses
+import importlib
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from tfgen import models
+
+EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+BASES = {"AuxiliaryVAE", "GenerativeModel", "ResumableModel"}
+
+
+@pytest.fixture(scope="module")
+def scripts():
+    """The modules of the benchmark by their last names."""
+    names = ["benchmark", "benchmark_rows", "benchmark_run", "benchmark_fingerprint"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(EXAMPLES))
+        modules = [importlib.import_module(name) for name in names]
+        yield argparse.Namespace(
+            command=modules[0], rows=modules[1], run=modules[2], fingerprint=modules[3]
+        )
+
+
+@pytest.fixture
+def row(scripts):
+    return {row.name: row for row in scripts.rows.ROWS}.__getitem__
+
+
+def jobs(scripts, tmp_path, *flags):
+    args = scripts.command.parse_args(["--output-dir", str(tmp_path), *flags])
+    return scripts.command.jobs(args)
+
+
+def run_of(scripts, row, folder, seed=0):
+    """A smoke run of a row."""
+    args = scripts.command.parse_args(["--smoke", "--output-dir", str(folder)])
+    return scripts.command.run_of(scripts.command.job_of(row, "digits", seed, args), args)
+
+
+def write_result(job, seconds, print_of):
+    job.folder.mkdir(parents=True)
+    content = {
+        "name": job.row.name,
+        "dataset": job.dataset,
+        "seed": job.seed,
+        "total_seconds": seconds,
+        "fingerprint": print_of,
+    }
+    (job.folder / "result.json").write_text(json.dumps(content))
+
+
+# The table.
+
+
+def test_every_model_has_a_row(scripts):
+    classes = {
+        name
+        for name in models.__all__
+        if isinstance(getattr(models, name), type)
+        and issubclass(getattr(models, name), keras.Model)
+    }
+    assert {row.model.__name__ for row in scripts.rows.ROWS} == classes - BASES
+
+
+def test_rows_share_one_budget(scripts):
+    small = [row for row in scripts.rows.ROWS if row.budget == "small"]
+    assert {row.epochs for row in small} == {30}
+    assert len({row.name for row in scripts.rows.ROWS}) == len(scripts.rows.ROWS)
+    for row in small:
+        assert row.pixels == "binary" or row.measures == ("samples",)
+
+
+def test_builders_make_what_rows_declare(scripts, tmp_path):
+    for row in scripts.rows.ROWS:
+        assert type(row.build(run_of(scripts, row, tmp_path), (8, 8, 1))) is row.model, row.name
+
+
+# Order.
+
+
+def test_order(scripts, tmp_path):
+    chosen = jobs(scripts, tmp_path, "--seeds", "3", "--dataset", "mnist", "fashion_mnist")
+    small = [row.name for row in scripts.rows.ROWS if row.budget == "small"]
+    names = [(job.dataset, job.seed, job.row.name) for job in chosen]
+    assert names[: len(small)] == [("mnist", 0, name) for name in small]
+    seeds = [(dataset, seed) for dataset, seed, _ in names]
+    assert seeds == sorted(seeds, key=lambda pair: (pair[0] != "mnist", pair[1]))
+    later = {name for _, seed, name in names if seed > 0}
+    assert "vae" in later and "draw-vgp" not in later
+
+
+def test_named_rows_have_all_seeds(scripts, tmp_path):
+    chosen = jobs(scripts, tmp_path, "--seeds", "2", "--run", "draw-vgp", "vae")
+    assert [(job.row.name, job.seed) for job in chosen] == [
+        ("vae", 0),
+        ("draw-vgp", 0),
+        ("vae", 1),
+        ("draw-vgp", 1),
+    ]
+
+
+def test_rejects_no_seeds(scripts, capsys):
+    with pytest.raises(SystemExit):
+        scripts.command.parse_args(["--seeds", "0"])
+    assert "must be at least 1" in capsys.readouterr().err
+
+
+# Times.
+
+
+def test_expected_seconds(scripts, row):
+    vae, slow = row("vae"), row("iwae-50")
+    expected = scripts.command.expected_seconds
+    assert expected(vae, []) == 60 * vae.minutes
+    done = [{"name": "vae", "total_seconds": 30 * vae.minutes}]
+    assert expected(vae, done) == 30 * vae.minutes
+    assert expected(slow, done) == 30 * slow.minutes  # Others took half of their guesses.
+    done.append({"name": "vae", "total_seconds": 90 * vae.minutes})
+    assert expected(vae, done) == 60 * vae.minutes
+
+
+def test_trained_in_part_takes_the_rest(scripts, tmp_path):
+    (job,) = jobs(scripts, tmp_path, "--run", "vae")
+    job.folder.mkdir(parents=True)
+    (job.folder / "epochs.csv").write_text("epoch,loss\n0,1\n1,1\n1,1\n2,1\n")
+    noted = job.folder / "fingerprint.txt"
+    noted.write_text(scripts.command.fingerprint_of("vae"))
+    assert scripts.command.share_left(job) == pytest.approx(27 / 30)
+    noted.write_text("that of other code")
+    assert scripts.command.share_left(job) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(99, "99 s"), (100, "2 min"), (3600, "60 min"), (7500, "2 h 05")]
+)
+def test_duration(scripts, seconds, text):
+    assert scripts.command.duration(seconds) == text
+
+
+def test_quiet_epochs_are_timed(scripts):
+    epoch_seconds = scripts.run.epoch_seconds
+    quiet = {"seconds_per_epoch": 2.0, "timed": True}
+    assert epoch_seconds([2.0, 9.0, 2.0], [0.1, 1.5, 0.2]) == quiet
+    assert epoch_seconds([2.0, 4.0], [float("inf")] * 2) == {
+        "seconds_per_epoch": 3.0,
+        "timed": False,
+    }
+
+
+def test_others_load(scripts, monkeypatch):
+    monkeypatch.setattr(scripts.run.os, "nice", lambda _: 0)
+    # In ten seconds the machine worked for 19, this process for 12.
+    assert scripts.run.others_load((5.0, 100.0, 7.0), (15.0, 119.0, 19.0)) == pytest.approx(0.7)
+    monkeypatch.setattr(scripts.run.os, "nice", lambda _: 19)
+    assert scripts.run.others_load((5.0, 100.0, 7.0), (15.0, 112.0, 19.0)) == float("inf")
+
+
+# States and the list.
+
+
+def test_list(scripts, tmp_path, capsys):
+    flags = ["--run", "vae", "ae", "wae", "--output-dir", str(tmp_path)]
+    vae, ae, wae = jobs(scripts, tmp_path, *flags)
+    write_result(vae, 120.0, scripts.command.fingerprint_of("vae"))
+    write_result(ae, 90.0, "that of other code")
+    with scripts.run.locked(wae.folder) as ours:
+        assert ours
+        # The lock is the open file's: another one in this process finds it taken.
+        scripts.command.main([*flags, "--list"])
+    lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
+    assert lines["vae"][1:] == ["VAE", "mnist", "0", "30", "done", "2", "min"]
+    assert lines["ae"][5:] == ["stale", "90", "s", "90", "s"]
+    assert lines["wae"][5] == "running"
+    assert "1 of 3 done" in " ".join(lines["1"])
+    assert scripts.command.state_of(wae) == "to do"
+
+
+# Fingerprints.
+
+
+def test_fingerprint_sees_declarations(scripts, row):
+    mark = scripts.fingerprint.fingerprint
+    vae = row("vae")
+    assert mark(vae, []) == mark(vae._replace(setup="a VAE", minutes=1), [])
+    changed = [
+        vae._replace(epochs=31),
+        vae._replace(optimizer=("adam", {"learning_rate": 2e-3})),
+        vae._replace(measures=("bound",)),
+        vae._replace(build=row("vamp-prior").build),
+    ]
+    assert len({mark(other, []) for other in [vae, *changed]}) == 5
+    assert mark(vae, []) != mark(vae, [scripts.run.load_data])
+
+
+def test_fingerprint_sees_constants_and_options(scripts, row, monkeypatch):
+    mark = scripts.fingerprint.fingerprint
+    before = {name: mark(row(name), []) for name in ("gan", "vae", "planar-10")}
+    monkeypatch.setattr(scripts.rows, "GAN_WIDTH", 25)
+    assert mark(row("gan"), []) != before["gan"]
+    assert mark(row("vae"), []) == before["vae"]
+    options = [scripts.rows.vae_variant(models.BetaVAE, beta=beta) for beta in (4.0, 5.0)]
+    assert len({mark(row("beta-vae")._replace(build=build), []) for build in options}) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "stale"),
+    [
+        ("tfgen.models.beta_vae", {"beta-vae"}),
+        ("tfgen.models.vae", {"vae", "beta-vae", "iaf"}),
+        ("tfgen.bijectors.autoregressive", {"iaf"}),
+        ("tfgen.networks.dcgan", {"gan"}),
+        ("tfgen.losses.adversarial", {"gan"}),
+        ("tfgen.models.base", {"vae", "beta-vae", "iaf", "gan"}),
+    ],
+)
+def test_fingerprint_sees_the_code_of_models(scripts, row, monkeypatch, changed, stale):
+    names = ["vae", "beta-vae", "iaf", "gan"]
+    mark, code = scripts.fingerprint.fingerprint, scripts.fingerprint.file_code
+    before = {name: mark(row(name), []) for name in names}
+    monkeypatch.setattr(
+        scripts.fingerprint, "file_code", lambda n: code(n) + ("\nx = 1" if n == changed else "")
+    )
+    assert {name for name in names if mark(row(name), []) != before[name]} == stale
+
+
+def test_normalized_code(scripts):
+    normalized = scripts.fingerprint.normalized
+    plain = 'def f(x):\n    """One."""\n    return x + 1  # Because.\n'
+    assert normalized(plain) == normalized("def f(x):\n\n    return (x + 1)\n")
+    assert normalized(plain) != normalized("def f(x):\n    return x + 2\n")
+
+
+# A row, in this process.
+
+
+@dataclasses.dataclass
+class Kill(keras.callbacks.Callback):
+    """Ends training in the middle of the second epoch."""
+
+    epoch: int = 0
+
+    def __post_init__(self):
+        super().__init__()
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == 1 and batch >= 5:
+            raise KeyboardInterrupt
+
+
+def test_killed_row_goes_on(scripts, row, tmp_path, monkeypatch):
+    """In the middle of training, then between two measures: the numbers are those of one run."""
+    vae = row("vae")
+    whole, parts = (run_of(scripts, vae, tmp_path / name) for name in ("whole", "parts"))
+    assert scripts.run.measure(vae, whole)
+    with pytest.raises(KeyboardInterrupt):
+        scripts.run.measure(vae, parts, [Kill()])
+    assert scripts.run.state(parts.folder, scripts.run.fingerprint(vae, scripts.run.RECIPE)) == (
+        "to do"
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(scripts.run.metrics, "importance_sampled_nll", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            scripts.run.measure(vae, parts)
+    done = (parts.folder / "parts" / "samples.json").stat().st_mtime_ns
+    assert scripts.run.measure(vae, parts)
+    assert (parts.folder / "parts" / "samples.json").stat().st_mtime_ns == done
+    a, b = (json.loads((run.folder / "result.json").read_text()) for run in (whole, parts))
+    assert a["fingerprint"] == b["fingerprint"]
+    for name in ("elbo", "rate", "nll_200", "nll_5000", "classifier_frechet_distance"):
+        assert a["metrics"][name] == b["metrics"][name], name
+
+
+def interrupted(*args, **kwargs):
+    raise KeyboardInterrupt
+
+
+def test_stale_row_is_put_aside_and_run_again(scripts, row, tmp_path):
+    """And one that is done is left alone."""
+    ae = row("ae")
+    run = run_of(scripts, ae, tmp_path)
+    assert scripts.run.measure(ae, run)
+    path = run.folder / "result.json"
+    first = path.stat().st_mtime_ns
+    assert scripts.run.measure(ae, run)
+    assert path.stat().st_mtime_ns == first
+    changed = ae._replace(optimizer=("adam", {"learning_rate": 2e-3}))
+    assert scripts.run.state(run.folder, "another") == "stale"
+    assert scripts.run.measure(changed, run)
+    (aside,) = run.folder.glob("stale-*")
+    before, after = (json.loads((f / "result.json").read_text()) for f in (aside, run.folder))
+    assert before["fingerprint"] != after["fingerprint"]
+    assert before["metrics"]["epochs"] == after["metrics"]["epochs"] == 2
+
+
+# The command.
+
+
+def test_smoke(tmp_path):
+    """Rows in processes of their own, without and with labels; the second call finds them done."""
+    command = [sys.executable, str(EXAMPLES / "benchmark.py"), "--smoke"]
+    command += ["--run", "conditional-vae", "gan", "--output-dir", str(tmp_path)]
+    first, second = (
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in "ab"
+    )
+    assert "2 of 2 done" in first and "gan, digits, seed 0: done" in second
+    folder = tmp_path / "digits-smoke" / "gan" / "seed_0"
+    result = json.loads((folder / "result.json").read_text())
+    assert result["command"] == "python examples/benchmark.py --run gan --smoke --seeds 1"
+    assert result["metrics"]["coverage"] <= 1 <= 2 * result["metrics"]["real_coverage"]
+    assert "elbo" not in result["metrics"] and result["metrics"]["peak_memory_mib"] > 100
+    assert {p.name for p in folder.glob("*.png")} == {"samples.png", "curves.png"}
+    assert keras.models.load_model(folder / "model.keras").data_shape == (8, 8, 1)
+    labelled = tmp_path / "digits-smoke" / "conditional-vae" / "seed_0"
+    assert (labelled / "reconstructions.png").exists()
+
+
+def test_failed_row_is_named(scripts, tmp_path, monkeypatch, capsys):
+    """And the others are run."""
+    monkeypatch.setattr(
+        scripts.command,
+        "child_command",
+        lambda job, argv: [sys.executable, "-c", f"exit({int(job.row.name == 'vae')})"],
+    )
+    with pytest.raises(SystemExit, match="1 rows failed: vae"):
+        scripts.command.main(["--smoke", "--run", "vae", "ae", "--output-dir", str(tmp_path)])
+    assert "ae, digits, seed 0: to do" in capsys.readouterr().out
