@@ -66,10 +66,10 @@ def main(argv=None):
         return
     chosen = jobs(args)
     if args.list:
-        print("\n".join(table(chosen, args.output_dir)))
+        print("\n".join(table(chosen, args)))
         return
     failed = run_all(chosen, args, argv)
-    print("\n".join(table(chosen, args.output_dir)))
+    print("\n".join(table(chosen, args)))
     if failed:
         names = ", ".join(f"{job.row.name} ({job.folder / 'log.txt'})" for job in failed)
         sys.exit(f"{len(failed)} rows failed: {names}. The others are done.")
@@ -94,6 +94,8 @@ def parse_args(argv):
     args = parser.parse_args(argv)
     if args.seeds < 1 or args.workers < 1:
         parser.error(f"--seeds and --workers must be at least 1: {args.seeds}, {args.workers}")
+    if "digits" in args.dataset and not args.smoke:
+        parser.error("digits are the data of --smoke alone")
     if args.smoke:
         args.dataset = ["digits"]
     args.scale = "cpu"  # Of the builders that are those of a paper's script.
@@ -136,55 +138,61 @@ def command_of(job):
 
 def run_all(chosen, args, argv):
     """Runs jobs that are not done, each in a new process; returns those that failed."""
-    running = set()
-    with ended_with_us(running), futures.ThreadPoolExecutor(args.workers) as pool:
-        fine = pool.map(lambda job: run_job(job, chosen, args, argv, running), chosen)
-        return [job for job, ok in zip(chosen, fine, strict=True) if not ok]
+    children = Children()
+    before = signal.signal(signal.SIGTERM, lambda *_: children.end())
+    try:
+        with futures.ThreadPoolExecutor(args.workers) as pool:
+            fine = pool.map(lambda job: run_job(job, chosen, args, argv, children), chosen)
+            return [job for job, ok in zip(chosen, fine, strict=True) if not ok]
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
-def run_job(job, chosen, args, argv, running):
+def run_job(job, chosen, args, argv, children):
     """Runs one job to its end; returns whether it went well."""
     now = state_of(job)
     name = f"{job.row.name}, {job.dataset}, seed {job.seed}"
     if now in ("done", "running"):
         print(f"{name}: {now}", flush=True)
         return True
-    done = results(args.output_dir)
+    done = results(args)
     left = sum(seconds_left(other, done) for other in chosen) / args.workers
     print(f"{time.strftime('%d %H:%M')} {name}: {now}, {duration(left)} left for all", flush=True)
     job.folder.mkdir(parents=True, exist_ok=True)
-    with open(job.folder / "log.txt", "a", encoding="utf-8") as log:
-        process = subprocess.Popen(child_command(job, argv), stdout=log, stderr=log)
-        running.add(process)
-        ok = process.wait() == 0
-        running.discard(process)
+    ok = children.run(child_command(job, argv), job.folder / "log.txt")
     if not ok:
         print(f"{name}: failed, see {job.folder / 'log.txt'}", flush=True)
     return ok
 
 
 def child_command(job, argv):
-    """The command that runs a job in this process's place; the last of equal flags counts."""
+    """The command that runs a job in a process of its own; the last of equal flags counts."""
     one = ["--dataset", job.dataset, "--one", job.row.name, str(job.seed)]
     return [sys.executable, __file__, *argv, *one]
 
 
-class ended_with_us:  # noqa: N801
-    """Ends the processes that are left when this one is told to end."""
+class Children:
+    """Processes that are ended when this one is told to end."""
 
-    def __init__(self, running):
-        self.running = running
+    def __init__(self):
+        self.running, self.ended = set(), False
 
-    def __enter__(self):
-        self.before = signal.signal(signal.SIGTERM, lambda *_: self.end())
+    def run(self, command, log):
+        """Runs a command, its output appended to a file; returns whether it went well."""
+        if self.ended:
+            return False
+        with open(log, "a", encoding="utf-8") as file:
+            process = subprocess.Popen(command, stdout=file, stderr=file)
+            self.running.add(process)
+            code = process.wait()
+        self.running.discard(process)
+        return code == 0
 
     def end(self):
+        self.ended = True
         for process in list(self.running):
             process.terminate()
         sys.exit("Told to end. Run the same command again to go on.")
-
-    def __exit__(self, *_):
-        signal.signal(signal.SIGTERM, self.before)
 
 
 # What is known of each: state, times.
@@ -204,9 +212,10 @@ def state_of(job):
     return benchmark_run.state(job.folder, fingerprint_of(job.row.name))
 
 
-def results(output_dir):
-    """All results of an output folder, stale ones included: they tell how long rows take."""
-    paths = sorted(output_dir.glob("*/*/seed_*/result.json"))
+def results(args):
+    """All results of this budget, stale ones included: they tell how long rows take."""
+    budget = "smoke" if args.smoke else args.budget
+    paths = sorted(args.output_dir.glob(f"*-{budget}/*/seed_*/result.json"))
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
@@ -239,22 +248,26 @@ def share_left(job):
     if not log.exists() or noted.read_text(encoding="utf-8") != fingerprint_of(job.row.name):
         return 1.0
     epochs = {line.split(",")[0] for line in log.read_text(encoding="utf-8").splitlines()[1:]}
-    return max(0.0, 1 - len(epochs) / job.row.epochs)
+    return max(0.0, 1 - len(epochs) / num_epochs(job))
 
 
-def table(chosen, output_dir):
+def table(chosen, args):
     """The lines that `--list` prints."""
-    done = results(output_dir)
+    done = results(args)
     left = [seconds_left(job, done) for job in chosen]
     yield f"{'row':<20} {'model':<18} {'data':<13} seed epochs {'state':<8} {'took':>8} {'left':>8}"
     for job, seconds in zip(chosen, left, strict=True):
         took = [r["total_seconds"] for r in done if is_of(r, job)]
         yield (
             f"{job.row.name:<20} {job.row.model.__name__:<18} {job.dataset:<13} {job.seed:>4} "
-            f"{job.row.epochs:>6} {state_of(job):<8} "
+            f"{num_epochs(job):>6} {state_of(job):<8} "
             f"{duration(took[0]) if took else '':>8} {duration(seconds) if seconds else '':>8}"
         )
     yield f"{left.count(0.0)} of {len(left)} done, {duration(sum(left))} left"
+
+
+def num_epochs(job):
+    return benchmark_run.SMOKE_EPOCHS if job.dataset == "digits" else job.row.epochs
 
 
 def is_of(result, job):

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -24,6 +25,7 @@ from benchmark_rows import BATCH_SIZE, BOUND, NLL, NLL_IMAGES, NUM_IMAGES, PIXEL
 import tfgen
 from tfgen import datasets, metrics, models, plotting
 
+SMOKE_EPOCHS = 2
 QUIET = 0.5  # Cores that others may use while an epoch is timed.
 
 
@@ -47,7 +49,7 @@ def train_split(run):
 
 
 def num_epochs(row, run):
-    return run.pick(row.epochs, row.epochs, 2)
+    return run.pick(row.epochs, row.epochs, SMOKE_EPOCHS)
 
 
 def optimizer(row, num_steps):
@@ -148,15 +150,13 @@ def peak_memory():
 # Measures of a trained model.
 
 
-def bound(row, run, model):
-    """The ELBO of test images and its two parts, rate and distortion, in nats an image."""
-    terms = model.evaluate(load_data(row, run, "test")[0], verbose=0, return_dict=True)
-    return {
-        "elbo": terms["elbo"],
-        "rate": terms["kl"],
-        "distortion": terms["reconstruction"],
-        "terms": terms,
-    }
+def terms(row, run, model):
+    """All that the model logs, on all test images; of a bound on log p(x) in nats its parts."""
+    values = model.evaluate(load_data(row, run, "test")[0], verbose=0, return_dict=True)
+    names = {"elbo": "elbo", "rate": "kl", "distortion": "reconstruction", "bits_per_dim": None}
+    known = {name: values.get(key or name) for name, key in names.items()}
+    chosen = {k: v for k, v in known.items() if v is not None} if BOUND in row.measures else {}
+    return {**chosen, "terms": values}
 
 
 def few_samples(row, run, model):
@@ -244,12 +244,13 @@ def pictures(row, run, model):
 def parts_of(row):
     """Names and functions of what is measured after training, pictures first."""
     named = {
-        BOUND: {"bound": bound},
-        NLL: {"nll_200": few_samples, "nll_5000": many_samples},
         SAMPLES: {"samples": samples},
+        NLL: {"nll_200": few_samples, "nll_5000": many_samples},
     }
-    chosen = [named[measure] for measure in (BOUND, SAMPLES, NLL) if measure in row.measures]
-    return {"pictures": pictures} | {k: f for group in chosen for k, f in group.items()}
+    chosen = [parts for measure, parts in named.items() if measure in row.measures]
+    return {"pictures": pictures, "terms": terms} | {
+        k: f for group in chosen for k, f in group.items()
+    }
 
 
 def part(run, name, compute):
@@ -290,16 +291,15 @@ def measure(row, run, callbacks=()):
         for name, compute in parts_of(row).items():
             values |= part(run, name, lambda compute=compute: compute(row, run, model))
         paper_script.write_json(run.folder / "result.json", result(row, run, print_of, values))
+        shutil.rmtree(run.folder / "backup")
     return True
 
 
 def result(row, run, print_of, values):
     """All that a reader must know of a row."""
-    seconds = sum(value for name, value in values.items() if name.endswith("_part_seconds"))
-    # A training that was killed and went on took longer than its last part.
-    seconds += values["training_seconds"] - min(
-        values["training_seconds"], values["training_part_seconds"]
-    )
+    # Of the training all epochs, those before it was killed too.
+    parts = {k: v for k, v in values.items() if k.endswith("_part_seconds")}
+    seconds = sum(parts.values()) - parts["training_part_seconds"] + values["training_seconds"]
     return {
         "name": row.name,
         "model": row.model.__name__,
@@ -315,7 +315,7 @@ def result(row, run, print_of, values):
             "training_images": train_split(run),
             "labels": row.labels,
         },
-        "metrics": {k: v for k, v in values.items() if not k.endswith("_part_seconds")},
+        "metrics": {k: v for k, v in values.items() if k not in parts},
         "total_seconds": seconds,
         "fingerprint": print_of,
         "command": run.args.command,

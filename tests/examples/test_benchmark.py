@@ -7,6 +7,8 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
+from concurrent import futures
 
 import keras
 import pytest
@@ -54,7 +56,7 @@ def write_result(job, seconds, print_of):
         "total_seconds": seconds,
         "fingerprint": print_of,
     }
-    (job.folder / "result.json").write_text(json.dumps(content))
+    (job.folder / "result.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 # The table.
@@ -75,7 +77,7 @@ def test_rows_share_one_budget(scripts):
     assert {row.epochs for row in small} == {30}
     assert len({row.name for row in scripts.rows.ROWS}) == len(scripts.rows.ROWS)
     for row in small:
-        assert row.pixels == "binary" or row.measures == ("samples",)
+        assert row.pixels == "binary" or "nll" not in row.measures
 
 
 def test_builders_make_what_rows_declare(scripts, tmp_path):
@@ -107,10 +109,23 @@ def test_named_rows_have_all_seeds(scripts, tmp_path):
     ]
 
 
-def test_rejects_no_seeds(scripts, capsys):
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--seeds", "0"], "must be at least 1"),
+        (["--dataset", "digits"], "--smoke alone"),
+        (["--run", "vea"], "invalid choice"),
+    ],
+)
+def test_rejects(scripts, capsys, flags, message):
     with pytest.raises(SystemExit):
-        scripts.command.parse_args(["--seeds", "0"])
-    assert "must be at least 1" in capsys.readouterr().err
+        scripts.command.parse_args(flags)
+    assert message in capsys.readouterr().err
+
+
+def test_peers_are_rows(scripts):
+    names = {row.name for row in scripts.rows.ROWS}
+    assert {name.split(" ")[0] for name in scripts.rows.PEERS} <= names
 
 
 # Times.
@@ -277,6 +292,9 @@ def test_killed_row_goes_on(scripts, row, tmp_path, monkeypatch):
     assert (parts.folder / "parts" / "samples.json").stat().st_mtime_ns == done
     a, b = (json.loads((run.folder / "result.json").read_text()) for run in (whole, parts))
     assert a["fingerprint"] == b["fingerprint"]
+    assert a["metrics"]["elbo"] == pytest.approx(
+        -a["metrics"]["rate"] - a["metrics"]["distortion"], rel=1e-6
+    )
     for name in ("elbo", "rate", "nll_200", "nll_5000", "classifier_frechet_distance"):
         assert a["metrics"][name] == b["metrics"][name], name
 
@@ -323,6 +341,19 @@ def test_smoke(tmp_path):
     assert keras.models.load_model(folder / "model.keras").data_shape == (8, 8, 1)
     labelled = tmp_path / "digits-smoke" / "conditional-vae" / "seed_0"
     assert (labelled / "reconstructions.png").exists()
+
+
+def test_children_end_with_their_parent(scripts, tmp_path):
+    children = scripts.command.Children()
+    waiting = [sys.executable, "-c", "import time; time.sleep(600)"]
+    with futures.ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(children.run, waiting, tmp_path / "log.txt")
+        while not children.running:
+            time.sleep(0.01)
+        with pytest.raises(SystemExit, match="to go on"):
+            children.end()
+        assert ended.result(timeout=60) is False
+    assert children.run(waiting, tmp_path / "log.txt") is False  # Not begun any more.
 
 
 def test_failed_row_is_named(scripts, tmp_path, monkeypatch, capsys):
