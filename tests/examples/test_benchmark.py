@@ -36,6 +36,11 @@ def row(scripts):
     return {row.name: row for row in scripts.rows.ROWS}.__getitem__
 
 
+@pytest.fixture
+def page(scripts):
+    return importlib.import_module("benchmark_page")
+
+
 def jobs(scripts, tmp_path, *flags):
     args = scripts.command.parse_args(["--output-dir", str(tmp_path), *flags])
     return scripts.command.jobs(args)
@@ -366,3 +371,51 @@ def test_failed_row_is_named(scripts, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit, match="1 rows failed: vae"):
         scripts.command.main(["--smoke", "--run", "vae", "ae", "--output-dir", str(tmp_path)])
     assert "ae, digits, seed 0: to do" in capsys.readouterr().out
+
+
+# The page.
+
+
+def result_of(row, seed, **metrics):
+    known = {"timed": True, "seconds_per_epoch": 2.0, "parameters": 9}
+    return {
+        "name": row.name,
+        "setup": row.setup,
+        "dataset": "mnist",
+        "seed": seed,
+        "hardware": "2 cores",
+        "versions": "Keras",
+        "metrics": {**known, **metrics},
+    }
+
+
+def test_page(row, tmp_path, page):
+    given = [
+        result_of(row("gan"), 0, classifier_frechet_distance=1.5),
+        result_of(row("vae"), 0, elbo=-100.0, rate=25.0, distortion=75.0),
+        result_of(row("vae"), 1, elbo=-98.0, rate=25.0, distortion=73.0, timed=False),
+    ]
+    for result in given:
+        folder = tmp_path / result["name"] / f"seed_{result['seed']}"
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
+        (folder / "samples.png").write_bytes(result["name"].encode())
+    page.main([str(tmp_path), "--to", str(tmp_path / "page")])
+    target = tmp_path / "page"
+    assert (target / "summary.md").read_text(encoding="utf-8").splitlines()[2:] == [
+        "| vae | -99.0 ± 1.4 |  |  |  | 2.0 | -99.5, 93.4, 3.0 |",
+        "| gan |  |  | 1.50 |  | 2.0 |  |",
+    ]
+    text = (target / "index.html").read_text(encoding="utf-8")
+    assert "<td>-99.0 ± 1.4</td><td>25.0 ± 0.0</td><td>74.0 ± 1.4</td>" in text
+    for name in ("vae", "gan"):
+        assert f'<img src="pictures/{name}-samples.png"' in text
+        assert (target / "pictures" / f"{name}-samples.png").read_bytes() == name.encode()
+    assert (target / "rate_distortion.png").stat().st_size > 5000
+    assert "likelihood_samples.png" not in text  # No model has both.
+
+
+def test_page_of_nothing(page, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        page.main([str(tmp_path)])
+    assert "Run benchmark.py first" in capsys.readouterr().err
