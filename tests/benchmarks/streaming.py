@@ -36,11 +36,8 @@ def main():
         return
     load_before = os.getloadavg()[0]
     report = {
-        "command": " ".join(["python", *sys.argv]),
-        "seed": args.seed,
-        "commit": commit(),
         "machine": describe_machine(load_before),
-        "time": time.strftime("%Y-%m-%d %H:%M"),
+        "seed": args.seed,
         "num_images": args.num_images,
         **run(args),
     }
@@ -60,14 +57,6 @@ def parse_args():
     parser.add_argument("--json", type=pathlib.Path, default="docs/results/streaming.json")
     parser.add_argument("--worker", nargs=3, help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def commit():
-    """The commit that is checked out, with a plus where files of it were changed."""
-    git = ["git", "-C", str(pathlib.Path(__file__).parent)]
-    number = subprocess.check_output([*git, "rev-parse", "--short", "HEAD"], text=True).strip()
-    changed = subprocess.check_output([*git, "status", "--short", "-uno"], text=True)
-    return number + "+" * bool(changed)
 
 
 # Measuring, in the parent.
