@@ -19,8 +19,8 @@ against grey test images, in a classifier's features; `real_` is the score of tr
 A row runs in a process of its own. Killed, it goes on where it stopped; done, it is not run again
 unless its declaration or the code of its model has changed (`benchmark_fingerprint.py`). Rows run
 in the order of the table: all with the first seed on the first data set, then further seeds of
-those under six minutes (of all that `--run` names), then the next data set. Each writes into
-`DATASET-BUDGET/NAME/seed_N`: result.json, model.keras, pictures, log.txt.
+those that take at most six minutes (of all that `--run` names), then the next data set. Each
+writes into `DATASET-BUDGET/NAME/seed_N`: result.json, model.keras, pictures, log.txt.
 """
 
 import argparse
@@ -40,7 +40,7 @@ import paper_script
 from benchmark_fingerprint import fingerprint
 from benchmark_rows import ROWS, Row
 
-QUICK_MINUTES = 6
+QUICK_SECONDS = 360
 
 
 class Job(NamedTuple):
@@ -106,12 +106,13 @@ def jobs(args):
     """All that is to be run, in order."""
     named = "all" not in args.run
     rows = [row for row in ROWS if (row.name in args.run if named else row.budget == args.budget)]
+    done = results(args)
     return [
         job_of(row, dataset, seed, args)
         for dataset in args.dataset
         for seed in range(args.seeds)
         for row in rows
-        if seed == 0 or named or row.minutes < QUICK_MINUTES
+        if seed == 0 or named or expected_seconds(row, done) <= QUICK_SECONDS
     ]
 
 

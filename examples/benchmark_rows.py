@@ -240,7 +240,7 @@ def alpha_gan(run, shape):
 
 
 _gan_row = functools.partial(
-    Row, optimizer=ADAM_OF_GANS, pixels="signed", measures=(SAMPLES,), minutes=14
+    Row, optimizer=ADAM_OF_GANS, pixels="signed", measures=(SAMPLES,), minutes=10
 )
 _point_row = functools.partial(Row, measures=(SAMPLES,), minutes=3)
 
@@ -254,21 +254,21 @@ ROWS = (
     ),
     Row("beta-vae", models.BetaVAE, vae_variant(models.BetaVAE, beta=4.0), "beta-VAE, beta 4", 4),
     Row("beta-tcvae", models.BetaTCVAE, beta_tcvae, "beta-TCVAE, beta 6", 5),
-    Row("iwae-5", models.IWAE, sagar.iwae(5), "IWAE, 5 samples", 6),
-    Row("vamp-prior", models.VAE, sagar.vamp_prior, "VAE, VampPrior of 50 pseudo-inputs", 7),
+    Row("iwae-5", models.IWAE, sagar.iwae(5), "IWAE, 5 samples", 5),
+    Row("vamp-prior", models.VAE, sagar.vamp_prior, "VAE, VampPrior of 50 pseudo-inputs", 5),
     Row(
         "iaf",
         models.FlowVAE,
         sagar.iaf,
         "VAE + IAF: 4 steps of masked networks of 128-128 units, context of 64",
-        9,
+        6,
     ),
     Row(
         "planar-10",
         models.FlowVAE,
         sagar.planar(10),
         "VAE + NF: 10 planar steps from a context of 64",
-        7,
+        5,
     ),
     Row(
         "info-vae", models.InfoVAE, vae_variant(models.InfoVAE), "InfoVAE, alpha 0, lambda 1000", 5
@@ -299,7 +299,7 @@ ROWS = (
         models.FactorVAE,
         factor_vae,
         "FactorVAE, gamma 10, code discriminator of 1000-1000 units",
-        10,
+        7,
     ),
     Row(
         "conditional-vae",
@@ -314,7 +314,7 @@ ROWS = (
         models.VQVAE,
         vq_vae,
         "VQ-VAE: 64 filters, 7 x 7 codes of 512, prior: their frequencies at each place",
-        15,
+        13,
         measures=(BOUND, SAMPLES),
     ),
     Row(
@@ -334,7 +334,7 @@ ROWS = (
         gan(models.WGANGP, batch_norm=False),
         "WGAN-GP, penalty 10, each batch split over 5 steps of the critic",
         optimizer=("adam", {"learning_rate": 2e-4, "beta_1": 0.0, "beta_2": 0.9}),
-        minutes=17,
+        minutes=13,
     ),
     _gan_row(
         "wgan",
@@ -349,42 +349,42 @@ ROWS = (
         models.VAEGAN,
         hybrid(models.VAEGAN, feature_layer="features"),
         "VAE-GAN, errors in the discriminator's features, gan_weight 1",
-        minutes=25,
+        minutes=17,
     ),
     _gan_row(
         "vae-gan-pixels",
         models.VAEGAN,
         hybrid(models.VAEGAN, gan_weight=10.0),
         "VAE-GAN, errors in pixels, gan_weight 10",
-        minutes=25,
+        minutes=17,
     ),
     _gan_row(
         "constrained-vae-gan",
         models.ConstrainedVAEGAN,
         hybrid(models.ConstrainedVAEGAN, bound=1.0, multiplier=20.0),
         "VAE-GAN, adversarial loss bounded by 1, multiplier 20",
-        minutes=25,
+        minutes=17,
     ),
     _gan_row(
         "alpha-gan",
         models.AlphaGAN,
         alpha_gan,
         "alpha-GAN, weight 0.1 on the summed absolute error, code critic of 256-256 units",
-        minutes=25,
+        minutes=17,
     ),
     _gan_row(
         "gvae",
         models.GVAE,
         hybrid(models.GVAE, gan_weight=20.0),
         "GVAE, gan_weight 20, penalty 10",
-        minutes=30,
+        minutes=20,
     ),
     Row(
         "conv-vae",
         models.VAE,
         sagar.conv_vae,
         "convolutional VAE: 32-32-64-64-64 filters, GELU",
-        14,
+        11,
         nll_images_5000=200,
     ),
     Row(
@@ -392,7 +392,7 @@ ROWS = (
         models.LadderVAE,
         sagar.ladder,
         "ladder VAE of levels of 40 and 20, 400 and 200 units",
-        12,
+        5,
         nll_images_5000=500,
     ),
     Row(
@@ -400,14 +400,14 @@ ROWS = (
         models.VAE,
         flow_prior,
         "VAE whose prior is a MAF of 4 steps of 128-128 units",
-        10,
+        7,
     ),
     Row(
         "planar-80",
         models.FlowVAE,
         sagar.planar(80),
         "VAE + NF: 80 planar steps from a context of 64",
-        15,
+        8,
         nll_images_5000=500,
     ),
     Row(
@@ -415,7 +415,7 @@ ROWS = (
         models.VGP,
         sagar.vgp,
         "VAE + VGP: 20 variational data of 10 inputs, networks of 300 units",
-        12,
+        6,
         nll_images_5000=200,
     ),
     Row(
@@ -423,7 +423,7 @@ ROWS = (
         models.HVI,
         sagar.hvi(4),
         "HVI, one iteration of 4 leapfrog steps, velocities by networks of 300 units",
-        12,
+        8,
         nll_images_5000=200,
     ),
     Row(
@@ -431,7 +431,7 @@ ROWS = (
         models.DRAW,
         sagar.draw(),
         "DRAW without attention, 256 units, 10 steps of z 10",
-        15,
+        20,
         nll_images_5000=200,
     ),
     Row(
@@ -439,7 +439,7 @@ ROWS = (
         models.DRAW,
         sagar.draw(2, 5),
         "DRAW with attention, reads 2 x 2, writes 5 x 5, 256 units, 10 steps of z 10",
-        25,
+        20,
         nll_images_5000=200,
     ),
     Row(
@@ -447,14 +447,14 @@ ROWS = (
         models.IWAE,
         sagar.iwae(50),
         "IWAE, 50 samples",
-        24,
+        15,
     ),
     Row(
         "hvi-16",
         models.HVI,
         sagar.hvi(16),
         "HVI, one iteration of 16 leapfrog steps, velocities by networks of 300 units",
-        25,
+        16,
         nll_images_5000=100,
     ),
     Row(
@@ -462,7 +462,7 @@ ROWS = (
         models.VGP,
         sagar.vgp_two_layers,
         "VAE + VGP, two layers of latent variables, 40 and 20, 400 and 200 units",
-        20,
+        8,
         nll_images_5000=100,
     ),
     Row(
@@ -470,7 +470,7 @@ ROWS = (
         models.DRAW,
         sagar.draw(with_vgp=True),
         "DRAW as above, each step's posterior a VGP of 20 variational data and 100 units",
-        32,
+        24,
         nll_images_5000=100,
     ),
     _gan_row(
@@ -481,7 +481,7 @@ ROWS = (
         optimizer=ADAM,
         pixels="levels",
         measures=(BOUND, SAMPLES),
-        minutes=60,
+        minutes=75,
     ),
     Row(
         "vae-cosine",

@@ -104,6 +104,14 @@ def test_order(scripts, tmp_path):
     assert "vae" in later and "draw-vgp" not in later
 
 
+def test_measured_times_say_which_rows_are_quick(scripts, tmp_path):
+    (vae, slow) = jobs(scripts, tmp_path, "--run", "vae", "draw-vgp")
+    for job, seconds in ((vae, 361.0), (slow, 359.0)):
+        write_result(job, seconds, "any")
+    later = {job.row.name for job in jobs(scripts, tmp_path, "--seeds", "2") if job.seed == 1}
+    assert "draw-vgp" in later and "vae" not in later
+
+
 def test_named_rows_have_all_seeds(scripts, tmp_path):
     chosen = jobs(scripts, tmp_path, "--seeds", "2", "--run", "draw-vgp", "vae")
     assert [(job.row.name, job.seed) for job in chosen] == [
