@@ -3,8 +3,8 @@
 The fingerprint of a row is the SHA-256 of
 
 1. all it declares but its words and its guessed time, hence epochs, optimizer, data, measures;
-2. the code of its builder, of the training, and of whatever functions, classes and constants of
-   the scripts in this folder these name, and those in turn;
+2. the code of its builder, of `benchmark_run.fitted`, which trains, and of whatever functions,
+   classes and constants of the scripts in this folder these name, and those in turn;
 3. the code of the files of tfgen's areas `models`, `networks`, `layers`, `bijectors` and `losses`
    that hold what this code names (`models.VAE`, `layers.VampPrior`), and of those from which these
    files import, and so on. `_utils` is checks and files, of which `random.py` alone counts; of

@@ -228,6 +228,13 @@ def test_fingerprint_sees_declarations(scripts, row):
     assert mark(vae, []) != mark(vae, [scripts.run.load_data])
 
 
+def test_recipe_is_what_trains(scripts):
+    code, _ = scripts.fingerprint.scripts_and_files(scripts.run.RECIPE)
+    names = {key.split("(")[0].split(".")[-1] for key in code}
+    assert names >= {"fitted", "load_data", "train_split", "num_epochs", "optimizer"}
+    assert "fit_resumable" in names and not names & {"save_figure", "peak_memory", "measure"}
+
+
 def test_fingerprint_sees_constants_and_options(scripts, row, monkeypatch):
     mark = scripts.fingerprint.fingerprint
     before = {name: mark(row(name), []) for name in ("gan", "vae", "planar-10")}
