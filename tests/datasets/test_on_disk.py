@@ -350,10 +350,16 @@ def peak_of(call, *args):
     peaks.clear()
     return call(*args), max(peaks)
 
-peaks, folder = [], pathlib.Path(sys.argv[1])
-encoder = networks.mlp_encoder((128, 128, 1), 2, width=4)
-vae = models.VAE(encoder, networks.mlp_decoder((128, 128, 1), 2, width=4), seed=0)
-vae.compile("adam", steps_per_execution=1)
+peaks, folder, num_replicas = [], pathlib.Path(sys.argv[1]), int(sys.argv[2])
+(cpu,) = tf.config.list_physical_devices("CPU")
+devices = [tf.config.LogicalDeviceConfiguration()] * num_replicas
+tf.config.set_logical_device_configuration(cpu, devices)
+devices = [f"CPU:{i}" for i in range(num_replicas)]
+strategy = tf.distribute.MirroredStrategy(devices) if devices[1:] else tf.distribute.get_strategy()
+with strategy.scope():
+    encoder = networks.mlp_encoder((128, 128, 1), 2, width=4)
+    vae = models.VAE(encoder, networks.mlp_decoder((128, 128, 1), 2, width=4), seed=0)
+    vae.compile("adam", steps_per_execution=1)
 x, before = peak_of(memory_map, dataset(1600), folder / "small.npy")
 _, before_fit = peak_of(fit, x)
 x, writing = peak_of(memory_map, dataset(4800), folder / "large.npy")
@@ -363,9 +369,10 @@ print((x.nbytes >> 20), writing - before_fit, fitting - before_fit)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/status")
-def test_memory_does_not_grow_with_the_data(tmp_path):
+@pytest.mark.parametrize("num_replicas", [1, 2])
+def test_memory_does_not_grow_with_the_data(tmp_path, num_replicas):
     """300 MiB are written and trained on, after 100 MiB, and take no more memory than these."""
-    command = [sys.executable, "-c", MEMORY, str(tmp_path)]
+    command = [sys.executable, "-c", MEMORY, str(tmp_path), str(num_replicas)]
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
     size, writing, fitting = map(float, result.stdout.split()[-3:])

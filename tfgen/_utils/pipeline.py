@@ -208,8 +208,8 @@ def row_reader(array: Any) -> Callable[[tf.Tensor], tf.Tensor]:
     """Function from positions, int tensor of shape (batch,), to these rows of an array.
 
     Arrays in memory become a tensor of the host. What lies on disk stays there: rows are read when
-    a batch needs them. (Unless a pipeline's graph is rewritten, as `tf.distribute` does to shard
-    it, which copies tensors; see `_options`.)
+    a batch needs them, unless a pipeline's graph is rewritten (`_options`, and
+    `models.workers.undivided`).
 
     Args:
         array: NumPy array, tensor or memory map; or any array on disk that takes sorted positions

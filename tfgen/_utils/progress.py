@@ -50,7 +50,9 @@ class ProgressBar:
         print(f"{done}/{self._num_steps or 'unknown'} after {seconds:.0f} s{rest}", flush=True)
 
 
-def with_progress(steps: Iterable[_Step], num_steps: int, patience: float = 5.0) -> Iterator[_Step]:
+def with_progress(
+    steps: Iterable[_Step], num_steps: int | None, patience: float = 5.0
+) -> Iterator[_Step]:
     """Passes `steps` on, with a progress bar once they have taken a while.
 
     Args:

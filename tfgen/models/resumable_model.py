@@ -180,6 +180,7 @@ class ResumableModel(PersistentModel):
         if isinstance(x, tf.data.Dataset):
             batch_size, shuffle = None, False
         kwargs.update(batch_size=batch_size, shuffle=shuffle)
+        validation_data = workers.undivided(self, validation_data)
         kwargs.update(validation_data=validation_data, validation_steps=validation_steps)
         return self._run(x, epochs, verbose, callbacks, initial_epoch, steps_per_epoch, **kwargs)
 
@@ -212,6 +213,7 @@ class ResumableModel(PersistentModel):
                 workers.writing_apart(self, callbacks),
                 position.active(self),
             ):
+                x = workers.undivided(self, x)
                 return super().fit(x, epochs=epochs, verbose=verbose, **kwargs)
         finally:
             self._fitting = False
@@ -241,6 +243,7 @@ class ResumableModel(PersistentModel):
             x, y = self.prepare(x, y, training=False)
             self._choose_loop(test=(x, steps))
         kwargs["return_dict"], as_dict = True, kwargs.get("return_dict", False)
+        x = workers.undivided(self, x)
         with _from_the_start(self.evaluation_seed_generator):
             logs = super().evaluate(x, y, batch_size, verbose, None, steps, **kwargs)
         return logs if as_dict else _in_order(logs)
@@ -271,7 +274,7 @@ class ResumableModel(PersistentModel):
         x, y = self.prepare(x, y, training=run == "train")
         self.reset_metrics()  # Keras 3.8 does not.
         on_batch = super().train_on_batch if run == "train" else super().test_on_batch
-        logs = on_batch(x, y, return_dict=True)
+        logs = {name: float(value) for name, value in on_batch(x, y, return_dict=True).items()}
         return logs if return_dict else _in_order(logs)
 
     @property

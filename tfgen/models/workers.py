@@ -27,6 +27,7 @@ __all__ = [
     "is_chief",
     "reducible_logs",
     "saving_apart",
+    "undivided",
     "wait_for_all",
     "watched",
     "writing_apart",
@@ -61,6 +62,20 @@ def is_chief(model: keras.Model) -> bool:
     resolver = keras_private.strategy(model).cluster_resolver
     first = "chief" if "chief" in cluster else "worker"
     return (resolver.task_type, resolver.task_id) == (first, 0)
+
+
+def undivided(model: keras.Model, x: Any) -> Any:
+    """Data of which one process takes all, such that TensorFlow does not try to divide them.
+
+    It would rewrite their graph, and for that copy the arrays in it, memory maps too.
+    """
+    if not isinstance(x, tf.data.Dataset) or keras_private.num_replicas(model) == 1:
+        return x
+    if _cluster(model):
+        return x
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return x.with_options(options)
 
 
 # Steps.
