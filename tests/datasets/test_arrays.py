@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tfgen import datasets
 from tfgen.datasets.arrays import read_array, read_digits
 
 
@@ -81,3 +82,20 @@ def test_digits_are_split_with_equal_shares_of_each_digit():
 def test_digits_for_training_and_testing_make_up_all():
     parts = np.concatenate([read_digits("train").rows, read_digits("test").rows])
     np.testing.assert_array_equal(np.sort(parts, 0), np.sort(read_digits("all").rows, 0))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("split", ["train", "all", "train[:50%]", "train[3:]"])
+def test_a_memory_map_stays_on_disk(tmp_path, dtype, split):
+    """Read in place, beside no file of ours; batches are those of the array."""
+    images = np.random.default_rng(0).integers(256, size=(10, 8, 6, 1), dtype="uint8")
+    images = images if dtype == "uint8" else (images / np.float32(255)).astype(dtype)
+    np.save(tmp_path / "x.npy", images)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    rows = read_array(mapped, split).rows
+    assert isinstance(rows, np.memmap) and np.shares_memory(rows, mapped)
+    for binarize in (None, "fixed"):
+        pipelines = [datasets.load(x, split, 4, binarize=binarize)[0] for x in (mapped, images)]
+        for ours, expected in zip(*pipelines, strict=True):
+            np.testing.assert_array_equal(ours, expected)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]

@@ -26,7 +26,8 @@ def read_array(
     Args:
         source: array of images, or a tuple (images, labels). Images have the shape
             (num_examples, height, width) or (num_examples, height, width, channels) and are
-            uint8, or float with intensities in [0, 1]. Labels have num_examples rows.
+            uint8, or float with intensities in [0, 1]. Labels have num_examples rows. A memory map
+            of uint8 or float32 stays on disk, unless the images are resized.
         split: str, "train" or "all" for every image, or a slice such as "train[:90%]".
         image_size: (height, width) or None.
         name: str.
@@ -45,7 +46,8 @@ def read_array(
     images = _as_images(images)
     labels = None if labels is None else _as_labels(labels, len(images))
     chosen = select({"train": np.arange(len(images))}, split)
-    return _examples(name, images[chosen], None if labels is None else labels[chosen], image_size)
+    labels = None if labels is None else _rows(labels, chosen)
+    return _examples(name, _rows(images, chosen), labels, image_size)
 
 
 def read_digits(split: str = "train", *, image_size: tuple[int, ...] | None = None) -> Examples:
@@ -88,7 +90,7 @@ def _pair(source):
 def _as_array(name, values):
     """Array of numbers."""
     try:
-        array = np.asarray(values)
+        array = values if isinstance(values, np.memmap) else np.asarray(values)
     except ValueError:  # Rows of different lengths.
         array = np.empty((), object)
     if array.dtype.kind not in "biuf" or array.ndim == 0:
@@ -97,6 +99,13 @@ def _as_array(name, values):
             f"{array.dtype}, shape {array.shape}. Images of different sizes are read from a folder."
         )
     return array
+
+
+def _rows(array, chosen):
+    """The chosen rows, a view of the array if they lie together: a memory map stays on disk."""
+    first, last = chosen[0], chosen[-1]
+    together = np.array_equal(chosen, np.arange(first, last + 1))
+    return array[first : last + 1] if together else array[chosen]
 
 
 def _examples(name, images, labels, image_size, **names):
@@ -121,7 +130,7 @@ def _as_images(images):
         images = images[..., None]
     _check_shape(images)
     _check_values(images)
-    return images if images.dtype == np.uint8 else images.astype("float32")
+    return images if images.dtype == np.uint8 else images.astype("float32", copy=False)
 
 
 def _check_shape(images):

@@ -34,6 +34,7 @@ class Examples:
         class_names: tuple of str, what integer labels stand for.
         factor_names: tuple of str, what the columns of `labels` stand for.
         factor_sizes: tuple of int, how many values each factor has.
+        cache: path of the file that holds the rows, of which copies may stand beside it; or None.
 
     Example:
         >>> pixels = np.full((5, 8, 8, 1), 255, "uint8")
@@ -50,6 +51,7 @@ class Examples:
     class_names: tuple[str, ...] = ()
     factor_names: tuple[str, ...] = ()
     factor_sizes: tuple[int, ...] = ()
+    cache: pathlib.Path | None = None
 
     def batches(self) -> Batches:
         """Function from positions, int tensor of shape (batch,), to (images, labels or None)."""
@@ -66,7 +68,7 @@ class Examples:
 def binarize_once(examples: Examples, seed: int, chunk_size: int | None = None) -> Examples:
     """The examples with each pixel replaced by one Bernoulli draw.
 
-    The draws from a memory map are kept in a file beside its own, and are a memory map too.
+    Where rows are kept in a file of a cache, the draws are kept beside it and are a memory map too.
 
     Args:
         examples: `Examples` that hold pixels.
@@ -93,18 +95,11 @@ def binarize_once(examples: Examples, seed: int, chunk_size: int | None = None) 
         )
     rows = examples.rows
     draw = functools.partial(_draws, rows, seed, chunk_size or chunk_length(rows[0].nbytes))
-    drawn = _mapped(draw, rows, seed) if isinstance(rows, np.memmap) else _concatenated(draw)
-    return dataclasses.replace(examples, rows=drawn)
-
-
-def _concatenated(draw):
-    return np.concatenate(list(draw()))
-
-
-def _mapped(draw, rows, seed):
-    """The draws in a file beside that of the rows."""
-    path = pathlib.Path(rows.filename).with_suffix(f".fixed-{seed}.npy")
-    return mapped_arrays([path], [("uint8", rows.shape)], lambda: zip(draw(), strict=True))[0]
+    if examples.cache is None:
+        return dataclasses.replace(examples, rows=np.concatenate(list(draw())))
+    path = examples.cache.with_suffix(f".fixed-{seed}.npy")
+    drawn, *_ = mapped_arrays([path], [("uint8", rows.shape)], lambda: zip(draw(), strict=True))
+    return dataclasses.replace(examples, rows=drawn, cache=path)
 
 
 def _draws(pixels, seed, chunk_size):

@@ -74,12 +74,11 @@ def read_folder(
     chosen = select({"train": np.arange(len(paths))}, split)
     names = _class_names(folder, paths)
     paths = [paths[index] for index in chosen]
-    if cache_dir is None:
-        images = _read_all(paths, image_size)
-    else:
-        images = _map_all(folder, paths, image_size, cache_dir)
+    cache = None if cache_dir is None else cache_dir / _file_name(folder, paths, image_size)
+    images = _map_all(paths, image_size, cache) if cache else _read_all(paths, image_size)
     labels = _labels(folder, paths, names) if names else None
-    return Examples(folder.resolve().name, images, images.shape[1:], labels, class_names=names)
+    name = folder.resolve().name
+    return Examples(name, images, images.shape[1:], labels, class_names=names, cache=cache)
 
 
 def _image_paths(folder):
@@ -122,15 +121,14 @@ class _ColourAmongGrey(Exception):
     """An image has three channels, where those before it have one."""
 
 
-def _map_all(folder, paths, image_size, cache_dir):
-    """As `_read_all`, a memory map of a file in `cache_dir`, which is written first."""
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    path = cache_dir / f"{_fingerprint(folder, paths, image_size)}.npy"
+def _map_all(paths, image_size, cache):
+    """As `_read_all`, a memory map of a file, which is written first."""
+    cache.parent.mkdir(parents=True, exist_ok=True)
     expected = [("uint8", (len(paths), *(image_size or (None, None)), None))]
 
     def mapped(channels):
         chunks = functools.partial(_chunks, paths, image_size, channels)
-        return mapped_arrays([path], expected, chunks)[0]
+        return mapped_arrays([cache], expected, chunks)[0]
 
     try:
         return mapped(1)
@@ -146,11 +144,11 @@ def _chunks(paths, image_size, channels):
         yield (_stack([image, *others], channels),)
 
 
-def _fingerprint(folder, paths, image_size):
-    """Hash of all that decoded images depend on."""
+def _file_name(folder, paths, image_size):
+    """A hash of all that decoded images depend on."""
     files = [(path.relative_to(folder).as_posix(), *_size_and_time(path)) for path in paths]
     parts = (_CACHE_VERSION, str(folder.resolve()), image_size, files)
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
+    return f"{hashlib.sha256(repr(parts).encode()).hexdigest()}.npy"
 
 
 def _size_and_time(path):
