@@ -117,7 +117,9 @@ def busy_seconds():
     stat = pathlib.Path("/proc/stat")
     machine = float("nan")
     if stat.exists():
-        user, nice, system, _, _, irq, soft, *_ = map(int, stat.read_text().split()[1:9])
+        user, nice, system, _, _, irq, soft, *_ = map(
+            int, stat.read_text(encoding="utf-8").split()[1:9]
+        )
         machine = (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
     return time.perf_counter(), machine, sum(os.times()[:2])
 
@@ -146,7 +148,7 @@ def peak_memory():
     `ru_maxrss` may be that of the process which started this one.
     """
     status = pathlib.Path("/proc/self/status")
-    lines = status.read_text().splitlines() if status.exists() else []
+    lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
     peaks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
     return (peaks or [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss])[0] / 1024
 

@@ -168,7 +168,7 @@ def measure(experiment, run):
 def machine():
     """What the numbers were measured on."""
     cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     cpu = next(
         (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
         platform.processor(),
@@ -250,7 +250,7 @@ def load_results(output_dir):
     """All results of an output folder, by experiment."""
     results = {}
     for path in sorted(output_dir.glob("*/seed_*/result.json")):
-        result = json.loads(path.read_text())
+        result = json.loads(path.read_text(encoding="utf-8"))
         results.setdefault(result["experiment"], []).append(result)
     return results
 

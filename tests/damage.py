@@ -102,7 +102,7 @@ def _stop(*_: Any) -> None:
 def _limited(call: Call) -> None:
     """The call, within a time and a memory that it may take."""
     limits = resource.getrlimit(resource.RLIMIT_AS)
-    pages = pathlib.Path("/proc/self/statm").read_text().split()[0]
+    pages = pathlib.Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]
     size = int(pages) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (size + MEMORY_LIMIT, limits[1]))
     before = signal.signal(signal.SIGALRM, _stop)

@@ -31,8 +31,8 @@ def test_file_is_there_when_all_is_written(tmp_path):
     path.write_text("old")
     with written_aside(path) as aside:
         aside.write_text("new")
-        assert path.read_text() == "old"
-    assert path.read_text() == "new"
+        assert path.read_text(encoding="utf-8") == "old"
+    assert path.read_text(encoding="utf-8") == "new"
     assert names(tmp_path) == ["model.keras"]
 
 
@@ -42,7 +42,7 @@ def test_old_file_stays_when_writing_fails(tmp_path):
     with pytest.raises(OSError, match="disk full"), written_aside(path) as aside:
         aside.write_text("half")
         raise OSError("disk full")
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
     assert names(tmp_path) == ["codes.npz"]
 
 
@@ -64,7 +64,7 @@ def test_name_aside_keeps_its_ending_in_the_same_folder(tmp_path):
 def test_the_longest_name_that_a_file_may_have(tmp_path):
     path = tmp_path / ("é" * 125 + ".npz")  # 254 of 255 bytes.
     write(path, "whole")
-    assert path.read_text() == "whole"
+    assert path.read_text(encoding="utf-8") == "whole"
 
 
 # Several writers.
@@ -76,8 +76,8 @@ def test_of_two_writers_the_last_one_wins(tmp_path):
         first.write_text("first")
         with written_aside(path) as second:
             second.write_text("second")
-        assert path.read_text() == "second"
-    assert path.read_text() == "first"
+        assert path.read_text(encoding="utf-8") == "second"
+    assert path.read_text(encoding="utf-8") == "first"
     assert names(tmp_path) == ["a.txt"]
 
 
@@ -89,7 +89,7 @@ def test_threads_that_write_one_path_leave_it_whole(tmp_path):
         try:
             for _ in range(20):
                 write(path, text)
-                assert path.read_text() in contents
+                assert path.read_text(encoding="utf-8") in contents
         except Exception as error:
             failed.append(error)
 
@@ -118,7 +118,7 @@ def test_processes_that_write_one_path_leave_it_whole(tmp_path):
     commands = [[sys.executable, "-c", WRITER, source, str(path), letter] for letter in "ab"]
     processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for command in commands]
     assert [process.communicate()[1] for process in processes] == [b"", b""]
-    assert path.read_text() in ("a" * 100_000, "b" * 100_000)
+    assert path.read_text(encoding="utf-8") in ("a" * 100_000, "b" * 100_000)
     assert names(tmp_path) == ["a.txt"]
 
 
@@ -142,7 +142,7 @@ def test_links_stay_links(tmp_path):
     write(path, "new")  # The link pointed to nothing before.
     write(path, "newer")
     assert path.is_symlink()
-    assert (tmp_path / "store" / "file.txt").read_text() == "newer"
+    assert (tmp_path / "store" / "file.txt").read_text(encoding="utf-8") == "newer"
     assert names(tmp_path / "store") == ["file.txt"]
 
 
@@ -165,7 +165,7 @@ def test_a_write_protected_file_is_not_replaced(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)  # Root may write anywhere.
     with pytest.raises(PermissionError, match=r"Received: '.*a\.txt', which is write-protected"):
         write(path, "new")
-    assert path.read_text() == "old"
+    assert path.read_text(encoding="utf-8") == "old"
 
 
 @pytest.mark.parametrize("make", [pathlib.Path.mkdir, os.mkfifo])

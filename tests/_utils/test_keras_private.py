@@ -385,7 +385,7 @@ def test_notes_of_a_backup_are_where_they_were(tmp_path):
     message = changed(
         "the file of notes of BackupAndRestore", "a run killed while writing them resumes"
     )
-    assert notes.exists() and json.loads(notes.read_text()), message
+    assert notes.exists() and json.loads(notes.read_text(encoding="utf-8")), message
     keras_private.forget_unreadable_notes(backup)
     assert notes.exists()
     notes.write_text('{"epo')  # Killed while writing.

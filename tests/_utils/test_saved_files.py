@@ -75,7 +75,11 @@ def test_shards(model, tmp_path):
     path = tmp_path / "dense.weights.json"
     model.save_weights(path, max_shard_size=25e-9)
     check_saved_file(path)
-    shards = {n for names in json.loads(path.read_text())["weight_map"].values() for n in names}
+    shards = {
+        n
+        for names in json.loads(path.read_text(encoding="utf-8"))["weight_map"].values()
+        for n in names
+    }
     assert len(shards) > 1
     shard = tmp_path / max(shards)
     shard.write_bytes(shard.read_bytes()[:1000])

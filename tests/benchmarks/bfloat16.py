@@ -92,7 +92,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--json", type=pathlib.Path, default=pathlib.Path("bfloat16.json"))
     args = parser.parse_args()
-    runs = json.loads(args.json.read_text())["runs"] if args.json.exists() else []
+    runs = json.loads(args.json.read_text(encoding="utf-8"))["runs"] if args.json.exists() else []
     load = os.getloadavg()[0]
     for name, seed, policy in itertools.product(args.models, range(args.seeds), POLICIES):
         task = {"model": name, "policy": policy, "seed": seed, "epochs": args.epochs}

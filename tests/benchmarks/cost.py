@@ -53,7 +53,7 @@ def main(argv=None):
         path.write_text(json.dumps(work(**task)))
         return
     if args.table:
-        print(format_table(json.loads(args.table.read_text())["runs"]))
+        print(format_table(json.loads(args.table.read_text(encoding="utf-8"))["runs"]))
         return
     if os.getloadavg()[0] > 0.5:
         print(f"Load {os.getloadavg()[0]:.1f}: an idle machine is needed", file=sys.stderr)
@@ -113,7 +113,7 @@ def run_process(model, contender, args, profile):
     if done.returncode:
         print(f"{model}, {contender} failed:\n{done.stderr[-2000:]}", file=sys.stderr)
         return None
-    result = json.loads(path.read_text())
+    result = json.loads(path.read_text(encoding="utf-8"))
     path.unlink()
     return result
 

@@ -92,14 +92,14 @@ def all_changes(areas):
     for area in areas:
         for path in sorted((ROOT / "tfgen" / area).glob("*.py")):
             if path.stem.strip("_") not in LEFT_OUT and path.stem not in LEFT_OUT:
-                tree = ast.parse(path.read_text())
+                tree = ast.parse(path.read_text(encoding="utf-8"))
                 for index, _ in enumerate(places(tree)):
                     yield str(path.relative_to(ROOT)), index
 
 
 def changed(path, index):
     """The changed source, and a description."""
-    tree = ast.parse((ROOT / path).read_text())
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
     node = list(places(tree))[index]
     before, after = change(node)
     description = {"path": path, "index": index, "line": node.lineno}
@@ -166,7 +166,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     drawn = list(all_changes(args.areas))
     random.Random(args.seed).shuffle(drawn)
-    results = json.loads(args.json.read_text()) if args.json.exists() else []
+    results = json.loads(args.json.read_text(encoding="utf-8")) if args.json.exists() else []
     import keras  # noqa: F401  Once, for all forks.
     import tensorflow_probability  # noqa: F401
 

@@ -153,7 +153,7 @@ def trainer(seed):
 
 
 def anonymous_mib():
-    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    lines = pathlib.Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 2**10
 
 

@@ -175,7 +175,7 @@ def run_process(folder, **task):
     )
     if done.returncode:
         raise RuntimeError(f"{task} failed:\n{done.stderr[-4000:]}")
-    return json.loads(result_path.read_text())
+    return json.loads(result_path.read_text(encoding="utf-8"))
 
 
 def run_worker(module, result_path, **task):
@@ -264,7 +264,7 @@ def commit():
 def processor_name():
     """Model name where Linux tells it."""
     cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
 

@@ -267,7 +267,7 @@ print(peak("train[20%:]", cache_dir=sys.argv[2]) - before, peak("train[20%:]") -
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/status")
 def test_memory_does_not_grow_with_the_folder(tmp_path):
-    """200 MiB of images, after a quarter as many; without a cache they take more than that."""
+    """200 MiB of images take less than half of a copy; without a cache they take more than one."""
     for i in range(1300):
         path = tmp_path / "images" / f"{i:04}.bmp"
         path.parent.mkdir(exist_ok=True)
@@ -276,4 +276,4 @@ def test_memory_does_not_grow_with_the_folder(tmp_path):
     result = subprocess.run(command, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
     mapped, memory = map(float, result.stdout.split()[-2:])
-    assert mapped < 60 and memory > 200, (mapped, memory)
+    assert mapped < 100 and memory > 200, (mapped, memory)

@@ -310,7 +310,10 @@ def test_killed_row_goes_on(scripts, row, tmp_path, monkeypatch):
     done = (parts.folder / "parts" / "samples.json").stat().st_mtime_ns
     assert scripts.run.measure(vae, parts)
     assert (parts.folder / "parts" / "samples.json").stat().st_mtime_ns == done
-    a, b = (json.loads((run.folder / "result.json").read_text()) for run in (whole, parts))
+    a, b = (
+        json.loads((run.folder / "result.json").read_text(encoding="utf-8"))
+        for run in (whole, parts)
+    )
     assert a["fingerprint"] == b["fingerprint"]
     assert a["metrics"]["elbo"] == pytest.approx(
         -a["metrics"]["rate"] - a["metrics"]["distortion"], rel=1e-6
@@ -336,7 +339,9 @@ def test_stale_row_is_put_aside_and_run_again(scripts, row, tmp_path):
     assert scripts.run.state(run.folder, "another") == "stale"
     assert scripts.run.measure(changed, run)
     (aside,) = run.folder.glob("stale-*")
-    before, after = (json.loads((f / "result.json").read_text()) for f in (aside, run.folder))
+    before, after = (
+        json.loads((f / "result.json").read_text(encoding="utf-8")) for f in (aside, run.folder)
+    )
     assert before["fingerprint"] != after["fingerprint"]
     assert before["metrics"]["epochs"] == after["metrics"]["epochs"] == 2
 
@@ -353,7 +358,7 @@ def test_smoke(tmp_path):
     )
     assert "2 of 2 done" in first and "gan, digits, seed 0: done" in second
     folder = tmp_path / "digits-smoke" / "gan" / "seed_0"
-    result = json.loads((folder / "result.json").read_text())
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert result["command"] == "python examples/benchmark.py --run gan --smoke --seeds 1"
     assert result["metrics"]["coverage"] <= 1 <= 2 * result["metrics"]["real_coverage"]
     assert "elbo" not in result["metrics"] and result["metrics"]["peak_memory_mib"] > 100

@@ -28,7 +28,7 @@ def test_smoke_run(mi, monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["mi_2018_gan_vae_probe.py"])
     mi.main(["--smoke", "--run", "real", "wgan", "--output-dir", str(tmp_path)])
     folder = tmp_path / "digits-smoke"
-    results = json.loads((folder / "results.json").read_text())
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     real, wgan = (results[name][0]["metrics"] for name in ("real", "wgan"))
     # Chance is 0.1; the digits are nearly balanced: ln 10 = 2.303, less what 360 images cost.
     assert real["classifier_accuracy"] > 0.7

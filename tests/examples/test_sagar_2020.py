@@ -30,7 +30,7 @@ def smoke(script, tmp_path):
 
 def test_table_4_and_5(smoke):
     folder = smoke("gvae", "z-100", "figure-4")
-    results = json.loads((folder / "results.json").read_text())
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     metrics = results["gvae"][0]["metrics"]
     # With --smoke z is 100: the row of Table 5 is that of Table 4, not another run.
     assert results["z-100"][0]["metrics"] == metrics
@@ -48,7 +48,7 @@ def test_table_4_and_5(smoke):
 
 def test_table_6(smoke):
     folder = smoke("vae")
-    metrics = json.loads((folder / "results.json").read_text())["vae"][0]["metrics"]
+    metrics = json.loads((folder / "results.json").read_text(encoding="utf-8"))["vae"][0]["metrics"]
     np.testing.assert_allclose(
         metrics["elbo"], -metrics["reconstruction"] - metrics["kl"], rtol=1e-5
     )
@@ -56,7 +56,9 @@ def test_table_6(smoke):
 
 def test_tables_1_and_2(smoke):
     folder = smoke("networks")
-    metrics = json.loads((folder / "results.json").read_text())["networks"][0]["metrics"]
+    metrics = json.loads((folder / "results.json").read_text(encoding="utf-8"))["networks"][0][
+        "metrics"
+    ]
     # Width 4, 32 x 32 x 3 images: 3x3 convolutions, blocks with 1x1 shortcuts, Dense(63), Dense(1).
     convs = [(9, 3, 4), *[(9, 4, 4)] * 3, (9, 4, 8), (1, 4, 8), *[(9, 8, 8)] * 3, (9, 8, 16)]
     layers = [*convs, (1, 8, 16), (1, 16 * 8 * 8, 63), (1, 63, 1)]
@@ -86,7 +88,7 @@ def test_residual_width_trains_the_printed_networks(script):
 
 def test_ct(smoke):
     folder = smoke("ct")
-    metrics = json.loads((folder / "results.json").read_text())["ct"][0]["metrics"]
+    metrics = json.loads((folder / "results.json").read_text(encoding="utf-8"))["ct"][0]["metrics"]
     assert metrics["num_slices"] == 64
     assert (folder / "ct" / "seed_0" / "slices.png").exists()
 

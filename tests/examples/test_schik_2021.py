@@ -54,7 +54,7 @@ def test_strongest_dimensions(schik):
 def test_scores_of_sprites(schik, tmp_path):
     flags = ["--smoke", "--run", "sprites-ae", "sprites-factor-vae", "scores"]
     schik.main([*flags, "--output-dir", str(tmp_path)])
-    results = json.loads((tmp_path / "digits-smoke" / "results.json").read_text())
+    results = json.loads((tmp_path / "digits-smoke" / "results.json").read_text(encoding="utf-8"))
     assert {"mig", "dci_disentanglement", "squared_error"} <= set(
         results["sprites-ae"][0]["metrics"]
     )

@@ -23,7 +23,7 @@ def test_quickstart(script, model, tmp_path, capsys):
     script("quickstart").main(["--smoke", "--model", model, "--output-dir", str(tmp_path)])
     names = {"samples", "reconstructions", "traversals", "latents", "curves"}
     assert {p.stem for p in tmp_path.glob("*.png")} == names
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
     assert f"{metrics['loss']:.4f}" in capsys.readouterr().out
     assert keras.models.load_model(tmp_path / "model.keras").data_shape == (8, 8, 1)
 
@@ -47,7 +47,7 @@ def test_soons(script, monkeypatch, tmp_path, capsys):
     flags = ["--smoke", "--run", "vae-mlp", "--output-dir", str(tmp_path)]
     soons.main(flags)
     tmp_path = tmp_path / "digits-smoke"
-    result = json.loads((tmp_path / "results.json").read_text())["vae-mlp"][0]
+    result = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["vae-mlp"][0]
     report = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert f"| 0.152 | {result['metrics']['bits_per_dim']:.4g} |" in report
     assert "![vae-mlp, samples.png](vae-mlp/seed_42/samples.png)" in report

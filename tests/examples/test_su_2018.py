@@ -95,7 +95,7 @@ def short_run(su, tmp_path, *names):
     """The folder of a short run, and its results."""
     su.main(["--smoke", "--run", *names, "--output-dir", str(tmp_path)])
     folder = tmp_path / "digits-smoke"
-    results = json.loads((folder / "results.json").read_text())
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
     assert set(results) == set(names)
     return folder, results
 
@@ -123,7 +123,9 @@ def test_short_run_of_em(su, tmp_path):
     folder, results = short_run(su, tmp_path, "em-digits", "em-bernoulli")
     # Both are float64, from the same start; sums in another order.
     assert results["em-digits"][0]["metrics"]["largest_difference_to_scikit_learn"] < 1e-8
-    curves = json.loads((folder / "em-bernoulli" / "seed_0" / "curves.json").read_text())
+    curves = json.loads(
+        (folder / "em-bernoulli" / "seed_0" / "curves.json").read_text(encoding="utf-8")
+    )
     assert len(curves["EM"]["log_likelihood"]) == 3
     assert all(np.diff(curves["EM"]["log_likelihood"]) > 0)
     assert all((folder / "em-digits" / "seed_0" / figure).exists() for figure in su.EM_FIGURES)

@@ -49,7 +49,9 @@ def test_two_workers_share_a_device(device, tmp_path, monkeypatch):
     assert [trial.status for trial in trials] == ["COMPLETED"] * 4
     values = {(t.hyperparameters["beta"], t.hyperparameters["latent_dim"]) for t in trials}
     assert len(values) == 4
-    notes = {path.stem: path.read_text().splitlines() for path in tmp_path.glob("*.json")}
+    notes = {
+        path.stem: path.read_text(encoding="utf-8").splitlines() for path in tmp_path.glob("*.json")
+    }
     assert set(notes) == {"worker0", "worker1"}
     for line in sum(notes.values(), []):
         note = json.loads(line)

@@ -570,7 +570,7 @@ def _(model, x, y):
     note = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(dict(logs)))
     history = fit(model, x, y, epochs=2, callbacks=[keras.callbacks.CSVLogger(path), note])
     assert {name: [logs[name] for logs in seen] for name in history} == history
-    assert len(path.read_text().splitlines()) == 3
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 3
 
 
 @line("`EarlyStopping` on what is minimised")

@@ -73,5 +73,5 @@ def test_contract_of_every_model(model_name, line, build_model, blobs, monkeypat
 
 
 def test_the_docs_show_the_table():
-    text = PAGE.read_text()
+    text = PAGE.read_text(encoding="utf-8")
     assert table() in text, f"Write into {PAGE}:\n{table()}"

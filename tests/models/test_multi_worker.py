@@ -178,7 +178,7 @@ def test_two_workers_are_one_process(tmp_path, build_model):
         *("files.0.npz", "files.1.npz"),
         *("backup", "0.keras", "0.csv", "0.samples", "0.board", "by_chief.keras"),
     }
-    assert (tmp_path / "0.csv").read_text().count("\n") == 4
+    assert (tmp_path / "0.csv").read_text(encoding="utf-8").count("\n") == 4
     for name in ("0.keras", "by_chief.keras"):
         saved = keras.models.load_model(tmp_path / name)
         assert_equal(
@@ -223,7 +223,10 @@ def test_a_lost_worker_ends_the_run_which_goes_on_later(tmp_path, rank, step, si
     weights = [{k: v for k, v in a.items() if k[0] == "w"} for a in (resumed, whole)]
     assert_equal(*weights, rtol=0)
     assert_equal(arrays(tmp_path / "killed", "files", 1), resumed, rtol=0)
-    rows = [(tmp_path / name / "0.csv").read_text().splitlines() for name in ("whole", "killed")]
+    rows = [
+        (tmp_path / name / "0.csv").read_text(encoding="utf-8").splitlines()
+        for name in ("whole", "killed")
+    ]
     assert len(rows[0]) == len(rows[1]) == 4
 
 

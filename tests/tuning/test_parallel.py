@@ -68,8 +68,8 @@ FAILS_ONCE = """
         time.sleep({chief})
         sys.exit(1)
     path = pathlib.Path(sys.argv[1], name)
-    path.write_text(path.read_text() + "x" if path.exists() else "x")
-    sys.exit(len(path.read_text()) < {runs})
+    path.write_text(path.read_text(encoding="utf-8") + "x" if path.exists() else "x")
+    sys.exit(len(path.read_text(encoding="utf-8")) < {runs})
 """
 
 
@@ -80,13 +80,16 @@ def command(folder, chief=600, runs=2):
 
 def test_a_worker_that_dies_is_started_again_and_the_chief_ends_with_the_workers(tmp_path):
     tuning.run_workers(command(tmp_path), 2)
-    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {"worker0": "xx", "worker1": "xx"}
+    assert {p.name: p.read_text(encoding="utf-8") for p in tmp_path.iterdir()} == {
+        "worker0": "xx",
+        "worker1": "xx",
+    }
 
 
 def test_workers_that_keep_dying_end_the_run(tmp_path):
     with pytest.raises(RuntimeError, match="Worker 0 .*Received: exit status 1"):
         tuning.run_workers(command(tmp_path, runs=9), 1, max_restarts=1)
-    assert (tmp_path / "worker0").read_text() == "xx"
+    assert (tmp_path / "worker0").read_text(encoding="utf-8") == "xx"
 
 
 def test_without_its_chief_the_run_ends(tmp_path):
@@ -148,7 +151,7 @@ def test_a_lock_is_held_as_long_as_the_workers_run(tmp_path):
 
 def test_command_line(tmp_path, capsys):
     parallel.main(["--workers", "1", "--", *command(tmp_path, runs=1)])
-    assert (tmp_path / "worker0").read_text() == "x"
+    assert (tmp_path / "worker0").read_text(encoding="utf-8") == "x"
     with pytest.raises(SystemExit):
         parallel.main(["--workers", "1"])
     assert "Name the command" in capsys.readouterr().err
@@ -184,7 +187,9 @@ SEARCH = """
 def test_chief_and_two_workers_share_a_grid_over_loopback(tmp_path):
     """Twelve trials, each trained once, by both workers; the parent then only reads them."""
     tuning.run_workers([sys.executable, "-c", textwrap.dedent(SEARCH), str(tmp_path)], 2)
-    shares = {path.stem: path.read_text().splitlines() for path in tmp_path.glob("*.txt")}
+    shares = {
+        path.stem: path.read_text(encoding="utf-8").splitlines() for path in tmp_path.glob("*.txt")
+    }
     assert set(shares) == {"worker0", "worker1"}
     assert all(shares.values())
     assert sum(map(len, shares.values())) == 12
@@ -258,7 +263,10 @@ def test_the_scripts_for_several_machines(script, hosts, tmp_path):
     results.mkdir()
     command = ["bash", "search.sh", *hosts, "my_search.py", str(results)]
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, timeout=600)
-    shares = {path.stem: len(path.read_text().splitlines()) for path in results.glob("*.txt")}
+    shares = {
+        path.stem: len(path.read_text(encoding="utf-8").splitlines())
+        for path in results.glob("*.txt")
+    }
     assert set(shares) == ({"node1", "node2"} if hosts else {"worker1", "worker2"})
     assert all(shares.values()) and sum(shares.values()) == 12
     assert [t.status for t in tuning.load_trials(results)] == ["COMPLETED"] * 12

@@ -49,7 +49,7 @@ def test_report_writes_what_it_says(search_folder):
     assert text.count("data:image/png;base64,") == 4 and "loss is NaN" in text
     with open(page.with_name("trials.csv"), newline="") as file:
         assert [row["trial"] for row in csv.DictReader(file)] == ["0", "2", "3", "1"]
-    assert page.with_name("trials.md").read_text().count("\n") == 2 + 4
+    assert page.with_name("trials.md").read_text(encoding="utf-8").count("\n") == 2 + 4
 
 
 def test_report_that_is_killed_leaves_the_old_page(search_folder, monkeypatch):
@@ -68,7 +68,7 @@ def test_report_that_is_killed_leaves_the_old_page(search_folder, monkeypatch):
         monkeypatch.setattr(f"tfgen.tuning.report.{figures}", lambda *_: {})
     with pytest.raises(KeyboardInterrupt):
         write_report(search_folder)
-    assert page.read_text() == "old"
+    assert page.read_text(encoding="utf-8") == "old"
 
 
 def test_folder_without_an_ended_trial_is_refused(tmp_path):

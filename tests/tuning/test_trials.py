@@ -25,7 +25,7 @@ def test_record_comes_back(tmp_path):
 
 def test_metrics_that_are_not_finite_are_null_in_strict_json_and_nan_when_read(tmp_path):
     write_trial(tmp_path, record()._replace(metrics={"mig": math.nan, "mmd": math.inf}))
-    text = (tmp_path / "trials" / "0" / "trial.json").read_text()
+    text = (tmp_path / "trials" / "0" / "trial.json").read_text(encoding="utf-8")
     assert json.loads(text, parse_constant=pytest.fail)["metrics"] == {"mig": None, "mmd": None}
     assert all(math.isnan(v) for v in load_trials(tmp_path)[0].metrics.values())
 
@@ -46,7 +46,7 @@ def test_a_writer_killed_before_the_rename_leaves_the_old_file(tmp_path, monkeyp
     monkeypatch.setattr("os.replace", killed)
     with pytest.raises(KeyboardInterrupt):
         write_json(path, {"a": 2})
-    assert json.loads(path.read_text()) == {"a": 1}
+    assert json.loads(path.read_text(encoding="utf-8")) == {"a": 1}
 
 
 def test_a_trial_folder_without_record_has_not_ended(tmp_path):
