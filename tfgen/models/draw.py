@@ -55,7 +55,7 @@ class DRAW(AuxiliaryVAE):
         TensorShape([5, 4, 8, 8, 1])
     """
 
-    # It saves 23 to 38 % of a step, so that 260 to 570 steps repay compiling: twice as many where
+    # It saves 21 to 38 % of a step, so that 240 to 570 steps repay compiling: twice as many where
     # the last batch of an epoch is smaller.
     xla_pays_after = 1000
 

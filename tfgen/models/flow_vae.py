@@ -60,7 +60,7 @@ class FlowVAE(VAE):
         ['bits_per_dim', 'elbo', 'kl', 'log_det', 'loss', 'reconstruction']
     """
 
-    # Short operations, one after the other: XLA saves 20 to 35 % of a step.
+    # Short operations, one after the other: XLA saves 20 to 36 % of a step with planar flows.
     xla_pays_after = 4000
 
     def __init__(
