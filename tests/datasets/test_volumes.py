@@ -1,6 +1,7 @@
 """CT volumes in files: which are found, and what is read from them."""
 
 import itertools
+import locale
 import pathlib
 import struct
 import sys
@@ -61,7 +62,9 @@ def write_slice(path, pixels, position=0.0, *, patient="P1", series="1.2.3", slo
     writer.SetImageIO("GDCMImageIO")
     # SimpleITK chooses the format by the ending, users' files need not have one.
     writer.SetFileName(f"{path}.dcm")
+    before = locale.setlocale(locale.LC_ALL)
     writer.Execute(image)
+    locale.setlocale(locale.LC_ALL, before)  # GDCM leaves "C" behind, and Python reads ASCII.
     return pathlib.Path(f"{path}.dcm").rename(path)
 
 
