@@ -109,12 +109,6 @@ def _diagonal_normal(q):
     )
 
 
-def _log_normal(z, loc, scale):
-    """The density in as few passes over all pairs as there can be: none of them a division."""
-    error = (z - loc) * (math.sqrt(0.5) / scale)
-    return -(tf.math.log(scale) + 0.5 * math.log(2.0 * math.pi)) - tf.square(error)
-
-
 def _check_draws(q, z, kl):
     """Raises ValueError unless there are one draw and one KL divergence of each q(z|x)."""
     check_tensors(1, z=z)
@@ -169,11 +163,11 @@ def kl_decomposition(
     normal = _diagonal_normal(q)
     _check_draws(q, z, kl)
     flat = tf.reshape(z, (-1, normal.batch_shape[-1]))
-    loc, scale = whole_batch(normal.loc), whole_batch(normal.scale)
-    batch_size = loc.shape[0] or tf.shape(loc)[0]
+    all_normals = tfd.Normal(whole_batch(normal.loc), whole_batch(normal.scale))
+    batch_size = all_normals.loc.shape[0] or tf.shape(all_normals.loc)[0]
     log_weights = log_importance_weights(batch_size, dataset_size, estimator)
     log_weights = own_rows(log_weights, flat)
-    pairs = _log_normal(flat[:, None, :], loc, scale)  # log q(z_i[d] | x_j), shape (B, B, D)
+    pairs = all_normals.log_prob(flat[:, None, :])  # log q(z_i[d] | x_j), shape (B, B, D)
     log_qz = tf.reduce_logsumexp(tf.reduce_sum(pairs, -1) + log_weights, axis=1)
     log_qz_d = tf.reduce_logsumexp(pairs + log_weights[..., None], axis=1)
     log_product = tf.reduce_sum(log_qz_d, axis=-1)
