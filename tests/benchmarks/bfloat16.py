@@ -15,32 +15,18 @@ import json
 import os
 import pathlib
 import statistics
-import time
 
 import keras
 import numpy as np
 import scipy.stats
 from contenders import LEARNING_RATE
-from contenders.steps_tfgen import MODELS
+from contenders.steps_tfgen import MODELS, paper_script
 from train_speed import describe_machine
 
 from tfgen import datasets
 
 POLICIES = ("float32", "mixed_bfloat16")
 BATCH_SIZE, TRAIN, DATA_SEED = 100, "train[:55000]", 0
-
-
-class Clock(keras.callbacks.Callback):
-    """Seconds of each epoch."""
-
-    def on_train_begin(self, logs=None):
-        self.seconds = []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.start = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.seconds.append(time.perf_counter() - self.start)
 
 
 def data(split):
@@ -52,11 +38,12 @@ def train(name, policy, seed, epochs):
     """ELBO of the test images in nats, and the fastest epoch's seconds."""
     keras.config.set_dtype_policy(policy)
     keras.utils.set_random_seed(seed)
-    model, clock = MODELS[name](55_000), Clock()
+    model = MODELS[name](55_000)
     model.compile(keras.optimizers.Adam(LEARNING_RATE))
-    model.fit(data(TRAIN), epochs=epochs, callbacks=[clock], verbose=0)
+    callbacks = [paper_script.EpochSeconds()]
+    history = model.fit(data(TRAIN), epochs=epochs, callbacks=callbacks, verbose=0).history
     elbo = model.evaluate(data("test"), return_dict=True, verbose=0)["elbo"]
-    return {"elbo": float(elbo), "epoch_seconds": min(clock.seconds)}
+    return {"elbo": float(elbo), "epoch_seconds": min(history["seconds"])}
 
 
 def difference(runs, name):

@@ -13,12 +13,11 @@ import argparse
 import json
 import os
 import pathlib
-import time
 
 import tensorflow as tf
 from contenders import in_range, steps_tfgen
 from cost import noise
-from profile_steps import products, shares
+from profile_steps import fastest, products, shares
 from train_speed import describe_machine
 
 from tfgen import metrics
@@ -26,18 +25,8 @@ from tfgen import metrics
 NUM_DRAWS, BATCH, CHUNK = 200, 20, 100
 # Model -> images.
 MODELS = {"vae": 1000, "planar-80": 400, "iaf": 400, "ladder": 400, "hvi-4": 100, "draw": 100}
+REPEATS = 3
 AIS_IMAGES, FLOW_IMAGES, FLOW_BATCH = 20, 1000, 100
-
-
-def fastest(call):
-    """Seconds of the fastest of three calls, after one that compiles."""
-    call()
-    seconds = []
-    for _ in range(3):
-        start = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
 
 
 def of_importance_samples(name, num_images):
@@ -47,7 +36,8 @@ def of_importance_samples(name, num_images):
     seconds = fastest(
         lambda: metrics.importance_sampled_nll(
             model, x, NUM_DRAWS, batch_size=BATCH, samples_per_batch=CHUNK, verbose=False
-        )
+        ),
+        REPEATS,
     )
     chunk, _ = products(lambda x: model.log_weights(x, CHUNK, (0, 0)), tf.constant(x[:BATCH]))
     return seconds * 1e3 / num_images, chunk * NUM_DRAWS / CHUNK / BATCH
@@ -58,7 +48,7 @@ def of_flow():
     x = in_range("image-flow", noise()[:FLOW_IMAGES])
     model = steps_tfgen.MODELS["image-flow"](len(x))
     model.compile("adam")
-    seconds = fastest(lambda: model.evaluate(x, batch_size=FLOW_BATCH, verbose=0))
+    seconds = fastest(lambda: model.evaluate(x, batch_size=FLOW_BATCH, verbose=0), REPEATS)
     alone, _ = products(model.test_step, tf.constant(x[:FLOW_BATCH]))
     return seconds * 1e3 / FLOW_IMAGES, alone / FLOW_BATCH
 
@@ -71,7 +61,7 @@ def of_annealing():
     def call():
         metrics.annealed_importance_sampling(model, x, num_steps=50, verbose=False)
 
-    milliseconds = fastest(call) * 1e3 / AIS_IMAGES
+    milliseconds = fastest(call, REPEATS) * 1e3 / AIS_IMAGES
     return milliseconds, milliseconds * shares(call)["products"]
 
 

@@ -51,13 +51,18 @@ def matrix_rate(size=2048):
     """1e9 multiplications and additions in a second, of a product of square matrices."""
     x = tf.random.normal((size, size))
     product = tf.function(lambda: tf.matmul(x, x))
-    product()
+    return 2.0 * size**3 / fastest(product, 5) / 1e9
+
+
+def fastest(call, repeats):
+    """Seconds of the fastest of some calls, after one that compiles."""
+    call()
     seconds = []
-    for _ in range(5):
+    for _ in range(repeats):
         start = time.perf_counter()
-        product()
+        call()
         seconds.append(time.perf_counter() - start)
-    return 2.0 * size**3 / min(seconds) / 1e9
+    return min(seconds)
 
 
 _CONVOLUTION = ("strides", "padding", "data_format", "dilations", "explicit_paddings")
