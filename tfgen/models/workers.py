@@ -69,9 +69,8 @@ def undivided(model: keras.Model, x: Any) -> Any:
 
     It would rewrite their graph, and for that copy the arrays in it, memory maps too.
     """
-    if not isinstance(x, tf.data.Dataset) or keras_private.num_replicas(model) == 1:
-        return x
-    if _cluster(model):
+    as_it_is = keras_private.num_replicas(model) == 1 or _cluster(model)
+    if as_it_is or not isinstance(x, tf.data.Dataset):
         return x
     options = tf.data.Options()
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
