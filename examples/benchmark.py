@@ -3,24 +3,30 @@
     python examples/benchmark.py --list
     python examples/benchmark.py --run all --seeds 3 --dataset mnist fashion_mnist
     python examples/benchmark.py --run vae iwae-5 --seeds 5
+    python examples/benchmark.py --time
+    python examples/benchmark.py --budget paper --dataset static_mnist --static-mnist FOLDER
     python examples/benchmark.py --smoke
 
 The rows are in `benchmark_rows.py`: each a model, its networks, optimizer and measures. With
 `--budget small` all have 30 epochs of the first 55,000 images in batches of 100 and keep the
 weights of the last; models with a likelihood see pixels drawn once as Bernoulli(intensity) with
-seed 0, others grey ones. `--budget paper` has the rows in their authors' own setup.
+seed 0, others grey ones. `--budget paper` has the rows in their authors' own setup; static_mnist is
+the binarization of Larochelle, whose files binarized_mnist_train.amat and _test.amat of 50,000 and
+10,000 images must be in a folder already.
 
 `elbo`, `rate` and `distortion` are on all 10,000 test images, `nll_200` and `nll_5000` by so many
 importance samples from the model's posterior on the first `images_200` and `images_5000` of them,
 in nats, with standard errors over images. Scores of 10,000 samples, which are means E[x|z], are
 against grey test images, in a classifier's features; `real_` is the score of training images.
-`seconds_per_epoch` is a median; `timed` says whether others left the machine alone meanwhile.
+`seconds_per_epoch` is a median; `timed` says whether others left the machine alone meanwhile. If
+not, `--time` measures two epochs more of rows that are done, on a machine that is idle now.
 
 A row runs in a process of its own. Killed, it goes on where it stopped; done, it is not run again
 unless its declaration or the code of its model has changed (`benchmark_fingerprint.py`). Rows run
 in the order of the table: all with the first seed on the first data set, then further seeds of
 those that take at most six minutes (of all that `--run` names), then the next data set. Each
-writes into `DATASET-BUDGET/NAME/seed_N`: result.json, model.keras, pictures, log.txt.
+writes into `DATASET-BUDGET/NAME/seed_N`: result.json, model.keras, pictures, log.txt. What is in
+`--records` is done too: `benchmark_publish.py` put it there.
 """
 
 import argparse
@@ -41,6 +47,7 @@ from benchmark_fingerprint import fingerprint
 from benchmark_rows import ROWS, Row
 
 QUICK_SECONDS = 360
+RECORDS = pathlib.Path(__file__).parents[1] / "docs" / "results" / "benchmark"
 
 
 class Job(NamedTuple):
@@ -50,6 +57,7 @@ class Job(NamedTuple):
     dataset: str
     seed: int
     folder: pathlib.Path
+    record: pathlib.Path
 
 
 # What to run.
@@ -60,14 +68,14 @@ def main(argv=None):
     args = parse_args(argv)
     if args.one:
         name, seed = args.one
-        benchmark_run.measure(
-            row_of(name), run_of(job_of(row_of(name), args.dataset[0], int(seed), args), args)
-        )
+        run_here(job_of(row_of(name), args.dataset[0], int(seed), args), args)
         return
     chosen = jobs(args)
     if args.list:
         print("\n".join(table(chosen, args)))
         return
+    if args.time:
+        chosen = [job for job in chosen if job.seed == 0 and lacks_time(job)]
     failed = run_all(chosen, args, argv)
     print("\n".join(table(chosen, args)))
     if failed:
@@ -85,28 +93,59 @@ def parse_args(argv):
         "--dataset",
         nargs="+",
         default=["mnist"],
-        choices=["mnist", "fashion_mnist", "digits"],
+        choices=["mnist", "fashion_mnist", "static_mnist", "digits"],
         help="one or more, run in this order",
     )
     parser.add_argument("--budget", default="small", choices=["small", "paper"])
+    parser.add_argument("--static-mnist", type=pathlib.Path, help="folder of static MNIST's files")
+    parser.add_argument(
+        "--records",
+        type=pathlib.Path,
+        default=RECORDS,
+        help="folder of results that were published; default this repository's",
+    )
     parser.add_argument("--workers", type=int, default=1, help="rows that are run at once")
+    parser.add_argument("--time", action="store_true", help="time epochs of rows that are done")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)  # A row in this process.
     args = parser.parse_args(argv)
     if args.seeds < 1 or args.workers < 1:
         parser.error(f"--seeds and --workers must be at least 1: {args.seeds}, {args.workers}")
     if "digits" in args.dataset and not args.smoke:
         parser.error("digits are the data of --smoke alone")
+    if "static_mnist" in args.dataset:
+        check_static(parser, args)
     if args.smoke:
         args.dataset = ["digits"]
     args.scale = "cpu"  # Of the builders that are those of a paper's script.
     return args
 
 
+def check_static(parser, args):
+    """Ends the command unless static MNIST is there, and fits the rows."""
+    if args.static_mnist is None or not (args.static_mnist / "binarized_mnist_test.amat").exists():
+        parser.error(
+            "--dataset static_mnist needs --static-mnist FOLDER with binarized_mnist_train.amat "
+            f"and binarized_mnist_test.amat. Received: {args.static_mnist}"
+        )
+    unfit = [row.name for row in rows_of(args) if row.labels or row.pixels != "binary"]
+    if unfit:
+        parser.error(
+            "Static MNIST has binary pixels and no labels, which these rows need: "
+            f"{', '.join(unfit)}. Name others with --run."
+        )
+
+
+def rows_of(args):
+    """Those that `--run` and `--budget` choose."""
+    if "all" in args.run:
+        return [row for row in ROWS if row.budget == args.budget]
+    return [row for row in ROWS if row.name in args.run]
+
+
 def jobs(args):
     """All that is to be run, in order."""
     named = "all" not in args.run
-    rows = [row for row in ROWS if (row.name in args.run if named else row.budget == args.budget)]
-    done = results(args)
+    rows, done = rows_of(args), results(args)
     return [
         job_of(row, dataset, seed, args)
         for dataset in args.dataset
@@ -118,8 +157,24 @@ def jobs(args):
 
 def job_of(row, dataset, seed, args):
     budget = "smoke" if args.smoke else row.budget
-    folder = args.output_dir / f"{dataset}-{budget}" / row.name / f"seed_{seed}"
-    return Job(row, dataset, seed, folder)
+    place = pathlib.Path(f"{dataset}-{budget}", row.name, f"seed_{seed}")
+    return Job(row, dataset, seed, args.output_dir / place, args.records / place)
+
+
+def run_here(job, args):
+    """Runs, or times, one job in this process; ends it with an error if it could not be timed."""
+    run = run_of(job, args)
+    if not args.time:
+        benchmark_run.measure(job.row, run)
+    elif not benchmark_run.time_again(job.row, run, (job.folder, job.record)):
+        sys.exit("Others used the machine: time it when it is idle, at the usual niceness.")
+
+
+def lacks_time(job):
+    """Whether a job is done, and its time no measurement."""
+    paths = [folder / "result.json" for folder in (job.folder, job.record)]
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    return state_of(job) == "done" and not any(result["metrics"]["timed"] for result in found)
 
 
 def run_of(job, args):
@@ -153,7 +208,7 @@ def run_job(job, chosen, args, argv, children):
     """Runs one job to its end; returns whether it went well."""
     now = state_of(job)
     name = f"{job.row.name}, {job.dataset}, seed {job.seed}"
-    if now in ("done", "running"):
+    if now == "running" or now == "done" and not args.time:
         print(f"{name}: {now}", flush=True)
         return True
     done = results(args)
@@ -210,14 +265,22 @@ def row_of(name):
 
 
 def state_of(job):
-    return benchmark_run.state(job.folder, fingerprint_of(job.row.name))
+    """That of its folder, unless the record of it is done, or all that there is."""
+    states = [
+        benchmark_run.state(folder, fingerprint_of(job.row.name))
+        for folder in (job.folder, job.record)
+    ]
+    return next((s for s in ("running", "done", "stale") if s in states), "to do")
 
 
 def results(args):
     """All results of this budget, stale ones included: they tell how long rows take."""
     budget = "smoke" if args.smoke else args.budget
-    paths = sorted(args.output_dir.glob(f"*-{budget}/*/seed_*/result.json"))
-    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    found = {}
+    for root in (args.records, args.output_dir):
+        for path in sorted(root.glob(f"*-{budget}/*/seed_*/result.json")):
+            found[path.relative_to(root)] = json.loads(path.read_text(encoding="utf-8"))
+    return list(found.values())
 
 
 def expected_seconds(row, done):

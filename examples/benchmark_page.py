@@ -1,17 +1,20 @@
 """A page of what `benchmark.py` measured: sortable table, plots, pictures of every model
 
-    python examples/benchmark_page.py outputs/benchmark/mnist-small --to docs/benchmark
+    python examples/benchmark_page.py outputs/benchmark/mnist-small
+    python examples/benchmark_page.py docs/results/benchmark/mnist-small --to docs/comparison/mnist
 
 Reads every `NAME/seed_N/result.json` of a folder and writes index.html, which needs no network,
-summary.md, and the pictures they show. Numbers are means over seeds, with their standard deviation
-where there are several; pictures are of the first. Times that are no measurements are left out.
+summary.md, gallery.png, and the pictures they show. Numbers are means over seeds, with their
+standard deviation where there are several; pictures are of the first. NLLs are compared with the
+VAE's on the same images, by the mean difference with a 95 % interval over images, which says
+nothing of other seeds. Times that are no measurements are left out.
 """
 
 import argparse
 import html
 import json
+import os
 import pathlib
-import shutil
 
 import numpy as np
 import paper_script
@@ -37,12 +40,19 @@ COLUMNS = (
     ("peak_memory_mib", "memory, MiB", 0),
 )
 SUMMARY = ("elbo", "nll_200", "classifier_frechet_distance", "coverage", "seconds_per_epoch")
+DIFFERENCE, PYTHAE = "NLL - VAE's", "pythae: ELBO, NLL, s/epoch"
 PICTURES = ("samples.png", "reconstructions.png")
 
+# Models of the picture of samples.
+SHOWN = (
+    *("vae", "conv-vae", "iaf", "draw-attention", "ladder", "vq-vae", "wae", "gan"),
+    *("wgan-gp", "vae-gan", "alpha-gan", "image-flow"),
+)
+
 # Sorts by the column whose heading is clicked: numbers as numbers, what is missing last.
-SCRIPT = """
-document.querySelectorAll("th").forEach((th, i) => th.onclick = () => {
-  const body = document.querySelector("tbody"), up = th.classList.toggle("up");
+SORTED = """<script>
+document.querySelectorAll("table.benchmark th").forEach((th, i) => th.onclick = () => {
+  const body = document.querySelector("table.benchmark tbody"), up = th.classList.toggle("up");
   const key = (row) => parseFloat(row.cells[i].textContent.replaceAll(",", ""));
   [...body.rows].sort((a, b) => {
     const [x, y] = [key(a), key(b)];
@@ -50,11 +60,15 @@ document.querySelectorAll("th").forEach((th, i) => th.onclick = () => {
     return isNaN(x) ? 1 : isNaN(y) ? -1 : up ? x - y : y - x;
   }).forEach((row) => body.append(row));
 });
-"""
+</script>"""
 STYLE = """
+table.benchmark { border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto }
+.benchmark th { cursor: pointer; text-align: left; vertical-align: bottom }
+.benchmark td, .benchmark th { padding: 2px 8px; border-bottom: 1px solid #ddd; }
+.benchmark td + td { text-align: right }
+"""
+PAGE_STYLE = """
 body { font: 15px/1.5 sans-serif; margin: 2em auto; max-width: 80em; padding: 0 1em }
-table { border-collapse: collapse; font-size: 13px } th { cursor: pointer; text-align: left }
-td, th { padding: 2px 8px; border-bottom: 1px solid #ddd } td + td { text-align: right }
 .row { display: flex; flex-wrap: wrap; gap: 1em; align-items: flex-start }
 figure { margin: 0 0 1.5em; width: 24em } img { max-width: 100% }
 """
@@ -72,13 +86,28 @@ def main(argv=None):
         parser.error(f"{args.folder} has no NAME/seed_N/result.json. Run benchmark.py first.")
     target = args.to or args.folder
     target.mkdir(parents=True, exist_ok=True)
-    pictures = copy_pictures(results, args.folder, target)
+    pictures = pictures_of(results, args.folder)
+    compared = differences(results, args.folder)
     for name, draw in PLOTS.items():
-        if (fig := draw(results)) is not None:
-            paper_script.save_figure(fig, target / name)
-    paper_script.write_text(target / "index.html", page(results, pictures, target))
-    paper_script.write_text(target / "summary.md", "\n".join(summary(results)) + "\n")
+        save(draw(results), target / name)
+    save(gallery(pictures), target / "gallery.png")
+    links = {n: [relative(p, target) for p in paths] for n, paths in pictures.items()}
+    table = "\n".join(html_table(results, compared))
+    paper_script.write_text(target / "index.html", page(results, table, links, target))
+    paper_script.write_text(target / "table.html", f"<style>{STYLE}</style>{table}{SORTED}")
+    paper_script.write_text(target / "gallery.md", "\n".join(markdown(results, links)))
+    paper_script.write_text(target / "summary.md", "\n".join(summary(results, compared)) + "\n")
     print(target / "index.html")
+
+
+def save(fig, path):
+    """Writes a figure, if there is one."""
+    if fig is not None:
+        paper_script.save_figure(fig, path)
+
+
+def relative(path, target):
+    return pathlib.Path(os.path.relpath(path, target)).as_posix()
 
 
 def load(folder):
@@ -147,51 +176,96 @@ PLOTS = {
 }
 
 
+def gallery(pictures):
+    """Samples of `SHOWN`, those that there are, in one figure."""
+    import matplotlib.pyplot as plt
+
+    names = [n for n in SHOWN if n in pictures and pictures[n][0].name == "samples.png"]
+    if not names:
+        return None
+    rows = -(-len(names) // 4)
+    size = (10, 2.7 * rows)
+    fig, axes = plt.subplots(rows, 4, figsize=size, layout="constrained", squeeze=False)
+    for ax in axes.flat:
+        ax.axis("off")
+    for ax, name in zip(axes.flat, names, strict=False):
+        ax.imshow(plt.imread(pictures[name][0]))
+        ax.set_title(name, fontsize=11)
+    return fig
+
+
+# Comparisons on the same images.
+
+
+def differences(results, folder):
+    """NLL of each model minus the VAE's: mean over images, with a 95 % interval."""
+    values = {name: nlls(seeds, folder) for name, seeds in results.items()}
+    base = values.get("vae")
+    if base is None:
+        return {}
+    return {n: interval(v - base) for n, v in values.items() if v is not None and n != "vae"}
+
+
+def nlls(seeds, folder):
+    """NLL of each test image, averaged over seeds; None where it is unknown."""
+    paths = [folder / s["name"] / f"seed_{s['seed']}" / "nlls_200.npy" for s in seeds]
+    found = [np.load(path).astype("float64") for path in paths if path.exists()]
+    return np.mean(found, axis=0) if found else None
+
+
+def interval(values):
+    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():+.2f} ± {half:.2f}"
+
+
 # The page.
 
 
-def copy_pictures(results, folder, target):
-    """Pictures of the first seed by name, relative to the page."""
-    found = {}
-    for name, (first, *_) in results.items():
-        for picture in PICTURES:
-            path = folder / name / f"seed_{first['seed']}" / picture
-            if path.exists():
-                copy = target / "pictures" / f"{name}-{picture}"
-                copy.parent.mkdir(exist_ok=True)
-                shutil.copyfile(path, copy)
-                found.setdefault(name, []).append(copy.relative_to(target).as_posix())
-    return found
+def pictures_of(results, folder):
+    """Paths of the pictures of the first seed, by name."""
+    folders = {n: folder / n / f"seed_{seeds[0]['seed']}" for n, seeds in results.items()}
+    found = {n: [f / p for p in PICTURES if (f / p).exists()] for n, f in folders.items()}
+    return {name: paths for name, paths in found.items() if paths}
 
 
-def page(results, pictures, target):
+def page(results, table, links, target):
     first = next(iter(results.values()))[0]
     plots = [f'<img src="{name}" width="560">' for name in PLOTS if (target / name).exists()]
     return "\n".join(
         [
             "<!doctype html><meta charset=utf-8><title>tfgen: benchmark</title>",
-            f"<style>{STYLE}</style><h1>Every model, {html.escape(first['dataset'])}</h1>",
+            f"<style>{PAGE_STYLE}{STYLE}</style>",
+            f"<h1>Every model, {html.escape(first['dataset'])}</h1>",
             f"<p>{html.escape(first['hardware'])}; {html.escape(first['versions'])}. Nats an "
             "image; scores of 10,000 samples in a classifier's features. A click on a heading "
             "sorts.</p>",
-            *html_table(results),
+            table,
             f"<h2>Plots</h2><div class=row>{''.join(plots)}</div>",
             "<h2>Samples and reconstructions</h2><div class=row>",
-            *(figure(name, results[name][0], files) for name, files in pictures.items()),
-            f"</div><script>{SCRIPT}</script>",
+            *(figure(name, results[name][0], files) for name, files in links.items()),
+            f"</div>{SORTED}",
         ]
     )
 
 
-def html_table(results):
+def markdown(results, links):
+    """The pictures of all models, for a page of the docs."""
+    for name, files in links.items():
+        yield f"\n**{name}**: {results[name][0]['setup']}.\n"
+        for file in files:
+            yield f"![{pathlib.Path(file).stem} of {name}]({file})"
+
+
+def html_table(results, compared):
     """One row a model, one for the training images in the place of samples."""
-    headings = ["model", "seeds", *(heading for _, heading, _ in COLUMNS)]
-    yield "<table><thead><tr>" + "".join(f"<th>{h}</th>" for h in headings) + "</tr></thead><tbody>"
+    headings = ["model", "seeds", *(heading for _, heading, _ in COLUMNS), DIFFERENCE]
+    yield "<table class=benchmark><thead><tr>"
+    yield "".join(f"<th>{h}</th>" for h in headings) + "</tr></thead><tbody>"
     for name, seeds in results.items():
         cells = [text(values_of(seeds, metric), digits) for metric, _, digits in COLUMNS]
         title = html.escape(seeds[0]["setup"])
         yield f'<tr><td title="{title}">{name}</td>' + "".join(
-            f"<td>{cell}</td>" for cell in [str(len(seeds)), *cells]
+            f"<td>{cell}</td>" for cell in [str(len(seeds)), *cells, compared.get(name, "")]
         )
     everyone = [seed for seeds in results.values() for seed in seeds]
     real = [text(values_of(everyone[:1], f"real_{metric}"), d) for metric, _, d in COLUMNS]
@@ -207,17 +281,17 @@ def figure(name, result, files):
     )
 
 
-def summary(results):
+def summary(results, compared):
     """A Markdown table of few columns, with pythae's values beside ours."""
     chosen = [column for column in COLUMNS if column[0] in SUMMARY]
-    headings = ["model", *(heading for _, heading, _ in chosen), "pythae: ELBO, NLL, s/epoch"]
+    headings = ["model", *(heading for _, heading, _ in chosen), DIFFERENCE, PYTHAE]
     yield "| " + " | ".join(headings) + " |"
     yield "| " + " | ".join("---" for _ in headings) + " |"
     mnist = next(iter(results.values()))[0]["dataset"] == "mnist"
     for name, seeds in results.items():
         cells = [text(values_of(seeds, metric), digits) for metric, _, digits in chosen]
         peer = ", ".join(map(str, PEERS[name])) if mnist and name in PEERS else ""
-        yield "| " + " | ".join([name, *cells, peer]) + " |"
+        yield "| " + " | ".join([name, *cells, compared.get(name, ""), peer]) + " |"
 
 
 if __name__ == "__main__":

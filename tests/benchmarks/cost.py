@@ -90,7 +90,8 @@ def contest(args, report):
                     continue
                 run = run_process(model, contender, args, args.profile and not round_number)
                 if run is not None:
-                    runs.append({"model": model, "contender": contender, **run})
+                    known = {"model": model, "contender": contender, "round": round_number}
+                    runs.append(known | run)
                     args.json.write_text(json.dumps({**report, "runs": runs}, indent=1))
                     shown = f"{run['ms']:.2f} ms, first step after {run['first_seconds']:.1f} s"
                     print(f"round {round_number + 1}: {model}, {contender}: {shown}", flush=True)
@@ -202,12 +203,16 @@ def share(runs, of_run):
 
 def ratio(runs, contender):
     """How many times as long the fastest peer's step is, median over rounds and range."""
-    peers = [runs[name] for name in runs if not name.startswith("tfgen")]
-    if not peers or contender not in runs:
+    peers = [run for name in runs if not name.startswith("tfgen") for run in runs[name]]
+    own = {run["round"]: run["ms"] for run in runs.get(contender, [])}
+    fastest = {
+        number: min(run["ms"] for run in of_round)
+        for number in own
+        if (of_round := [run for run in peers if run["round"] == number])
+    }
+    if not fastest:
         return ""
-    fastest = [min(run["ms"] for run in of_round) for of_round in zip(*peers, strict=False)]
-    own = (run["ms"] for run in runs[contender])
-    values = [peer / ours for peer, ours in zip(fastest, own, strict=False)]
+    values = [fastest[number] / own[number] for number in fastest]
     return format_spread(spread(values), ".2f") if values[1:] else f"{values[0]:.2f}"
 
 

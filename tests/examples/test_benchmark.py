@@ -11,6 +11,7 @@ import time
 from concurrent import futures
 
 import keras
+import numpy as np
 import pytest
 
 from tfgen import models
@@ -42,8 +43,8 @@ def page(scripts):
 
 
 def jobs(scripts, tmp_path, *flags):
-    args = scripts.command.parse_args(["--output-dir", str(tmp_path), *flags])
-    return scripts.command.jobs(args)
+    paths = ["--output-dir", str(tmp_path), "--records", str(tmp_path / "records")]
+    return scripts.command.jobs(scripts.command.parse_args([*paths, *flags]))
 
 
 def run_of(scripts, row, folder, seed=0):
@@ -52,16 +53,18 @@ def run_of(scripts, row, folder, seed=0):
     return scripts.command.run_of(scripts.command.job_of(row, "digits", seed, args), args)
 
 
-def write_result(job, seconds, print_of):
-    job.folder.mkdir(parents=True)
+def write_result(job, seconds, print_of, record=False, timed=True):
+    folder = job.record if record else job.folder
+    folder.mkdir(parents=True)
     content = {
+        "metrics": {"timed": timed, "seconds_per_epoch": 9.0},
         "name": job.row.name,
         "dataset": job.dataset,
         "seed": job.seed,
         "total_seconds": seconds,
         "fingerprint": print_of,
     }
-    (job.folder / "result.json").write_text(json.dumps(content), encoding="utf-8")
+    (folder / "result.json").write_text(json.dumps(content), encoding="utf-8")
 
 
 # The table.
@@ -128,6 +131,7 @@ def test_named_rows_have_all_seeds(scripts, tmp_path):
         (["--seeds", "0"], "must be at least 1"),
         (["--dataset", "digits"], "--smoke alone"),
         (["--run", "vea"], "invalid choice"),
+        (["--dataset", "static_mnist"], "needs --static-mnist FOLDER"),
     ],
 )
 def test_rejects(scripts, capsys, flags, message):
@@ -195,8 +199,10 @@ def test_others_load(scripts, monkeypatch):
 
 
 def test_list(scripts, tmp_path, capsys):
-    flags = ["--run", "vae", "ae", "wae", "--output-dir", str(tmp_path)]
-    vae, ae, wae = jobs(scripts, tmp_path, *flags)
+    flags = ["--run", "vae", "ae", "wae", "aae", "--output-dir", str(tmp_path)]
+    flags += ["--records", str(tmp_path / "records")]
+    vae, ae, wae, aae = jobs(scripts, tmp_path, *flags)
+    write_result(aae, 60.0, scripts.command.fingerprint_of("aae"), record=True)
     write_result(vae, 120.0, scripts.command.fingerprint_of("vae"))
     write_result(ae, 90.0, "that of other code")
     with scripts.run.locked(wae.folder) as ours:
@@ -207,8 +213,48 @@ def test_list(scripts, tmp_path, capsys):
     assert lines["vae"][1:] == ["VAE", "mnist", "0", "30", "done", "2", "min"]
     assert lines["ae"][5:] == ["stale", "90", "s", "90", "s"]
     assert lines["wae"][5] == "running"
-    assert "1 of 3 done" in " ".join(lines["1"])
+    assert lines["aae"][5] == "done"  # Its record is in the repository.
+    assert "2 of 4 done" in " ".join(lines["2"])
     assert scripts.command.state_of(wae) == "to do"
+
+
+# Times taken apart, and static MNIST.
+
+
+def test_time_again(scripts, row, tmp_path, monkeypatch):
+    """Two epochs of a new model: the seconds of the second one, where the machine is idle."""
+    (job,) = jobs(scripts, tmp_path, "--run", "ae")
+    write_result(job, 60.0, scripts.command.fingerprint_of("ae"), timed=False)
+    write_result(job, 60.0, scripts.command.fingerprint_of("ae"), record=True, timed=False)
+    assert scripts.command.lacks_time(job)
+    run = run_of(scripts, row("ae"), tmp_path)
+    for load in (scripts.run.QUIET + 1, 0.0):
+        monkeypatch.setattr(scripts.run, "others_load", lambda *_, load=load: load)
+        timed = scripts.run.time_again(job.row, run, (job.folder, job.record))
+        assert timed == (load == 0.0) != scripts.command.lacks_time(job)
+    for folder in (job.folder, job.record):
+        result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+        assert 0 < result["metrics"]["seconds_per_epoch"] < 9
+        assert "hardware" in result["timed_apart"]
+
+
+def test_static_mnist(scripts, row, tmp_path):
+    """Lines of zeros and ones, from files that stand for the splits."""
+    rng = np.random.default_rng(0)
+    sizes = {"train": 120, "test": 30}
+    images = {name: rng.integers(0, 2, (size, 784)) for name, size in sizes.items()}
+    for name, values in images.items():
+        np.savetxt(tmp_path / f"binarized_mnist_{name}.amat", values, "%d")
+    flags = ["--dataset", "static_mnist", "--static-mnist", str(tmp_path), "--run", "vae-500"]
+    args = scripts.command.parse_args(flags)
+    (job,) = scripts.command.jobs(args)
+    run = scripts.command.run_of(job, args)
+    assert scripts.run.train_split(run) == "train"
+    train = scripts.run.load_data(job.row, run, "train")[0]
+    assert train.cardinality() == 1 and next(iter(train)).shape == (100, 28, 28, 1)
+    seen = next(iter(scripts.run.load_data(job.row, run, "test[:20]")[0]))
+    np.testing.assert_array_equal(np.reshape(seen, (20, 784)), images["test"][:20])
+    assert scripts.run.source_of(run.args, "test", labels=True) == ("mnist", "test")
 
 
 # Fingerprints.
@@ -414,23 +460,29 @@ def test_page(row, tmp_path, page):
         result_of(row("gan"), 0, classifier_frechet_distance=1.5),
         result_of(row("vae"), 0, elbo=-100.0, rate=25.0, distortion=75.0),
         result_of(row("vae"), 1, elbo=-98.0, rate=25.0, distortion=73.0, timed=False),
+        result_of(row("iaf"), 0),
     ]
+    # Of 400 images one seed of the VAE has 90 nats, the other 92; IAF 0 or 2 nats less than 91.
+    nlls = {"vae0": np.full(400, 90.0), "vae1": np.full(400, 92.0)}
+    nlls["iaf0"] = np.tile([91.0, 89.0], 200)
     for result in given:
         folder = tmp_path / result["name"] / f"seed_{result['seed']}"
         folder.mkdir(parents=True)
         (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
-        (folder / "samples.png").write_bytes(result["name"].encode())
+        keras.utils.save_img(folder / "samples.png", np.zeros((8, 8, 1)))
+        if (key := f"{result['name']}{result['seed']}") in nlls:
+            np.save(folder / "nlls_200.npy", nlls[key])
     page.main([str(tmp_path), "--to", str(tmp_path / "page")])
     target = tmp_path / "page"
     assert (target / "summary.md").read_text(encoding="utf-8").splitlines()[2:] == [
-        "| vae | -99.0 ± 1.4 |  |  |  | 2.0 | -99.5, 93.4, 3.0 |",
-        "| gan |  |  | 1.50 |  | 2.0 |  |",
+        "| vae | -99.0 ± 1.4 |  |  |  | 2.0 |  | -99.5, 93.4, 3.0 |",
+        "| iaf |  |  |  |  | 2.0 | -1.00 ± 0.10 | -98.8, 93.0, 8.0 |",
+        "| gan |  |  | 1.50 |  | 2.0 |  |  |",
     ]
     text = (target / "index.html").read_text(encoding="utf-8")
     assert "<td>-99.0 ± 1.4</td><td>25.0 ± 0.0</td><td>74.0 ± 1.4</td>" in text
     for name in ("vae", "gan"):
-        assert f'<img src="pictures/{name}-samples.png"' in text
-        assert (target / "pictures" / f"{name}-samples.png").read_bytes() == name.encode()
+        assert f'<img src="../{name}/seed_0/samples.png"' in text
     assert (target / "rate_distortion.png").stat().st_size > 5000
     assert "likelihood_samples.png" not in text  # No model has both.
 

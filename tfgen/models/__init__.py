@@ -22,6 +22,7 @@ from tfgen.models.ladder_vae import LadderVAE
 from tfgen.models.loading import load_model
 from tfgen.models.mixture_em import MixtureEM
 from tfgen.models.normalizing_flow import NormalizingFlow
+from tfgen.models.pretrained import load_pretrained, pretrained_models
 from tfgen.models.resumable_model import ResumableModel
 from tfgen.models.vae import VAE, Draw
 from tfgen.models.vaegan import GVAE, VAEGAN, ConstrainedVAEGAN
@@ -66,4 +67,6 @@ __all__ = [
     "export_model",
     "export_network",
     "load_model",
+    "load_pretrained",
+    "pretrained_models",
 ]

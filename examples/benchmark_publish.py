@@ -1,0 +1,210 @@
+"""Puts what `benchmark.py` measured into the repository: records, pictures, weights, model cards
+
+    python examples/benchmark_publish.py outputs/benchmark
+    python examples/benchmark_publish.py outputs/benchmark --weights vae gan
+
+Every result.json goes to `docs/results/benchmark/DATASET-BUDGET/NAME/seed_N`, where `benchmark.py`
+finds the row done, with the NLL of each image and, of the first seed, the pictures. Weights of the
+rows of `PRETRAINED`, first seed on MNIST, go to `examples/pretrained/mnist/NAME.keras` without
+optimizers, and are listed in `tfgen/models/pretrained.json` with a checksum. They are stored in
+float16 if the number printed of the model is then the same to its last digit, in float32 if not;
+which number that is, and how to make the file again, its card says beside it.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import zipfile
+
+import benchmark
+import benchmark_run
+import h5py
+import numpy as np
+import paper_script
+from benchmark_rows import BOUND
+
+from tfgen import models
+
+REPOSITORY = pathlib.Path(__file__).parents[1]
+FOLDER = REPOSITORY / "examples" / "pretrained"
+INDEX = pathlib.Path(models.__file__).with_name("pretrained.json")
+# One of each kind, 40 MB in all.
+PRETRAINED = (
+    *("vae", "ae", "beta-tcvae", "iwae-5", "vamp-prior", "iaf", "planar-10", "info-vae", "wae"),
+    *("dip-vae-ii", "vq-vae", "mixture", "gan", "wgan-gp", "ali", "vae-gan", "alpha-gan", "gvae"),
+    *("conv-vae", "ladder", "flow-prior", "hvi-4", "draw-attention", "image-flow"),
+)
+PICTURES = ("samples.png", "reconstructions.png")
+# Metric and digits of the number printed of a model: the first that it has.
+PRINTED = (("elbo", 1), ("bits_per_dim", 3), ("classifier_frechet_distance", 2))
+LICENCE = "Weights: Apache-2.0, as tfgen. Data: MNIST, of LeCun, Cortes & Burges."
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=pathlib.Path, help="--output-dir of benchmark.py")
+    parser.add_argument("--records", type=pathlib.Path, default=benchmark.RECORDS)
+    parser.add_argument(
+        "--weights",
+        nargs="*",
+        default=PRETRAINED,
+        metavar="NAME",
+        choices=PRETRAINED,
+        help="rows whose weights are written where they are missing or of another run; all",
+    )
+    parser.add_argument("--data-dir", default=os.environ.get("TFDS_DATA_DIR"))
+    args = parser.parse_args(argv)
+    paths = sorted(args.folder.glob("*-*/*/seed_*/result.json"))
+    if not paths:
+        parser.error(f"{args.folder} has no DATASET-BUDGET/NAME/seed_N. Run benchmark.py first.")
+    for path in paths:
+        record(path.parent, args.records / path.parent.relative_to(args.folder))
+    for name in args.weights:
+        folder = args.folder / "mnist-small" / name / "seed_0"
+        if (folder / "result.json").exists():
+            publish(folder, f"mnist/{name}", args.data_dir)
+
+
+# Records.
+
+
+def record(folder, target):
+    """Copies what the page needs of one run."""
+    target.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(folder / "result.json", target / "result.json")
+    if (folder / "nlls_200.npy").exists():
+        np.save(target / "nlls_200.npy", np.load(folder / "nlls_200.npy").astype("float32"))
+    for name in PICTURES:
+        if folder.name == "seed_0" and (folder / name).exists():
+            shutil.copyfile(folder / name, target / name)
+
+
+# Weights.
+
+
+def publish(folder, name, data_dir):
+    """Writes the weights of one run, unless they are there."""
+    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    known, target = models.pretrained_models(), FOLDER / f"{name}.keras"
+    if target.exists() and known.get(name, {}).get("fingerprint") == result["fingerprint"]:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    model = models.load_model(folder / "model.keras", compile=False)
+    whole = target.with_name(f".writing.{target.name}")
+    model.save(whole)
+    metric, digits = printed_of(result["metrics"])
+    wanted = format(result["metrics"][metric], f".{digits}f")
+    half = in_half(whole, target.with_name(f".writing.half.{target.name}"))
+    found = format(measured(half, result, metric, data_dir), f".{digits}f")
+    dtype = "float16" if found == wanted else "float32"
+    os.replace(half if dtype == "float16" else whole, target)
+    for aside in (whole, half):
+        aside.unlink(missing_ok=True)
+    known[name] = entry(result, target, dtype, metric)
+    paper_script.write_json(INDEX, dict(sorted(known.items())))
+    paper_script.write_text(target.with_suffix(".md"), card(name, result, known[name]))
+    size = f"{target.stat().st_size:,} bytes"
+    print(f"{name}: {metric} {wanted}, in float16 {found}: {dtype}, {size}", flush=True)
+
+
+def printed_of(metrics):
+    return next((metric, digits) for metric, digits in PRINTED if metric in metrics)
+
+
+def in_half(source, target):
+    """The `.keras` file with its float32 weights in float16, compressed."""
+    weights = target.with_suffix(".h5")
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for item in old.namelist():
+            content = old.read(item)
+            if item == "model.weights.h5":
+                weights.write_bytes(content)
+                content = half_weights(weights)
+            new.writestr(item, content)
+    weights.unlink()
+    return target
+
+
+def half_weights(path):
+    """The bytes of an HDF5 file whose float32 arrays are made float16."""
+    aside = path.with_suffix(".half")
+    with h5py.File(path) as old, h5py.File(aside, "w") as new:
+        for key, value in old.attrs.items():
+            new.attrs[key] = value
+        old.visititems(lambda name, node: copy_half(name, node, new))
+    content = aside.read_bytes()
+    aside.unlink()
+    return content
+
+
+def copy_half(name, node, target):
+    if isinstance(node, h5py.Dataset):
+        value = node[()]
+        value = value.astype("float16") if value.dtype == np.float32 else value
+        packed = {"compression": "gzip", "shuffle": True} if value.ndim else {}
+        made = target.create_dataset(name, data=value, **packed)
+    else:
+        made = target.require_group(name)
+    for key, attribute in node.attrs.items():
+        made.attrs[key] = attribute
+
+
+def measured(path, result, metric, data_dir):
+    """The printed metric of a file, measured as in the benchmark."""
+    row = benchmark.row_of(result["name"])
+    flags = ["--output-dir", str(path.parent), "--data-dir", str(data_dir)]
+    args = benchmark.parse_args(flags + ["--smoke"] * (result["dataset"] == "digits"))
+    job = benchmark.job_of(row, result["dataset"], result["seed"], args)
+    model = models.load_model(path)
+    model.compile(benchmark_run.optimizer(row, 1)) if row.optimizer else model.compile()
+    part = benchmark_run.terms if BOUND in row.measures else benchmark_run.samples
+    return part(row, benchmark.run_of(job, args), model)[metric]
+
+
+def entry(result, path, dtype, metric):
+    """What `models.pretrained_models()` says of a file."""
+    shown = {"elbo", "bits_per_dim", "nll_200", "classifier_frechet_distance", "coverage"}
+    model = models.load_model(path)
+    return {
+        "model": result["model"],
+        "setup": result["setup"],
+        "bytes": path.stat().st_size,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "dtype": dtype,
+        "printed": metric,
+        "metrics": {k: v for k, v in result["metrics"].items() if k in shown},
+        "sample_mean": float(np.mean(model.sample(64, seed=0, mean=True))),
+        "fingerprint": result["fingerprint"],
+    }
+
+
+def card(name, result, known):
+    """What a reader must know of a file."""
+    lines = [f"- {k}: {v:.4g}" for k, v in result["metrics"].items() if isinstance(v, int | float)]
+    settings = result["configuration"]
+    return "\n".join(
+        [
+            f"# {name}\n",
+            f'`models.load_pretrained("{name}")`: a `models.{result["model"]}`.\n',
+            f"- What: {result['setup']}.",
+            f"- Data: {result['dataset']}, {settings['training_images']}, pixels "
+            f"{settings['pixels']}; {settings['epochs']} epochs in batches of "
+            f"{settings['batch_size']}, {settings['optimizer']}, seed {result['seed']}.",
+            f"- Weights in {known['dtype']}, {known['bytes']:,} bytes, without optimizer.",
+            f"- Made by `{result['command']}`, commit {result['commit']}, {result['date']}, "
+            f"{result['hardware']}, {result['versions']}.",
+            f"- {LICENCE}\n",
+            "## Measured on the test set\n",
+            *lines,
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Trained models by name: every file loads and repeats its printed number; errors."""
+
+import hashlib
+import importlib
+import json
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+from tfgen import models
+
+module = importlib.import_module("tfgen.models.pretrained")
+REPOSITORY = pathlib.Path(__file__).parents[2]
+FOLDER = REPOSITORY / "examples" / "pretrained"
+NAMES = list(models.pretrained_models())
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """The scripts' module, with an index and a folder of its own."""
+    monkeypatch.syspath_prepend(str(REPOSITORY / "examples"))
+    index = tmp_path / "pretrained.json"
+    index.write_text("{}", encoding="utf-8")
+    publish = importlib.import_module("benchmark_publish")
+    monkeypatch.setattr(module, "_INDEX", index)
+    monkeypatch.setattr(publish, "INDEX", index)
+    monkeypatch.setattr(publish, "FOLDER", tmp_path)
+    return publish
+
+
+def test_files_are_those_of_the_index():
+    assert {p.relative_to(FOLDER).with_suffix("").as_posix() for p in FOLDER.rglob("*.keras")} == (
+        set(NAMES)
+    )
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*")) < 40e6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_loads(name):
+    """Class and samples are those that were published."""
+    known = models.pretrained_models()[name]
+    model = models.load_pretrained(name, FOLDER)
+    assert type(model).__name__ == known["model"]
+    # Draws are the same anywhere; other processors round otherwise.
+    mean = float(np.mean(model.sample(64, seed=0, mean=True)))
+    assert mean == pytest.approx(known["sample_mean"], abs=2e-3)
+    assert (FOLDER / f"{name}.md").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+@pytest.mark.skipif("TFDS_DATA_DIR" not in os.environ, reason="needs MNIST in TFDS_DATA_DIR")
+@pytest.mark.parametrize("name", NAMES)
+def test_repeats_its_printed_number(name, monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "examples"))
+    publish = importlib.import_module("benchmark_publish")
+    known = models.pretrained_models()[name]
+    data, row = name.split("/")
+    path = publish.benchmark.RECORDS / f"{data}-small" / row / "seed_0" / "result.json"
+    result = json.loads(path.read_text(encoding="utf-8"))
+    metric, digits = publish.printed_of(result["metrics"])
+    found = publish.measured(FOLDER / f"{name}.keras", result, metric, os.environ["TFDS_DATA_DIR"])
+    assert known["printed"] == metric and known["metrics"][metric] == result["metrics"][metric]
+    # One unit of the last digit for processors that round otherwise.
+    assert found == pytest.approx(result["metrics"][metric], abs=1.5 * 10**-digits)
+
+
+def test_published_run(published, tmp_path):
+    """In float16 at half the size; the card and the index say what it is."""
+    command = published.benchmark
+    args = command.parse_args(["--smoke", "--output-dir", str(tmp_path / "outputs")])
+    row = command.row_of("vae")
+    job = command.job_of(row, "digits", 0, args)
+    assert command.benchmark_run.measure(row, command.run_of(job, args))
+    published.record(job.folder, tmp_path / "records")
+    assert {p.name for p in (tmp_path / "records").iterdir()} == {
+        *("result.json", "nlls_200.npy", "samples.png", "reconstructions.png")
+    }
+    published.publish(job.folder, "digits/vae", None)
+    known = models.pretrained_models()["digits/vae"]
+    assert (known["dtype"], known["printed"], known["model"]) == ("float16", "elbo", "VAE")
+    model = models.load_pretrained("digits/vae", tmp_path)
+    before = models.load_model(job.folder / "model.keras")
+    for a, b in zip(model.weights, before.weights, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-3, atol=1e-6)
+    assert before.compiled and not model.compiled
+    assert known["bytes"] < (job.folder / "model.keras").stat().st_size
+    card = (tmp_path / "digits" / "vae.md").read_text(encoding="utf-8")
+    assert "load_pretrained" in card and "--run vae" in card and "elbo" in card
+    written = (tmp_path / "digits" / "vae.keras").stat().st_mtime_ns
+    published.publish(job.folder, "digits/vae", None)  # It is there.
+    assert (tmp_path / "digits" / "vae.keras").stat().st_mtime_ns == written
+
+
+def test_float32_where_the_number_would_change(published, tmp_path, monkeypatch):
+    command = published.benchmark
+    args = command.parse_args(["--smoke", "--output-dir", str(tmp_path / "outputs")])
+    job = command.job_of(command.row_of("ae"), "digits", 0, args)
+    assert command.benchmark_run.measure(job.row, command.run_of(job, args))
+    monkeypatch.setattr(published, "measured", lambda *args: -1.0)
+    published.publish(job.folder, "digits/ae", None)
+    assert models.pretrained_models()["digits/ae"]["dtype"] == "float32"
+    model = models.load_pretrained("digits/ae", tmp_path)
+    before = models.load_model(job.folder / "model.keras")
+    np.testing.assert_array_equal(model.weights[0].numpy(), before.weights[0].numpy())
+
+
+def test_errors(published, tmp_path, monkeypatch):
+    with pytest.raises(ValueError, match="no trained model of this name.*'mnist/vea'"):
+        models.load_pretrained("mnist/vea")
+    content = b"weights"
+    entry = {"sha256": hashlib.sha256(content).hexdigest()}
+    module._INDEX.write_text(json.dumps({"mnist/vae": entry}), encoding="utf-8")
+    monkeypatch.setenv("TFGEN_PRETRAINED_DIR", str(tmp_path / "none"))
+    with pytest.raises(FileNotFoundError, match="examples/pretrained"):
+        models.load_pretrained("mnist/vae")
+    with pytest.raises(ValueError, match="folder must be a path"):
+        models.load_pretrained("mnist/vae", 3)
+    (tmp_path / "mnist").mkdir()
+    (tmp_path / "mnist" / "vae.keras").write_bytes(content[::-1])
+    with pytest.raises(ValueError, match="another than the one whose numbers"):
+        models.load_pretrained("mnist/vae", tmp_path)
