@@ -109,8 +109,9 @@ def test_float32_where_the_number_would_change(published, tmp_path, monkeypatch)
 
 
 def test_errors(published, tmp_path, monkeypatch):
-    with pytest.raises(ValueError, match="no trained model of this name.*'mnist/vea'"):
-        models.load_pretrained("mnist/vea")
+    for name in ("mnist/vea", "", None, 3, ["mnist/vae"], pathlib.Path("mnist/vae")):
+        with pytest.raises(ValueError, match="no trained model of this name"):
+            models.load_pretrained(name)
     content = b"weights"
     entry = {"sha256": hashlib.sha256(content).hexdigest()}
     module._INDEX.write_text(json.dumps({"mnist/vae": entry}), encoding="utf-8")

@@ -1,12 +1,15 @@
 """Adversarial autoencoder. Makhzani et al., arXiv:1511.05644v2; Su, arXiv:1807.05936v4."""
 
+import functools
+
 import keras
 import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils.typing import ModelOptions
 from tfgen.layers import Prior
-from tfgen.losses import adversarial_loss
+from tfgen.losses import with_penalty
+from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.autoencoder import reconstruction_error
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator
@@ -16,7 +19,7 @@ __all__ = ["AAE"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class AAE(AutoencodingModel):
+class AAE(AdversarialModel, AutoencodingModel):
     """Autoencoder whose codes an adversary cannot tell from draws of the prior.
 
     Source: J. Su, arXiv:1807.05936v4: the discriminator's loss is Eq. 30, encoder and decoder
@@ -36,6 +39,11 @@ class AAE(AutoencodingModel):
         loss: string, one of `tfgen.losses.ADVERSARIAL_LOSSES`; the paper's is "non_saturating".
         prior: a prior of `tfgen.layers`: anything that can be sampled; `StandardNormal` if None.
             It is not trained.
+        discriminator_steps: int >= 1, steps for each batch, which is split over them; encoder and
+            decoder take one step on the whole batch after.
+        label_smoothing: float in [0, 1), one-sided, of draws of the prior; see `adversarial_loss`.
+        r1: float >= 0, weight of `tfgen.losses.r1_penalty` at draws of the prior, logged as
+            `gradient_penalty`.
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
@@ -58,6 +66,9 @@ class AAE(AutoencodingModel):
         reconstruction_weight: float = 1.0,
         loss: str = "non_saturating",
         prior: Prior | None = None,
+        discriminator_steps: int = 1,
+        label_smoothing: float = 0.0,
+        r1: float = 0.0,
         **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
@@ -66,33 +77,31 @@ class AAE(AutoencodingModel):
         self.reconstruction_weight = self.add_loss_weight(
             "reconstruction_weight", reconstruction_weight
         )
-        self.loss_name, self.adversarial_loss = loss, adversarial_loss(loss)
+        self.set_adversary(loss, discriminator_steps, label_smoothing, r1)
 
     @property
     def updates(self) -> list[Update]:
         autoencoder = (self.encoder, self.decoder)
-        return [
-            Update(
-                "code_discriminator",
-                (self.code_discriminator,),
-                self.terms,
-                "code_discriminator_loss",
-            ),
+        critic = (self.code_discriminator,)
+        return self.in_turns(
+            Update("code_discriminator", critic, self.terms, "code_discriminator_loss"),
             Update("autoencoder", autoencoder, self.terms, "autoencoder_loss"),
-        ]
+        )
 
     def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
         code = sample_of(self.encoder(x, training=training), self.next_seed(training))
         z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
-        prior_logits = self.code_discriminator(z, training=training)
-        code_logits = self.code_discriminator(code, training=training)
+        discriminate = functools.partial(self.code_discriminator, training=training)
+        prior_logits, code_logits = discriminate(z), discriminate(code)
         reconstruction = reconstruction_error(x, self.decoder(code, training=training))
         encoder_loss = self.adversarial_loss.generator(code_logits)
-        discriminator_loss = self.adversarial_loss.real(prior_logits)
+        loss = self.adversarial_loss.real(prior_logits) + self.adversarial_loss.fake(code_logits)
+        judged = with_penalty({"discriminator_loss": loss}, self.r1_term(discriminate, z))
         return {
-            "code_discriminator_loss": discriminator_loss + self.adversarial_loss.fake(code_logits),
+            "code_discriminator_loss": judged.pop("discriminator_loss"),
+            **judged,
             "encoder_loss": encoder_loss,
             "reconstruction": reconstruction,
             "autoencoder_loss": encoder_loss + self.reconstruction_weight * reconstruction,

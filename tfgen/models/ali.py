@@ -9,7 +9,8 @@ from typing_extensions import Unpack
 from tfgen._utils.arguments import check_one_of
 from tfgen._utils.typing import ModelOptions
 from tfgen.layers import Prior
-from tfgen.losses import adversarial_loss, squared_error
+from tfgen.losses import squared_error, with_penalty
+from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.base import Update
 from tfgen.models.checks import (
     check_logits,
@@ -30,7 +31,7 @@ _OBJECTIVES = {
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class ALI(AutoencodingModel):
+class ALI(AdversarialModel, AutoencodingModel):
     """Encoder and decoder whose pairs (x, E(x)) and (G(z), z) an adversary cannot tell apart.
 
     Source: Dumoulin et al., arXiv:1606.00704v3, Algorithm 1; with deterministic networks BiGAN,
@@ -55,6 +56,11 @@ class ALI(AutoencodingModel):
         discriminator: `keras.Model` of two inputs [x, z] to logits, shape (batch, 1).
         objective: string, as above.
         prior: a prior of `tfgen.layers`, which is not trained; `StandardNormal` if None.
+        discriminator_steps: int >= 1, steps for each batch, which is split over them; encoder and
+            decoder take one step on the whole batch after.
+        label_smoothing: float in [0, 1), one-sided, of the pairs (x, E(x)).
+        r1: float >= 0, weight of `tfgen.losses.r1_penalty` at the pairs (x, E(x)), of the gradient
+            by both, logged as `gradient_penalty`.
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
@@ -78,6 +84,9 @@ class ALI(AutoencodingModel):
         discriminator: keras.Model,
         objective: Literal["variational", "minimax", "non_saturating"] = "non_saturating",
         prior: Prior | None = None,
+        discriminator_steps: int = 1,
+        label_smoothing: float = 0.0,
+        r1: float = 0.0,
         **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
@@ -86,6 +95,7 @@ class ALI(AutoencodingModel):
         check_pairs(discriminator, "discriminator", (self.data_shape, self.latent_shape), remedy)
         check_logits(discriminator, "discriminator")
         self.discriminator, self.objective = discriminator, objective
+        self.set_adversary("non_saturating", discriminator_steps, label_smoothing, r1)
 
     def check_draws(self) -> None:
         super().check_draws()
@@ -94,17 +104,17 @@ class ALI(AutoencodingModel):
     @property
     def updates(self) -> list[Update]:
         autoencoder = (self.encoder, self.decoder)
-        return [
+        return self.in_turns(
             Update("discriminator", (self.discriminator,), self.terms, "discriminator_loss"),
             Update("autoencoder", autoencoder, self.terms, "autoencoder_loss"),
-        ]
+        )
 
     def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
         encoded, generated, code = self._logits(x, training)
-        loss = adversarial_loss("non_saturating")
-        return {
+        loss = self.adversarial_loss
+        terms = {
             "discriminator_loss": loss.real(encoded) + loss.fake(generated),
             "autoencoder_loss": _OBJECTIVES[self.objective](loss.fake, encoded, generated),
             "encoded_logits": encoded,
@@ -112,6 +122,12 @@ class ALI(AutoencodingModel):
             # With batch normalization as in use, so that it counts no codes.
             "reconstruction": squared_error(x, self.generate_in_training(code, training=False)),
         }
+        return with_penalty(terms, self._penalty(x, code, training))
+
+    def _penalty(self, x, code, training):
+        """Of the pairs as they are: no gradient of it reaches the encoder."""
+        pairs = (x, tf.stop_gradient(code))
+        return self.r1_term(lambda *pair: self.discriminator(pair, training=training), *pairs)
 
     def _logits(self, x, training):
         """D(x, E(x)), D(G(z), z) and E(x)."""

@@ -1,12 +1,15 @@
 """alpha-GAN. Rosca et al., arXiv:1706.04987v2."""
 
+import functools
+
 import keras
 import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils.typing import ModelOptions
 from tfgen.layers import Prior
-from tfgen.losses import adversarial_loss
+from tfgen.losses import with_penalty
+from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator
 from tfgen.models.latent import AutoencodingModel, sample_of
@@ -15,7 +18,7 @@ __all__ = ["AlphaGAN"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class AlphaGAN(AutoencodingModel):
+class AlphaGAN(AdversarialModel, AutoencodingModel):
     """Autoencoder with one adversary for its images and one for its codes.
 
     Source: Rosca et al., arXiv:1706.04987v2, Algorithm 1. With R(D) = -log D + log(1 - D), from one
@@ -36,6 +39,12 @@ class AlphaGAN(AutoencodingModel):
         code_discriminator: `keras.Model` C from z to logits, shape (batch, 1).
         reconstruction_weight: float >= 0, lambda, on the error summed over dimensions.
         prior: a prior of `tfgen.layers`, which is not trained; `StandardNormal` if None.
+        loss: string, one of `tfgen.losses.ADVERSARIAL_LOSSES`, for images and codes alike;
+            "log_odds" is the paper's.
+        discriminator_steps: int >= 1, steps of both discriminators for each batch, which is split
+            over them; encoder and decoder take one step on the whole batch before.
+        label_smoothing: float in [0, 1), one-sided, of both; see `adversarial_loss`.
+        r1: float >= 0, weight of `tfgen.losses.r1_penalty` of D, logged as `gradient_penalty`.
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
@@ -59,6 +68,10 @@ class AlphaGAN(AutoencodingModel):
         code_discriminator: keras.Model,
         reconstruction_weight: float = 1.0,
         prior: Prior | None = None,
+        loss: str = "log_odds",
+        discriminator_steps: int = 1,
+        label_smoothing: float = 0.0,
+        r1: float = 0.0,
         **kwargs: Unpack[ModelOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
@@ -68,11 +81,14 @@ class AlphaGAN(AutoencodingModel):
         self.reconstruction_weight = self.add_loss_weight(
             "reconstruction_weight", reconstruction_weight
         )
+        self.set_adversary(loss, discriminator_steps, label_smoothing, r1)
 
     @property
     def updates(self) -> list[Update]:
         names = ("encoder", "decoder", "discriminator", "code_discriminator")
-        return [Update(name, (getattr(self, name),), self.terms, f"{name}_loss") for name in names]
+        return self.in_turns(
+            *(Update(name, (getattr(self, name),), self.terms, f"{name}_loss") for name in names)
+        )
 
     def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
@@ -93,16 +109,17 @@ class AlphaGAN(AutoencodingModel):
         }
 
     def _image_losses(self, x, reconstructed, sampled, training):
-        loss = adversarial_loss("log_odds")
-        real = self.discriminator(x, training=training)
-        fakes = [self.discriminator(fake, training=training) for fake in (reconstructed, sampled)]
-        return {
-            "discriminator_loss": loss.real(real) + sum(loss.fake(fake) for fake in fakes),
+        discriminate = functools.partial(self.discriminator, training=training)
+        loss, fakes = self.adversarial_loss, [discriminate(reconstructed), discriminate(sampled)]
+        real = loss.real(discriminate(x))
+        terms = {
+            "discriminator_loss": real + sum(loss.fake(fake) for fake in fakes),
             "ratio": sum(loss.generator(fake) for fake in fakes),
         }
+        return with_penalty(terms, self.r1_term(discriminate, x))
 
     def _code_losses(self, z, code, training):
-        loss = adversarial_loss("log_odds")
+        loss = self.adversarial_loss
         prior_logits, code_logits = (
             self.code_discriminator(codes, training=training) for codes in (z, code)
         )

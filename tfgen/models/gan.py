@@ -9,10 +9,11 @@ from typing_extensions import Unpack
 from tfgen._utils.arguments import check_ints
 from tfgen._utils.typing import ModelOptions, TensorLike
 from tfgen.layers import Prior
-from tfgen.losses import adversarial_loss, proximity, r1_penalty, with_penalty
+from tfgen.losses import proximity, with_penalty
+from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.base import Update
-from tfgen.models.checks import check_batch_is_shared, check_discriminator, input_shape
-from tfgen.models.latent import LatentVariableModel, mean_of
+from tfgen.models.checks import check_discriminator, input_shape
+from tfgen.models.latent import mean_of
 
 __all__ = ["GAN", "GANOptions"]
 
@@ -27,7 +28,7 @@ class GANOptions(ModelOptions, total=False):
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class GAN(LatentVariableModel):
+class GAN(AdversarialModel):
     """Generative adversarial network: a generator and a discriminator that take turns.
 
     Source: Goodfellow et al., arXiv:1406.2661v1, Algorithm 1; the losses by name in
@@ -94,16 +95,13 @@ class GAN(LatentVariableModel):
         latent_shape = input_shape(generator, "generator", "keras.Input((latent_dim,))")
         super().__init__(generator, latent_shape, generator.output_shape[1:], prior, **kwargs)
         self.proximity = self.add_loss_weight("proximity", proximity, optional=True)
-        self.r1 = self.add_loss_weight("r1", r1, optional=True)
+        self.set_adversary(loss, discriminator_steps, label_smoothing, r1)
         if generator_steps is None:
             generator_steps = 2 if proximity else 1
-        check_ints(1, discriminator_steps=discriminator_steps, generator_steps=generator_steps)
+        check_ints(1, generator_steps=generator_steps)
         check_discriminator(discriminator, self.data_shape)
         self.check_prior()
-        self.discriminator = discriminator
-        self.loss_name, self.label_smoothing = loss, label_smoothing
-        self.adversarial_loss = adversarial_loss(loss, label_smoothing)
-        self.discriminator_steps, self.generator_steps = discriminator_steps, generator_steps
+        self.discriminator, self.generator_steps = discriminator, generator_steps
 
     @property
     def generator(self) -> keras.Model:
@@ -131,12 +129,6 @@ class GAN(LatentVariableModel):
 
     # The discriminator's turns.
 
-    def shares(self, x: tf.Tensor, training: bool) -> list[tf.Tensor]:
-        """The batch, split over the discriminator's steps."""
-        steps = self.discriminator_steps
-        ends = [tf.shape(x)[0] * i // steps for i in range(steps + 1)]
-        return [x[start:end] for start, end in zip(ends[:-1], ends[1:], strict=True)]
-
     def discriminator_terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """What the discriminator minimises, per example, shape (batch,)."""
         real = tf.cast(x, tf.float32)
@@ -156,9 +148,7 @@ class GAN(LatentVariableModel):
         self, real: tf.Tensor, fake: tf.Tensor, training: bool
     ) -> tf.Tensor | None:
         """A weighted penalty, shape (batch,), or None: what a variant overrides."""
-        if self.initial_loss_weights["r1"]:
-            return self.r1 * r1_penalty(self.discriminate(training), real)
-        return None
+        return self.r1_term(self.discriminate(training), real)
 
     def discriminate(self, training: bool) -> Callable[[tf.Tensor], tf.Tensor]:
         """The discriminator as a function of x alone."""
@@ -193,6 +183,3 @@ class GAN(LatentVariableModel):
 
     def call(self, z: TensorLike) -> tf.Tensor:
         return mean_of(self.decode(z))
-
-    def check_batch_size(self, batch_size: int) -> None:
-        check_batch_is_shared(batch_size, self.discriminator_steps)

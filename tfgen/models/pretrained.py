@@ -53,7 +53,7 @@ def load_pretrained(name: str, folder: str | os.PathLike | None = None) -> Resum
         FileNotFoundError: if the file is not in the folder.
     """
     known = pretrained_models()
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         raise ValueError(
             f"There is no trained model of this name. Received: name={name!r}. Expected one of "
             f"{', '.join(known) or 'none: no model is published yet'}."

@@ -1,5 +1,8 @@
 """VAE-GANs. Larsen et al., arXiv:1512.09300v2; L. Mi et al., arXiv:1812.05676v2; A. Sagar, GVAE."""
 
+import functools
+from typing import Any
+
 import keras
 import tensorflow as tf
 from typing_extensions import Unpack
@@ -9,13 +12,13 @@ from tfgen._utils.constructors import check_fixed
 from tfgen._utils.random import uniform
 from tfgen.layers import Prior
 from tfgen.losses import (
-    adversarial_loss,
     ascend_multiplier,
     constraint_penalty,
     gradient_penalty,
     squared_error,
     with_penalty,
 )
+from tfgen.models.adversarial import AdversarialModel, AdversarialOptions
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator, check_no_batch_normalization
 from tfgen.models.latent import mean_of
@@ -24,7 +27,7 @@ from tfgen.models.vae import VAE, Draw, VAEOptions
 __all__ = ["GVAE", "VAEGAN", "ConstrainedVAEGAN"]
 
 
-class VAEGANOptions(VAEOptions, total=False):
+class VAEGANOptions(VAEOptions, AdversarialOptions, total=False):
     """Arguments of `VAEGAN` that its children share."""
 
     feature_layer: str | None
@@ -32,7 +35,7 @@ class VAEGANOptions(VAEOptions, total=False):
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class VAEGAN(VAE):
+class VAEGAN(AdversarialModel, VAE):
     """VAE whose decoder is also the generator of a GAN.
 
     The discriminator sees data, reconstructions and samples from the prior; the images of the
@@ -62,7 +65,11 @@ class VAEGAN(VAE):
         gan_weight: float >= 0.
         loss: string, one of `tfgen.losses.ADVERSARIAL_LOSSES`.
         prior: a prior of `tfgen.layers`, trained with the encoder; `StandardNormal` if None.
-        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+        discriminator_steps: int >= 1, steps for each batch, which is split over them; encoder and
+            decoder take one step on the whole batch before.
+        label_smoothing: float in [0, 1), one-sided; see `adversarial_loss`.
+        r1: float >= 0, weight of `tfgen.losses.r1_penalty`, logged as `gradient_penalty`.
+        **kwargs: arguments of `VAE`, such as `beta` and `seed`.
 
     Raises:
         ValueError: if an argument is out of range, the networks' shapes do not fit each other, or
@@ -89,25 +96,35 @@ class VAEGAN(VAE):
         gan_weight: float = 1.0,
         loss: str = "non_saturating",
         prior: Prior | None = None,
+        discriminator_steps: int = 1,
+        label_smoothing: float = 0.0,
+        r1: float = 0.0,
         **kwargs: Unpack[VAEOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
         check_discriminator(discriminator, self.data_shape)
         self.discriminator, self.feature_layer = discriminator, feature_layer
         self.gan_weight = self.add_loss_weight("gan_weight", gan_weight)
-        self.loss_name, self.adversarial_loss = loss, adversarial_loss(loss)
+        self.set_adversary(loss, discriminator_steps, label_smoothing, r1)
         self._discriminate = _with_features(discriminator, feature_layer)
 
     @property
     def updates(self) -> list[Update]:
-        return [
+        return self.in_turns(
             Update("encoder", (self.encoder, self.prior), self.terms, "encoder_loss"),
             Update("decoder", (self.decoder,), self.terms, "decoder_loss"),
             Update("discriminator", (self.discriminator,), self.terms, "discriminator_loss"),
-        ]
+        )
+
+    def judged_terms(self, x: Any, training: bool = True) -> dict[str, tf.Tensor]:
+        terms = self._adversarial_terms(self.infer(x, self.next_seed(training), training))
+        return {name: value for name, value in terms.items() if name in self.judged}
 
     def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
         """What the discriminator makes of data, reconstructions and samples from the prior."""
+        return self._adversarial_terms(draw)
+
+    def _adversarial_terms(self, draw):
         x, training = self.examples(draw.x), draw.training
         reconstructed = tf.cast(mean_of(draw.likelihood), tf.float32)
         # Draws of a mixture carry part of its gradient only: the prior follows the KL alone.
@@ -134,7 +151,7 @@ class VAEGAN(VAE):
         self, x: tf.Tensor, reconstructed: tf.Tensor, sampled: tf.Tensor, training: bool
     ) -> tf.Tensor | None:
         """A weighted penalty, shape (batch,), or None: what a variant overrides."""
-        return None
+        return self.r1_term(functools.partial(self.discriminator, training=training), x)
 
     def player_losses(self, terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The losses of encoder and decoder."""
@@ -270,7 +287,7 @@ class GVAE(VAEGAN):
         gan_weight: float >= 0. The reconstruction is summed over all pixels: weights of the order
             of their number balance the two.
         gradient_penalty: float >= 0, weight of the penalty.
-        **kwargs: other arguments of `VAEGAN` than `loss`.
+        **kwargs: other arguments of `VAEGAN` than `loss`, `label_smoothing` and `r1`.
 
     Raises:
         ValueError: if the critic has batch normalization, and as `VAEGAN`.
@@ -285,7 +302,11 @@ class GVAE(VAEGAN):
         ['vae', 'discriminator']
     """
 
-    fixed = {"loss": "Its critic has the Wasserstein loss."}
+    fixed = {
+        "loss": "Its critic has the Wasserstein loss.",
+        "label_smoothing": "The Wasserstein loss has no labels.",
+        "r1": "It has a gradient_penalty.",
+    }
 
     def __init__(
         self,
@@ -310,10 +331,10 @@ class GVAE(VAEGAN):
 
     @property
     def updates(self) -> list[Update]:
-        return [
+        return self.in_turns(
             Update("vae", self.networks, self.terms),
             Update("discriminator", (self.discriminator,), self.terms, "discriminator_loss"),
-        ]
+        )
 
     def player_losses(self, terms: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The loss of encoder and decoder together."""
