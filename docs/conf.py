@@ -15,7 +15,7 @@ author = "the tfgen authors"
 version = release = tfgen.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "comparison", "results"]  # Pages include what is in these.
 html_theme = "alabaster"
 html_theme_options = {
     "description": "Probabilistic generative models for Keras 3",

@@ -4,8 +4,8 @@
     python examples/benchmark_publish.py outputs/benchmark --weights vae gan
 
 Every result.json goes to `docs/results/benchmark/DATASET-BUDGET/NAME/seed_N`, where `benchmark.py`
-finds the row done, with the NLL of each image and, of the first seed, the pictures. Weights of the
-rows of `PRETRAINED`, first seed on MNIST, go to `examples/pretrained/mnist/NAME.keras` without
+finds the row done, with the NLL of each image and, of the first seed, small pictures. Weights of
+the rows of `PRETRAINED`, first seed on MNIST, go to `examples/pretrained/mnist/NAME.keras` without
 optimizers, and are listed in `tfgen/models/pretrained.json` with a checksum. They are stored in
 float16 if the number printed of the model is then the same to its last digit, in float32 if not;
 which number that is, and how to make the file again, its card says beside it.
@@ -25,6 +25,7 @@ import h5py
 import numpy as np
 import paper_script
 from benchmark_rows import BOUND
+from PIL import Image
 
 from tfgen import models
 
@@ -37,9 +38,11 @@ PRETRAINED = (
     *("dip-vae-ii", "vq-vae", "mixture", "gan", "wgan-gp", "ali", "vae-gan", "alpha-gan", "gvae"),
     *("conv-vae", "ladder", "flow-prior", "hvi-4", "draw-attention", "image-flow"),
 )
+WIDTH = 400  # Pixels of a picture in the docs.
 PICTURES = ("samples.png", "reconstructions.png")
 # Metric and digits of the number printed of a model: the first that it has.
 PRINTED = (("elbo", 1), ("bits_per_dim", 3), ("classifier_frechet_distance", 2))
+UNSHOWN = {"terms", "timed", "seconds_per_epoch", "training_seconds"}
 LICENCE = "Weights: Apache-2.0, as tfgen. Data: MNIST, of LeCun, Cortes & Burges."
 
 
@@ -81,7 +84,9 @@ def record(folder, target):
         np.save(target / "nlls_200.npy", np.load(folder / "nlls_200.npy").astype("float32"))
     for name in PICTURES:
         if folder.name == "seed_0" and (folder / name).exists():
-            shutil.copyfile(folder / name, target / name)
+            with Image.open(folder / name) as image:
+                image.thumbnail((WIDTH, WIDTH))
+                image.convert("RGB").quantize(32).save(target / name, optimize=True)
 
 
 # Weights.
@@ -183,18 +188,30 @@ def entry(result, path, dtype, metric):
     }
 
 
+def optimizer_text(optimizer):
+    if optimizer is None:
+        return ""
+    name, options = optimizer
+    return f"{name} with {', '.join(f'{k} {v}' for k, v in options.items())}, "
+
+
+def shown(value):
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
 def card(name, result, known):
     """What a reader must know of a file."""
-    lines = [f"- {k}: {v:.4g}" for k, v in result["metrics"].items() if isinstance(v, int | float)]
     settings = result["configuration"]
+    lines = [f"- {k}: {shown(v)}" for k, v in result["metrics"].items() if k not in UNSHOWN]
     return "\n".join(
         [
             f"# {name}\n",
             f'`models.load_pretrained("{name}")`: a `models.{result["model"]}`.\n',
             f"- What: {result['setup']}.",
-            f"- Data: {result['dataset']}, {settings['training_images']}, pixels "
-            f"{settings['pixels']}; {settings['epochs']} epochs in batches of "
-            f"{settings['batch_size']}, {settings['optimizer']}, seed {result['seed']}.",
+            f"- Data: {result['dataset']}, {settings['training_images']}, "
+            f"{settings['pixels']} pixels.",
+            f"- Training: {settings['epochs']} epochs in batches of {settings['batch_size']}, "
+            f"{optimizer_text(settings['optimizer'])}seed {result['seed']}.",
             f"- Weights in {known['dtype']}, {known['bytes']:,} bytes, without optimizer.",
             f"- Made by `{result['command']}`, commit {result['commit']}, {result['date']}, "
             f"{result['hardware']}, {result['versions']}.",

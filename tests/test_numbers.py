@@ -26,7 +26,7 @@ FILES = {
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))]
 # Numbers of others, of settings, and of runs whose files are gone: by page, with where from.
 QUOTED = json.loads((RESULTS / "quoted.json").read_text(encoding="utf-8"))
-NAMES = ("model", "policy", "contender")
+NAMES = ("model", "policy", "contender", "variant")
 SCALES = (1, 100, 1e4, 1e-3)
 
 _CODE = re.compile(r"```.*?```|`[^`]*`|\$[^$]*\$|\b\d{4}\.\d{4,5}|\]\([^)]*\)", re.DOTALL)
