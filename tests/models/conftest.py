@@ -71,6 +71,8 @@ def _labelled(n, **kwargs):
     return models.ConditionalVAE(encoder, decoder, **{"num_classes": 2, **kwargs})
 
 
+_TURNS = {"discriminator_steps": 2, "label_smoothing": 0.1, "r1": 0.1}
+
 _BUILDERS = {
     "ae": lambda n, **kwargs: models.AE(n.encoder, n.generator, **kwargs),
     "vae": lambda n, **kwargs: models.VAE(n.posterior, n.decoder, **{"free_bits": 0.1, **kwargs}),
@@ -100,7 +102,7 @@ _BUILDERS = {
     "ali": lambda n, **kwargs: models.ALI(n.posterior, n.decoder, n.joint_discriminator, **kwargs),
     "vae_gan": lambda n, **kwargs: models.VAEGAN(n.posterior, n.decoder, n.discriminator, **kwargs),
     "vae_gan_features": lambda n, **kwargs: models.VAEGAN(
-        n.posterior, n.decoder, n.discriminator, **{"feature_layer": "features", **kwargs}
+        n.posterior, n.decoder, n.discriminator, **{"feature_layer": "features", **_TURNS, **kwargs}
     ),
     "constrained": lambda n, **kwargs: models.ConstrainedVAEGAN(
         n.posterior, n.decoder, n.discriminator, **{"bound": 0.5, "dual_rate": 0.1, **kwargs}

@@ -73,7 +73,8 @@ def test_step_by_hand(build_model, assert_step_by_hand, blobs):
 
 def test_step_in_features_by_hand(build_model, assert_step_by_hand, blobs):
     """Larsen et al., Algorithm 1: what images are compared in is not moved by the comparison."""
-    model, x = build_model("vae_gan_features", gan_weight=0.5), blobs[:8]
+    options = {"discriminator_steps": 1, "label_smoothing": 0.0, "r1": 0.0, "gan_weight": 0.5}
+    model, x = build_model("vae_gan_features", **options), blobs[:8]
     hidden = model.discriminator.get_layer("features")
 
     def features(images):
