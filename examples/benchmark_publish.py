@@ -13,10 +13,12 @@ which number that is, and how to make the file again, its card says beside it.
 
 import argparse
 import hashlib
+import io
 import json
 import os
 import pathlib
 import shutil
+import tempfile
 import zipfile
 
 import benchmark
@@ -43,6 +45,12 @@ PICTURES = ("samples.png", "reconstructions.png")
 # Metric and digits of the number printed of a model: the first that it has.
 PRINTED = (("elbo", 1), ("bits_per_dim", 3), ("classifier_frechet_distance", 2))
 UNSHOWN = {"terms", "timed", "seconds_per_epoch", "training_seconds"}
+# Arguments of layers that are newer than Keras 3.8, with their defaults.
+NEWER = {
+    **dict.fromkeys(("quantization_config", "input_axes", "output_axes", "renorm_clipping")),
+    "renorm": False,
+    "renorm_momentum": 0.99,
+}
 LICENCE = "Weights: Apache-2.0, as tfgen. Data: MNIST, of LeCun, Cortes & Burges."
 
 
@@ -100,16 +108,17 @@ def publish(folder, name, data_dir):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     model = models.load_model(folder / "model.keras", compile=False)
-    whole = target.with_name(f".writing.{target.name}")
-    model.save(whole)
-    metric, digits = printed_of(result["metrics"])
-    wanted = format(result["metrics"][metric], f".{digits}f")
-    half = in_half(whole, target.with_name(f".writing.half.{target.name}"))
-    found = format(measured(half, result, metric, data_dir), f".{digits}f")
-    dtype = "float16" if found == wanted else "float32"
-    os.replace(half if dtype == "float16" else whole, target)
-    for aside in (whole, half):
-        aside.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        saved, aside = pathlib.Path(folder, "saved.keras"), pathlib.Path(folder, "aside.keras")
+        model.save(saved)
+        rewrite(saved, aside, in_half)
+        metric, digits = printed_of(result["metrics"])
+        wanted = format(result["metrics"][metric], f".{digits}f")
+        found = format(measured(aside, result, metric, data_dir), f".{digits}f")
+        dtype = "float16" if found == wanted else "float32"
+        if dtype == "float32":
+            rewrite(saved, aside, as_it_is)
+        os.replace(aside, target)
     known[name] = entry(result, target, dtype, metric)
     paper_script.write_json(INDEX, dict(sorted(known.items())))
     paper_script.write_text(target.with_suffix(".md"), card(name, result, known[name]))
@@ -121,48 +130,57 @@ def printed_of(metrics):
     return next((metric, digits) for metric, digits in PRINTED if metric in metrics)
 
 
-def in_half(source, target):
-    """The `.keras` file with its float32 weights in float16, compressed."""
-    weights = target.with_suffix(".h5")
+def rewrite(source, target, convert):
+    """A `.keras` file that lower versions of Keras read too, its arrays converted and packed."""
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
-        for item in old.namelist():
-            content = old.read(item)
-            if item == "model.weights.h5":
-                weights.write_bytes(content)
-                content = half_weights(weights)
-            new.writestr(item, content)
-    weights.unlink()
-    return target
+        contents = {name: old.read(name) for name in old.namelist()}
+        config = without_newer(json.loads(contents["config.json"]))
+        contents["config.json"] = json.dumps(config).encode()
+        contents["model.weights.h5"] = packed(contents["model.weights.h5"], convert)
+        for name, content in contents.items():
+            new.writestr(name, content)
 
 
-def half_weights(path):
-    """The bytes of an HDF5 file whose float32 arrays are made float16."""
-    aside = path.with_suffix(".half")
-    with h5py.File(path) as old, h5py.File(aside, "w") as new:
-        for key, value in old.attrs.items():
-            new.attrs[key] = value
-        old.visititems(lambda name, node: copy_half(name, node, new))
-    content = aside.read_bytes()
-    aside.unlink()
-    return content
+def without_newer(config):
+    """A configuration without what Keras 3.8 does not know, where it says what is so anyway."""
+    if isinstance(config, list):
+        return [without_newer(item) for item in config]
+    if not isinstance(config, dict):
+        return config
+    return {k: without_newer(v) for k, v in config.items() if k not in NEWER or v != NEWER[k]}
 
 
-def copy_half(name, node, target):
+def packed(content, convert):
+    """The bytes of an HDF5 file with its arrays converted and compressed."""
+    before, after = io.BytesIO(content), io.BytesIO()
+    with h5py.File(before) as old, h5py.File(after, "w") as new:
+        new.attrs.update(old.attrs)
+        old.visititems(lambda name, node: copy_node(name, node, new, convert))
+    return after.getvalue()
+
+
+def copy_node(name, node, target, convert):
     if isinstance(node, h5py.Dataset):
-        value = node[()]
-        value = value.astype("float16") if value.dtype == np.float32 else value
-        packed = {"compression": "gzip", "shuffle": True} if value.ndim else {}
-        made = target.create_dataset(name, data=value, **packed)
+        how = {"compression": "gzip", "shuffle": True} if node.ndim else {}
+        made = target.create_dataset(name, data=convert(node[()]), **how)
     else:
         made = target.require_group(name)
-    for key, attribute in node.attrs.items():
-        made.attrs[key] = attribute
+    made.attrs.update(node.attrs)
+
+
+def in_half(value):
+    return value.astype("float16") if value.dtype == np.float32 else value
+
+
+def as_it_is(value):
+    return value
 
 
 def measured(path, result, metric, data_dir):
     """The printed metric of a file, measured as in the benchmark."""
     row = benchmark.row_of(result["name"])
-    flags = ["--output-dir", str(path.parent), "--data-dir", str(data_dir)]
+    flags = ["--output-dir", str(path.parent)]
+    flags += ["--data-dir", str(data_dir)] if data_dir else []
     args = benchmark.parse_args(flags + ["--smoke"] * (result["dataset"] == "digits"))
     job = benchmark.job_of(row, result["dataset"], result["seed"], args)
     model = models.load_model(path)
