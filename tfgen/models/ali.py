@@ -122,12 +122,11 @@ class ALI(AdversarialModel, AutoencodingModel):
             # With batch normalization as in use, so that it counts no codes.
             "reconstruction": squared_error(x, self.generate_in_training(code, training=False)),
         }
-        return with_penalty(terms, self._penalty(x, code, training))
 
-    def _penalty(self, x, code, training):
-        """Of the pairs as they are: no gradient of it reaches the encoder."""
-        pairs = (x, tf.stop_gradient(code))
-        return self.r1_term(lambda *pair: self.discriminator(pair, training=training), *pairs)
+        def discriminate(*pair):
+            return self.discriminator(pair, training=training)
+
+        return with_penalty(terms, self.r1_term(discriminate, x, code))
 
     def _logits(self, x, training):
         """D(x, E(x)), D(G(z), z) and E(x)."""
