@@ -40,7 +40,7 @@ COLUMNS = (
     ("peak_memory_mib", "memory, MiB", 0),
 )
 SUMMARY = ("elbo", "nll_200", "classifier_frechet_distance", "coverage", "seconds_per_epoch")
-DIFFERENCE, PYTHAE = "NLL - VAE's", "pythae: ELBO, NLL, s/epoch"
+DIFFERENCE, PYTHAE = "NLL - VAE's", "pythae, or as it says: ELBO, NLL, s/epoch"
 PICTURES = ("samples.png", "reconstructions.png")
 
 # Models of the picture of samples.
@@ -282,15 +282,15 @@ def figure(name, result, files):
 
 
 def summary(results, compared):
-    """A Markdown table of few columns, with pythae's values beside ours."""
+    """A Markdown table of few columns, with the peers' values beside ours."""
     chosen = [column for column in COLUMNS if column[0] in SUMMARY]
     headings = ["model", *(heading for _, heading, _ in chosen), DIFFERENCE, PYTHAE]
     yield "| " + " | ".join(headings) + " |"
     yield "| " + " | ".join("---" for _ in headings) + " |"
-    mnist = next(iter(results.values()))[0]["dataset"] == "mnist"
-    for name, seeds in results.items():
+    peers = PEERS if next(iter(results.values()))[0]["dataset"] == "mnist" else {}
+    for name in (*results, *(name for name in peers if name not in results)):
+        seeds, peer = results.get(name, []), ", ".join(map(str, peers.get(name, ())))
         cells = [text(values_of(seeds, metric), digits) for metric, _, digits in chosen]
-        peer = ", ".join(map(str, PEERS[name])) if mnist and name in PEERS else ""
         yield "| " + " | ".join([name, *cells, compared.get(name, ""), peer]) + " |"
 
 
