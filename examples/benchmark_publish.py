@@ -147,7 +147,10 @@ def without_newer(config):
         return [without_newer(item) for item in config]
     if not isinstance(config, dict):
         return config
-    return {k: without_newer(v) for k, v in config.items() if k not in NEWER or v != NEWER[k]}
+    kept = {k: without_newer(v) for k, v in config.items() if k not in NEWER or v != NEWER[k]}
+    if str(kept.get("module")).startswith("keras.src.ops"):
+        kept["config"].pop("name", None)  # Operations are found by the name beside.
+    return kept
 
 
 def packed(content, convert):
