@@ -395,14 +395,13 @@ def test_stale_row_is_put_aside_and_run_again(scripts, row, tmp_path):
 # The command.
 
 
-def test_smoke(tmp_path):
-    """Rows in processes of their own, without and with labels; the second call finds them done."""
-    command = [sys.executable, str(EXAMPLES / "benchmark.py"), "--smoke"]
-    command += ["--run", "conditional-vae", "gan", "--output-dir", str(tmp_path)]
-    first, second = (
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in "ab"
-    )
-    assert "2 of 2 done" in first and "gan, digits, seed 0: done" in second
+def test_smoke(scripts, tmp_path, capsys):
+    """A row in a process of its own; the second call finds it done."""
+    flags = ["--smoke", "--run", "gan", "--output-dir", str(tmp_path)]
+    command = [sys.executable, str(EXAMPLES / "benchmark.py"), *flags]
+    first = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    scripts.command.main(flags)
+    assert "1 of 1 done" in first and "gan, digits, seed 0: done" in capsys.readouterr().out
     folder = tmp_path / "digits-smoke" / "gan" / "seed_0"
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert result["command"] == "python examples/benchmark.py --run gan --smoke --seeds 1"
@@ -410,8 +409,12 @@ def test_smoke(tmp_path):
     assert "elbo" not in result["metrics"] and result["metrics"]["peak_memory_mib"] > 100
     assert {p.name for p in folder.glob("*.png")} == {"samples.png", "curves.png"}
     assert keras.models.load_model(folder / "model.keras").data_shape == (8, 8, 1)
-    labelled = tmp_path / "digits-smoke" / "conditional-vae" / "seed_0"
-    assert (labelled / "reconstructions.png").exists()
+
+
+def test_row_with_labels(scripts, row, tmp_path):
+    run = run_of(scripts, row("conditional-vae"), tmp_path)
+    assert scripts.run.measure(row("conditional-vae"), run)
+    assert (run.folder / "reconstructions.png").exists()
 
 
 def test_children_end_with_their_parent(scripts, tmp_path):
