@@ -258,15 +258,13 @@ def unit_samples(row, run, model):
 def samples(row, run, model):
     """Scores against grey test images, in `real_` those of training images in samples' place.
 
-    One classifier of grey images judges the samples of all models.
+    One classifier of grey images, of two dense layers, judges the samples of all models.
     """
     grey = {"value_range": (0, 1), "binarize": None, "labels": True}
     train_data, test_data = (
         load_data(row, run, split, **grey)[0] for split in (train_split(run), "test")
     )
-    judge = metrics.classifier(
-        train_data, kind="conv", steps=run.pick(2500, 2500, 100), verbose=False
-    )
+    judge = metrics.classifier(train_data, steps=run.pick(2500, 2500, 100), verbose=False)
     scores = metrics.evaluate_samples(
         unit_samples(row, run, model),
         train_data,
