@@ -9,17 +9,18 @@
 
 The rows are in `benchmark_rows.py`: each a model, its networks, optimizer and measures. With
 `--budget small` all have 30 epochs of the first 55,000 images in batches of 100 and keep the
-weights of the last; models with a likelihood see pixels drawn once as Bernoulli(intensity) with
-seed 0, others grey ones. `--budget paper` has the rows in their authors' own setup; static_mnist is
-the binarization of Larochelle, whose files binarized_mnist_train.amat and _test.amat of 50,000 and
-10,000 images must be in a folder already.
+weights of the last; GANs, their hybrids and the flow over images see grey pixels, others such as
+were drawn once as Bernoulli(intensity) with seed 0. `--budget paper` has the rows in their authors'
+own setup; static_mnist is the binarization of Larochelle, whose files binarized_mnist_train.amat
+and _test.amat of 50,000 and 10,000 images must be in a folder already.
 
 `elbo`, `rate` and `distortion` are on all 10,000 test images, `nll_200` and `nll_5000` by so many
 importance samples from the model's posterior on the first `images_200` and `images_5000` of them,
 in nats, with standard errors over images. Scores of 10,000 samples, which are means E[x|z], are
 against grey test images, in a classifier's features; `real_` is the score of training images.
 `seconds_per_epoch` is a median; `timed` says whether others left the machine alone meanwhile. If
-not, `--time` measures two epochs more of rows that are done, on a machine that is idle now.
+not, `--time` trains the rows that are done for two epochs more, on a machine that is idle now, and
+measures the second one. An epoch includes validation on 1,000 images.
 
 A row runs in a process of its own. Killed, it goes on where it stopped; done, it is not run again
 unless its declaration or the code of its model has changed (`benchmark_fingerprint.py`). Rows run
@@ -47,6 +48,7 @@ from benchmark_fingerprint import fingerprint
 from benchmark_rows import ROWS, Row
 
 QUICK_SECONDS = 360
+RESULTS = "*-*/*/seed_*/result.json"
 RECORDS = pathlib.Path(__file__).parents[1] / "docs" / "results" / "benchmark"
 
 
@@ -122,10 +124,11 @@ def parse_args(argv):
 
 def check_static(parser, args):
     """Ends the command unless static MNIST is there, and fits the rows."""
-    if args.static_mnist is None or not (args.static_mnist / "binarized_mnist_test.amat").exists():
+    files = [f"binarized_mnist_{name}.amat" for name in ("train", "test")]
+    if args.static_mnist is None or not all((args.static_mnist / f).exists() for f in files):
         parser.error(
-            "--dataset static_mnist needs --static-mnist FOLDER with binarized_mnist_train.amat "
-            f"and binarized_mnist_test.amat. Received: {args.static_mnist}"
+            f"--dataset static_mnist needs --static-mnist FOLDER with {' and '.join(files)}. "
+            f"Received: {args.static_mnist}"
         )
     unfit = [row.name for row in rows_of(args) if row.labels or row.pixels != "binary"]
     if unfit:
@@ -186,6 +189,7 @@ def run_of(job, args):
 def command_of(job):
     """What a reader types to make this result."""
     data = "--smoke" if job.dataset == "digits" else f"--dataset {job.dataset}"
+    data += " --static-mnist FOLDER" * (job.dataset == "static_mnist")
     return f"python examples/benchmark.py --run {job.row.name} {data} --seeds {job.seed + 1}"
 
 
@@ -213,7 +217,8 @@ def run_job(job, chosen, args, argv, children):
         return True
     done = results(args)
     left = sum(seconds_left(other, done) for other in chosen) / args.workers
-    print(f"{time.strftime('%d %H:%M')} {name}: {now}, {duration(left)} left for all", flush=True)
+    known = "" if args.time else f", {duration(left)} left for all"
+    print(f"{time.strftime('%d %H:%M')} {name}: {now}{known}", flush=True)
     job.folder.mkdir(parents=True, exist_ok=True)
     ok = children.run(child_command(job, argv), job.folder / "log.txt")
     if not ok:
@@ -274,11 +279,12 @@ def state_of(job):
 
 
 def results(args):
-    """All results of this budget, stale ones included: they tell how long rows take."""
-    budget = "smoke" if args.smoke else args.budget
+    """All results of runs or of smoke runs, stale ones included: they tell how long rows take."""
     found = {}
     for root in (args.records, args.output_dir):
-        for path in sorted(root.glob(f"*-{budget}/*/seed_*/result.json")):
+        for path in sorted(root.glob(RESULTS)):
+            if path.match("*-smoke/*/*/*") != args.smoke:
+                continue
             found[path.relative_to(root)] = json.loads(path.read_text(encoding="utf-8"))
     return list(found.values())
 

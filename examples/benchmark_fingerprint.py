@@ -10,10 +10,11 @@ The fingerprint of a row is the SHA-256 of
    files import, and so on. `_utils` is checks and files, of which `random.py` alone counts; of
    `models` not what checks, logs, saves, resumes and exports (`LEFT_OUT`).
 
-Code is compared without comments and docstrings. Not looked at: data sets, how scores are computed,
-TensorFlow and Keras, whose versions each result names. An import of a name counts for the file in
-which it is defined, not for all that its area lists. A file is taken as a whole: a new check in one
-of them makes the rows of all models that use it stale, a new model those of no other.
+Code is compared without comments, docstrings, and functions that save and load. Not looked at: data
+sets, how scores are computed, TensorFlow and Keras, whose versions each result names. An import of
+a name counts for the file in which it is defined, not for all that its area lists. A file is taken
+as a whole: a new check in one of them makes the rows of all models that use it stale, a new model
+those of no other.
 """
 
 import ast
@@ -36,6 +37,12 @@ LEFT_OUT = tuple(
     )
 )
 SCRIPTS = pathlib.Path(__file__).parent
+UNTRAINED = {
+    "save_own_variables",
+    "load_own_variables",
+    "_weights_of_0_1_0",
+    "_numbered_without",
+}
 _VALUES = (str, int, float, bool, tuple, frozenset, type(None))
 _WORDS = ("setup", "minutes")
 
@@ -58,12 +65,13 @@ def fingerprint(row, recipe):
 
 
 def normalized(source):
-    """Code without comments and docstrings, in one layout."""
+    """Code without comments, docstrings and functions that no training calls, in one layout."""
     tree = ast.parse(textwrap.dedent(source))
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and len(body) > 1 and is_docstring(body[0]):
-            del body[0]
+        if isinstance(body, list):
+            kept = [item for item in body if getattr(item, "name", None) not in UNTRAINED]
+            node.body = kept[1:] if len(kept) > 1 and is_docstring(kept[0]) else kept
     return ast.unparse(tree)
 
 

@@ -40,7 +40,7 @@ COLUMNS = (
     ("peak_memory_mib", "memory, MiB", 0),
 )
 SUMMARY = ("elbo", "nll_200", "classifier_frechet_distance", "coverage", "seconds_per_epoch")
-DIFFERENCE, PYTHAE = "NLL - VAE's", "pythae, or as it says: ELBO, NLL, s/epoch"
+DIFFERENCE, PYTHAE = "NLL minus the VAE's", "pythae, or as it says: ELBO, NLL, s/epoch"
 PICTURES = ("samples.png", "reconstructions.png")
 
 # Models of the picture of samples.
@@ -130,7 +130,8 @@ def text(values, digits):
     """Mean ± standard deviation, or nothing."""
     if not values:
         return ""
-    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if len(values) > 1 else ""
+    several = digits > 0 and len(values) > 1  # Counts and sizes are those of any seed.
+    spread = f" ± {np.std(values, ddof=1):.{digits}f}" if several else ""
     return f"{np.mean(values):,.{digits}f}{spread}"
 
 
@@ -142,7 +143,7 @@ def scatter(results, x, y, labels, log=False):
     import matplotlib.pyplot as plt
 
     points = {n: [values_of(s, metric) for metric in (x, y)] for n, s in results.items()}
-    points = {n: np.mean(pair, axis=1) for n, pair in points.items() if all(pair)}
+    points = {n: [np.mean(v) for v in pair] for n, pair in points.items() if all(pair)}
     if not points:
         return None
     fig, ax = plt.subplots(figsize=(7, 5), layout="constrained")

@@ -424,9 +424,10 @@ def begin(folder, print_of):
     if before != print_of:
         aside = folder / f"stale-{before[:8]}"
         aside.mkdir(exist_ok=True)
-        for item in folder.iterdir():
-            if item.name != "lock" and not item.name.startswith("stale-"):
-                os.replace(item, aside / item.name)
+        items = [i for i in folder.iterdir() if i.name != "lock" and "stale-" not in i.name]
+        # The fingerprint last: while it is here, so may be what it belongs to.
+        for item in sorted(items, key=lambda item: item == path):
+            os.replace(item, aside / item.name)
     paper_script.write_text(path, print_of)
 
 

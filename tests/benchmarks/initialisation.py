@@ -52,7 +52,9 @@ def measure(seed, initialisation, args):
         initialise(model, np.random.default_rng(seed))
     model.compile(keras.optimizers.Adam(1e-3))
     model.fit(data, epochs=args.epochs, verbose=0)
-    elbo = model.evaluate(load("test", args)[0], verbose=0, return_dict=True)["elbo"]
+    elbo = model.evaluate(load("test", args, batch_size=500)[0], verbose=0, return_dict=True)[
+        "elbo"
+    ]
     nll = metrics.importance_sampled_nll(model, load("test[:2000]", args)[0], 200, verbose=False)
     return {
         "variant": initialisation,
@@ -65,8 +67,8 @@ def measure(seed, initialisation, args):
 
 
 def load(split, args, **kwargs):
-    options = {"binarize": "fixed", "seed": 0, "data_dir": args.data_dir}
-    return datasets.load("mnist", split, 100, **options, **kwargs)
+    options = {"batch_size": 100, "binarize": "fixed", "seed": 0, "data_dir": args.data_dir}
+    return datasets.load("mnist", split, **{**options, **kwargs})
 
 
 def initialise(model, rng):

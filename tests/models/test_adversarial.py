@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import losses
+from tfgen import losses, models
 
 OPTIONS = {"discriminator_steps": 2, "label_smoothing": 0.1, "r1": 0.3}
 HYBRIDS = ["vae_gan", "constrained", "gvae", "alpha_gan", "aae", "ali"]
@@ -142,6 +142,24 @@ def test_ali_by_hand(build_model, assert_step_by_hand, blobs):
 
 
 # What holds for all.
+
+
+class Louder(models.VAEGAN):
+    """Whose discriminator has another term."""
+
+    def regularizers(self, draw):
+        terms = super().regularizers(draw)
+        return {**terms, "discriminator_loss": terms["discriminator_loss"] + 100.0}
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_terms_of_a_child_reach_the_discriminator(steps, build_model, blobs):
+    parts = build_model("vae_gan")
+    networks = (parts.encoder, parts.decoder, parts.discriminator)
+    model = Louder(*networks, discriminator_steps=steps, seed=0)
+    model.compile("adam")
+    history = model.fit(blobs, batch_size=32, verbose=0).history
+    assert 100 < history["discriminator_loss"][0] < 110
 
 
 @pytest.mark.parametrize("name", HYBRIDS)

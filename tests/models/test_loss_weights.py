@@ -182,3 +182,35 @@ def test_a_callback_that_sets_beta_is_obeyed():
         assert loss[0] > reconstruction[0] + 1e-3
         assert loss[1] == pytest.approx(reconstruction[1], rel=1e-6)
     assert float(stored(model)["weight_beta"]) == 0.0
+
+
+@pytest.mark.parametrize("name", ["vae_gan", "constrained", "gvae", "aae", "alpha_gan"])
+def test_file_of_before_a_weight_was_added(name, build_model):
+    """Keras numbers variables: without r1 all behind it have other numbers in the file."""
+
+    def build(value):
+        model = build_model(name)
+        own = model.add_weight(shape=(), initializer="ones", name="own", trainable=False)
+        own.assign(value)
+        return model, own
+
+    old, _ = build(5.0)
+    for weight in old.initial_loss_weights:
+        if weight != "r1" and getattr(old, weight) is not None:
+            getattr(old, weight).assign(0.7)
+    saved = {}
+    old.save_own_variables(saved)
+    (number,) = (key for key, v in saved.items() if v is old.r1 and key.isdigit())
+    behind = [key for key in saved if key.isdigit() and int(key) > int(number)]
+    for key in ["weight_r1", number]:
+        saved.pop(key)
+    for key in behind:
+        saved[str(int(key) - 1)] = saved.pop(key)
+    store = {key: keras.ops.convert_to_numpy(value) for key, value in saved.items()}
+    new, own = build(1.0)
+    before = float(new.r1)
+    new.load_own_variables(store)
+    assert float(own) == 5.0 and float(new.r1) == before
+    for weight in new.initial_loss_weights:
+        if weight != "r1" and getattr(new, weight) is not None:
+            assert float(getattr(new, weight)) == pytest.approx(0.7), weight

@@ -1,4 +1,4 @@
-"""What models with a discriminator share: its loss, its penalty, and its turns."""
+"""What GANs and their hybrids share: the discriminator's loss, its penalty, and its turns."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, TypedDict
@@ -15,7 +15,7 @@ __all__ = ["AdversarialModel", "AdversarialOptions"]
 
 
 class AdversarialOptions(TypedDict, total=False):
-    """Arguments of every model with a discriminator, but where it says otherwise."""
+    """Arguments of GANs and their hybrids, unless a class refuses them."""
 
     discriminator_steps: int
     label_smoothing: float
@@ -23,10 +23,11 @@ class AdversarialOptions(TypedDict, total=False):
 
 
 class AdversarialModel(LatentVariableModel):
-    """Base of models with a discriminator, whose terms may come from one forward pass.
+    """Base of GANs and their hybrids, whose terms may come from one forward pass.
 
     With several `discriminator_steps` the discriminators take that many for each batch, in turns of
-    their own: the batch is split over them, so that every step sees other examples and draws.
+    their own: the batch is split over them, so that every step sees other examples and draws. A
+    child gives all its updates to `in_turns`, and lists in `judged` what its discriminators add.
     """
 
     # Names of terms that belong to the discriminators' turns.
@@ -90,4 +91,5 @@ class AdversarialModel(LatentVariableModel):
         return self.r1 * tf.add_n(penalties)
 
     def check_batch_size(self, batch_size: int) -> None:
+        super().check_batch_size(batch_size)
         check_batch_is_shared(batch_size, self.discriminator_steps)

@@ -21,8 +21,8 @@ __all__ = ["AlphaGAN"]
 class AlphaGAN(AdversarialModel, AutoencodingModel):
     """Autoencoder with one adversary for its images and one for its codes.
 
-    Source: Rosca et al., arXiv:1706.04987v2, Algorithm 1. With R(D) = -log D + log(1 - D), from one
-    forward pass the four networks minimise
+    Source: Rosca et al., arXiv:1706.04987v2, Algorithm 1. With R(D) = -log D + log(1 - D), or what
+    the generator of another `loss` minimises, the four networks minimise
 
     - `encoder_loss` = lambda ||x - G(E(x))||_1 + R(C(E(x)));
     - `decoder_loss` = lambda ||x - G(E(x))||_1 + R(D(G(E(x)))) + R(D(G(z)));

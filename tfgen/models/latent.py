@@ -474,7 +474,7 @@ class LatentVariableModel(GenerativeModel):
             store[f"weight_{name}"] = weight
 
     def load_own_variables(self, store: Any) -> None:
-        """Loads what `save_own_variables` saved, of version 0.1.0 too, which had fewer weights."""
+        """Loads what `save_own_variables` saved, of versions too that had fewer weights."""
         current: dict[str, Any] = {}
         super().save_own_variables(current)
         saved = {key: store[key] for key in store.keys()}
@@ -482,6 +482,9 @@ class LatentVariableModel(GenerativeModel):
         named = {name: saved.pop(f"weight_{name}", None) for name in weights}
         if weights and all(value is None for value in named.values()):
             named = _weights_of_0_1_0(saved, weights)
+        else:
+            unknown = [weights[name] for name, value in named.items() if value is None]
+            saved = _numbered_without(unknown, current, saved)
         super().load_own_variables({**current, **saved})
         for name, value in named.items():
             if value is not None:
@@ -497,6 +500,15 @@ def _weights_of_0_1_0(saved, weights):
     names = ["multiplier"] if "multiplier" in weights else ["beta", "capacity"]
     numbers = range(1, len([key for key in saved if key.isdigit()]))
     return {name: saved.pop(str(i)) for i, name in zip(numbers, names, strict=False)}
+
+
+def _numbered_without(unknown, current, saved):
+    """What is `saved` under today's numbers, of a file that knows some of the variables not."""
+    known = [key for key, value in current.items() if not any(value is u for u in unknown)]
+    numbers = [key for key in saved if key.isdigit()]
+    others = {key: value for key, value in saved.items() if not key.isdigit()}
+    renamed = dict(zip(sorted(numbers, key=int), known, strict=False))
+    return {**others, **{key: saved[number] for number, key in renamed.items()}}
 
 
 class AutoencodingModel(LatentVariableModel):

@@ -34,10 +34,11 @@ def pretrained_models() -> dict[str, dict[str, Any]]:
 
 
 def load_pretrained(name: str, folder: str | os.PathLike | None = None) -> ResumableModel:
-    """Loads a trained model of the benchmark, which repeats the numbers printed of it.
+    """Loads a trained model of the benchmark, which repeats the number printed of it.
 
-    Its weights are stored in float16 where that leaves the numbers as they are printed, and float32
-    in memory. Call `compile` to evaluate it or to train on; its optimizer starts anew.
+    Its weights are float32 in memory, and stored in float16 where that leaves its ELBO, or the
+    Frechet distance of a model without one, as it is printed. Call `compile` to evaluate it or to
+    train on; its optimizer starts anew.
 
     Args:
         name: str, one of `pretrained_models()`, such as "mnist/vae".
@@ -59,7 +60,7 @@ def load_pretrained(name: str, folder: str | os.PathLike | None = None) -> Resum
             f"{', '.join(known) or 'none: no model is published yet'}."
         )
     path = _folder(folder) / f"{name}.keras"
-    if not path.exists():
+    if not path.is_file():
         raise FileNotFoundError(
             f"There is no such file. Received: {path}. Give the folder examples/pretrained of a "
             f"clone of the repository as folder=, or as {_FOLDER_VARIABLE}."
@@ -68,8 +69,8 @@ def load_pretrained(name: str, folder: str | os.PathLike | None = None) -> Resum
     if found != known[name]["sha256"]:
         raise ValueError(
             f"The file is another than the one whose numbers are printed. Received: {path} with "
-            f"SHA-256 {found}. Expected: {known[name]['sha256']}. Copy it anew from the repository "
-            "of this version of tfgen; models.load_model reads files of other versions."
+            f"SHA-256 {found}. Expected: {known[name]['sha256']}. Copy it again from the "
+            "repository of this version of tfgen; models.load_model reads files of other versions."
         )
     return load_model(path)
 
@@ -77,4 +78,4 @@ def load_pretrained(name: str, folder: str | os.PathLike | None = None) -> Resum
 def _folder(folder):
     if folder is None:
         folder = os.environ.get(_FOLDER_VARIABLE) or _CHECKOUT
-    return pathlib.Path(as_path(folder=folder))
+    return pathlib.Path(as_path(folder=folder)).expanduser()

@@ -27,6 +27,10 @@ from tfgen.models.vae import VAE, Draw, VAEOptions
 __all__ = ["GVAE", "VAEGAN", "ConstrainedVAEGAN"]
 
 
+class JudgedDraw(Draw):
+    """A draw for the discriminator's turn alone, in which nothing else may move."""
+
+
 class VAEGANOptions(VAEOptions, AdversarialOptions, total=False):
     """Arguments of `VAEGAN` that its children share."""
 
@@ -39,8 +43,8 @@ class VAEGAN(AdversarialModel, VAE):
     """VAE whose decoder is also the generator of a GAN.
 
     The discriminator sees data, reconstructions and samples from the prior; the images of the
-    latter two are the decoder's means E[x|z]. From one forward pass three losses are minimised,
-    each by its own network:
+    latter two are the decoder's means E[x|z]. Three losses are minimised, each by its own network,
+    with one `discriminator_steps` from one forward pass:
 
     - `encoder_loss` = KL + R;
     - `decoder_loss` = R + gan_weight * `generator_loss`;
@@ -117,14 +121,12 @@ class VAEGAN(AdversarialModel, VAE):
         )
 
     def judged_terms(self, x: Any, training: bool = True) -> dict[str, tf.Tensor]:
-        terms = self._adversarial_terms(self.infer(x, self.next_seed(training), training))
+        draw = self.infer(x, self.next_seed(training), training)
+        terms = self.regularizers(JudgedDraw(*draw))
         return {name: value for name, value in terms.items() if name in self.judged}
 
     def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
         """What the discriminator makes of data, reconstructions and samples from the prior."""
-        return self._adversarial_terms(draw)
-
-    def _adversarial_terms(self, draw):
         x, training = self.examples(draw.x), draw.training
         reconstructed = tf.cast(mean_of(draw.likelihood), tf.float32)
         # Draws of a mixture carry part of its gradient only: the prior follows the KL alone.
@@ -252,7 +254,7 @@ class ConstrainedVAEGAN(VAEGAN):
         multiplier = tf.convert_to_tensor(self.multiplier)
         terms = super().regularizers(draw)
         loss = terms["generator_loss"]
-        if draw.training and self.dual_rate:
+        if draw.training and self.dual_rate and not isinstance(draw, JudgedDraw):
             self.multiplier.assign(ascend_multiplier(multiplier, loss, self.bound, self.dual_rate))
         return {**terms, "multiplier": tf.fill(tf.shape(loss), multiplier)}
 
