@@ -17,7 +17,6 @@ import io
 import json
 import os
 import pathlib
-import shutil
 import tempfile
 import zipfile
 
@@ -70,24 +69,42 @@ def main(argv=None):
     )
     parser.add_argument("--data-dir", default=os.environ.get("TFDS_DATA_DIR"))
     args = parser.parse_args(argv)
-    paths = sorted(args.folder.glob("*-*/*/seed_*/result.json"))
-    if not paths:
+    folders = [path.parent for path in sorted(args.folder.glob(benchmark.RESULTS))]
+    if not folders:
         parser.error(f"{args.folder} has no DATASET-BUDGET/NAME/seed_N. Run benchmark.py first.")
-    for path in paths:
-        record(path.parent, args.records / path.parent.relative_to(args.folder))
-    for name in args.weights:
-        folder = args.folder / "mnist-small" / name / "seed_0"
-        if (folder / "result.json").exists():
-            publish(folder, f"mnist/{name}", args.data_dir)
+    for folder in filter(is_publishable, folders):
+        place = folder.relative_to(args.folder)
+        record(folder, args.records / place)
+        if place.parts[0] == "mnist-small" and place.parts[2] == "seed_0":
+            if (name := place.parts[1]) in args.weights:
+                publish(folder, f"mnist/{name}", args.data_dir)
+
+
+def is_publishable(folder):
+    """Whether a folder holds the result of a run, no smoke run, by today's code."""
+    result = read(folder / "result.json")
+    stale = result["fingerprint"] != benchmark.fingerprint_of(result["name"])
+    if stale and result["budget"] != "smoke":
+        print(f"{folder}: left out, made by other code")
+    return not stale and result["budget"] != "smoke"
+
+
+def read(path):
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 # Records.
 
 
 def record(folder, target):
-    """Copies what the page needs of one run."""
+    """Copies what the page needs of one run; seconds that were measured before are kept."""
     target.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(folder / "result.json", target / "result.json")
+    result, path = read(folder / "result.json"), target / "result.json"
+    before = read(path) if path.exists() else result
+    if before["fingerprint"] == result["fingerprint"] and not result["metrics"]["timed"]:
+        result["metrics"] |= {k: before["metrics"][k] for k in ("seconds_per_epoch", "timed")}
+        result |= {k: before[k] for k in ["timed_apart"] if k in before}
+    paper_script.write_json(path, result)
     if (folder / "nlls_200.npy").exists():
         np.save(target / "nlls_200.npy", np.load(folder / "nlls_200.npy").astype("float32"))
     for name in PICTURES:
@@ -101,29 +118,47 @@ def record(folder, target):
 
 
 def publish(folder, name, data_dir):
-    """Writes the weights of one run, unless they are there."""
-    result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    known, target = models.pretrained_models(), FOLDER / f"{name}.keras"
-    if target.exists() and known.get(name, {}).get("fingerprint") == result["fingerprint"]:
-        return
+    """Writes the weights of one run, unless they are there, and what is said of them."""
+    result, target = read(folder / "result.json"), FOLDER / f"{name}.keras"
+    known = models.pretrained_models()
+    source = sha256(folder / "model.keras")
+    printed = text_of(result["metrics"])
+    made = {"source": source, "printed": printed}
+    if not (target.exists() and known.get(name, {}).items() >= made.items()):
+        dtype = write_weights(folder / "model.keras", target, result, data_dir)
+        known[name] = {**made, "dtype": dtype}
+        print(f"{name}: {printed}, {dtype}, {target.stat().st_size:,} bytes", flush=True)
+    known[name] |= about(result, target)
+    paper_script.write_json(INDEX, dict(sorted(known.items())))
+    paper_script.write_text(target.with_suffix(".md"), card(name, result, known[name]))
+
+
+def write_weights(source, target, result, data_dir):
+    """Writes the file; returns the type of its weights."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    model = models.load_model(folder / "model.keras", compile=False)
+    model, dtype = models.load_model(source, compile=False), "float16"
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         saved, aside = pathlib.Path(folder, "saved.keras"), pathlib.Path(folder, "aside.keras")
         model.save(saved)
         rewrite(saved, aside, in_half)
-        metric, digits = printed_of(result["metrics"])
-        wanted = format(result["metrics"][metric], f".{digits}f")
-        found = format(measured(aside, result, metric, data_dir), f".{digits}f")
-        dtype = "float16" if found == wanted else "float32"
-        if dtype == "float32":
+        metric, _ = printed_of(result["metrics"])
+        if text_of({metric: measured(aside, result, metric, data_dir)}) != text_of(
+            result["metrics"]
+        ):
             rewrite(saved, aside, as_it_is)
+            dtype = "float32"
         os.replace(aside, target)
-    known[name] = entry(result, target, dtype, metric)
-    paper_script.write_json(INDEX, dict(sorted(known.items())))
-    paper_script.write_text(target.with_suffix(".md"), card(name, result, known[name]))
-    size = f"{target.stat().st_size:,} bytes"
-    print(f"{name}: {metric} {wanted}, in float16 {found}: {dtype}, {size}", flush=True)
+    return dtype
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def text_of(metrics):
+    """The number printed of a model, such as "elbo -99.8"."""
+    metric, digits = printed_of(metrics)
+    return f"{metric} {metrics[metric]:.{digits}f}"
 
 
 def printed_of(metrics):
@@ -192,20 +227,17 @@ def measured(path, result, metric, data_dir):
     return part(row, benchmark.run_of(job, args), model)[metric]
 
 
-def entry(result, path, dtype, metric):
-    """What `models.pretrained_models()` says of a file."""
+def about(result, path):
+    """What `models.pretrained_models()` says of a file besides."""
     shown = {"elbo", "bits_per_dim", "nll_200", "classifier_frechet_distance", "coverage"}
     model = models.load_model(path)
     return {
         "model": result["model"],
         "setup": result["setup"],
         "bytes": path.stat().st_size,
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "dtype": dtype,
-        "printed": metric,
+        "sha256": sha256(path),
         "metrics": {k: v for k, v in result["metrics"].items() if k in shown},
         "sample_mean": float(np.mean(model.sample(64, seed=0, mean=True))),
-        "fingerprint": result["fingerprint"],
     }
 
 
@@ -237,7 +269,7 @@ def card(name, result, known):
             f"- Made by `{result['command']}`, commit {result['commit']}, {result['date']}, "
             f"{result['hardware']}, {result['versions']}.",
             f"- {LICENCE}\n",
-            "## Measured on the test set\n",
+            "## Measured on the test set, in float32\n",
             *lines,
             "",
         ]
