@@ -65,7 +65,7 @@ STYLE = """
 table.benchmark { border-collapse: collapse; font-size: 13px; display: block; overflow-x: auto }
 .benchmark th { cursor: pointer; text-align: left; vertical-align: bottom }
 .benchmark td, .benchmark th { padding: 2px 8px; border-bottom: 1px solid #ddd; }
-.benchmark td + td { text-align: right }
+.benchmark td + td { text-align: right } .benchmark td:first-child { white-space: nowrap }
 """
 PAGE_STYLE = """
 body { font: 15px/1.5 sans-serif; margin: 2em auto; max-width: 80em; padding: 0 1em }
@@ -151,6 +151,7 @@ def scatter(results, x, y, labels, log=False):
         ax.plot(left, up, "o", color="#0072b2", markersize=5)
         ax.annotate(name, (left, up), xytext=(4, 3), textcoords="offset points", fontsize=7)
     ax.set(xlabel=labels[0], ylabel=labels[1])
+    ax.margins(0.12)  # Names stand to the right of points.
     if log:
         ax.set_yscale("log")
     return fig
