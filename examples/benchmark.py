@@ -32,7 +32,6 @@ writes into `DATASET-BUDGET/NAME/seed_N`: result.json, model.keras, pictures, lo
 
 import argparse
 import functools
-import json
 import pathlib
 import signal
 import subprocess
@@ -176,7 +175,7 @@ def run_here(job, args):
 def lacks_time(job):
     """Whether a job is done, and its time no measurement."""
     paths = [folder / "result.json" for folder in (job.folder, job.record)]
-    found = [json.loads(path.read_text(encoding="utf-8")) for path in paths if path.exists()]
+    found = [paper_script.read_json(path) for path in paths if path.exists()]
     return state_of(job) == "done" and not any(result["metrics"]["timed"] for result in found)
 
 
@@ -285,7 +284,7 @@ def results(args):
         for path in sorted(root.glob(RESULTS)):
             if path.match("*-smoke/*/*/*") != args.smoke:
                 continue
-            found[path.relative_to(root)] = json.loads(path.read_text(encoding="utf-8"))
+            found[path.relative_to(root)] = paper_script.read_json(path)
     return list(found.values())
 
 

@@ -12,7 +12,6 @@ nothing of other seeds. Times that are no measurements are left out.
 
 import argparse
 import html
-import json
 import os
 import pathlib
 
@@ -114,7 +113,7 @@ def load(folder):
     """Results by name, in the order of the rows, those of a row by seed."""
     found = {}
     for path in sorted(folder.glob("*/seed_*/result.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = paper_script.read_json(path)
         found.setdefault(result["name"], []).append(result)
     return {row.name: found[row.name] for row in ROWS if row.name in found}
 

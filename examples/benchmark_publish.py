@@ -82,15 +82,11 @@ def main(argv=None):
 
 def is_publishable(folder):
     """Whether a folder holds the result of a run, no smoke run, by today's code."""
-    result = read(folder / "result.json")
+    result = paper_script.read_json(folder / "result.json")
     stale = result["fingerprint"] != benchmark.fingerprint_of(result["name"])
     if stale and result["budget"] != "smoke":
         print(f"{folder}: left out, made by other code")
     return not stale and result["budget"] != "smoke"
-
-
-def read(path):
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 # Records.
@@ -99,8 +95,8 @@ def read(path):
 def record(folder, target):
     """Copies what the page needs of one run; seconds that were measured before are kept."""
     target.mkdir(parents=True, exist_ok=True)
-    result, path = read(folder / "result.json"), target / "result.json"
-    before = read(path) if path.exists() else result
+    result, path = paper_script.read_json(folder / "result.json"), target / "result.json"
+    before = paper_script.read_json(path) if path.exists() else result
     if before["fingerprint"] == result["fingerprint"] and not result["metrics"]["timed"]:
         result["metrics"] |= {k: before["metrics"][k] for k in ("seconds_per_epoch", "timed")}
         result |= {k: before[k] for k in ["timed_apart"] if k in before}
@@ -119,16 +115,16 @@ def record(folder, target):
 
 def publish(folder, name, data_dir):
     """Writes the weights of one run, unless they are there, and what is said of them."""
-    result, target = read(folder / "result.json"), FOLDER / f"{name}.keras"
+    result, target = paper_script.read_json(folder / "result.json"), FOLDER / f"{name}.keras"
     known = models.pretrained_models()
     source = sha256(folder / "model.keras")
     printed = text_of(result["metrics"])
     made = {"source": source, "printed": printed}
     if not (target.exists() and known.get(name, {}).items() >= made.items()):
         dtype = write_weights(folder / "model.keras", target, result, data_dir)
-        known[name] = {**made, "dtype": dtype}
+        known[name] = {**made, "dtype": dtype, **of_file(target)}
         print(f"{name}: {printed}, {dtype}, {target.stat().st_size:,} bytes", flush=True)
-    known[name] |= about(result, target)
+    known[name] |= of_run(result)
     paper_script.write_json(INDEX, dict(sorted(known.items())))
     paper_script.write_text(target.with_suffix(".md"), card(name, result, known[name]))
 
@@ -227,18 +223,21 @@ def measured(path, result, metric, data_dir):
     return part(row, benchmark.run_of(job, args), model)[metric]
 
 
-def about(result, path):
-    """What `models.pretrained_models()` says of a file besides."""
-    shown = {"elbo", "bits_per_dim", "nll_200", "classifier_frechet_distance", "coverage"}
-    model = models.load_model(path)
+def of_file(path):
+    """What `models.pretrained_models()` says of a file."""
+    images = models.load_model(path).sample(64, seed=0, mean=True)
     return {
-        "model": result["model"],
-        "setup": result["setup"],
         "bytes": path.stat().st_size,
         "sha256": sha256(path),
-        "metrics": {k: v for k, v in result["metrics"].items() if k in shown},
-        "sample_mean": float(np.mean(model.sample(64, seed=0, mean=True))),
+        "sample_mean": float(np.mean(images)),
     }
+
+
+def of_run(result):
+    """What it says of the run that made the file."""
+    shown = {"elbo", "bits_per_dim", "nll_200", "classifier_frechet_distance", "coverage"}
+    metrics = {k: v for k, v in result["metrics"].items() if k in shown}
+    return {"model": result["model"], "setup": result["setup"], "metrics": metrics}
 
 
 def optimizer_text(optimizer):

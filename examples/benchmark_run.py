@@ -7,7 +7,6 @@ goes on behind the parts that are there, training from its last epoch.
 import contextlib
 import fcntl
 import functools
-import json
 import os
 import pathlib
 import resource
@@ -187,7 +186,7 @@ def time_again(row, run, folders):
     times = epoch_seconds(history["seconds"][-1:], history["others_load"][-1:])
     for path in (folder / "result.json" for folder in folders):
         if times["timed"] and path.exists():
-            result = json.loads(path.read_text(encoding="utf-8"))
+            result = paper_script.read_json(path)
             result["metrics"] |= times
             result["timed_apart"] = {"commit": commit(), "date": today(), **paper_script.machine()}
             paper_script.write_json(path, result)
@@ -318,7 +317,7 @@ def part(run, name, compute):
         values[f"{name}_part_seconds"] = time.perf_counter() - start
         path.parent.mkdir(exist_ok=True)
         paper_script.write_json(path, values)
-    return json.loads(path.read_text(encoding="utf-8"))
+    return paper_script.read_json(path)
 
 
 # One row, from nothing to its result.
@@ -413,7 +412,7 @@ def state(folder, print_of):
     path = folder / "result.json"
     if not path.exists():
         return "to do"
-    done = json.loads(path.read_text(encoding="utf-8"))["fingerprint"] == print_of
+    done = paper_script.read_json(path)["fingerprint"] == print_of
     return "done" if done else "stale"
 
 

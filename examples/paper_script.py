@@ -188,6 +188,11 @@ def write_json(path, content):
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
+def read_json(path):
+    """What a JSON file holds."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def write_text(path, text):
     """Writes a text file aside and renames it."""
     aside = path.with_name(f".writing.{path.name}")
@@ -250,7 +255,7 @@ def load_results(output_dir):
     """All results of an output folder, by experiment."""
     results = {}
     for path in sorted(output_dir.glob("*/seed_*/result.json")):
-        result = json.loads(path.read_text(encoding="utf-8"))
+        result = read_json(path)
         results.setdefault(result["experiment"], []).append(result)
     return results
 

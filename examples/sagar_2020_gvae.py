@@ -20,7 +20,6 @@ A killed run goes on where it stopped.
 
 import argparse
 import functools
-import json
 import os
 
 import keras
@@ -238,7 +237,7 @@ def latent_size(latent_dim):
     def experiment(run):
         path = run.folder.parents[1] / "gvae" / run.folder.name / "result.json"
         if latent_dim == run.pick(**LATENT_DIM) and path.exists():
-            return json.loads(path.read_text(encoding="utf-8"))["metrics"]
+            return paper_script.read_json(path)["metrics"]
         return generation(gvae, latent_dim)(run)
 
     return experiment

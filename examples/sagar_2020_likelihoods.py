@@ -19,7 +19,6 @@ models for fewer epochs, each result says how many. A killed run goes on where i
 """
 
 import functools
-import json
 
 import keras
 import numpy as np
@@ -285,7 +284,7 @@ def table_7(run):
     for experiment in EXPERIMENTS:
         path = run.folder.parents[1] / experiment.name / run.folder.name / "result.json"
         if path.exists() and experiment.figures == FIGURES:
-            rows[experiment.name] = json.loads(path.read_text(encoding="utf-8"))["metrics"]
+            rows[experiment.name] = paper_script.read_json(path)["metrics"]
     ranked = sorted(rows, key=lambda name: rows[name]["nll_200"])
     papers = {e.name: e.paper.get("bound", "") for e in EXPERIMENTS}
     lines = [
