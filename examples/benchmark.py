@@ -117,7 +117,6 @@ def parse_args(argv):
         check_static(parser, args)
     if args.smoke:
         args.dataset = ["digits"]
-    args.scale = "cpu"  # Of the builders that are those of a paper's script.
     return args
 
 
@@ -181,7 +180,9 @@ def lacks_time(job):
 
 def run_of(job, args):
     """What `benchmark_run` takes: the job with the flags."""
-    one = argparse.Namespace(**{**vars(args), "dataset": job.dataset, "command": command_of(job)})
+    given = {"dataset": job.dataset, "command": command_of(job)}
+    scale = "paper" if job.row.budget == "paper" else "cpu"  # Sizes that a builder picks.
+    one = argparse.Namespace(**{**vars(args), **given, "scale": scale})
     return paper_script.Run(one, job.folder, job.seed)
 
 

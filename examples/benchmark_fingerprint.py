@@ -60,7 +60,7 @@ def fingerprint(row, recipe):
     declared = {k: v for k, v in row._asdict().items() if k not in (*_WORDS, "build", "model")}
     code, areas = scripts_and_files([row.build, row.model, *recipe])
     files = {name: file_code(name) for name in with_imports(areas)}
-    content = [sorted(declared.items()), sorted(code.items()), sorted(files.items())]
+    content = [sorted(declared.items()), sorted(code), sorted(files.items())]
     return hashlib.sha256(repr(content).encode()).hexdigest()
 
 
@@ -83,19 +83,23 @@ def is_docstring(node):
 
 
 def scripts_and_files(objects):
-    """Code of the scripts by name, and the names of files of tfgen, that objects lead to."""
-    code, files, waiting = {}, set(), list(objects)
+    """Names and code in the scripts, and the names of files of tfgen, that objects lead to.
+
+    In which script a function stands makes no difference to what it trains.
+    """
+    code, seen, files, waiting = set(), set(), set(), list(objects)
     while waiting:
         thing = waiting.pop()
         if isinstance(thing, functools.partial):
             waiting += [thing.func, *thing.args, *thing.keywords.values()]
         elif is_of_tfgen(thing):
             files.add(thing.__module__)
-        elif is_of_scripts(thing) and (key := key_of(thing)) not in code:
-            code[key] = normalized(inspect.getsource(thing))
+        elif is_of_scripts(thing) and (key := (thing.__module__, key_of(thing))) not in seen:
+            seen.add(key)
+            code.add((key[1], normalized(inspect.getsource(thing))))
             for name, value in named_by(thing).items():
                 if isinstance(value, _VALUES):
-                    code[f"{key}: {name}"] = repr(value)
+                    code.add((f"{key[1]}: {name.rpartition('.')[2]}", repr(value)))
                 else:
                     waiting.append(value)
     return code, files
@@ -104,7 +108,7 @@ def scripts_and_files(objects):
 def key_of(thing):
     """A name that tells closures of one function apart by what they hold."""
     held = [repr(c) for c in closed_over(thing).values() if isinstance(c, _VALUES)]
-    return f"{thing.__module__}.{thing.__qualname__}({', '.join(held)})"
+    return f"{thing.__qualname__}({', '.join(held)})"
 
 
 def is_of_tfgen(thing):

@@ -21,7 +21,8 @@ import keras
 import numpy as np
 import paper_script
 from benchmark_fingerprint import fingerprint
-from benchmark_rows import BATCH_SIZE, BOUND, NLL, NLL_IMAGES, NUM_IMAGES, PIXELS, SAMPLES
+from benchmark_models import NUM_IMAGES
+from benchmark_rows import BATCH_SIZE, BOUND, NLL, NLL_IMAGES, PIXELS, SAMPLES
 
 import tfgen
 from tfgen import datasets, metrics, models, plotting

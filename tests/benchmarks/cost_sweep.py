@@ -2,7 +2,7 @@
 
     python tests/benchmarks/cost_sweep.py --json cost_sweep.json --figure cost_sweep.png
 
-Five minutes on two idle cores. Models are those of `examples/sagar_2020_likelihoods.py`, batches
+Five minutes on two idle cores. Models are those of `examples/benchmark_models.py`, batches
 of 100 and 40 latent dimensions where they are not what changes; without XLA. Each has a process of
 its own, and the fastest of three measurements of a second counts.
 """
@@ -30,18 +30,18 @@ PANELS = {
 def measure(panel, curve, value):
     """Milliseconds of a step."""
     from contenders import steps_tfgen
-    from contenders.steps_tfgen import table_7
+    from contenders.steps_tfgen import builders
 
     if panel == "latent":
-        table_7.LATENT_DIM = value
+        builders.LATENT_DIM = value
     builders = {
-        "VAE": table_7.vae,
-        "IWAE": table_7.iwae(value),
-        "planar flow": table_7.planar(value),
-        "HVI": table_7.hvi(value),
-        "HVI, T = 4": table_7.hvi(4),
+        "VAE": builders.vae,
+        "IWAE": builders.iwae(value),
+        "planar flow": builders.planar(value),
+        "HVI": builders.hvi(value),
+        "HVI, T = 4": builders.hvi(4),
     }
-    steps_tfgen.MODELS[curve] = steps_tfgen.of_table(builders[curve])
+    steps_tfgen.MODELS[curve] = steps_tfgen.of_builder(builders[curve])
     _, run = steps_tfgen.build(curve, noise(), value if panel == "batch" else BATCH_SIZE)
     num_steps = steps_of(run, 1.0)
     return min(timed(run, num_steps) for _ in range(REPEATS)) * 1e3

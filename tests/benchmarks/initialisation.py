@@ -21,8 +21,8 @@ from tfgen import datasets, metrics
 
 sys.path.append(str(pathlib.Path(__file__).parents[2] / "examples"))
 
+import benchmark_models  # noqa: E402
 import paper_script  # noqa: E402
-import sagar_2020_likelihoods as table_7  # noqa: E402
 
 
 def main():
@@ -47,7 +47,7 @@ def measure(seed, initialisation, args):
     keras.utils.set_random_seed(seed)
     data, info = load("train[:55000]", args, drop_remainder=True)
     run = paper_script.Run(argparse.Namespace(smoke=False, scale="cpu"), pathlib.Path(), seed)
-    model = table_7.vae(run, info.image_shape)
+    model = benchmark_models.vae(run, info.image_shape)
     if initialisation == "torch":
         initialise(model, np.random.default_rng(seed))
     model.compile(keras.optimizers.Adam(1e-3))

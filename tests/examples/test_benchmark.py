@@ -276,18 +276,18 @@ def test_fingerprint_sees_declarations(scripts, row):
 
 def test_recipe_is_what_trains(scripts):
     code, _ = scripts.fingerprint.scripts_and_files(scripts.run.RECIPE)
-    names = {key.split("(")[0].split(".")[-1] for key in code}
+    names = {key.split("(")[0].split(".")[-1] for key, _ in code}
     assert names >= {"fitted", "load_data", "train_split", "num_epochs", "optimizer"}
     assert "fit_resumable" in names and not names & {"save_figure", "peak_memory", "measure"}
 
 
 def test_fingerprint_sees_constants_and_options(scripts, row, monkeypatch):
-    mark = scripts.fingerprint.fingerprint
+    mark, builders = scripts.fingerprint.fingerprint, scripts.rows.builders
     before = {name: mark(row(name), []) for name in ("gan", "vae", "planar-10")}
-    monkeypatch.setattr(scripts.rows, "GAN_WIDTH", 25)
+    monkeypatch.setattr(builders, "GAN_WIDTH", 25)
     assert mark(row("gan"), []) != before["gan"]
     assert mark(row("vae"), []) == before["vae"]
-    options = [scripts.rows.vae_variant(models.BetaVAE, beta=beta) for beta in (4.0, 5.0)]
+    options = [builders.vae_variant(models.BetaVAE, beta=beta) for beta in (4.0, 5.0)]
     assert len({mark(row("beta-vae")._replace(build=build), []) for build in options}) == 2
 
 

@@ -7,7 +7,7 @@ loads one framework only.
 
 Each `steps_*` has a function `build(name, images, batch_size, ...)` that builds the model of a name
 and returns a function `run(num_steps)`: it trains for so many batches with Adam, and returns the
-mean loss over them. The sizes are those of `examples/sagar_2020_likelihoods.py` at `--scale cpu`,
+mean loss over them. The sizes are those of `examples/benchmark_models.py`,
 and for models that it does not have those below.
 """
 

@@ -1,6 +1,6 @@
 """tfgen's models, trained by `fit` on images in memory.
 
-Those of Table 7 are built by the functions of `examples/sagar_2020_likelihoods.py`.
+Most are built by the functions of `examples/benchmark_models.py`.
 """
 
 import argparse
@@ -14,10 +14,10 @@ from tfgen import bijectors, datasets, layers, models, networks
 
 sys.path.append(str(pathlib.Path(__file__).parents[3] / "examples"))
 
+import benchmark_models as builders  # noqa: E402
 import paper_script  # noqa: E402
-import sagar_2020_likelihoods as table_7  # noqa: E402
 
-__all__ = ["MODELS", "build", "of_table"]
+__all__ = ["MODELS", "build", "of_builder"]
 
 SHAPE = (28, 28, 1)
 GAN_LATENT_DIM = 100
@@ -25,7 +25,7 @@ _RUN = paper_script.Run(argparse.Namespace(smoke=False, scale="cpu"), pathlib.Pa
 
 
 def _vae_parts():
-    return table_7.encoder(_RUN, SHAPE), table_7.decoder(_RUN, SHAPE)
+    return builders.encoder(_RUN, SHAPE), builders.decoder(_RUN, SHAPE)
 
 
 def _beta_tcvae(num_images):
@@ -34,7 +34,7 @@ def _beta_tcvae(num_images):
 
 def _factor_vae(_):
     discriminator = networks.mlp_code_discriminator(
-        table_7.LATENT_DIM, width=1000, depth=5, activation="leaky_relu"
+        builders.LATENT_DIM, width=1000, depth=5, activation="leaky_relu"
     )
     return models.FactorVAE(*_vae_parts(), discriminator, seed=0)
 
@@ -70,29 +70,29 @@ def _image_flow(_):
     return models.NormalizingFlow(flow, bijectors.UniformDequantization(SHAPE), seed=0)
 
 
-def of_table(builder):
-    """The function of `MODELS` for one of `table_7`'s."""
+def of_builder(builder):
+    """The function of `MODELS` for one of `builders`'."""
     return lambda _: builder(_RUN, SHAPE)
 
 
 # Name -> function of the number of images to the model.
 MODELS = {
-    "vae": of_table(table_7.vae),
-    "conv-vae": of_table(table_7.conv_vae),
-    "iwae-5": of_table(table_7.iwae(5)),
-    "iwae-50": of_table(table_7.iwae(50)),
-    "vampprior": of_table(table_7.vamp_prior),
-    "planar-10": of_table(table_7.planar(10)),
-    "planar-80": of_table(table_7.planar(80)),
-    "iaf": of_table(table_7.iaf),
-    "hvi-4": of_table(table_7.hvi(4)),
-    "hvi-16": of_table(table_7.hvi(16)),
-    "draw": of_table(table_7.draw()),
-    "draw-attention": of_table(table_7.draw(2, 5)),
-    "draw-vgp": of_table(table_7.draw(with_vgp=True)),
-    "vgp": of_table(table_7.vgp),
-    "vgp-2hl": of_table(table_7.vgp_two_layers),
-    "ladder": of_table(table_7.ladder),
+    "vae": of_builder(builders.vae),
+    "conv-vae": of_builder(builders.conv_vae),
+    "iwae-5": of_builder(builders.iwae(5)),
+    "iwae-50": of_builder(builders.iwae(50)),
+    "vampprior": of_builder(builders.vamp_prior),
+    "planar-10": of_builder(builders.planar(10)),
+    "planar-80": of_builder(builders.planar(80)),
+    "iaf": of_builder(builders.iaf),
+    "hvi-4": of_builder(builders.hvi(4)),
+    "hvi-16": of_builder(builders.hvi(16)),
+    "draw": of_builder(builders.draw()),
+    "draw-attention": of_builder(builders.draw(2, 5)),
+    "draw-vgp": of_builder(builders.draw(with_vgp=True)),
+    "vgp": of_builder(builders.vgp),
+    "vgp-2hl": of_builder(builders.vgp_two_layers),
+    "ladder": of_builder(builders.ladder),
     "beta-tcvae": _beta_tcvae,
     "factor-vae": _factor_vae,
     "vq-vae": _vq_vae,
