@@ -218,6 +218,13 @@ ROWS = (
         "GVAE, gan_weight 20, penalty 10",
         minutes=20,
     ),
+    _gan_row(
+        "gvae-5",
+        models.GVAE,
+        builders.hybrid(models.GVAE, gan_weight=20.0, discriminator_steps=5),
+        "GVAE as above, each batch split over 5 steps of the critic",
+        minutes=20,
+    ),
     Row(
         "conv-vae",
         models.VAE,

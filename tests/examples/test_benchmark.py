@@ -319,6 +319,37 @@ def test_normalized_code(scripts):
     assert normalized(plain) != normalized("def f(x):\n    return x + 2\n")
 
 
+# Renewal.
+
+
+@pytest.fixture
+def renew(scripts):
+    return importlib.import_module("benchmark_renew")
+
+
+@pytest.mark.slow
+def test_digest_is_of_what_is_trained(scripts, renew, row, monkeypatch):
+    before = renew.digest_of("vae", "digits", "0", None)
+    assert renew.run_in(renew.REPOSITORY, ("vae", "digits", "0"), None) == before
+    assert renew.digest_of("vae", "digits", "1", None) != before
+    other = row("vae")._replace(optimizer=("adam", {"learning_rate": 1.01e-3}))
+    monkeypatch.setattr(scripts.command, "row_of", lambda name: other)
+    assert renew.digest_of("vae", "digits", "0", None) != before
+
+
+def test_stale_results_that_compute_the_same_are_renewed(scripts, renew, tmp_path, monkeypatch):
+    today = scripts.command.fingerprint_of
+    written = jobs(scripts, tmp_path, "--run", "vae", "gan", "ae")
+    for job in written:
+        write_result(job, 1.0, today("gan") if job.row.name == "gan" else "old")
+    monkeypatch.setattr(renew, "check_committed", lambda: None)
+    monkeypatch.setattr(renew, "computes_the_same", lambda result, _: result["name"] == "vae")
+    renew.main([str(tmp_path)])
+    results = {j.row.name: json.loads((j.folder / "result.json").read_text()) for j in written}
+    assert results["vae"]["fingerprint"] == today("vae") and "renewed" in results["vae"]
+    assert results["ae"]["fingerprint"] == "old" and "renewed" not in results["gan"]
+
+
 # A row, in this process.
 
 

@@ -8,7 +8,6 @@ import tensorflow as tf
 from tfgen._utils.arguments import check_ints
 from tfgen.losses import adversarial_loss, r1_penalty
 from tfgen.models.base import Update
-from tfgen.models.checks import check_batch_is_shared
 from tfgen.models.latent import LatentVariableModel
 
 __all__ = ["AdversarialModel", "AdversarialOptions"]
@@ -59,7 +58,12 @@ class AdversarialModel(LatentVariableModel):
 
     def judged_terms(self, x: Any, training: bool = True) -> dict[str, tf.Tensor]:
         """What is logged of the discriminators' turns."""
-        return {k: v for k, v in self.terms(x, training).items() if k in self.judged}
+        terms = self.terms_for_judges(x, training)
+        return {name: value for name, value in terms.items() if name in self.judged}
+
+    def terms_for_judges(self, x: Any, training: bool = True) -> dict[str, tf.Tensor]:
+        """At least what discriminators need: what a child overrides that can leave out more."""
+        return self.terms(x, training)
 
     def other_terms(self, x: Any, training: bool = True) -> dict[str, tf.Tensor]:
         """What is logged of the other networks' turn."""
@@ -92,4 +96,9 @@ class AdversarialModel(LatentVariableModel):
 
     def check_batch_size(self, batch_size: int) -> None:
         super().check_batch_size(batch_size)
-        check_batch_is_shared(batch_size, self.discriminator_steps)
+        if batch_size < self.discriminator_steps:
+            raise ValueError(
+                f"Each batch is split over discriminator_steps={self.discriminator_steps} steps, "
+                f"so that each sees other examples. Received: a batch of {batch_size}. Give larger "
+                "batches, such as batch_size=64 * discriminator_steps, and none that is left over."
+            )

@@ -24,7 +24,6 @@ __all__ = [
     "as_draws",
     "as_example",
     "as_examples",
-    "check_batch_is_shared",
     "check_diagonal_normal",
     "check_dims",
     "check_discriminator",
@@ -191,16 +190,6 @@ def check_several_examples(batch_size: int, reason: str) -> None:
             f"This model {reason}, which needs at least 2 examples. Received: a batch of "
             f"{batch_size}. Use a larger batch_size, or drop_remainder=True if the last batch has "
             "one example."
-        )
-
-
-def check_batch_is_shared(batch_size: int, discriminator_steps: int) -> None:
-    """Raises ValueError if some step of the discriminator would see nothing."""
-    if batch_size < discriminator_steps:
-        raise ValueError(
-            f"Each batch is split over discriminator_steps={discriminator_steps} steps, so that "
-            f"each sees other examples. Received: a batch of {batch_size}. Give larger batches, "
-            "such as batch_size=64 * discriminator_steps, and none that is left over."
         )
 
 

@@ -120,10 +120,9 @@ class VAEGAN(AdversarialModel, VAE):
             Update("discriminator", (self.discriminator,), self.terms, "discriminator_loss"),
         )
 
-    def judged_terms(self, x: Any, training: bool = True) -> dict[str, tf.Tensor]:
+    def terms_for_judges(self, x: Any, training: bool = True) -> dict[str, tf.Tensor]:
         draw = self.infer(x, self.next_seed(training), training)
-        terms = self.regularizers(JudgedDraw(*draw))
-        return {name: value for name, value in terms.items() if name in self.judged}
+        return self.regularizers(JudgedDraw(*draw))
 
     def regularizers(self, draw: Draw) -> dict[str, tf.Tensor]:
         """What the discriminator makes of data, reconstructions and samples from the prior."""
