@@ -131,6 +131,16 @@ def new_parser(title):
     return parser
 
 
+def with_options(experiment, options):
+    """The experiment, whose run is given also the flags of one script."""
+
+    def run(run):
+        args = argparse.Namespace(**vars(run.args), **vars(options))
+        return experiment.run(run._replace(args=args))
+
+    return experiment._replace(run=run)
+
+
 def print_experiments(experiments):
     """The table that `--list` prints."""
     for e in experiments:

@@ -439,23 +439,13 @@ def parse_options(argv):
     return parser.parse_known_args(argv)
 
 
-def with_options(experiment, options):
-    """The experiment, given also the flags of this script."""
-
-    def run(run):
-        args = argparse.Namespace(**vars(run.args), **vars(options))
-        return experiment.run(run._replace(args=args))
-
-    return experiment._replace(run=run)
-
-
 def main(argv=None):
     options, argv = parse_options(argv)
     chosen = EXPERIMENTS
     if not options.ct_dir and not {"--smoke", "--list"} & set(argv):
         print("ct is left out: it needs a folder of volumes, --ct-dir or TFGEN_CT_DIR.")
         chosen = [e for e in EXPERIMENTS if e.name != "ct"]
-    chosen = [with_options(experiment, options) for experiment in chosen]
+    chosen = [paper_script.with_options(experiment, options) for experiment in chosen]
     paper_script.main(__doc__, chosen, 0, ["mnist", "fashion_mnist", "digits"], argv)
 
 

@@ -82,7 +82,7 @@ def test_residual_width_trains_the_printed_networks(script):
     run = script.paper_script.Run(
         script.paper_script.parse_args("", [experiment], ["mnist"], rest), None, 0
     )
-    names = script.with_options(experiment, options).run(run)
+    names = script.paper_script.with_options(experiment, options).run(run)
     assert names == ["residual_generator", "residual_discriminator", "gvae_encoder"]
 
 
