@@ -25,6 +25,7 @@ ROOMS = {
     "networks": "_utils losses layers bijectors",
     "callbacks": "_utils plotting",
     "models": "_utils losses layers bijectors networks callbacks",
+    "samplers": "_utils layers bijectors models",
     "tuning": "_utils layers networks models metrics plotting",
 }
 PRIVATE_NAMES = "_utils/keras_private.py"

@@ -14,7 +14,7 @@ if keras.config.backend() != "tensorflow":
     )
 
 # What holds Keras classes is imported at once, which registers them.
-from tfgen import bijectors, layers, losses, models, networks  # noqa: E402
+from tfgen import bijectors, layers, losses, models, networks, samplers  # noqa: E402
 
 if TYPE_CHECKING:
     from tfgen import callbacks, datasets, metrics, plotting, tuning
@@ -30,6 +30,7 @@ __all__ = [
     "models",
     "networks",
     "plotting",
+    "samplers",
     "tuning",
 ]
 

@@ -11,6 +11,7 @@ from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_flags, check_size
 from tfgen._utils.typing import Distribution, LayerOptions, TensorLike
+from tfgen.layers import Prior
 from tfgen.models import training_data
 from tfgen.models.checks import as_array, as_examples, check_num_samples, input_shape
 from tfgen.models.latent import batches_of, decode_in_chunks, joined, mean_of
@@ -276,6 +277,7 @@ class ConditionalVAE(VAE):
         labels: Any = None,
         seed: int | None = None,
         mean: bool = True,
+        prior: Prior | None = None,
     ) -> tf.Tensor:
         """New examples of given classes.
 
@@ -284,6 +286,7 @@ class ConditionalVAE(VAE):
             labels: one for all, or for each; see `check_labels`. None for the classes in turn.
             seed: int >= 0 or None. An int gives the same samples each time.
             mean: bool, E[x|z, y] if True, else a draw from p(x|z, y).
+            prior: what z is drawn from in the place of the model's own prior.
 
         Returns:
             Tensor, shape (num_samples, *data_shape).
@@ -292,7 +295,7 @@ class ConditionalVAE(VAE):
         check_flags(mean=mean)
         seed = self.sampling_seed(seed)
         labels = np.arange(num_samples) % self.num_classes if labels is None else labels
-        z = self.append_labels(self.sample_latents(num_samples, seed), labels)
+        z = self.append_labels(self.sample_latents(num_samples, seed, prior), labels)
         return decode_in_chunks(self.decoder, z, None if mean else seed)
 
 

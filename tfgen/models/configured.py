@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple
 
 import keras
+from typing_extensions import Self
 
 from tfgen._utils.constructors import KERAS_ARGUMENTS, constructor_arguments
 
@@ -103,6 +104,23 @@ class ConfiguredModel(keras.Model):
         values = {name: given[name] for name in names if name in given}
         serialized = {k: keras.saving.serialize_keras_object(v) for k, v in values.items()}
         return {**super().get_config(), **serialized}
+
+    def rebuilt(self, **changes: Any) -> Self:
+        """Another model of this class, of the same arguments but for the changes.
+
+        Networks among the arguments are shared by both.
+
+        Raises:
+            ValueError: if the constructor does not take what is to change.
+        """
+        given, names = _collected(vars(self)["_record"].calls), constructor_arguments(type(self))
+        unknown = [name for name in changes if name not in names]
+        if unknown:
+            raise ValueError(
+                f"A {type(self).__name__} takes no {unknown[0]}. Received: "
+                f"{unknown[0]}={changes[unknown[0]]!r}. Its arguments are {', '.join(names)}."
+            )
+        return type(self)(**{k: v for k, v in {**given, **changes}.items() if k in names})
 
     def __setattr__(self, name: str, value: Any) -> None:
         record = vars(self).get("_record")

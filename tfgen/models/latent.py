@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
-from typing_extensions import Unpack
+from typing_extensions import Self, Unpack
 
 from tfgen._utils.arguments import check_flags, check_ints, check_weights
 from tfgen._utils.constructors import check_fixed, constructor_arguments
@@ -323,9 +323,36 @@ class LatentVariableModel(GenerativeModel):
         output = _pixel(output_on_zeros(self.decoder)) if is_network else self.decoder
         return {**super().identity(), "decoder's output": type(output).__name__}
 
-    def prior_distribution(self) -> Distribution:
-        """p(z), a `tfd.Distribution`."""
-        return self.prior.as_distribution(getattr(self, "encoder", None))
+    def prior_distribution(self, prior: Prior | None = None) -> Distribution:
+        """p(z), or another prior of the same latents, a `tfd.Distribution`."""
+        check_prior_layer(prior, self)
+        chosen = self.prior if prior is None else prior
+        return chosen.as_distribution(getattr(self, "encoder", None))
+
+    def with_prior(self, prior: Prior) -> Self:
+        """A model of the same networks under another prior, such as one of `tfgen.samplers`.
+
+        Its samples, bounds and likelihoods are those under that prior, and `save` saves both. The
+        networks are shared: training one model changes the other. What the class makes itself, such
+        as a codebook, is copied.
+
+        Args:
+            prior: a prior of `tfgen.layers`, or a fitted sampler.
+
+        Returns:
+            A model of the same class, not compiled.
+
+        Raises:
+            ValueError: if the prior does not fit the model, or its class takes none.
+        """
+        model = self.rebuilt(prior=prior)
+        layers = {k: v for k, v in vars(self).items() if isinstance(v, keras.layers.Layer)}
+        for name, layer in layers.items():
+            if name != "prior" and layer is not (made := getattr(model, name)):
+                made.set_weights(layer.get_weights())
+        for name, weight in self._loss_weights().items():
+            getattr(model, name).assign(weight)
+        return model
 
     def check_batch(self, x: np.ndarray) -> None:
         """Raises ValueError if the decoder can neither return nor explain values of `x`.
@@ -357,15 +384,17 @@ class LatentVariableModel(GenerativeModel):
         pixel = _pixel(output_on_zeros(self.decoder))
         return (0.0, 1.0) if isinstance(pixel, _UNIT_INTERVAL) else None
 
-    def sample_latents(self, num_samples: int, seed: Seed | int | None = None) -> tf.Tensor:
-        """Draws from p(z), shape (num_samples, *latent_shape)."""
+    def sample_latents(
+        self, num_samples: int, seed: Seed | int | None = None, prior: Prior | None = None
+    ) -> tf.Tensor:
+        """Draws from p(z), or from another prior, shape (num_samples, *latent_shape)."""
         check_num_samples(num_samples)
         if isinstance(seed, numbers.Number) or getattr(seed, "shape", None) == ():
             check_seed(seed)
             seed = int(seed)  # type: ignore[arg-type]  # A NumPy int is no seed of TFP.
         elif seed is not None:
             check_stateless_seed(seed=seed)
-        return self.prior_distribution().sample(num_samples, seed=seed)
+        return self.prior_distribution(prior).sample(num_samples, seed=seed)
 
     def decode(self, z: TensorLike) -> Any:
         """p(x|z), or x where the decoder is deterministic."""
@@ -384,23 +413,32 @@ class LatentVariableModel(GenerativeModel):
         check_seed(seed)
         return super().sampling_seed(seed)
 
-    def sample(self, num_samples: int = 1, seed: int | None = None, mean: bool = True) -> tf.Tensor:
+    def sample(
+        self,
+        num_samples: int = 1,
+        seed: int | None = None,
+        mean: bool = True,
+        prior: Prior | None = None,
+    ) -> tf.Tensor:
         """New examples.
 
         Args:
             num_samples: int >= 0.
             seed: int >= 0 or None. An int gives the same samples each time.
             mean: bool, E[x|z] as papers show it if True, else a draw from p(x|z).
+            prior: what z is drawn from in the place of the model's own prior, such as a fitted
+                sampler of `tfgen.samplers`.
 
         Returns:
             Tensor, shape (num_samples, *data_shape).
 
         Raises:
-            ValueError: if `num_samples` or `seed` is negative, no int or beyond 32 bits.
+            ValueError: if `num_samples` or `seed` is negative, no int or beyond 32 bits, or the
+                prior does not fit.
         """
         check_flags(mean=mean)
         seed = self.sampling_seed(seed)
-        z = self.sample_latents(num_samples, seed)
+        z = self.sample_latents(num_samples, seed, prior)
         return self.generate(z) if mean else decode_in_chunks(self.decode, z, seed)
 
     def interpolate_latents(

@@ -10,6 +10,7 @@ from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_numbers, check_size
 from tfgen._utils.typing import ModelOptions, Seed, TensorLike
+from tfgen.layers import Prior
 from tfgen.layers.vector_quantizer import (
     CodeFrequencies,
     VectorQuantizer,
@@ -42,8 +43,9 @@ class VQVAE(AutoencodingModel):
     The posterior is one code for certain, so that KL = -log p(z), and `elbo` is a bound. The prior
     p(z) is uniform in training, which makes `kl` = N log K. `fit_prior` then counts codes, and
     `sample`, `kl` and `elbo` use the counts from there on.
-    Deviation: the paper's prior is a PixelCNN; independent codes do not know of each other, so
-    samples are the worse, and the bound the looser, the more codes an image has.
+    Deviation: the paper's prior is a PixelCNN, for which `tfgen.samplers.Autoregressive` stands;
+    independent codes do not know of each other, so samples are the worse, and the bound the looser,
+    the more codes an image has.
 
     It logs, per example: `loss`; in nats `reconstruction`, `kl` and `elbo`, in bits `bits_per_dim`
     as `VAE`; `codebook_loss` and `commitment_loss`, which are the same number, 1/N sum |v - e|^2;
@@ -54,7 +56,8 @@ class VQVAE(AutoencodingModel):
             width, D), as `networks.vq_encoder` returns it, has N = height * width; a plain vector
             is cut into pieces of `code_dim`.
         decoder: `keras.Model` from codes in the encoder's shape to p(x|z).
-        prior: a prior over the indices of N codes; `CodeFrequencies` if None.
+        prior: a prior over the indices of N codes, such as `samplers.Autoregressive`;
+            `CodeFrequencies` if None.
         num_codes: int K >= 1, size of the codebook.
         code_dim: int D >= 1, a divisor of the last axis of the latents, and that axis if None.
         commitment: float >= 0, weight of the commitment loss, beta in the paper.
@@ -86,7 +89,7 @@ class VQVAE(AutoencodingModel):
         self,
         encoder: keras.Model,
         decoder: keras.Model,
-        prior: CodeFrequencies | None = None,
+        prior: Prior | None = None,
         num_codes: int = 512,
         code_dim: int | None = None,
         commitment: float = 0.25,
@@ -184,11 +187,16 @@ class VQVAE(AutoencodingModel):
 
     def fit_prior(self, x: Any) -> None:
         """Fits the prior to the codes of an array or a data set."""
-        self.prior.fit(self.indices(batch) for batch in batches_of(x))
+        if isinstance(self.prior, CodeFrequencies):
+            self.prior.fit(self.indices(batch) for batch in batches_of(x))
+        else:
+            self.prior.fit(self, x)  # A sampler.
 
-    def sample_latents(self, num_samples: int, seed: Seed | int | None = None) -> tf.Tensor:
-        """Codes drawn from the prior, shape (num_samples, *latent_shape)."""
-        return self.decoder_input(super().sample_latents(num_samples, seed))
+    def sample_latents(
+        self, num_samples: int, seed: Seed | int | None = None, prior: Prior | None = None
+    ) -> tf.Tensor:
+        """Codes drawn from the prior, or another, shape (num_samples, *latent_shape)."""
+        return self.decoder_input(super().sample_latents(num_samples, seed, prior))
 
 
 def mean_squared_distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

@@ -1,0 +1,192 @@
+"""Mixtures of normals over codes: fitted by EM, or made of posteriors."""
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from typing_extensions import Unpack
+
+from tfgen._utils.arguments import check_one_of, check_size
+from tfgen._utils.extras import require
+from tfgen._utils.random import categorical, split
+from tfgen._utils.typing import LayerOptions, Seed, Shape, TensorLike
+from tfgen.models.checks import is_distribution
+from tfgen.samplers.sampler import Noise, Sampler, fitted_layer
+
+tfd = tfp.distributions
+
+__all__ = ["GaussianMixture", "VampPosterior"]
+
+_COVARIANCES = ("full", "diag")
+
+
+@keras.saving.register_keras_serializable("tfgen.samplers")
+class GaussianMixture(Sampler):
+    """Mixture of normals, fitted on codes by scikit-learn's expectation maximisation.
+
+    Source: Ghosh et al., arXiv:1903.12436v4, Sec. 4, who fit 10 components with full covariances.
+
+    Args:
+        num_components: int K >= 1.
+        covariance: string, "full" or "diag".
+        event_shape: see `Sampler`.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if an argument is out of range.
+        ImportError: in `fit`, without scikit-learn.
+
+    Example:
+        >>> from tfgen import models, networks
+        >>> model = models.VAE(networks.mlp_encoder((8, 8, 1), 2, width=16),
+        ...                    networks.mlp_decoder((8, 8, 1), 2, width=16), seed=0)
+        >>> sampler = GaussianMixture(3).fit(model, tf.zeros((200, 8, 8, 1)), verbose=False)
+        >>> model.sample(5, prior=sampler).shape
+        TensorShape([5, 8, 8, 1])
+    """
+
+    def __init__(
+        self,
+        num_components: int = 10,
+        covariance: str = "full",
+        event_shape: int | Shape | None = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
+        check_size(num_components=num_components)
+        check_one_of(_COVARIANCES, covariance=covariance)
+        self.num_components, self.covariance = num_components, covariance
+        super().__init__(event_shape, **kwargs)
+
+    def create_weights(self, size: int) -> None:
+        count = self.num_components
+        scale = (size, size) if self.covariance == "full" else (size,)
+        self.logits = fitted_layer(self, "logits", (count,))
+        self.loc = fitted_layer(self, "loc", (count, size))
+        # Lower triangular, or the standard deviations.
+        self.scale = fitted_layer(self, "scale", (count, *scale))
+
+    def fit_codes(self, codes: np.ndarray, seed: int, verbose: bool) -> None:
+        require("sklearn", "metrics")
+        from sklearn.mixture import GaussianMixture as Mixture
+
+        check_enough(codes, self.num_components)
+        fitted = Mixture(
+            self.num_components,
+            covariance_type=self.covariance,
+            random_state=seed,
+            verbose=2 * int(verbose),
+        ).fit(codes.astype("float64"))
+        covariances = fitted.covariances_
+        scale = np.sqrt if self.covariance == "diag" else np.linalg.cholesky
+        self.logits.assign(np.log(np.maximum(fitted.weights_, 1e-300)))
+        self.loc.assign(fitted.means_)
+        self.scale.assign(scale(covariances))
+
+    def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
+        which, around = split(seed, 2)
+        component = categorical(tf.convert_to_tensor(self.logits), num_samples, which)
+        loc, scale = tf.gather(self.loc, component), tf.gather(self.scale, component)
+        drawn = noise(tf.shape(loc), around)
+        return loc + (
+            tf.linalg.matvec(scale, drawn) if self.covariance == "full" else scale * drawn
+        )
+
+    def log_density(self, z: tf.Tensor) -> tf.Tensor:
+        loc, scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale)
+        kind = (
+            tfd.MultivariateNormalTriL if self.covariance == "full" else tfd.MultivariateNormalDiag
+        )
+        logits = tf.nn.log_softmax(tf.convert_to_tensor(self.logits))
+        return tf.reduce_logsumexp(logits + kind(loc, scale).log_prob(z[:, None]), axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "num_components": self.num_components,
+            "covariance": self.covariance,
+        }
+
+
+@keras.saving.register_keras_serializable("tfgen.samplers")
+class VampPosterior(Sampler):
+    """The mean of the posteriors of K examples: p(z) = 1/K sum_k q(z|x_k), drawn at random.
+
+    As the VampPrior of Tomczak & Welling, arXiv:1705.07120v5, Eq. 9, with data in the place of
+    trained pseudo-inputs: with all data it is the aggregate posterior itself (their Eq. 8).
+
+    Args:
+        num_components: int K >= 1.
+        event_shape: see `Sampler`.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if there is no component, or in `fit` q(z|x) is no diagonal normal or there are
+            fewer examples.
+
+    Example:
+        >>> sampler = VampPosterior(num_components=100)
+        >>> sampler.event_shape is None  # Until sampler.fit(model, x).
+        True
+    """
+
+    axes_of_parts = 1
+
+    def __init__(
+        self,
+        num_components: int = 500,
+        event_shape: int | Shape | None = None,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
+        check_size(num_components=num_components)
+        self.num_components = num_components
+        super().__init__(event_shape, **kwargs)
+
+    def create_weights(self, size: int) -> None:
+        self.loc = fitted_layer(self, "loc", (self.num_components, size))
+        self.scale = fitted_layer(self, "scale", (self.num_components, size), "ones")
+
+    def codes_of(self, model: keras.Model, x: tf.Tensor, seed: Seed) -> TensorLike:
+        q = model.encode(x)
+        base = getattr(q, "distribution", None)
+        if not (is_distribution(q) and isinstance(base, tfd.Normal)):
+            raise ValueError(
+                "VampPosterior is a mixture of posteriors q(z|x) that are diagonal normals. "
+                f"Received: a {type(model).__name__} whose encode returns {type(q).__name__}. Take "
+                "a GaussianMixture."
+            )
+        return tf.stack([q.mean(), q.stddev()], axis=1)
+
+    def fit_codes(self, codes: np.ndarray, seed: int, verbose: bool) -> None:
+        check_enough(codes, self.num_components)
+        chosen = np.random.default_rng(seed).permutation(len(codes))[: self.num_components]
+        loc, scale = np.split(codes[chosen], 2, axis=1)
+        self.loc.assign(loc)
+        self.scale.assign(scale)
+
+    def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
+        which, around = split(seed, 2)
+        component = categorical(tf.zeros(self.num_components), num_samples, which)
+        loc, scale = tf.gather(self.loc, component), tf.gather(self.scale, component)
+        return loc + scale * noise(tf.shape(loc), around)
+
+    def log_density(self, z: tf.Tensor) -> tf.Tensor:
+        components = tfd.MultivariateNormalDiag(
+            tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale)
+        )
+        log_probs = components.log_prob(z[:, None])
+        return tf.reduce_logsumexp(log_probs, axis=-1) - math.log(self.num_components)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "num_components": self.num_components}
+
+
+def check_enough(codes, num_components):
+    """Raises ValueError for fewer codes than components."""
+    if len(codes) < num_components:
+        raise ValueError(
+            f"A mixture of {num_components} components needs as many codes. Received: {len(codes)}."
+            " Give more examples, or a smaller num_components."
+        )

@@ -1,0 +1,316 @@
+"""What samplers share: codes of a model, draws with temperature and truncation, a density."""
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+from typing_extensions import Self, Unpack
+
+from tfgen._utils.arguments import check_ints, check_positive, check_size, check_verbose
+from tfgen._utils.progress import ProgressBar
+from tfgen._utils.random import fold_in, normal
+from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape, TensorLike
+from tfgen.layers import Prior
+from tfgen.models.checks import as_draws, check_num_samples, check_seed, is_distribution
+from tfgen.models.latent import batches_of
+
+tfd = tfp.distributions
+
+__all__ = ["Noise", "Sampler", "fitted_layer"]
+
+# Standard normal draws of a shape, from a seed: those of `Sampler.sample` are scaled and truncated.
+Noise = Callable[[Any, Seed], tf.Tensor]
+
+
+class Sampler(Prior):
+    """A density over the codes of a trained model, fitted on them.
+
+    The codes of data are no draws of the prior, and where the prior has none of them the decoder
+    was never trained. So samples get better if z is drawn from a density of the codes themselves
+    (Ghosh et al., arXiv:1903.12436v4, Sec. 4; Dai & Wipf, arXiv:1903.05789v2), and autoencoders
+    without a prior become generators.
+
+    A sampler is a prior: `model.sample(n, prior=sampler)` draws from it, and `model.with_prior(
+    sampler)` is the same model under it, whose ELBO and likelihoods count it, and which is saved
+    with it in one file.
+
+    A subclass fits its weights (`fit_codes`), draws (`draw`) and knows its density (`log_density`),
+    all of flat codes.
+
+    Args:
+        event_shape: int or tuple, shape of one code; None for that of the codes that it is fitted
+            on, without which it has no weights yet.
+        **kwargs: arguments of `keras.layers.Layer`.
+    """
+
+    # Options of `sample` that a class knows of.
+    options: ClassVar[tuple[str, ...]] = ("temperature", "truncation")
+    # Why a class has no density, where it has none.
+    no_density: ClassVar[str | None] = None
+    event_dtype: ClassVar[tf.DType] = tf.float32
+    # Axes before those of the code in what `codes_of` returns for an example.
+    axes_of_parts: ClassVar[int] = 0
+
+    def __init__(
+        self, event_shape: int | Shape | None = None, **kwargs: Unpack[LayerOptions]
+    ) -> None:
+        super().__init__(**kwargs)
+        self.event_shape: tuple[int, ...] | None = None
+        self.built = True
+        if event_shape is not None:
+            self._shape_for(as_event_shape(event_shape))
+
+    def _shape_for(self, event_shape):
+        """Makes the weights for codes of this shape, unless they are there."""
+        if self.event_shape is None:
+            self.event_shape = event_shape
+            self.create_weights(math.prod(event_shape))
+        elif self.event_shape != event_shape:
+            raise ValueError(
+                f"This {type(self).__name__} is over codes of shape {self.event_shape}. Received: "
+                f"codes of shape {event_shape}. Make a new one."
+            )
+
+    # What a subclass is.
+
+    def create_weights(self, size: int) -> None:
+        """Makes weights and networks of a density over codes of `size` numbers."""
+        raise NotImplementedError
+
+    def fit_codes(self, codes: np.ndarray, seed: int, verbose: bool) -> None:
+        """Fits the weights on codes, shape (n, size)."""
+        raise NotImplementedError
+
+    def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
+        """Draws, shape (num_samples, size), made of `noise` where a class has normal noise."""
+        raise NotImplementedError
+
+    def log_density(self, z: tf.Tensor) -> tf.Tensor:
+        """log p(z) in nats of `z` of shape (n, size), shape (n,)."""
+        raise NotImplementedError
+
+    def codes_of(self, model: keras.Model, x: tf.Tensor, seed: Seed) -> TensorLike:
+        """What is fitted of a batch: one draw of q(z|x) for each example, or its code."""
+        codes = model.encode(x)
+        return codes.sample(seed=seed) if is_distribution(codes) else codes
+
+    # What a user calls.
+
+    def fit(
+        self,
+        model: keras.Model,
+        x: Any,
+        max_codes: int = 100_000,
+        seed: int = 0,
+        verbose: bool = True,
+    ) -> Self:
+        """Fits the density on the codes of data.
+
+        Args:
+            model: a trained model with `encode`.
+            x: array, or finite data set, of examples as the model was trained on.
+            max_codes: int >= 2, codes that are kept, at random, where there are more.
+            seed: int >= 0, for draws of codes and for the fit.
+            verbose: bool, whether to show progress.
+
+        Returns:
+            The sampler itself.
+
+        Raises:
+            ValueError: if the model has no `encode`, there are no examples, or the codes have
+                another shape than those of a fit before.
+        """
+        check_ints(2, max_codes=max_codes)
+        check_seed(seed)
+        check_verbose(verbose=verbose)
+        if not callable(getattr(model, "encode", None)):
+            raise ValueError(
+                "A sampler is fitted on codes, which a model with an encoder has. Received: a "
+                f"{type(model).__name__}, which has no encode. Sample from its own prior."
+            )
+        codes = _collected(self, model, x, max_codes, seed, verbose)
+        self._shape_for(codes.shape[1 + self.axes_of_parts :])
+        self.fit_codes(codes.reshape(len(codes), -1), seed, verbose)
+        return self
+
+    def sample(
+        self,
+        num_samples: int = 1,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        truncation: float | None = None,
+    ) -> tf.Tensor:
+        """Draws codes.
+
+        Args:
+            num_samples: int >= 0.
+            seed: int >= 0 or None.
+            temperature: float > 0, factor of the standard deviations, or divisor of the logits, of
+                what is drawn: less variety below 1.
+            truncation: float > 0, standard deviations beyond which normal noise is drawn anew
+                (Brock et al., arXiv:1809.11096v2, Sec. 3.1), or None.
+
+        Returns:
+            Tensor, shape (num_samples, *event_shape).
+
+        Raises:
+            ValueError: if nothing was fitted yet, an argument is out of range, or the sampler has
+                no use for it.
+        """
+        check_num_samples(num_samples)
+        check_seed(seed)
+        check_positive(temperature=temperature)
+        if truncation is not None:
+            check_positive(truncation=truncation)
+        self._check_options(temperature, truncation)
+        self.check_fitted()
+        noise = _noise(temperature, truncation)
+        drawn = self.draw(num_samples, _stateless(seed), noise, temperature)
+        return tf.reshape(drawn, (num_samples, *self._shape()))
+
+    def log_prob(self, z: TensorLike) -> tf.Tensor:
+        """log p(z) in nats.
+
+        Args:
+            z: tensor, shape (..., *event_shape).
+
+        Returns:
+            Tensor, shape (...).
+
+        Raises:
+            ValueError: if nothing was fitted yet, or the sampler has no density.
+        """
+        self.check_fitted()
+        return self.as_distribution().log_prob(as_draws(z, self._shape(), None))
+
+    def as_distribution(self, encoder: Any = None) -> Distribution:
+        self.check_fitted()
+        return _SamplerDistribution(self)
+
+    def check_fitted(self) -> None:
+        """Raises ValueError before there are weights."""
+        if self.event_shape is None:
+            kind = type(self).__name__
+            raise ValueError(
+                f"This {kind} was fitted on nothing yet. Call {kind}(...).fit(model, x) first."
+            )
+
+    def _shape(self):
+        return self.event_shape or ()
+
+    def _check_options(self, temperature, truncation):
+        given = {"temperature": temperature != 1.0, "truncation": truncation is not None}
+        unknown = [
+            name for name, is_given in given.items() if is_given and name not in self.options
+        ]
+        if unknown:
+            raise ValueError(
+                f"{type(self).__name__} has no use for {unknown[0]}: it draws without normal "
+                f"noise. Received: temperature={temperature}, truncation={truncation}."
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "event_shape": self.event_shape}
+
+
+def fitted_layer(sampler: Sampler, name: str, shape: Shape, initializer: Any = "zeros") -> Any:
+    """A weight that `fit_codes` sets, and no optimizer moves."""
+    return sampler.add_weight(
+        shape=shape, initializer=initializer, trainable=False, autocast=False, name=name
+    )
+
+
+def as_event_shape(event_shape):
+    shape = (event_shape,) if isinstance(event_shape, int) else tuple(event_shape)
+    check_size(**{f"event_shape[{i}]": size for i, size in enumerate(shape)})
+    return shape
+
+
+def _stateless(seed):
+    """The stateless seed of an int; of None one that TensorFlow's global seed decides."""
+    return tfp.random.sanitize_seed(None if seed is None else [0, seed])
+
+
+def _noise(temperature, truncation):
+    """Standard normal noise within the truncation, times the temperature."""
+    if truncation is None:
+        return lambda shape, seed: temperature * normal(shape, seed)
+    low = tfd.Normal(0.0, 1.0).cdf(-float(truncation))
+
+    def truncated(shape, seed):
+        share = tfp.random.sanitize_seed(seed)
+        uniform = tf.random.stateless_uniform(shape, share, low, 1 - low)
+        return temperature * tfd.Normal(0.0, 1.0).quantile(uniform)
+
+    return truncated
+
+
+def _collected(sampler, model, x, max_codes, seed, verbose):
+    """Codes of data, at most so many, each as likely to be kept as any other."""
+    rng, bar = np.random.default_rng(seed), ProgressBar(None, verbose)
+    codes, keys = [], []
+    for i, batch in enumerate(batches_of(x)):
+        codes.append(np.asarray(sampler.codes_of(model, batch, fold_in([0, seed], i))))
+        keys.append(rng.random(len(codes[-1])))
+        bar.add(len(codes[-1]))
+        if sum(map(len, keys)) > 2 * max_codes:
+            codes, keys = ([part] for part in _smallest(codes, keys, max_codes))
+    if not codes or not sum(map(len, keys)):
+        raise ValueError("x must have examples. Received: x without any. Give some.")
+    return _smallest(codes, keys, max_codes)[0]
+
+
+def _smallest(codes, keys, count):
+    """Those with the smallest keys, in the order in which they came."""
+    codes, keys = np.concatenate(codes), np.concatenate(keys)
+    chosen = np.sort(np.argsort(keys, kind="stable")[:count])
+    return codes[chosen], keys[chosen]
+
+
+class _SamplerDistribution(tfd.Distribution):
+    """A sampler as what models take for p(z)."""
+
+    def __init__(self, sampler, name="SamplerDistribution"):
+        parameters = dict(locals())
+        self.sampler = sampler
+        super().__init__(
+            dtype=sampler.event_dtype,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            parameters=parameters,
+            name=name,
+        )
+
+    def _batch_shape(self):
+        return tf.TensorShape([])
+
+    def _batch_shape_tensor(self):
+        return tf.constant([], tf.int32)
+
+    def _event_shape(self):
+        return tf.TensorShape(self.sampler.event_shape)
+
+    def _event_shape_tensor(self):
+        return tf.constant(self.sampler.event_shape, tf.int32)
+
+    def _sample_n(self, n, seed=None):
+        seed = tfp.random.sanitize_seed(seed)
+        drawn = self.sampler.draw(n, seed, normal, 1.0)
+        return tf.reshape(drawn, (-1, *self.sampler.event_shape))
+
+    def _log_prob(self, value):
+        reason = self.sampler.no_density
+        if reason:
+            raise ValueError(
+                f"{type(self.sampler).__name__} has no density: {reason} Sample from it, or take "
+                "a sampler with one, such as GaussianMixture, where a bound needs log p(z)."
+            )
+        rank = len(self.sampler.event_shape)
+        leading = tf.shape(value)[: tf.rank(value) - rank]
+        flat = tf.reshape(value, (-1, math.prod(self.sampler.event_shape)))
+        return tf.reshape(self.sampler.log_density(flat), leading)
