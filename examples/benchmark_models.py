@@ -202,10 +202,10 @@ def point_decoder(run, shape):
     )
 
 
-def point_model(model):
+def point_model(model, **options):
     """Builder of an autoencoder without distributions."""
     return lambda run, shape: model(
-        point_encoder(run, shape), point_decoder(run, shape), seed=run.seed
+        point_encoder(run, shape), point_decoder(run, shape), seed=run.seed, **options
     )
 
 

@@ -117,6 +117,18 @@ ROWS = (
         "WAE-MMD, lambda 10, squared error, sigmoid outputs",
     ),
     _point_row(
+        "rae",
+        models.RAE,
+        builders.point_model(models.RAE),
+        "RAE, embeddings 0.01, L2 of the decoder 0.001; samples from codes of N(0, I)",
+    ),
+    _point_row(
+        "rae-gradient",
+        models.RAE,
+        builders.point_model(models.RAE, kind="gradient"),
+        "RAE, embeddings 0.01, decoder's gradient 0.001; samples from codes of N(0, I)",
+    ),
+    _point_row(
         "aae", models.AAE, builders.aae, "AAE, code discriminator of 1000-1000 units", minutes=6
     ),
     Row(

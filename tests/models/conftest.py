@@ -118,6 +118,10 @@ _BUILDERS = {
     "info_vae": lambda n, **kwargs: models.InfoVAE(
         n.posterior, n.decoder, **{"lambda_mmd": 10.0, **kwargs}
     ),
+    "rae": lambda n, **kwargs: models.RAE(n.encoder, n.generator, **kwargs),
+    "rae_gradient": lambda n, **kwargs: models.RAE(
+        n.encoder, n.generator, **{"kind": "gradient", "reg_weight": 0.1, **kwargs}
+    ),
     "wae": lambda n, **kwargs: models.WAE(n.encoder, n.generator, **kwargs),
     "iwae": lambda n, **kwargs: models.IWAE(
         n.posterior, n.decoder, **{"estimator": "doubly_reparameterized", **kwargs}

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfgen import layers, models
+from tfgen import layers, models, samplers
 from tfgen._utils import keras_private
 from tfgen.models import latent
 
@@ -193,3 +193,32 @@ def test_trained_priors(build_model, blobs):
         fit(model, blobs, 1)
         pairs = zip(before, prior.get_weights(), strict=True)
         assert [not np.array_equal(a, b) for a, b in pairs] == [moves] * 3, name
+
+
+def test_a_sampler_takes_the_place_of_the_prior(model_name, build_model, blobs):
+    """Of every model with codes of one kind; the others say why not."""
+    model = build_model(model_name)
+    discrete = isinstance(model, models.VQVAE)
+    if discrete:
+        sampler = samplers.Autoregressive(width=8, depth=1, num_heads=2, epochs=1)
+    else:
+        sampler = samplers.GaussianMixture(2, covariance="diag")
+    if not hasattr(model, "encode") or isinstance(model, models.ConditionalVAE):
+        with pytest.raises(ValueError, match="has no encode|need labels"):
+            sampler.fit(model, blobs, verbose=False)
+        return
+    sampler.fit(model, blobs, verbose=False)
+    images = model.sample(3, seed=0, prior=sampler)
+    if isinstance(model, (models.LadderVAE, models.DRAW)):
+        with pytest.raises(ValueError, match="HierarchicalNormal|standard normal priors"):
+            model.with_prior(sampler)
+        return
+    other = model.with_prior(sampler)
+    assert_array_equal(other.sample(3, seed=0), images)
+    assert other.decoder is model.decoder and other.prior is sampler
+    other.compile()
+    logs = other.evaluate(blobs, verbose=0, return_dict=True)
+    if "elbo" in logs and discrete:
+        expected = -np.mean(sampler.log_prob(model.indices(blobs)))
+        assert_allclose(logs["kl"], expected, rtol=1e-4)
+    assert all(np.isfinite(value) for value in logs.values())

@@ -23,6 +23,7 @@ from tfgen.models.loading import load_model
 from tfgen.models.mixture_em import MixtureEM
 from tfgen.models.normalizing_flow import NormalizingFlow
 from tfgen.models.pretrained import load_pretrained, pretrained_models
+from tfgen.models.rae import RAE
 from tfgen.models.resumable_model import ResumableModel
 from tfgen.models.vae import VAE, Draw
 from tfgen.models.vaegan import GVAE, VAEGAN, ConstrainedVAEGAN
@@ -57,6 +58,7 @@ __all__ = [
     "NormalizingFlow",
     "ResumableModel",
     "Update",
+    "RAE",
     "VAE",
     "VAEGAN",
     "VGP",

@@ -27,7 +27,7 @@ _COVARIANCES = ("full", "diag")
 class GaussianMixture(Sampler):
     """Mixture of normals, fitted on codes by scikit-learn's expectation maximisation.
 
-    Source: Ghosh et al., arXiv:1903.12436v4, Sec. 4, who fit 10 components with full covariances.
+    Source: Ghosh et al., arXiv:1903.12436v4 (section not checked), who fit 10 components.
 
     Args:
         num_components: int K >= 1.

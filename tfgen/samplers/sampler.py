@@ -31,7 +31,7 @@ class Sampler(Prior):
 
     The codes of data are no draws of the prior, and where the prior has none of them the decoder
     was never trained. So samples get better if z is drawn from a density of the codes themselves
-    (Ghosh et al., arXiv:1903.12436v4, Sec. 4; Dai & Wipf, arXiv:1903.05789v2), and autoencoders
+    (Ghosh et al., arXiv:1903.12436v4; Dai & Wipf, arXiv:1903.05789v2), and autoencoders
     without a prior become generators.
 
     A sampler is a prior: `model.sample(n, prior=sampler)` draws from it, and `model.with_prior(
@@ -152,7 +152,7 @@ class Sampler(Prior):
             temperature: float > 0, factor of the standard deviations, or divisor of the logits, of
                 what is drawn: less variety below 1.
             truncation: float > 0, standard deviations beyond which normal noise is drawn anew
-                (Brock et al., arXiv:1809.11096v2, Sec. 3.1), or None.
+                (Brock et al., arXiv:1809.11096v2, section not checked), or None.
 
         Returns:
             Tensor, shape (num_samples, *event_shape).

@@ -1,0 +1,103 @@
+"""Regularized autoencoders. Ghosh et al., arXiv:1903.12436v4."""
+
+from typing import Literal
+
+import keras
+import tensorflow as tf
+from typing_extensions import Unpack
+
+from tfgen._utils.arguments import check_one_of
+from tfgen._utils.random import normal
+from tfgen._utils.typing import ModelOptions
+from tfgen.layers import Prior
+from tfgen.losses import squared_error
+from tfgen.models.autoencoder import AE
+from tfgen.models.training_data import inputs_of, targets_of
+
+__all__ = ["RAE"]
+
+_KINDS = ("l2", "gradient")
+
+
+@keras.saving.register_keras_serializable("tfgen")
+class RAE(AE):
+    """Autoencoder of small codes and a smooth decoder, in the place of a VAE's noise.
+
+    loss = ||x - g(f(x))||^2 + embedding_weight ||f(x)||^2 / 2 + reg_weight R
+
+    where R is with kind "l2" the sum of squares of all weights of the decoder, and with "gradient"
+    ||dg/dz||^2 at z = f(x), the sum of squares of the decoder's Jacobian, by one draw of an
+    unbiased estimate: ||v^T dg/dz||^2 for v of N(0, I) (Hutchinson's). It generates once a density
+    is fitted on its codes: `tfgen.samplers`.
+
+    Source: Ghosh et al., arXiv:1903.12436v4 (equations not checked).
+    Deviation: errors are summed over pixels, not averaged, as those of `AE`.
+
+    It logs `loss`, `reconstruction`, which is the squared error, `embedding`, ||f(x)||^2 / 2, and
+    `decoder_penalty`, R.
+
+    Args:
+        encoder: `keras.Model` from x to z.
+        decoder: `keras.Model` from z to x.
+        prior: a prior of `tfgen.layers`, for `sample` alone; `StandardNormal` if None.
+        kind: "l2" or "gradient".
+        embedding_weight: float >= 0.
+        reg_weight: float >= 0.
+        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+
+    Raises:
+        ValueError: for another kind or a negative weight; and as `AE`.
+
+    Example:
+        >>> from tfgen import networks
+        >>> encoder = networks.mlp_encoder((8, 8, 1), latent_dim=2, head=None, width=16)
+        >>> decoder = networks.mlp_decoder((8, 8, 1), latent_dim=2, head=None, width=16)
+        >>> sorted(RAE(encoder, decoder).terms(tf.zeros((32, 8, 8, 1))))
+        ['decoder_penalty', 'embedding', 'loss', 'reconstruction']
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        prior: Prior | None = None,
+        kind: Literal["l2", "gradient"] = "l2",
+        embedding_weight: float = 0.01,
+        reg_weight: float = 1e-3,
+        **kwargs: Unpack[ModelOptions],
+    ) -> None:
+        check_one_of(_KINDS, kind=kind)
+        super().__init__(encoder, decoder, prior, **kwargs)
+        self.kind = kind
+        self.embedding_weight = self.add_loss_weight("embedding_weight", embedding_weight)
+        self.reg_weight = self.add_loss_weight("reg_weight", reg_weight)
+
+    def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
+        """All that is logged, per example, shape (batch,)."""
+        z = tf.cast(self.encoder(inputs_of(x), training=training), tf.float32)
+        output, penalty = self._decoded(z, training)
+        error = squared_error(tf.cast(targets_of(x), tf.float32), output)
+        embedding = _squared_norm(z) / 2
+        loss = error + self.embedding_weight * embedding + self.reg_weight * penalty
+        return {
+            "loss": loss,
+            "reconstruction": error,
+            "embedding": embedding,
+            "decoder_penalty": penalty,
+        }
+
+    def _decoded(self, z, training):
+        """g(z), and R, shape (batch,)."""
+        if self.kind == "l2":
+            weights = [tf.cast(w, tf.float32) for w in self.decoder.trainable_variables]
+            total = tf.add_n([tf.reduce_sum(w * w) for w in weights])
+            return self.decoder(z, training=training), tf.fill(tf.shape(z)[:1], total)
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            output = tf.cast(self.decoder(z, training=training), tf.float32)
+            along = tf.reduce_sum(output * normal(tf.shape(output), self.next_seed(training)))
+        return output, _squared_norm(tape.gradient(along, z))
+
+
+def _squared_norm(values):
+    return tf.reduce_sum(tf.square(values), axis=range(1, len(values.shape)))
