@@ -126,6 +126,9 @@ _BUILDERS = {
     "iwae": lambda n, **kwargs: models.IWAE(
         n.posterior, n.decoder, **{"estimator": "doubly_reparameterized", **kwargs}
     ),
+    "iwae_partial": lambda n, **kwargs: models.IWAE(
+        n.posterior, n.decoder, **{"num_samples": 3, "num_groups": 2, "partial": True, **kwargs}
+    ),
     "flow_vae": lambda n, **kwargs: models.FlowVAE(_flow_posterior(), n.decoder, **kwargs),
     "hvi": lambda n, **kwargs: models.HVI(
         n.posterior,
