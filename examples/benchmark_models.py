@@ -51,10 +51,10 @@ def conv_vae(run, shape):
     return models.VAE(*conv_networks(run, shape), seed=run.seed)
 
 
-def iwae(num_samples):
+def iwae(num_samples, **options):
     """IWAE of so many samples."""
     return lambda run, shape: models.IWAE(
-        encoder(run, shape), decoder(run, shape), num_samples=num_samples, seed=run.seed
+        encoder(run, shape), decoder(run, shape), num_samples=num_samples, seed=run.seed, **options
     )
 
 

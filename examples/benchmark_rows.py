@@ -308,6 +308,30 @@ ROWS = (
         15,
     ),
     Row(
+        "iwae-5-dreg",
+        models.IWAE,
+        builders.iwae(5, estimator="doubly_reparameterized"),
+        "IWAE, 5 samples, doubly reparameterized gradient",
+        6,
+    ),
+    Row(
+        "ciwae-5",
+        models.IWAE,
+        builders.iwae(5, elbo_weight=0.5),
+        "CIWAE: half the ELBO, half the bound of 5 samples",
+        5,
+    ),
+    Row(
+        "miwae-5-5", models.IWAE, builders.iwae(5, num_groups=5), "MIWAE: 5 groups of 5 samples", 9
+    ),
+    Row(
+        "piwae-5-5",
+        models.IWAE,
+        builders.iwae(5, num_groups=5, partial=True),
+        "PIWAE: 5 groups of 5 samples for the encoder, 25 for the decoder",
+        9,
+    ),
+    Row(
         "hvi-16",
         models.HVI,
         builders.hvi(16),

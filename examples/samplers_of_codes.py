@@ -8,9 +8,9 @@
 A VAE, an autoencoder and a VQ-VAE are trained for a few epochs. Their samples are then scored with
 codes from N(0, I) (of the VQ-VAE, from the frequencies of its codes), and from each sampler of
 `tfgen.samplers` that was fitted on the codes of the training images. Scores are of 2,000 decoder
-means against as many grey test images, in the features of `metrics.classifier(kind="conv")`; `real`
-has training images in the place of samples. `elbo` is on all test images, under the sampler, in
-nats, where it is finite. Pixels are grey, which p(x|z), a Bernoulli, takes for probabilities.
+means against as many grey test images, in the features of `metrics.classifier`, of dense layers;
+`real` has training images in the place of samples. `elbo` is on all test images, under the sampler,
+in nats, where it is finite. Pixels are grey, which p(x|z), a Bernoulli, takes for probabilities.
 """
 
 import functools
@@ -111,7 +111,7 @@ def judge_of(run):
     """The classifier, and the images that samples are compared with."""
     train, test = (load_data(run, split, labels=True)[0] for split in ("train", "test"))
     steps = run.pick(2500, 2500, 50)
-    judge = metrics.classifier(train, kind="conv", steps=steps, verbose=False)
+    judge = metrics.classifier(train, steps=steps, verbose=False)
     return judge, train, test
 
 

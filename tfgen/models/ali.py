@@ -16,6 +16,7 @@ from tfgen.models.checks import (
     check_logits,
     check_pairs,
     check_reparameterized,
+    is_distribution,
     output_on_zeros,
 )
 from tfgen.models.latent import AutoencodingModel, sample_of
@@ -25,6 +26,7 @@ __all__ = ["ALI"]
 # What encoder and decoder minimise of the logits of (x, E(x)) and of (G(z), z); s is softplus.
 _OBJECTIVES = {
     "variational": lambda s, encoded, generated: s(-encoded) + s(-generated),
+    "full_variational": lambda s, encoded, generated: s(-encoded) + s(-generated),
     "minimax": lambda s, encoded, generated: -s(-encoded) - s(generated),
     "non_saturating": lambda s, encoded, generated: s(encoded) + s(-generated),
 }
@@ -39,12 +41,16 @@ class ALI(AdversarialModel, AutoencodingModel):
     arXiv:1807.05936v4, Eq. 38. Encoder and decoder minimise, by `objective`,
 
     - "variational": -log D(x, E(x)) - log D(G(z), z), Su's Eq. 41, from variational inference;
+    - "full_variational": his Eq. 40, which adds KL(q(x|z) || q_old(x|z)) and log p_old(z|x) - log
+      p(z|x) at generated pairs, where p is the encoder's distribution, q the decoder's and `old`
+      what they were before the step. There the gradient of the first is 0, and of the second that
+      of -log p(z|x) with respect to the encoder, which is logged as `code_nll`, in nats;
     - "minimax": log D(x, E(x)) + log(1 - D(G(z), z)), Eq. 42;
     - "non_saturating": -log(1 - D(x, E(x))) - log D(G(z), z), Eq. 43.
 
     In Eq. 41 the encoder raises D on its own pairs, as the discriminator does; in Eq. 42 and 43 it
-    lowers it. The paper leaves out the term of its Eq. 40 that holds the encoder back; without it
-    codes ran away on MNIST (docs/su.md).
+    lowers it. Without the term of Eq. 40 that holds the encoder back codes ran away on MNIST
+    (docs/su.md).
 
     It logs `discriminator_loss` and `autoencoder_loss`, which are minimised, the means
     `encoded_logits` and `generated_logits`, and `reconstruction`, the squared error of G(E(x)),
@@ -64,8 +70,9 @@ class ALI(AdversarialModel, AutoencodingModel):
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
-        ValueError: if there is no such objective, shapes do not fit each other, or draws of a
-            network's distribution pass no gradient on, as those of a Bernoulli.
+        ValueError: if there is no such objective, "full_variational" has an encoder without a
+            distribution, shapes do not fit each other, or draws of a network's distribution pass no
+            gradient on, as those of a Bernoulli.
 
     Example:
         >>> from tfgen import networks
@@ -82,7 +89,9 @@ class ALI(AdversarialModel, AutoencodingModel):
         encoder: keras.Model,
         decoder: keras.Model,
         discriminator: keras.Model,
-        objective: Literal["variational", "minimax", "non_saturating"] = "non_saturating",
+        objective: Literal[
+            "variational", "full_variational", "minimax", "non_saturating"
+        ] = "non_saturating",
         prior: Prior | None = None,
         discriminator_steps: int = 1,
         label_smoothing: float = 0.0,
@@ -95,6 +104,8 @@ class ALI(AdversarialModel, AutoencodingModel):
         check_pairs(discriminator, "discriminator", (self.data_shape, self.latent_shape), remedy)
         check_logits(discriminator, "discriminator")
         self.discriminator, self.objective = discriminator, objective
+        if objective == "full_variational":
+            _check_density(output_on_zeros(encoder))
         self.set_adversary("non_saturating", discriminator_steps, label_smoothing, r1)
 
     def check_draws(self) -> None:
@@ -112,7 +123,7 @@ class ALI(AdversarialModel, AutoencodingModel):
     def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
-        encoded, generated, code = self._logits(x, training)
+        encoded, generated, code, pair = self._logits(x, training)
         loss = self.adversarial_loss
         terms = {
             "discriminator_loss": loss.real(encoded) + loss.fake(generated),
@@ -123,16 +134,33 @@ class ALI(AdversarialModel, AutoencodingModel):
             "reconstruction": squared_error(x, self.generate_in_training(code, training=False)),
         }
 
+        if self.objective == "full_variational":
+            terms["code_nll"] = self._code_nll(*pair, training)
+            terms["autoencoder_loss"] += terms["code_nll"]
+
         def discriminate(*pair):
             return self.discriminator(pair, training=training)
 
         return with_penalty(terms, self.r1_term(discriminate, x, code))
 
     def _logits(self, x, training):
-        """D(x, E(x)), D(G(z), z) and E(x)."""
+        """D(x, E(x)), D(G(z), z), E(x), and the pair (G(z), z)."""
         z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
         code = sample_of(self.encoder(x, training=training), self.next_seed(training))
         generated = sample_of(self.decoder(z, training=training), self.next_seed(training))
         encoded_logits = self.discriminator([x, code], training=training)
         generated_logits = self.discriminator([generated, z], training=training)
-        return encoded_logits, generated_logits, code
+        return encoded_logits, generated_logits, code, (generated, z)
+
+    def _code_nll(self, x, z, training):
+        """-log p(z|x) at generated pairs, for the encoder alone."""
+        return -self.encoder(tf.stop_gradient(x), training=training).log_prob(z)
+
+
+def _check_density(posterior):
+    if not is_distribution(posterior):
+        raise ValueError(
+            'The objective "full_variational" needs log p(z|x). Received: an encoder that returns '
+            f"{type(posterior).__name__}. End it with a layer of tfgen.layers, for example "
+            "IndependentNormal, or take another objective."
+        )
