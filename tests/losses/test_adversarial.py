@@ -54,6 +54,14 @@ NAIVE = {
         lambda d: 0.5 * (d - 1) ** 2,
     ),
     "hinge": (lambda d: np.maximum(0, 1 - d), lambda d: np.maximum(0, 1 + d), lambda d: -d),
+    "kl": (lambda d: -d, lambda d: np.exp(d - 1), lambda d: -np.exp(d - 1)),
+    "reverse_kl": (lambda d: np.exp(-d), lambda d: d - 1, lambda d: 1 - d),
+    "pearson": (lambda d: -d, lambda d: d**2 / 4 + d, lambda d: -(d**2) / 4 - d),
+    "squared_hellinger": (
+        lambda d: np.exp(-d) - 1,
+        lambda d: np.exp(d) - 1,
+        lambda d: 1 - np.exp(d),
+    ),
 }
 
 
@@ -72,11 +80,40 @@ def value_of(loss, logits):
 
 def best_logits(loss):
     """Logits on the four points that minimise the discriminator's loss, by search: 1e-3 apart."""
-    grid = np.linspace(-4.0, 4.0, 8001)
+    grid = np.linspace(-8.0, 8.0, 16_001)
     return grid[np.argmin(np.outer(P, loss.real(grid)) + np.outer(Q, loss.fake(grid)), axis=1)]
 
 
+F_DIVERGENCES = {
+    "kl": kl(P, Q),
+    "reverse_kl": kl(Q, P),
+    "pearson": np.sum((P - Q) ** 2 / Q),
+    "squared_hellinger": np.sum((np.sqrt(P) - np.sqrt(Q)) ** 2),
+}
+
+
 # Values.
+
+
+def test_exponentials_go_on_as_tangents():
+    """In value and slope, where float32 has neither."""
+    logits = tf.constant([31.0, 33.0, 1e4])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        value = adversarial_loss("kl").fake(logits)
+    exact = np.exp(30.0) * (1 + np.array([31.0, 33.0, 1e4]) - 1 - 30)
+    assert_allclose(value, exact, rtol=1e-5)
+    assert_allclose(tape.gradient(value, logits), np.exp(30.0) * np.ones(3), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", F_DIVERGENCES)
+def test_best_discriminator_of_an_f_gan_knows_the_divergence(name):
+    loss = adversarial_loss(name)
+    logits = best_logits(loss)
+    # Steps of the search of 1e-3 cost their square.
+    assert value_of(loss, logits) == pytest.approx(-F_DIVERGENCES[name], abs=1e-5)
+    generated = np.sum(Q * loss.generator(logits)) + np.sum(P * -np.asarray(loss.real(logits)))
+    assert generated == pytest.approx(F_DIVERGENCES[name], abs=1e-5)
 
 
 def test_all_losses_are_tested():

@@ -35,6 +35,9 @@ __all__ = [
     "with_penalty",
 ]
 
+# Of the exponentials in losses of f-GANs.
+MAX_EXPONENT = 30.0
+
 Discriminator: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 """From examples to logits, shape (batch, ...)."""
 
@@ -102,6 +105,21 @@ def _near_one(logits, label_smoothing=0.0):
     return tf.square(logits - (1 - label_smoothing)) / 2
 
 
+def _exp(x):
+    """exp(x), beyond `MAX_EXPONENT` its tangent there, so that no logit overflows."""
+    within = tf.minimum(x, MAX_EXPONENT)
+    return tf.exp(within) * (1 + x - within)
+
+
+def _f_divergence(output, conjugate):
+    """The loss of an f-GAN: -g(d) on data and f*(g(d)) on generated, which the generator raises."""
+    return AdversarialLoss(
+        _per_example(lambda d: -output(d)),
+        _per_example(lambda d: conjugate(d)),
+        _per_example(lambda d: -conjugate(d)),
+    )
+
+
 _ADVERSARIAL = {
     "minimax": AdversarialLoss(_says_real, _says_fake, _not_fake),
     "non_saturating": AdversarialLoss(_says_real, _says_fake, _says_real),
@@ -115,6 +133,11 @@ _ADVERSARIAL = {
         _per_example(lambda d: tf.nn.relu(1 + d)),
         _log_odds,
     ),
+    # Of each g(d), and f*(g(d)).
+    "kl": _f_divergence(lambda d: d, lambda d: _exp(d - 1)),
+    "reverse_kl": _f_divergence(lambda d: -_exp(-d), lambda d: d - 1),
+    "pearson": _f_divergence(lambda d: d, lambda d: tf.square(d) / 4 + d),
+    "squared_hellinger": _f_divergence(lambda d: 1 - _exp(-d), lambda d: _exp(d) - 1),
 }
 ADVERSARIAL_LOSSES = tuple(_ADVERSARIAL)
 
@@ -130,17 +153,26 @@ def adversarial_loss(name: str, label_smoothing: float = 0.0) -> AdversarialLoss
     | wasserstein | -d, d | -d | Arjovsky, Eq. 2; Mi, Eq. 5 |
     | least_squares | (d - 1)^2 / 2, d^2 / 2 | (d - 1)^2 / 2 | Mao, Eq. 9 |
     | hinge | max(0, 1 - d), max(0, 1 + d) | -d | Miyato, Eq. 16, 17 |
+    | kl | -d, exp(d - 1) | -exp(d - 1) | Nowozin |
+    | reverse_kl | exp(-d), d - 1 | 1 - d | Nowozin |
+    | pearson | -d, d^2 / 4 + d | -d^2 / 4 - d | Nowozin |
+    | squared_hellinger | exp(-d) - 1, exp(d) - 1 | 1 - exp(d) | Nowozin |
+
+    Those of Nowozin, an f-GAN, have minus the f-divergence of data p and generated q for the least
+    sum of the discriminator's two: KL(p || q), KL(q || p), sum (p - q)^2 / q and sum (sqrt p - sqrt
+    q)^2. Their exponentials are continued by tangents beyond exponents of 30.
 
     Source: Goodfellow et al., arXiv:1406.2661v1; Arjovsky et al., arXiv:1701.07875v3; Mao et al.,
-    arXiv:1611.04076v3; Miyato et al., arXiv:1802.05957v1; Rosca et al., arXiv:1706.04987v2;
+    arXiv:1611.04076v3; Miyato et al., arXiv:1802.05957v1; Rosca et al., arXiv:1706.04987v2; Nowozin
+    et al., arXiv:1606.00709v1 (equations not checked: derived from the divergences);
     L. Mi et al., "A Probe Towards Understanding GAN and VAE Models", arXiv:1812.05676v2, whose
     Eq. 1 and 5 print "1 - log D" and "1 - D(G(z))": a misprint, and a constant.
 
     Args:
         name: string, one of `ADVERSARIAL_LOSSES`.
         label_smoothing: float in [0, 1), by which the discriminator's target for data falls short
-            of 1 (one-sided: Salimans et al., arXiv:1606.03498v1, Sec. 3.4). Wasserstein and hinge
-            have no labels.
+            of 1 (one-sided: Salimans et al., arXiv:1606.03498v1, Sec. 3.4). Wasserstein, hinge and
+            f-GANs have no labels.
 
     Returns:
         `AdversarialLoss`.
@@ -161,7 +193,8 @@ def adversarial_loss(name: str, label_smoothing: float = 0.0) -> AdversarialLoss
     if loss.real not in (_says_real, _near_one):
         raise ValueError(
             f"The loss {name!r} has no labels to smooth. Received: label_smoothing="
-            f"{label_smoothing}. Use 'non_saturating', 'minimax' or 'least_squares'."
+            f"{label_smoothing}. Use 'non_saturating', 'minimax', 'log_odds' or "
+            "'least_squares'."
         )
     return loss._replace(real=functools.partial(loss.real, label_smoothing=label_smoothing))
 
