@@ -73,7 +73,7 @@ def stale(folder):
 
 def renew(path, result):
     """Puts today's fingerprint into a result."""
-    found = {"commit": benchmark_run.commit(), "date": benchmark_run.today()}
+    found = {"commit": paper_script.commit(), "date": benchmark_run.today()}
     print_of = benchmark.fingerprint_of(result["name"])
     paper_script.write_json(path, {**result, "fingerprint": print_of, "renewed": found})
     noted = path.with_name("fingerprint.txt")

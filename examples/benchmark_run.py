@@ -11,12 +11,10 @@ import os
 import pathlib
 import resource
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
-import benchmark_rows
 import keras
 import numpy as np
 import paper_script
@@ -189,7 +187,11 @@ def time_again(row, run, folders):
         if times["timed"] and path.exists():
             result = paper_script.read_json(path)
             result["metrics"] |= times
-            result["timed_apart"] = {"commit": commit(), "date": today(), **paper_script.machine()}
+            result["timed_apart"] = {
+                "commit": paper_script.commit(),
+                "date": today(),
+                **paper_script.machine(),
+            }
             paper_script.write_json(path, result)
     return times["timed"]
 
@@ -375,7 +377,7 @@ def result(row, run, print_of, values):
         "total_seconds": seconds,
         "fingerprint": print_of,
         "command": run.args.command,
-        "commit": commit(),
+        "commit": paper_script.commit(),
         "date": today(),
         **paper_script.machine(),
         "tfgen": tfgen.__version__,
@@ -386,21 +388,6 @@ def result(row, run, print_of, values):
 
 def today():
     return time.strftime("%Y-%m-%d")
-
-
-def commit():
-    """The commit of the checkout that this file is in; None where there is none."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "HEAD"],
-            cwd=pathlib.Path(benchmark_rows.__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 # States.

@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -169,10 +170,26 @@ def measure(experiment, run):
             "setup": experiment.setup,
             "metrics": metrics,
             "command": " ".join(["python", *sys.argv]),
+            "commit": commit(),
             "date": datetime.date.today().isoformat(),
             **machine(),
         },
     )
+
+
+def commit():
+    """The commit of the checkout that this file is in; None where there is none."""
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"],
+            cwd=pathlib.Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
 
 
 def machine():
