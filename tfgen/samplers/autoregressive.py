@@ -84,9 +84,10 @@ class Autoregressive(TrainedSampler):
         return model.indices(x)
 
     def fit_codes(self, codes: np.ndarray, seed: int, verbose: bool) -> None:
-        keras.utils.set_random_seed(seed)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        self.train(self.network, codes, verbose, loss)
+        pairs = tf.data.Dataset.from_tensor_slices((codes, codes))
+        batches = pairs.shuffle(len(codes), seed=seed).batch(self.batch_size)
+        self.train(self.network, batches, len(codes), verbose, loss=loss)
 
     def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
         sizes = [min(CHUNK, num_samples - i) for i in range(0, num_samples, CHUNK)] or [0]

@@ -63,7 +63,7 @@ class NormalizingFlow(TrainedSampler):
         self.base = StandardNormal(size)
 
     def fit_codes(self, codes: np.ndarray, seed: int, verbose: bool) -> None:
-        self.train(models.NormalizingFlow(self.bijector, seed=seed), codes, verbose)
+        self.train(models.NormalizingFlow(self.bijector, seed=seed), codes, len(codes), verbose)
 
     def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
         return self.bijector.forward(noise((num_samples, *self.base.event_shape), seed))[0]

@@ -10,7 +10,7 @@ from typing_extensions import Unpack
 from tfgen._utils.arguments import check_size
 from tfgen._utils.random import categorical, split, uniform
 from tfgen._utils.typing import LayerOptions, Seed, Shape
-from tfgen.samplers.sampler import Noise, Sampler, fitted_layer
+from tfgen.samplers.sampler import Noise, Sampler, fitted_weight
 
 __all__ = ["Histogram"]
 
@@ -49,9 +49,9 @@ class Histogram(Sampler):
         super().__init__(event_shape, **kwargs)
 
     def create_weights(self, size: int) -> None:
-        self.low = fitted_layer(self, "low", (size,))
-        self.high = fitted_layer(self, "high", (size,), "ones")
-        self.counts = fitted_layer(self, "counts", (size, self.num_bins))
+        self.low = fitted_weight(self, "low", (size,))
+        self.high = fitted_weight(self, "high", (size,), "ones")
+        self.counts = fitted_weight(self, "counts", (size, self.num_bins))
 
     def fit_codes(self, codes: np.ndarray, seed: int, verbose: bool) -> None:
         low, high = codes.min(0), codes.max(0)

@@ -14,7 +14,7 @@ from tfgen._utils.extras import require
 from tfgen._utils.random import categorical, split
 from tfgen._utils.typing import LayerOptions, Seed, Shape, TensorLike
 from tfgen.models.checks import is_distribution
-from tfgen.samplers.sampler import Noise, Sampler, fitted_layer
+from tfgen.samplers.sampler import Noise, Sampler, fitted_weight
 
 tfd = tfp.distributions
 
@@ -63,10 +63,10 @@ class GaussianMixture(Sampler):
     def create_weights(self, size: int) -> None:
         count = self.num_components
         scale = (size, size) if self.covariance == "full" else (size,)
-        self.logits = fitted_layer(self, "logits", (count,))
-        self.loc = fitted_layer(self, "loc", (count, size))
+        self.logits = fitted_weight(self, "logits", (count,))
+        self.loc = fitted_weight(self, "loc", (count, size))
         # Lower triangular, or the standard deviations.
-        self.scale = fitted_layer(self, "scale", (count, *scale))
+        self.scale = fitted_weight(self, "scale", (count, *scale))
 
     def fit_codes(self, codes: np.ndarray, seed: int, verbose: bool) -> None:
         require("sklearn", "metrics")
@@ -145,8 +145,8 @@ class VampPosterior(Sampler):
         super().__init__(event_shape, **kwargs)
 
     def create_weights(self, size: int) -> None:
-        self.loc = fitted_layer(self, "loc", (self.num_components, size))
-        self.scale = fitted_layer(self, "scale", (self.num_components, size), "ones")
+        self.loc = fitted_weight(self, "loc", (self.num_components, size))
+        self.scale = fitted_weight(self, "scale", (self.num_components, size), "ones")
 
     def codes_of(self, model: keras.Model, x: tf.Tensor, seed: Seed) -> TensorLike:
         q = model.encode(x)

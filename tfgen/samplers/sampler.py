@@ -10,17 +10,18 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Self, Unpack
 
-from tfgen._utils.arguments import check_ints, check_positive, check_size, check_verbose
+from tfgen._utils.arguments import check_ints, check_positive, check_verbose
 from tfgen._utils.progress import ProgressBar
 from tfgen._utils.random import fold_in, normal
 from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape, TensorLike
 from tfgen.layers import Prior
+from tfgen.layers.parameters import as_shape
 from tfgen.models.checks import as_draws, check_num_samples, check_seed, is_distribution
 from tfgen.models.latent import batches_of
 
 tfd = tfp.distributions
 
-__all__ = ["Noise", "Sampler", "fitted_layer"]
+__all__ = ["Noise", "Sampler", "fitted_weight"]
 
 # Standard normal draws of a shape, from a seed: those of `Sampler.sample` are scaled and truncated.
 Noise = Callable[[Any, Seed], tf.Tensor]
@@ -62,7 +63,7 @@ class Sampler(Prior):
         self.event_shape: tuple[int, ...] | None = None
         self.built = True
         if event_shape is not None:
-            self._shape_for(as_event_shape(event_shape))
+            self._shape_for(as_shape(event_shape))
 
     def _shape_for(self, event_shape):
         """Makes the weights for codes of this shape, unless they are there."""
@@ -114,7 +115,8 @@ class Sampler(Prior):
             model: a trained model with `encode`.
             x: array, or finite data set, of examples as the model was trained on.
             max_codes: int >= 2, codes that are kept, at random, where there are more.
-            seed: int >= 0, for draws of codes and for the fit.
+            seed: int >= 0, for draws of codes and for the fit; first weights of networks follow
+                Keras' global seed.
             verbose: bool, whether to show progress.
 
         Returns:
@@ -217,17 +219,11 @@ class Sampler(Prior):
         return {**super().get_config(), "event_shape": self.event_shape}
 
 
-def fitted_layer(sampler: Sampler, name: str, shape: Shape, initializer: Any = "zeros") -> Any:
+def fitted_weight(sampler: Sampler, name: str, shape: Shape, initializer: Any = "zeros") -> Any:
     """A weight that `fit_codes` sets, and no optimizer moves."""
     return sampler.add_weight(
         shape=shape, initializer=initializer, trainable=False, autocast=False, name=name
     )
-
-
-def as_event_shape(event_shape):
-    shape = (event_shape,) if isinstance(event_shape, int) else tuple(event_shape)
-    check_size(**{f"event_shape[{i}]": size for i, size in enumerate(shape)})
-    return shape
 
 
 def _stateless(seed):

@@ -49,13 +49,15 @@ class TrainedSampler(Sampler):
         self.epochs, self.batch_size, self.learning_rate = epochs, batch_size, learning_rate
         super().__init__(event_shape, **kwargs)
 
-    def train(self, model: keras.Model, codes: np.ndarray, verbose: bool, loss: Any = None) -> None:
-        """Fits a model on codes, which are its targets too where there is a loss."""
-        steps = self.epochs * -(-len(codes) // self.batch_size)
+    def train(
+        self, model: keras.Model, data: Any, num_codes: int, verbose: bool, **losses: Any
+    ) -> None:
+        """Fits a model on an array of codes, or on batches of a data set."""
+        steps = self.epochs * -(-num_codes // self.batch_size)
         rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
-        model.compile(keras.optimizers.Adam(rate), **({"loss": loss} if loss else {}))
-        targets = codes if loss else None
-        model.fit(codes, targets, self.batch_size, self.epochs, verbose=2 * int(verbose))
+        model.compile(keras.optimizers.Adam(rate), **losses)
+        size = self.batch_size if isinstance(data, np.ndarray) else None
+        model.fit(data, batch_size=size, epochs=self.epochs, verbose=2 * int(verbose))
 
     def get_config(self) -> dict[str, Any]:
         return {

@@ -11,7 +11,7 @@ from tfgen import layers, models
 from tfgen._utils.arguments import check_size
 from tfgen._utils.random import split
 from tfgen._utils.typing import Seed
-from tfgen.samplers.sampler import Noise, fitted_layer
+from tfgen.samplers.sampler import Noise, fitted_weight
 from tfgen.samplers.trained import TrainedSampler, TrainingOptions
 
 __all__ = ["TwoStageVAE"]
@@ -49,8 +49,8 @@ class TwoStageVAE(TrainedSampler):
         super().__init__(**kwargs)
 
     def create_weights(self, size: int) -> None:
-        self.loc = fitted_layer(self, "loc", (size,))
-        self.scale = fitted_layer(self, "scale", (size,), "ones")
+        self.loc = fitted_weight(self, "loc", (size,))
+        self.scale = fitted_weight(self, "scale", (size,), "ones")
         self.encoder, self.decoder = self._network(size), self._network(size)
 
     def _network(self, size):
@@ -66,7 +66,7 @@ class TwoStageVAE(TrainedSampler):
         self.loc.assign(loc)
         self.scale.assign(np.where(scale > 0, scale, 1.0))
         model = models.VAE(self.encoder, self.decoder, seed=seed)
-        self.train(model, (codes - loc) / np.asarray(self.scale), verbose)
+        self.train(model, (codes - loc) / np.asarray(self.scale), len(codes), verbose)
 
     def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
         of_u, of_z = split(seed, 2)
