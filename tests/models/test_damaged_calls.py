@@ -156,7 +156,15 @@ def _constructors():
             step_size=0.1,
             max_step_size=0.5,
         ),
-        "IWAE": dict(**vae, num_samples=2, estimator="reparameterized", beta=1.0),
+        "IWAE": dict(
+            **vae,
+            num_samples=2,
+            estimator="reparameterized",
+            beta=1.0,
+            num_groups=2,
+            elbo_weight=0.5,
+            partial=True,
+        ),
         "InfoVAE": dict(**vae, alpha=0.5, lambda_mmd=2.0, kernel="gaussian"),
         "LadderVAE": dict(**_ladder(), **_FREE),
         "MixtureEM": dict(
@@ -192,6 +200,7 @@ def _constructors():
             decay=0.99,
             restart_below=0.1,
         ),
+        "RAE": dict(**auto, kind="gradient", embedding_weight=0.1, reg_weight=0.1),
         "WAE": dict(**auto, lambda_mmd=1.0, kernel="gaussian"),
         "WGAN": dict(**_gan(), **_GAN, clip=0.01, discriminator_steps=2),
         "WGANGP": dict(
