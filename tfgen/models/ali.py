@@ -135,7 +135,7 @@ class ALI(AdversarialModel, AutoencodingModel):
         }
 
         if self.objective == "full_variational":
-            terms["code_nll"] = self._code_nll(*pair, training)
+            terms["code_nll"] = self._code_nll(pair, training)
             terms["autoencoder_loss"] += terms["code_nll"]
 
         def discriminate(*pair):
@@ -152,8 +152,9 @@ class ALI(AdversarialModel, AutoencodingModel):
         generated_logits = self.discriminator([generated, z], training=training)
         return encoded_logits, generated_logits, code, (generated, z)
 
-    def _code_nll(self, x, z, training):
+    def _code_nll(self, pair, training):
         """-log p(z|x) at generated pairs, for the encoder alone."""
+        x, z = pair
         return -self.encoder(tf.stop_gradient(x), training=training).log_prob(z)
 
 

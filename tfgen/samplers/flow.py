@@ -49,7 +49,8 @@ class NormalizingFlow(TrainedSampler):
         **kwargs: Unpack[TrainingOptions],
     ) -> None:
         check_size(num_steps=num_steps)
-        self.bijector, self.num_steps, self.hidden = bijector, num_steps, tuple(hidden)
+        self.bijector: Any = bijector
+        self.num_steps, self.hidden = num_steps, tuple(hidden)
         super().__init__(**kwargs)
 
     def create_weights(self, size: int) -> None:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow_probability import distributions as tfd
 from typing_extensions import Self, Unpack
 
 from tfgen._utils.arguments import check_ints, check_positive, check_verbose
@@ -18,8 +19,6 @@ from tfgen.layers import Prior
 from tfgen.layers.parameters import as_shape
 from tfgen.models.checks import as_draws, check_num_samples, check_seed, is_distribution
 from tfgen.models.latent import batches_of
-
-tfd = tfp.distributions
 
 __all__ = ["Noise", "Sampler", "fitted_weight"]
 
