@@ -200,7 +200,11 @@ def gallery(pictures):
 
 def differences(results, folder):
     """NLL of each model minus the VAE's: mean over images, with a 95 % interval."""
-    values = {name: nlls(seeds, folder) for name, seeds in results.items()}
+    return minus_the_vaes({name: nlls(seeds, folder) for name, seeds in results.items()})
+
+
+def minus_the_vaes(values):
+    """Of the NLLs of images by model, None where they are unknown."""
     base = values.get("vae")
     if base is None:
         return {}

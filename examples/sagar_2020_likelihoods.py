@@ -12,14 +12,11 @@ steps and the convolutional HVI with 16 beside them. `annealing` asks what 5,000
 All in nats, upper bounds of -log p(x). A killed run goes on where it stopped.
 """
 
-import argparse
-
 import benchmark
 import benchmark_page
 import benchmark_run
 import numpy as np
 import paper_script
-from benchmark_rows import ROWS
 from paper_script import Experiment
 
 from tfgen import metrics, models
@@ -58,8 +55,10 @@ def jobs(run):
 
 
 def folder_of(job):
-    """Where the result is: this machine's, or one that was published."""
-    return next(f for f in (job.folder, job.record) if (f / "result.json").exists())
+    """Where the result of today's code is: this machine's, or one that was published."""
+    print_of = benchmark.fingerprint_of(job.row.name)
+    folders = (job.folder, job.record)
+    return next(f for f in folders if benchmark_run.state(f, print_of) == "done")
 
 
 def table_7(run):
@@ -84,8 +83,7 @@ def table_7(run):
 def differences(folders):
     """NLL minus that of the VAE, mean over the same images with a 95 % interval."""
     nlls = {name: np.load(f / "nlls_200.npy").astype("float64") for name, f in folders.items()}
-    others = {n: benchmark_page.interval(v - nlls["vae"]) for n, v in nlls.items() if n != "vae"}
-    return {"vae": "", **others}
+    return {"vae": "", **benchmark_page.minus_the_vaes(nlls)}
 
 
 def table_row(name, paper, row, difference):
@@ -139,9 +137,8 @@ def trained_vae(run):
 
 
 def few_images(run):
-    job = argparse.Namespace(**{**vars(run.args), "static_mnist": None})
     split = f"test[:{run.pick(50, 50, 4)}]"
-    return benchmark_run.load_data(ROWS[0], run._replace(args=job), split)[0]
+    return benchmark_run.load_data(benchmark.row_of("vae"), run, split)[0]
 
 
 EXPERIMENTS = [

@@ -93,8 +93,9 @@ def compared(build, samplers_of):
         found, rows = score("prior", model), {"prior": drawn(model, run)}
         for name, sampler in samplers_of(run).items():
             sampler.fit(model, data, seed=run.seed, verbose=False)
-            found |= score(name, model.with_prior(sampler))
-            rows[name] = drawn(model.with_prior(sampler), run)
+            under = model.with_prior(sampler)
+            found |= score(name, under)
+            rows[name] = drawn(under, run)
         fig, _ = plotting.image_grid(np.concatenate(list(rows.values())), 12, row_labels=list(rows))
         paper_script.save_figure(fig, run.folder / "samples.png")
         return found

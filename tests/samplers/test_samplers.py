@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 from scipy import stats
 from sklearn import mixture
 
 from tfgen import bijectors, layers, models, networks, samplers
+
+tfd = tfp.distributions
 
 SHAPE, NUM_CODES, NUM_POSITIONS = (2, 2, 1), 3, 3
 FITTED = {
@@ -137,7 +140,7 @@ def test_autoregressive_density_sums_to_one_and_is_causal(vq_vae, images):
     assert np.abs(logits[0, 1] - logits[2, 1]).max() > 1e-4
 
 
-def test_autoregressive_learns_what_counts_cannot(vq_vae):
+def test_autoregressive_learns_what_counts_cannot():
     class Copier:
         num_codes = 4
 
@@ -275,6 +278,20 @@ def test_codes_of_a_vq_vae_saved(vq_vae, images, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded.sample(5, seed=3), model.sample(5, seed=3), atol=1e-6)
+
+
+def test_a_prior_that_a_subclass_computes(vae):
+    """Its `prior_distribution` takes no argument, and another prior goes around it."""
+
+    class Shifted(models.VAE):
+        def prior_distribution(self):
+            return tfd.MultivariateNormalDiag([5.0, 5.0], [1e-3, 1e-3])
+
+    model = Shifted(vae.encoder, vae.decoder, seed=0)
+    np.testing.assert_allclose(model.sample_latents(3, seed=0), 5.0, atol=0.01)
+    z = model.sample_latents(200, seed=0, prior=layers.StandardNormal(2))
+    assert np.abs(np.mean(z)) < 1
+    assert model.sample(3, seed=0, prior=layers.StandardNormal(2)).shape == (3, *SHAPE)
 
 
 def test_autoencoder_becomes_a_generator(images):

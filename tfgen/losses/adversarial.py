@@ -115,7 +115,7 @@ def _f_divergence(output, conjugate):
     """The loss of an f-GAN: -g(d) on data and f*(g(d)) on generated, which the generator raises."""
     return AdversarialLoss(
         _per_example(lambda d: -output(d)),
-        _per_example(lambda d: conjugate(d)),
+        _per_example(conjugate),
         _per_example(lambda d: -conjugate(d)),
     )
 

@@ -125,8 +125,9 @@ class IWAE(VAE):
         if training and self.estimator != "reparameterized":
             likelihood, log_likelihood, kl, path = self._by_paths(x, q, prior, z)
         else:
-            likelihood, log_likelihood, *kl = self._log_densities(x, q, prior, z, training)
-            kl, path = kl[0] - kl[1], 0.0
+            densities = self._log_densities(x, q, prior, z, training)
+            likelihood, log_likelihood, log_q, log_prior = densities
+            kl, path = log_q - log_prior, 0.0
         weights = log_likelihood - self.beta * kl
         return Draw(
             x=x,

@@ -323,11 +323,12 @@ class LatentVariableModel(GenerativeModel):
         output = _pixel(output_on_zeros(self.decoder)) if is_network else self.decoder
         return {**super().identity(), "decoder's output": type(output).__name__}
 
-    def prior_distribution(self, prior: Prior | None = None) -> Distribution:
-        """p(z), or another prior of the same latents, a `tfd.Distribution`."""
-        check_prior_layer(prior, self)
-        chosen = self.prior if prior is None else prior
-        return chosen.as_distribution(getattr(self, "encoder", None))
+    def prior_distribution(self) -> Distribution:
+        """p(z), a `tfd.Distribution`."""
+        return self._distribution_of(self.prior)
+
+    def _distribution_of(self, prior):
+        return prior.as_distribution(getattr(self, "encoder", None))
 
     def with_prior(self, prior: Prior) -> Self:
         """A model of the same networks under another prior, such as one of `tfgen.samplers`.
@@ -394,7 +395,9 @@ class LatentVariableModel(GenerativeModel):
             seed = int(seed)  # type: ignore[arg-type]  # A NumPy int is no seed of TFP.
         elif seed is not None:
             check_stateless_seed(seed=seed)
-        return self.prior_distribution(prior).sample(num_samples, seed=seed)
+        check_prior_layer(prior, self)
+        density = self.prior_distribution() if prior is None else self._distribution_of(prior)
+        return density.sample(num_samples, seed=seed)
 
     def decode(self, z: TensorLike) -> Any:
         """p(x|z), or x where the decoder is deterministic."""

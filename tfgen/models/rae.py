@@ -77,7 +77,7 @@ class RAE(AE):
         z = tf.cast(self.encoder(inputs_of(x), training=training), tf.float32)
         output, penalty = self._decoded(z, training)
         error = squared_error(tf.cast(targets_of(x), tf.float32), output)
-        embedding = _squared_norm(z) / 2
+        embedding = squared_error(z, tf.zeros_like(z)) / 2
         loss = error + self.embedding_weight * embedding + self.reg_weight * penalty
         return {
             "loss": loss,
@@ -96,8 +96,4 @@ class RAE(AE):
             tape.watch(z)
             output = tf.cast(self.decoder(z, training=training), tf.float32)
             along = tf.reduce_sum(output * normal(tf.shape(output), self.next_seed(training)))
-        return output, _squared_norm(tape.gradient(along, z))
-
-
-def _squared_norm(values):
-    return tf.reduce_sum(tf.square(values), axis=range(1, len(values.shape)))
+        return output, squared_error(tape.gradient(along, z), tf.zeros_like(z))

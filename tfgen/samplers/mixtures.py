@@ -1,6 +1,5 @@
 """Mixtures of normals over codes: fitted by EM, or made of posteriors."""
 
-import math
 from typing import Any
 
 import keras
@@ -23,8 +22,38 @@ __all__ = ["GaussianMixture", "VampPosterior"]
 _COVARIANCES = ("full", "diag")
 
 
+class _NormalMixture(Sampler):
+    """Draws and density of a mixture, whose `scale` is triangular or of standard deviations."""
+
+    num_components: int
+
+    def create_weights(self, size: int) -> None:
+        self.logits = fitted_weight(self, "logits", (self.num_components,))
+        self.loc = fitted_weight(self, "loc", (self.num_components, size))
+        shape = (self.num_components, *self.scale_shape(size))
+        self.scale = fitted_weight(self, "scale", shape, "ones")
+
+    def scale_shape(self, size: int) -> tuple[int, ...]:
+        """Shape of the scale of one component."""
+        return (size,)
+
+    def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
+        which, around = split(seed, 2)
+        component = categorical(tf.convert_to_tensor(self.logits), num_samples, which)
+        loc, scale = tf.gather(self.loc, component), tf.gather(self.scale, component)
+        drawn, triangular = noise(tf.shape(loc), around), len(scale.shape) == 3
+        return loc + (tf.linalg.matvec(scale, drawn) if triangular else scale * drawn)
+
+    def log_density(self, z: tf.Tensor) -> tf.Tensor:
+        loc, scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale)
+        triangular = len(scale.shape) == 3
+        kind = tfd.MultivariateNormalTriL if triangular else tfd.MultivariateNormalDiag
+        logits = tf.nn.log_softmax(tf.convert_to_tensor(self.logits))
+        return tf.reduce_logsumexp(logits + kind(loc, scale).log_prob(z[:, None]), axis=-1)
+
+
 @keras.saving.register_keras_serializable("tfgen.samplers")
-class GaussianMixture(Sampler):
+class GaussianMixture(_NormalMixture):
     """Mixture of normals, fitted on codes by scikit-learn's expectation maximisation.
 
     Source: Ghosh et al., arXiv:1903.12436v4 (section not checked), who fit 10 components.
@@ -60,13 +89,8 @@ class GaussianMixture(Sampler):
         self.num_components, self.covariance = num_components, covariance
         super().__init__(event_shape, **kwargs)
 
-    def create_weights(self, size: int) -> None:
-        count = self.num_components
-        scale = (size, size) if self.covariance == "full" else (size,)
-        self.logits = fitted_weight(self, "logits", (count,))
-        self.loc = fitted_weight(self, "loc", (count, size))
-        # Lower triangular, or the standard deviations.
-        self.scale = fitted_weight(self, "scale", (count, *scale))
+    def scale_shape(self, size: int) -> tuple[int, ...]:
+        return (size, size) if self.covariance == "full" else (size,)
 
     def fit_codes(self, codes: np.ndarray, seed: int, verbose: bool) -> None:
         require("sklearn", "metrics")
@@ -79,28 +103,10 @@ class GaussianMixture(Sampler):
             random_state=seed,
             verbose=2 * int(verbose),
         ).fit(codes.astype("float64"))
-        covariances = fitted.covariances_
         scale = np.sqrt if self.covariance == "diag" else np.linalg.cholesky
         self.logits.assign(np.log(np.maximum(fitted.weights_, 1e-300)))
         self.loc.assign(fitted.means_)
-        self.scale.assign(scale(covariances))
-
-    def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
-        which, around = split(seed, 2)
-        component = categorical(tf.convert_to_tensor(self.logits), num_samples, which)
-        loc, scale = tf.gather(self.loc, component), tf.gather(self.scale, component)
-        drawn = noise(tf.shape(loc), around)
-        return loc + (
-            tf.linalg.matvec(scale, drawn) if self.covariance == "full" else scale * drawn
-        )
-
-    def log_density(self, z: tf.Tensor) -> tf.Tensor:
-        loc, scale = tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale)
-        kind = (
-            tfd.MultivariateNormalTriL if self.covariance == "full" else tfd.MultivariateNormalDiag
-        )
-        logits = tf.nn.log_softmax(tf.convert_to_tensor(self.logits))
-        return tf.reduce_logsumexp(logits + kind(loc, scale).log_prob(z[:, None]), axis=-1)
+        self.scale.assign(scale(fitted.covariances_))
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -111,7 +117,7 @@ class GaussianMixture(Sampler):
 
 
 @keras.saving.register_keras_serializable("tfgen.samplers")
-class VampPosterior(Sampler):
+class VampPosterior(_NormalMixture):
     """The mean of the posteriors of K examples: p(z) = 1/K sum_k q(z|x_k), drawn at random.
 
     As the VampPrior of Tomczak & Welling, arXiv:1705.07120v5, Eq. 9, with data in the place of
@@ -144,10 +150,6 @@ class VampPosterior(Sampler):
         self.num_components = num_components
         super().__init__(event_shape, **kwargs)
 
-    def create_weights(self, size: int) -> None:
-        self.loc = fitted_weight(self, "loc", (self.num_components, size))
-        self.scale = fitted_weight(self, "scale", (self.num_components, size), "ones")
-
     def codes_of(self, model: keras.Model, x: tf.Tensor, seed: Seed) -> TensorLike:
         q = model.encode(x)
         base = getattr(q, "distribution", None)
@@ -165,19 +167,6 @@ class VampPosterior(Sampler):
         loc, scale = np.split(codes[chosen], 2, axis=1)
         self.loc.assign(loc)
         self.scale.assign(scale)
-
-    def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
-        which, around = split(seed, 2)
-        component = categorical(tf.zeros(self.num_components), num_samples, which)
-        loc, scale = tf.gather(self.loc, component), tf.gather(self.scale, component)
-        return loc + scale * noise(tf.shape(loc), around)
-
-    def log_density(self, z: tf.Tensor) -> tf.Tensor:
-        components = tfd.MultivariateNormalDiag(
-            tf.convert_to_tensor(self.loc), tf.convert_to_tensor(self.scale)
-        )
-        log_probs = components.log_prob(z[:, None])
-        return tf.reduce_logsumexp(log_probs, axis=-1) - math.log(self.num_components)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "num_components": self.num_components}

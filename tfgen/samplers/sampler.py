@@ -13,7 +13,7 @@ from typing_extensions import Self, Unpack
 
 from tfgen._utils.arguments import check_ints, check_positive, check_verbose
 from tfgen._utils.progress import ProgressBar
-from tfgen._utils.random import fold_in, normal
+from tfgen._utils.random import fold_in, normal, uniform
 from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape, TensorLike
 from tfgen.layers import Prior
 from tfgen.layers.parameters import as_shape
@@ -237,9 +237,8 @@ def _noise(temperature, truncation):
     low = tfd.Normal(0.0, 1.0).cdf(-float(truncation))
 
     def truncated(shape, seed):
-        share = tfp.random.sanitize_seed(seed)
-        uniform = tf.random.stateless_uniform(shape, share, low, 1 - low)
-        return temperature * tfd.Normal(0.0, 1.0).quantile(uniform)
+        share = low + (1 - 2 * low) * uniform(shape, seed)
+        return temperature * tfd.Normal(0.0, 1.0).quantile(share)
 
     return truncated
 
