@@ -57,7 +57,8 @@ class TrainedSampler(Sampler):
         rate = keras.optimizers.schedules.CosineDecay(self.learning_rate, steps)
         model.compile(keras.optimizers.Adam(rate), **losses)
         size = self.batch_size if isinstance(data, np.ndarray) else None
-        model.fit(data, batch_size=size, epochs=self.epochs, verbose=2 * int(verbose))
+        shuffle = size is not None  # A data set is shuffled.
+        model.fit(data, None, size, self.epochs, verbose=2 * int(verbose), shuffle=shuffle)
 
     def get_config(self) -> dict[str, Any]:
         return {
