@@ -368,13 +368,9 @@ print((x.nbytes >> 20), writing - before_fit, fitting - before_fit)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/self/status")
 @pytest.mark.parametrize("num_replicas", [1, 2])
-def test_memory_does_not_grow_with_the_data(tmp_path, num_replicas):
+def test_memory_does_not_grow_with_the_data(measured, tmp_path, num_replicas):
     """300 MiB are written and trained on, after 100 MiB, and take no more memory than these."""
-    command = [sys.executable, "-c", MEMORY, str(tmp_path), str(num_replicas)]
-    result = subprocess.run(command, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr[-3000:]
-    size, writing, fitting = map(float, result.stdout.split()[-3:])
+    size, writing, fitting = measured(MEMORY, tmp_path, num_replicas)
     assert size == 300
     assert writing < 50 and fitting < 50, (writing, fitting)

@@ -118,7 +118,7 @@ def test_code_discriminator_of_probabilities():
             {"reconstruction_weight": -1.0},
             "must be a finite number >= 0. Received: reconstruction_weight=-1",
         ),
-        ({"loss": "kl"}, "one of .*Received: .*'kl'"),
+        ({"loss": "total_variation"}, "one of .*Received: .*'total_variation'"),
         ({"prior": layers.StandardNormal(3)}, r"\(2,\). Received: a prior over shape \(3,\)"),
     ],
 )

@@ -161,6 +161,7 @@ OTHERS = {
     "LadderVAE",
     "MixtureEM",
     "NormalizingFlow",
+    "RAE",
     "ResumableModel",
     "VGP",
     "VQVAE",
