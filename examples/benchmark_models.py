@@ -21,16 +21,16 @@ GAN_WIDTH, VQ_WIDTH, FLOW_WIDTH = 24, 64, 16
 # VAEs, and the models of Sagar's Table 7.
 
 
-def encoder(run, shape, head=layers.IndependentNormal):
+def encoder(run, shape, head=layers.IndependentNormal, **condition):
     """q(z|x)."""
     width, latent_dim = run.pick(WIDTH, WIDTH, 32), run.pick(LATENT_DIM, LATENT_DIM, 4)
-    return networks.mlp_encoder(shape, latent_dim, head, width, depth=1)
+    return networks.mlp_encoder(shape, latent_dim, head, width, depth=1, **condition)
 
 
-def decoder(run, shape):
+def decoder(run, shape, **condition):
     """p(x|z)."""
     width, latent_dim = run.pick(WIDTH, WIDTH, 32), run.pick(LATENT_DIM, LATENT_DIM, 4)
-    return networks.mlp_decoder(shape, latent_dim, width=width, depth=1)
+    return networks.mlp_decoder(shape, latent_dim, width=width, depth=1, **condition)
 
 
 def vae(run, shape):
@@ -225,15 +225,8 @@ def beta_tcvae(run, shape):
 
 
 def conditional_vae(run, shape):
-    classes = 10
-    options = {"width": width(run), "depth": 1}
-    height, columns, channels = shape
-    return models.ConditionalVAE(
-        networks.mlp_encoder((height, columns, channels + classes), latent_size(run), **options),
-        networks.mlp_decoder(shape, latent_size(run) + classes, **options),
-        num_classes=classes,
-        seed=run.seed,
-    )
+    parts = (make(run, shape, num_classes=10) for make in (encoder, decoder))
+    return models.VAE(*parts, seed=run.seed)
 
 
 def flow_prior(run, shape):

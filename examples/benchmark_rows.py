@@ -154,7 +154,7 @@ ROWS = (
     ),
     Row(
         "conditional-vae",
-        models.ConditionalVAE,
+        models.VAE,
         builders.conditional_vae,
         "conditional VAE, given the class: log p(x|y); samples of the classes in turn",
         5,

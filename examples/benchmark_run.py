@@ -292,8 +292,8 @@ def pictures(row, run, model):
     if not hasattr(model, "reconstruct"):
         return {}
     data, info = load_data(row, run, "test[:10]")
-    x, *labels = next(iter(data)) if row.labels else (next(iter(data)),)
-    options = {"labels": labels[0]} if labels else {}
+    x, *condition = next(iter(data)) if row.labels else (next(iter(data)),)
+    options = {"condition": condition[0]} if condition else {}
     fig, _ = plotting.reconstructions(model, x, info.value_range, **options)
     paper_script.save_figure(fig, run.folder / "reconstructions.png")
     return {}

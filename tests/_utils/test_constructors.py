@@ -74,12 +74,6 @@ def test_arguments_of_models():
     assert "gan_weight" in constructor_arguments(models.GVAE)
     for cls in (models.WGANGP, models.WGAN, models.GVAE):
         assert "loss" not in constructor_arguments(cls)
-    assert "num_classes" in constructor_arguments(models.ConditionalVAE)
-    assert "num_classes" not in constructor_arguments(models.IWAE)
-
-    class ConditionalIWAE(models.ConditionalVAE, models.IWAE):
-        pass
-
-    names = constructor_arguments(ConditionalIWAE)
-    assert {"num_classes", "num_samples", "beta", "encoder"} <= set(names)
+    names = constructor_arguments(models.IWAE)
+    assert {"num_samples", "beta", "encoder"} <= set(names)
     assert not {"capacity", "data_shape", "latent_shape"} & set(names)

@@ -102,12 +102,6 @@ def vq_vae():
     return models.VQVAE(coder, back, num_codes=4, code_dim=2, seed=0)
 
 
-def conditional_vae():
-    return models.ConditionalVAE(
-        encoder((4, 4, 1 + CLASSES)), decoder(LATENT + CLASSES), num_classes=CLASSES, seed=0
-    )
-
-
 BUILDERS = {
     "AE": lambda: models.AE(point_encoder(), generator(), seed=0),
     "VAE": lambda: models.VAE(encoder(), decoder(), seed=0),
@@ -124,7 +118,6 @@ BUILDERS = {
     "IWAE, doubly reparameterized": lambda: models.IWAE(
         encoder(), decoder(), estimator="doubly_reparameterized", seed=0
     ),
-    "ConditionalVAE": conditional_vae,
     "FlowVAE": flow_vae,
     "HVI": hvi,
     "VGP": vgp,
@@ -169,9 +162,8 @@ def train(name):
     model = BUILDERS[name]()
     if not isinstance(model, models.MixtureEM):
         model.compile(keras.optimizers.Adam(1e-2))
-    x, labels = data()
-    y = labels if isinstance(model, models.ConditionalVAE) else None
-    model.fit(x, y, batch_size=BATCH_SIZE, verbose=0)
+    x, _ = data()
+    model.fit(x, batch_size=BATCH_SIZE, verbose=0)
     return [weight for weight in model.get_weights() if weight.dtype.kind == "f"]
 
 

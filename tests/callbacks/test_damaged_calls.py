@@ -62,7 +62,7 @@ CALLS = {
         mean=True,
         seed=0,
         value_range=(0.0, 1.0),
-        labels=np.array([0, 1, 2, 3]),
+        condition=np.array([0, 1, 2, 3]),
     ),
     "WeightSchedule": of("WeightSchedule", name="beta", function=lambda step: 1.0),
 }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfgen import models, networks
 from tfgen.callbacks import SampleGrid
 
 
@@ -138,7 +139,7 @@ def test_bad_arguments_are_refused_before_training(tmp_path):
         "num_samples": 10_001,
         "log_dir": 3,
         "output_dir": __file__,
-        "labels": [0.5] * 64,
+        "condition": [np.nan] * 64,
     }
     for name, value in refused.items():
         with pytest.raises(ValueError, match=f"{name} must be .*Received: {name}="):
@@ -151,18 +152,22 @@ def test_a_false_value_range_is_refused_too(value_range, tmp_path):
         SampleGrid(tmp_path, value_range=value_range)
 
 
-def test_labels_of_another_number_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"one for each of 64 samples. Received: .* \(3,\)"):
-        SampleGrid(tmp_path, labels=[0, 1, 2])
+def test_conditions_of_another_number_are_refused_when_training_begins(tmp_path):
+    decoder = networks.mlp_decoder((2, 2, 1), 2, width=4, num_classes=3)
+    model = models.VAE(networks.mlp_encoder((2, 2, 1), 2, width=4), decoder)
+    callback = SampleGrid(tmp_path, condition=[0, 1, 2])
+    callback.set_model(model)
+    with pytest.raises(ValueError, match="for each of 64 examples.* Received: 3 conditions"):
+        callback.on_train_begin()
 
 
-def test_value_range_and_labels_reach_the_model(fake_model, tmp_path, monkeypatch):
+def test_value_range_and_condition_reach_the_model(fake_model, tmp_path, monkeypatch):
     """Black is -1 for a model that says so."""
     fake_model.value_range = (-1.0, 1.0)
-    fake_model.sample = lambda n, seed, labels: np.full((n, 2, 2, 1), labels, "float32")
+    fake_model.sample = lambda n, seed, condition: np.full((n, 2, 2, 1), condition, "float32")
     shown = []
     monkeypatch.setattr("tfgen.callbacks.samples._png_of", lambda fig: shown.append(fig) or b"")
-    callback = SampleGrid(tmp_path, num_samples=1, labels=0)
+    callback = SampleGrid(tmp_path, num_samples=1, condition=0)
     callback.set_model(fake_model)
     callback.on_train_begin()
     callback.on_epoch_end(0)

@@ -1,6 +1,7 @@
 """Tiny models by name, of every class that descends a gradient, for tests of all of them."""
 
 import functools
+import math
 import types
 
 import keras
@@ -64,11 +65,18 @@ def _flow_posterior():
     return _network(SHAPE, 2 * LATENT + 3, layers.FlowNormal(LATENT, steps, context_size=3))
 
 
-def _labelled(n, **kwargs):
-    """Two classes; the label is appended to each network's input."""
-    encoder = _network((2, 2, 1 + 2), 2 * LATENT, layers.IndependentNormal(LATENT), noisy=n.noisy)
-    decoder = _network((LATENT + 2,), 4, layers.FixedScaleNormal(SHAPE, scale=0.5), noisy=n.noisy)
-    return models.ConditionalVAE(encoder, decoder, **{"num_classes": 2, **kwargs})
+def _conditional(network, condition_shape, num_classes=None):
+    """A network of x and a condition, joined behind a flattening, from one of x alone."""
+    x, c = keras.Input(network.input_shape[1:]), keras.Input(condition_shape)
+    vectors = [keras.layers.Flatten()(part) for part in (x, c)]
+    mixed = keras.layers.Dense(math.prod(x.shape[1:]))(keras.layers.Concatenate()(vectors))
+    network = keras.Model([x, c], network(keras.layers.Reshape(x.shape[1:])(mixed)))
+    return layers.Conditional(network, num_classes)
+
+
+def _of_classes(*networks):
+    """The same of two classes."""
+    return (_conditional(network, (2,), num_classes=2) for network in networks)
 
 
 _TURNS = {"discriminator_steps": 2, "label_smoothing": 0.1, "r1": 0.1}
@@ -82,7 +90,15 @@ _BUILDERS = {
     "beta_tcvae": lambda n, **kwargs: models.BetaTCVAE(
         n.posterior, n.decoder, **{"dataset_size": 500, **kwargs}
     ),
-    "conditional_vae": _labelled,
+    "conditional_vae": lambda n, **kwargs: models.VAE(
+        *_of_classes(n.posterior, n.decoder), **kwargs
+    ),
+    "conditional_gan": lambda n, **kwargs: models.GAN(
+        *_of_classes(n.generator, n.discriminator), **{"proximity": 5.0, **kwargs}
+    ),
+    "conditional_vae_gan": lambda n, **kwargs: models.VAEGAN(
+        *_of_classes(n.posterior, n.decoder, n.discriminator), **{**_TURNS, **kwargs}
+    ),
     "gan": lambda n, **kwargs: models.GAN(n.generator, n.discriminator, **kwargs),
     "gan_proximity": lambda n, **kwargs: models.GAN(
         n.generator, n.discriminator, proximity=5.0, r1=0.1, label_smoothing=0.1, **kwargs

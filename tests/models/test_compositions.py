@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 from vaes import BUILDERS, LATENT, SHAPE, build, decoder, encoder, flow_head
 
 from tfgen import bijectors, layers, models
+from tfgen.models.training_data import Conditioned
 
 OPTIONS = {
     "beta": lambda: {"beta": 0.5},
@@ -15,7 +16,7 @@ OPTIONS = {
     "mixture prior": lambda: {"prior": layers.MixtureOfNormals(LATENT, 2, seed=0)},
     "vamp prior": lambda: {"prior": layers.VampPrior(SHAPE, 2, seed=0)},
     "flow prior": lambda: {"prior": layers.FlowPrior(bijectors.maf(LATENT, 1, hidden=(4,)))},
-    "labels": lambda: {"num_classes": 2},
+    "classes": lambda: {},
     "flow posterior": lambda: {},
 }
 PRIORS = ("mixture prior", "vamp prior", "flow prior")
@@ -26,7 +27,7 @@ REFUSED = {
     **{(models.IWAE, option): "weighed by densities" for option in ("capacity", "free_bits")},
     **{(models.LadderVAE, option): "HierarchicalNormal" for option in PRIORS},
     **{(models.DRAW, option): "standard normal" for option in PRIORS},
-    (models.DRAW, "labels"): "run in turns",
+    (models.DRAW, "classes"): "run in turns",
     (models.DRAW, "flow posterior"): "must be a networks.DRAWEncoder",
     **{
         (cls, "flow posterior"): "independent normals"
@@ -36,11 +37,11 @@ REFUSED = {
 }
 PAIRS = [(cls, option) for cls in BUILDERS for option in OPTIONS]
 SHORT = [
-    (models.IWAE, "labels"),
+    (models.IWAE, "classes"),
     (models.DRAW, "beta"),
     (models.FlowVAE, "vamp prior"),
     (models.HVI, "vamp prior"),
-    (models.VAEGAN, "labels"),
+    (models.VAEGAN, "classes"),
 ]
 
 
@@ -48,35 +49,26 @@ def make(cls, option):
     """A model of `cls` with the option, or None where it is that class anyhow."""
     arguments = OPTIONS[option]()
     if option == "flow posterior":
-        channels = 3 if cls is models.ConditionalVAE else 1
-        posterior = encoder(flow_head(), channels)
-        return None if cls is models.FlowVAE else with_encoder(cls, posterior)
-    if option == "labels":
-        return None if cls is models.ConditionalVAE else with_labels(cls, arguments)
-    if cls is models.ConditionalVAE and option == "vamp prior":
-        arguments["prior"] = layers.VampPrior((4, 4, 3), 2, seed=0)
+        return None if cls is models.FlowVAE else with_networks(cls, encoder(flow_head()))
+    if option == "classes":
+        head = flow_head() if cls is models.FlowVAE else None
+        return with_networks(cls, encoder(head, num_classes=2), decoder(num_classes=2))
     return build(cls, **arguments)
 
 
-def with_encoder(cls, network, base=None, decoder=None, **arguments):
-    """A model of `cls`, or of `base`, with other networks than `BUILDERS` gives it."""
+def with_networks(cls, encoder, decoder=None):
+    """A model of `cls` with other networks than `BUILDERS` gives it."""
 
     def replaced(_, own_decoder, *networks, **kwargs):
-        return (base or cls)(network, decoder or own_decoder, *networks, **kwargs)
+        return cls(encoder, decoder or own_decoder, *networks, **kwargs)
 
-    return BUILDERS[cls](replaced, seed=0, **arguments)
-
-
-def with_labels(cls, arguments):
-    base = type("Conditional", (models.ConditionalVAE, cls), {})
-    head = flow_head() if cls is models.FlowVAE else None
-    return with_encoder(cls, encoder(head, channels=3), base, decoder(LATENT + 2), **arguments)
+    return BUILDERS[cls](replaced, seed=0)
 
 
 def batch(model):
     x = np.random.default_rng(0).integers(0, 2, (6, *SHAPE)).astype("float32")
     labels = np.arange(6, dtype="int32") % 2
-    return (x, labels) if isinstance(model, models.ConditionalVAE) else x
+    return Conditioned(x, labels) if model.num_classes else x
 
 
 def assert_gradients_are_finite(model):
@@ -188,8 +180,3 @@ def test_beta_tempers_the_weights_of_an_iwae():
 def test_capacity_and_free_bits_together_are_refused():
     with pytest.raises(ValueError, match="choose one"):
         build(models.VAE, capacity=1.0, free_bits=1.0)
-
-
-def test_labels_are_for_conditional_classes():
-    with pytest.raises(ValueError, match="takes no num_classes: Labels are for a ConditionalVAE"):
-        build(models.IWAE, num_classes=2)

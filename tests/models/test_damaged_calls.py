@@ -11,6 +11,7 @@ from vaes import LATENT, SHAPE, critic, decoder, encoder, flow_head
 
 from tfgen import bijectors, layers, models, networks
 from tfgen._utils.constructors import KERAS_ARGUMENTS, constructor_arguments
+from tfgen.models.training_data import Conditioned
 
 sys.path.append(str(pathlib.Path(__file__).parents[1]))
 
@@ -121,9 +122,12 @@ def _constructors():
         "BetaTCVAE": dict(
             **vae, dataset_size=100, alpha=1.0, beta=6.0, gamma=1.0, estimator="weighted"
         ),
-        "BetaVAE": dict(**vae, **_FREE, capacity=None),
-        "ConditionalVAE": dict(
-            encoder=encoder(channels=1 + 2), decoder=decoder(LATENT + 2), num_classes=2, prior=prior
+        "BetaVAE": dict(
+            encoder=encoder(num_classes=2),
+            decoder=decoder(num_classes=2),
+            prior=prior,
+            **_FREE,
+            capacity=None,
         ),
         "ConstrainedVAEGAN": dict(
             **vae,
@@ -233,36 +237,39 @@ def model(name):
 
 def _images(name):
     """Data of a model, and what it takes beside x, z and a number of samples."""
-    labels = {"labels": np.array([0, 1, 0])} if name == "ConditionalVAE" else {}
-    return (normal(N, 2) if name == "MixtureEM" else X), labels
+    condition = {"condition": np.array([0, 1, 0])} if name == "BetaVAE" else {}
+    return (normal(N, 2) if name == "MixtureEM" else X), condition
 
 
 def _latent_methods(name):
     shape = model(name).latent_shape
-    z, labels = normal(N, *shape), {"labels": 1} if name == "ConditionalVAE" else {}
-    yield "sample", dict(num_samples=N, seed=0, mean=True, **labels)
+    z, condition = normal(N, *shape), {"condition": 1} if name == "BetaVAE" else {}
+    yield "sample", dict(num_samples=N, seed=0, mean=True, **condition)
     yield "sample_latents", dict(num_samples=2, seed=0)
     yield "sample_latents", dict(num_samples=2, seed=SEED)
-    yield "generate", dict(z=z, **labels)
-    yield "decode", dict(z=z, **labels)
-    if not labels:
-        yield "interpolate_latents", dict(start=z, end=z, num_steps=2)
-        yield "traverse_latents", dict(z=z[0], dims=[0], values=[1.0, 2.0])
+    yield "generate", dict(z=z, **condition)
+    yield "decode", dict(z=z, **condition)
+    yield "interpolate_latents", dict(start=z, end=z, num_steps=2, **condition)
+    yield "traverse_latents", dict(z=z[0], dims=[0], values=[1.0, 2.0], **condition)
+    if condition:
+        yield "given", condition
 
 
 def _data_methods(name):
-    x, labels = _images(name)
-    yield "embed", dict(x=x, **labels)
-    yield "encode", dict(x=x, **labels)
-    yield "reconstruct", dict(x=x, **labels)
-    if not labels:
-        yield "interpolate", dict(start=x, end=x, num_steps=2)
-        yield "traverse", dict(x=x[0], dims=[0], values=[1.0, 2.0])
+    x, condition = _images(name)
+    yield "embed", dict(x=x, **condition)
+    yield "encode", dict(x=x, **condition)
+    yield "reconstruct", dict(x=x, **condition)
+    yield "interpolate", dict(start=x, end=x, num_steps=2, **condition)
+    yield (
+        "traverse",
+        dict(x=x[0], dims=[0], values=[1.0, 2.0], **({"condition": 1} if condition else {})),
+    )
 
 
 def _densities(name):
-    x, labels = _images(name)
-    x = (x, *labels.values()) if labels else x
+    x, condition = _images(name)
+    x = Conditioned(x, *condition.values()) if condition else x
     yield "log_weights", dict(x=x, num_samples=2, seed=SEED, training=False)
     z = normal(N, *model(name).latent_shape)
     yield "log_likelihood", dict(x=x, z=z, training=False)
@@ -302,8 +309,6 @@ def _methods(name):
         yield "decoder_input", dict(indices=indices)
     if name == "DRAW":
         yield "canvases", dict(z=normal(N, 2, LATENT))
-    if name == "ConditionalVAE":
-        yield "given", dict(label=1)
 
 
 @functools.cache
@@ -330,10 +335,10 @@ _FIT = dict(
 
 def training():
     """What Keras has too, of a model of each family."""
-    for name in ("AE", "ConditionalVAE", "MixtureEM", "NormalizingFlow", "VAE"):
-        x, labels = _images(name)
-        pair = {"x": x, **({"y": labels["labels"]} if labels else {})}
-        x = [x, labels["labels"]] if labels else x
+    for name in ("AE", "BetaVAE", "MixtureEM", "NormalizingFlow", "VAE"):
+        x, condition = _images(name)
+        pair = {"x": x, **({"y": condition["condition"]} if condition else {})}
+        x = [x, *condition.values()] if condition else x
         trained, inputs = _trained(name), x
         yield f"{name}.fit", Call(functools.partial(_fit, trained), {**pair, **_FIT})
         yield (

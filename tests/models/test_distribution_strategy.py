@@ -35,9 +35,9 @@ def check_replicas(model):
 
 data, info = datasets.load("digits", batch_size=120, labels=True)
 with strategy.scope():
-    model = models.ConditionalVAE(networks.mlp_encoder((8, 8, 1 + 10), 4, width=32),
-                                  networks.mlp_decoder(info.image_shape, 4 + 10, width=32),
-                                  num_classes=10, seed=0)
+    options = {"latent_dim": 4, "width": 32, "num_classes": 10}
+    model = models.VAE(networks.mlp_encoder(info.image_shape, **options),
+                       networks.mlp_decoder(info.image_shape, **options), seed=0)
     model.compile("adam", jit_compile=False)
 losses = model.fit(data, epochs=2, verbose=0).history["loss"]
 assert losses[-1] < losses[0], losses

@@ -65,7 +65,7 @@ def arguments_of(endpoint):
     """Examples of what an endpoint is given, by name, in their order."""
     rng = np.random.default_rng(0)
     given = {
-        "labels": np.array([0, 1, 1, 0, 1], "int32"),
+        "condition": np.array([0, 1, 1, 0, 1], "int32"),
         "num_samples": np.array(5, "int32"),
         "seed": np.array([SEED, 0], "int32"),
     }
@@ -168,7 +168,7 @@ def test_batches_of_any_length_and_python_numbers(build, tmp_path):
 def test_labels_are_checked_where_they_are_served(build, tmp_path):
     export_model(build("conditional_vae"), tmp_path)
     served = tf.saved_model.load(tmp_path)
-    with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be in"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="Classes must be in"):
         served.generate(tf.zeros((2, 2)), [0, 2])
 
 

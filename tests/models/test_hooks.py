@@ -29,7 +29,7 @@ def every_vae():
 
 def batch(cls, num=6):
     x = np.random.default_rng(0).integers(0, 2, (num, *SHAPE)).astype("float32")
-    return (x, np.arange(num, dtype="int32") % 2) if issubclass(cls, models.ConditionalVAE) else x
+    return x
 
 
 def evaluate(model, cls):
@@ -107,7 +107,7 @@ def test_posterior_is_obeyed(cls):
 
 
 def codes(model, x, cls):
-    q = model.encode(*x) if issubclass(cls, models.ConditionalVAE) else model.encode(x)
+    q = model.encode(x)
     return q.sample(seed=[0, 1]) if hasattr(q, "sample") else q
 
 
@@ -123,8 +123,7 @@ def test_posterior_of_a_flow_is_obeyed():
 @pytest.mark.parametrize("cls", obeying("likelihood"))
 def test_likelihood_is_obeyed(cls):
     parent, child = parent_and_child(cls, "likelihood", "reconstruction")
-    if cls is not models.ConditionalVAE:  # Its decoder is given a label.
-        assert np.mean(child.sample(8, seed=0)) > np.mean(parent.sample(8, seed=0)) + 0.1
+    assert np.mean(child.sample(8, seed=0)) > np.mean(parent.sample(8, seed=0)) + 0.1
 
 
 @pytest.mark.parametrize("cls", obeying("kl_divergence"))

@@ -10,14 +10,14 @@ SHAPE, LATENT = (4, 4, 1), 3
 SIZE = {"width": 8}
 
 
-def encoder(head=None, channels=1):
+def encoder(head=None, **condition):
     return networks.mlp_encoder(
-        (4, 4, channels), LATENT, **({"head": head} if head else {}), **SIZE
+        SHAPE, LATENT, **({"head": head} if head else {}), **SIZE, **condition
     )
 
 
-def decoder(latent_dim=LATENT):
-    return networks.mlp_decoder(SHAPE, latent_dim, **SIZE)
+def decoder(**condition):
+    return networks.mlp_decoder(SHAPE, LATENT, **SIZE, **condition)
 
 
 def critic():
@@ -70,10 +70,6 @@ def adversarial(cls):
     return lambda base=cls, **kwargs: base(encoder(), decoder(), critic(), **kwargs)
 
 
-def conditional(base=models.ConditionalVAE, **kwargs):
-    return base(encoder(channels=1 + 2), decoder(LATENT + 2), **{"num_classes": 2, **kwargs})
-
-
 BUILDERS = {
     models.VAE: plain(models.VAE),
     models.BetaVAE: plain(models.BetaVAE),
@@ -90,7 +86,6 @@ BUILDERS = {
     models.VAEGAN: adversarial(models.VAEGAN),
     models.ConstrainedVAEGAN: adversarial(models.ConstrainedVAEGAN),
     models.GVAE: adversarial(models.GVAE),
-    models.ConditionalVAE: conditional,
 }
 
 

@@ -30,9 +30,8 @@ def vae():
 
 @functools.cache
 def conditional_vae():
-    encoder = networks.mlp_encoder((3, 4, 3), 2, width=4)
-    decoder = networks.mlp_decoder(SHAPE, 4, width=4)
-    return models.ConditionalVAE(encoder, decoder, num_classes=2, seed=0)
+    makers = (networks.mlp_encoder, networks.mlp_decoder)
+    return models.VAE(*(make(SHAPE, 2, width=4, num_classes=2) for make in makers), seed=0)
 
 
 @functools.cache
@@ -105,12 +104,12 @@ CALLS = {
         beta_label="beta",
     ),
     "reconstructions": of("reconstructions", vae, x=images(2), **RANGE),
-    "reconstructions.labels": of(
-        "reconstructions", conditional_vae, x=images(2), labels=np.array([0, 1])
+    "reconstructions.condition": of(
+        "reconstructions", conditional_vae, x=images(2), condition=np.array([0, 1])
     ),
     "samples": of("samples", vae, num_samples=3, mean=True, seed=0, **RANGE),
-    "samples.labels": of(
-        "samples", conditional_vae, num_samples=2, seed=0, labels=np.array([0, 1])
+    "samples.condition": of(
+        "samples", conditional_vae, num_samples=2, seed=0, condition=np.array([0, 1])
     ),
     "training_curves": of(
         "training_curves",

@@ -146,24 +146,24 @@ def test_unpaired_or_single_interpolations_are_refused(make_model, num_pairs, nu
         plotting.interpolations(make_model(2), start, end, num_steps)
 
 
-class Labelled:
-    """Draws and reconstructs the label, in [-1, 1]; knows its range."""
+class Conditional:
+    """Draws and reconstructs the condition, in [-1, 1]; knows its range."""
 
     value_range = (-1.0, 1.0)
 
-    def sample(self, num_samples, seed=None, labels=None):
-        return np.broadcast_to(np.reshape(labels, (-1, 1, 1, 1)), (num_samples, 3, 4, 1)) * 1.0
+    def sample(self, num_samples, seed=None, condition=None):
+        return np.broadcast_to(np.reshape(condition, (-1, 1, 1, 1)), (num_samples, 3, 4, 1)) * 1.0
 
-    def reconstruct(self, x, labels=None):
-        return self.sample(len(x), labels=labels)
+    def reconstruct(self, x, condition=None):
+        return self.sample(len(x), condition=condition)
 
 
-def test_models_know_their_value_range_and_take_labels(tile):
+def test_models_know_their_value_range_and_take_conditions(tile):
     labels = [-1, 0, 1]
-    _, axes = plotting.samples(Labelled(), 3, labels=labels)
+    _, axes = plotting.samples(Conditional(), 3, condition=labels)
     assert [tile(axes, i // 2, i % 2).mean() for i in range(3)] == [0.0, 0.5, 1.0]
-    _, axes = plotting.reconstructions(Labelled(), np.zeros((3, 3, 4, 1)), labels=labels)
+    _, axes = plotting.reconstructions(Conditional(), np.zeros((3, 3, 4, 1)), condition=labels)
     assert [tile(axes, 1, i).mean() for i in range(3)] == [0.0, 0.5, 1.0]
     assert tile(axes, 0, 0).mean() == 0.5
-    _, axes = plotting.samples(Labelled(), 1, labels=1, value_range=(0, 2))
+    _, axes = plotting.samples(Conditional(), 1, condition=1, value_range=(0, 2))
     assert tile(axes, 0, 0).mean() == 0.5

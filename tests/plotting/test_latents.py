@@ -144,14 +144,14 @@ def test_labels_without_a_name_are_refused(make_model):
         plotting.latent_scatter(make_model(2), x, [0, 1, 2], class_names=["a", "b"])
 
 
-def test_scatter_tells_a_model_with_labels_the_classes():
-    class Labelled:
-        latent_shape = (2,)
+def test_scatter_tells_a_model_of_classes_what_they_are():
+    class Conditional:
+        latent_shape, num_classes = (2,), 4
 
-        def embed(self, x, labels=None):
-            return np.stack([labels, labels], axis=1)
+        def embed(self, x, condition=None):
+            return np.stack([condition, condition], axis=1)
 
     x, labels = np.zeros((4, 3, 4, 1)), np.arange(4)
-    _, axes = plotting.latent_scatter(Labelled(), x, labels)
+    _, axes = plotting.latent_scatter(Conditional(), x, labels)
     points = np.concatenate([c.get_offsets() for c in axes.collections])
     np.testing.assert_array_equal(points, np.stack([labels, labels], axis=1))

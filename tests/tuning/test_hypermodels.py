@@ -153,7 +153,6 @@ SOME = {
 OTHERS = {
     "AE",
     "AuxiliaryVAE",
-    "ConditionalVAE",
     "DRAW",
     "FlowVAE",
     "GenerativeModel",

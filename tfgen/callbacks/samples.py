@@ -42,19 +42,11 @@ def _as_num_images(num_samples):
     return num_samples
 
 
-def _check_labels(labels, num_samples):
-    """Labels as an array of one row, or one for all; None if there are none."""
-    if labels is None:
-        return None
-    array = as_numbers(labels=labels)
-    if array.ndim and len(array) != num_samples:
-        raise ValueError(
-            f"labels must be one for all or one for each of {num_samples} samples. Received: "
-            f"labels of shape {array.shape}."
-        )
-    in_range = (array >= 0) & (array < 2**31)  # Of int32, and neither NaN nor infinite.
-    if not np.all(in_range & (array == np.round(array))):
-        raise ValueError(f"labels must be ints of at least 0. Received: labels={labels!r}.")
+def _as_condition(condition):
+    """An array, or None of none."""
+    array = None if condition is None else as_numbers(condition=condition)
+    if array is not None and not np.isfinite(array).all():
+        raise ValueError(f"condition must be finite. Received: condition={condition!r}.")
     return array
 
 
@@ -74,12 +66,12 @@ class SampleGrid(keras.callbacks.Callback):
         seed: int >= 0, seed of the draws.
         value_range: (low, high), the values shown black and white; None for those that the model
             says it returns (`model.value_range`), or else (0, 1).
-        labels: int or ints of shape (num_samples,), for models whose `sample` takes them.
+        condition: of a conditional model, one for all or one for each sample.
 
     Raises:
         ValueError: if `num_samples` or `every` is no whole number of at least 1, `seed` is
-            negative, `value_range` no pair, a folder no path, or `labels` are not ints, one for
-            all or each; in training, if the model takes no labels or draws no pixels.
+            negative, `value_range` no pair, a folder no path, or a `condition` not finite; in
+            training, if the model takes no conditions or others, or draws no pixels.
 
     Example:
         >>> callback = SampleGrid("samples", num_samples=16, every=5)
@@ -96,7 +88,7 @@ class SampleGrid(keras.callbacks.Callback):
         mean: bool = True,
         seed: int = 0,
         value_range: tuple[float, float] | None = None,
-        labels: TensorLike | None = None,
+        condition: TensorLike | None = None,
     ) -> None:
         super().__init__()
         check_seed(seed=seed)
@@ -111,11 +103,13 @@ class SampleGrid(keras.callbacks.Callback):
             "mean": mean,
             "seed": seed,
             "value_range": None if value_range is None else as_pair(value_range=value_range),
-            "labels": _check_labels(labels, num_samples),
+            "condition": _as_condition(condition),
         }
         self._writer: Any = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
+        if self.arguments["condition"] is not None and hasattr(self.model, "checked_condition"):
+            self.model.checked_condition(self.arguments["condition"], self.arguments["num_samples"])
         self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.log_dir is not None:
             self._writer = tf.summary.create_file_writer(os.fspath(self.log_dir))

@@ -1,5 +1,6 @@
 """Distribution layers and priors for Keras 3, with the names and arguments of `tfp.layers`."""
 
+from tfgen.layers.conditional import Conditional, conditionals_in, current_condition, given
 from tfgen.layers.distribution_lambda import DistributionLambda
 from tfgen.layers.flow import FlowDistribution, FlowNormal, FlowPrior
 from tfgen.layers.hierarchical import HierarchicalDistribution, HierarchicalNormal
@@ -24,6 +25,7 @@ from tfgen.layers.vector_quantizer import CodeFrequencies, VectorQuantizer
 __all__ = [
     "CategoricalMixtureOfOneHotCategorical",
     "CodeFrequencies",
+    "Conditional",
     "DistributionLambda",
     "FixedScaleNormal",
     "FlowDistribution",
@@ -47,4 +49,7 @@ __all__ = [
     "StandardNormal",
     "VampPrior",
     "VectorQuantizer",
+    "conditionals_in",
+    "current_condition",
+    "given",
 ]

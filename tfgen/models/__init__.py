@@ -8,7 +8,6 @@ from tfgen.models.auxiliary_vae import AuxiliaryVAE
 from tfgen.models.base import GenerativeModel, Update
 from tfgen.models.beta_tcvae import BetaTCVAE
 from tfgen.models.beta_vae import BetaVAE
-from tfgen.models.conditional_vae import ConditionalVAE
 from tfgen.models.dip_vae import DIPVAE
 from tfgen.models.draw import DRAW
 from tfgen.models.export import export_model, export_network
@@ -40,7 +39,6 @@ __all__ = [
     "AuxiliaryVAE",
     "BetaTCVAE",
     "BetaVAE",
-    "ConditionalVAE",
     "ConstrainedVAEGAN",
     "DIPVAE",
     "DRAW",

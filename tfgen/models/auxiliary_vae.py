@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfgen._utils.typing import Seed
 from tfgen.models.checks import check_weights_of_draws
+from tfgen.models.latent import given_conditions
 from tfgen.models.vae import VAE, Draw, repeat_batch
 
 __all__ = ["AuxiliaryVAE"]
@@ -30,6 +31,7 @@ class AuxiliaryVAE(VAE):
         """Draws all latent variables; see `VAE.infer`."""
         raise NotImplementedError
 
+    @given_conditions
     def log_weights(
         self, x: Any, num_samples: int, seed: Seed, training: bool = False
     ) -> tf.Tensor:

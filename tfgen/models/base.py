@@ -9,11 +9,19 @@ import tensorflow as tf
 
 from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_flags
+from tfgen.layers import Conditional, conditionals_in, given
 from tfgen.models import fused_adam
 from tfgen.models.divergence import StopOnDivergence
 from tfgen.models.optimizers import FollowRates, LogRates, one_for_each, swap_averages
 from tfgen.models.resumable_model import ResumableModel, refuse_losses
 from tfgen.models.term_averages import TermAverages
+from tfgen.models.training_data import (
+    Conditioned,
+    check_goes_with,
+    parted,
+    unpack,
+    with_condition,
+)
 
 __all__ = ["GenerativeModel", "Update"]
 
@@ -71,7 +79,61 @@ class GenerativeModel(ResumableModel):
 
     def zeros(self, num_examples: int) -> Any:
         """A batch of zeros, as `unpack` returns it."""
-        return tf.zeros((num_examples, *self.data_shape))
+        network = self.conditional_network
+        condition = None if network is None else network.zeros(num_examples)
+        return with_condition(tf.zeros((num_examples, *self.data_shape)), condition)
+
+    # Conditions.
+
+    @property
+    def conditional_network(self) -> Conditional | None:
+        """One of the networks that are given a condition, all the same; None if there is none."""
+        return next(iter(conditionals_in(self)), None)
+
+    @property
+    def condition_shape(self) -> tuple[int, ...] | None:
+        """Shape of one condition, () of the number of a class; None of a model without."""
+        network = self.conditional_network
+        return None if network is None else network.condition_shape
+
+    @property
+    def num_classes(self) -> int | None:
+        """How many classes there are, where conditions are classes."""
+        network = self.conditional_network
+        return None if network is None else network.num_classes
+
+    def check_constructed(self) -> None:
+        """Raises ValueError if networks take different conditions."""
+        first, *others = {network.expected for network in conditionals_in(self)} or {""}
+        if others:
+            raise ValueError(
+                "All conditional networks of a model are given the same condition. Received: "
+                f"networks that take {first} and {others[0]}. Build them with the same num_classes "
+                "or condition_shape."
+            )
+
+    def prepare(self, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
+        network = self.conditional_network
+        if network is None:
+            return super().prepare(x, y, training)
+        if y is None:
+            return x, None
+        check_goes_with(x, y)
+        return x, network.check(y, len(x))
+
+    def unpack(self, data: Any) -> Any:
+        """What a step takes of a batch: in a conditional model `Conditioned`, y the conditions."""
+        network = self.conditional_network
+        if network is None:
+            return super().unpack(data)
+        _, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if condition is None:
+            raise ValueError(
+                f"A conditional {type(self).__name__} learns from examples with conditions. "
+                f"Received: a batch without. Call fit(x, y), y {network.expected}, or give it a "
+                "data set of pairs, as datasets.load does with labels=True."
+            )
+        return Conditioned(unpack(data), network.check(condition))
 
     # Compiling.
 
@@ -234,7 +296,8 @@ class GenerativeModel(ResumableModel):
     def _forward(self, updates, terms_fn, x, training):
         """The terms of a forward pass, with the losses of the networks that `updates` move."""
         networks = {update.name: self._networks_moved_first_by(update) for update in updates}
-        with keras_private.losses_of_all_calls(sum(networks.values(), [])):
+        x, condition = parted(x)
+        with given(condition), keras_private.losses_of_all_calls(sum(networks.values(), [])):
             terms = dict(terms_fn(x, training=training))
             for update in updates:
                 losses = [loss for network in networks[update.name] for loss in network.losses]

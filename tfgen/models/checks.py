@@ -14,7 +14,7 @@ from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_flags, check_ints
 from tfgen._utils.tensors import check_stateless_seed
 from tfgen._utils.typing import Seed, Shape
-from tfgen.layers import Prior
+from tfgen.layers import Conditional, Prior, conditionals_in, given
 from tfgen.losses.divergences import is_diagonal_normal
 
 tfd = tfp.distributions
@@ -52,7 +52,9 @@ def is_distribution(output: Any) -> bool:
 
 def output_on_zeros(network: keras.Model) -> Any:
     """What a network returns for one example of zeros; ValueError if events are several tensors."""
-    output = network(tf.zeros((1, *network.input_shape[1:])))
+    conditions = [part.zeros(1) for part in conditionals_in(network)]
+    with given(conditions[0] if conditions else None):
+        output = network(tf.zeros((1, *network.input_shape[1:])))
     if isinstance(output, tfd.JointDistribution):
         raise ValueError(
             "A network must return a tensor or a distribution over one tensor. Received: the "
@@ -62,10 +64,8 @@ def output_on_zeros(network: keras.Model) -> Any:
     return output
 
 
-def input_shape(
-    network: keras.Model, role: str, remedy: str, num_classes: int = 0
-) -> tuple[int, ...]:
-    """Shape of one input of a network with a single known one, less the values of a label."""
+def input_shape(network: keras.Model, role: str, remedy: str) -> tuple[int, ...]:
+    """Shape of one input of a network with a single known one, or of one beside a condition."""
     shape = getattr(network, "input_shape", None)
     if not isinstance(shape, tuple):
         raise ValueError(
@@ -73,7 +73,7 @@ def input_shape(
             f"{network!r}. Begin it with {remedy}, or wrap it: "
             f"keras.Sequential([{remedy}, network])."
         )
-    return (*shape[1:-1], shape[-1] - num_classes) if num_classes else tuple(shape[1:])
+    return tuple(shape[1:])
 
 
 def check_prior_layer(prior: Any, model: keras.Model) -> None:
@@ -165,6 +165,8 @@ def check_logits(network: keras.Model, name: str) -> None:
 
 def _last_layer(network: keras.layers.Layer) -> keras.layers.Layer:
     """The last layer of a network, or of the network that it ends in."""
+    if isinstance(network, Conditional):
+        return _last_layer(network.network)
     layers = getattr(network, "layers", None)
     return _last_layer(layers[-1]) if layers else network
 

@@ -56,7 +56,9 @@ def _recording(init: Callable[..., None]) -> Callable[..., None]:
         with contextlib.suppress(TypeError):  # `init` says it better.
             record.calls.append(_call(signature, self, *args, **kwargs))
         init(self, *args, **kwargs)
-        record.complete = record.complete or type(self).__init__ is recording
+        if type(self).__init__ is recording and not record.complete:
+            record.complete = True
+            self.check_constructed()
 
     recording.__signature__ = signature  # type: ignore[attr-defined]  # Keras reads it in two ways.
     return recording
@@ -97,9 +99,16 @@ class ConfiguredModel(keras.Model):
             cls.__init__ = _recording(cls.__init__)  # type: ignore[method-assign]
         cls._fixed_attributes = _attributes_of_arguments(cls)
 
+    def check_constructed(self) -> None:
+        """Raises ValueError if arguments do not fit each other: called once all are kept."""
+
+    def arguments(self) -> dict[str, Any]:
+        """What the constructor was given, by name, and defaults of the rest."""
+        return _collected(vars(self)["_record"].calls)
+
     def get_config(self) -> dict[str, Any]:
         """Everything that the constructor takes, ready for `from_config`."""
-        given = _collected(vars(self)["_record"].calls)
+        given = self.arguments()
         names = [name for name in constructor_arguments(type(self)) if name not in KERAS_ARGUMENTS]
         values = {name: given[name] for name in names if name in given}
         serialized = {k: keras.saving.serialize_keras_object(v) for k, v in values.items()}
@@ -113,7 +122,7 @@ class ConfiguredModel(keras.Model):
         Raises:
             ValueError: if the constructor does not take what is to change.
         """
-        given, names = _collected(vars(self)["_record"].calls), constructor_arguments(type(self))
+        given, names = self.arguments(), constructor_arguments(type(self))
         unknown = [name for name in changes if name not in names]
         if unknown:
             raise ValueError(

@@ -116,8 +116,9 @@ class DRAW(AuxiliaryVAE):
             state = self.decoder.step(draws[-1][0], state)
         return draws, self.decoder.likelihood(state[-1])
 
-    def encode(self, x: Any) -> tf.Tensor:
+    def encode(self, x: Any, condition: None = None) -> tf.Tensor:
         """Means of the z_t, each carried on to the next step, shape (batch, T, latent_dim)."""
+        self.checked_condition(condition)
         mean = self.encoder.posterior.mean
         draws, _ = self._unroll(self.inputs(x), lambda _, features: (mean(features),))
         return tf.stack([z for (z,) in draws], axis=1)

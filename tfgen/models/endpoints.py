@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tfgen._utils.typing import Distribution
 from tfgen.models.checks import input_shape, is_distribution
-from tfgen.models.conditional_vae import ConditionalVAE
 from tfgen.models.latent import AutoencodingModel, LatentVariableModel, mean_of
 from tfgen.models.mixture import Mixture
 from tfgen.models.normalizing_flow import NormalizingFlow
@@ -54,16 +53,16 @@ def model_endpoints(model: ResumableModel) -> dict[str, Endpoint]:
     )
 
 
-def _labels(model):
+def _condition(model):
     """The further argument of a conditional model."""
-    is_conditional = isinstance(model, ConditionalVAE)
-    return [tf.TensorSpec((None,), tf.int32, name="labels")] if is_conditional else []
+    network = model.conditional_network
+    return [] if network is None else [network.spec]
 
 
 def _data_endpoints(model, x):
     """Those that are given data."""
     if isinstance(model, AutoencodingModel):
-        signature = [x, *_labels(model)]
+        signature = [x, *_condition(model)]
         return {
             "reconstruct": Endpoint(model.reconstruct, signature),
             "embed": Endpoint(lambda *x: mean_of(model.encode(*x)), signature),
@@ -80,13 +79,13 @@ def _latent_endpoints(model):
     z = tf.TensorSpec((None, *model.latent_shape), name="z")
     num_samples, seed = _SAMPLING
 
-    def sample(num_samples, *labels_and_seed):
-        *labels, seed = labels_and_seed
-        return mean_of(model.decode(model.sample_latents(num_samples, seed), *labels))
+    def sample(num_samples, *condition_and_seed):
+        *condition, seed = condition_and_seed
+        return mean_of(model.decode(model.sample_latents(num_samples, seed), *condition))
 
     return {
-        "generate": Endpoint(lambda *z: mean_of(model.decode(*z)), [z, *_labels(model)]),
-        "sample": Endpoint(sample, [num_samples, *_labels(model), seed], draws=True),
+        "generate": Endpoint(lambda *z: mean_of(model.decode(*z)), [z, *_condition(model)]),
+        "sample": Endpoint(sample, [num_samples, *_condition(model), seed], draws=True),
     }
 
 

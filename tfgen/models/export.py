@@ -53,7 +53,8 @@ def export_model(
     - `latent(x)`: flows; `log_prob(x)`: flows without a dequantization;
     - `log_prob(x)`, `responsibilities(x)`, `sample(num_samples, seed)`: mixtures.
 
-    Those of a `ConditionalVAE` take `labels`, int32 of shape (batch,), after x, z or `num_samples`.
+    Those of a conditional model take `condition` after x, z or `num_samples`: of classes int32 of
+    shape (batch,).
     Other networks, such as discriminators, are not in the file.
 
     Args:

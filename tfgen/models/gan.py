@@ -1,19 +1,21 @@
 """Generative adversarial networks. Goodfellow et al., arXiv:1406.2661v1, and what followed."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_ints
-from tfgen._utils.typing import ModelOptions, TensorLike
-from tfgen.layers import Prior
+from tfgen._utils.typing import ModelOptions
+from tfgen.layers import Prior, given
 from tfgen.losses import proximity, with_penalty
 from tfgen.models.adversarial import AdversarialModel
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator, input_shape
 from tfgen.models.latent import mean_of
+from tfgen.models.training_data import parted, with_condition
 
 __all__ = ["GAN", "GANOptions"]
 
@@ -156,15 +158,16 @@ class GAN(AdversarialModel):
 
     # The generator's turns.
 
-    def latents_and_old_samples(
-        self, x: tf.Tensor, training: bool
-    ) -> list[tuple[tf.Tensor, tf.Tensor | None]]:
+    def latents_and_old_samples(self, x: tf.Tensor, training: bool) -> list[Any]:
         """(z, G_old(z)) for each of the generator's steps; no old samples without `proximity`."""
+        x, condition = parted(x)
         num_samples = tf.maximum(tf.shape(x)[0] // self.discriminator_steps, 1)
+        condition = None if condition is None else condition[:num_samples]
         z = self.sample_latents(num_samples, self.next_seed(training))
-        with_old = self.initial_loss_weights["proximity"]
-        old = self.generate_in_training(z, training) if with_old else None
-        return [(z, old)] * self.generator_steps
+        with given(condition):
+            with_old = self.initial_loss_weights["proximity"]
+            old = self.generate_in_training(z, training) if with_old else None
+        return [with_condition((z, old), condition)] * self.generator_steps
 
     def generator_terms(
         self,
@@ -181,5 +184,7 @@ class GAN(AdversarialModel):
         distance = proximity(fake, old)
         return {"generator_loss": loss + self.proximity * distance, "proximity": distance}
 
-    def call(self, z: TensorLike) -> tf.Tensor:
-        return mean_of(self.decode(z))
+    def call(self, inputs: Any) -> tf.Tensor:
+        """G(z); a conditional GAN takes pairs [z, condition]."""
+        is_pair = isinstance(inputs, tuple | list) and self.conditional_network is not None
+        return mean_of(self.decode(*inputs) if is_pair else self.decode(inputs))

@@ -102,9 +102,10 @@ class LadderVAE(AuxiliaryVAE):
         """L."""
         return len(self.prior.latent_dims)
 
-    def encode(self, x: Any) -> HierarchicalDistribution:
+    def encode(self, x: Any, condition: Any = None) -> HierarchicalDistribution:
         """q(z|x), a `HierarchicalDistribution`."""
-        likelihoods = self._likelihoods(x, training=False)
+        with self.conditioned_on(condition, self.inputs(x).shape[0]):
+            likelihoods = self._likelihoods(x, training=False)
 
         def density(level, above):
             return self._densities_of_level(likelihoods, level, above)[0]

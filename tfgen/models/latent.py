@@ -1,10 +1,13 @@
 """What models with latent variables share: decode, generate, sample, traverse, interpolate."""
 
+import contextlib
+import functools
+import itertools
 import math
 import numbers
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar, cast
 
 import keras
 import numpy as np
@@ -13,11 +16,19 @@ import tensorflow_probability as tfp
 from typing_extensions import Self, Unpack
 
 from tfgen._utils.arguments import check_flags, check_ints, check_weights
-from tfgen._utils.constructors import check_fixed, constructor_arguments
+from tfgen._utils.constructors import check_fixed
 from tfgen._utils.random import fold_in
 from tfgen._utils.tensors import check_stateless_seed
 from tfgen._utils.typing import Distribution, ModelOptions, Seed, Shape, TensorLike
-from tfgen.layers import FixedScaleNormal, FlowDistribution, Prior, StandardNormal
+from tfgen.layers import (
+    Conditional,
+    FixedScaleNormal,
+    FlowDistribution,
+    Prior,
+    StandardNormal,
+    current_condition,
+    given,
+)
 from tfgen.losses import check_support, expected_value, squared_mmd
 from tfgen.models.base import GenerativeModel
 from tfgen.models.checks import (
@@ -35,7 +46,7 @@ from tfgen.models.checks import (
     is_distribution,
     output_on_zeros,
 )
-from tfgen.models.training_data import unpack
+from tfgen.models.training_data import parted, unpack
 
 tfd = tfp.distributions
 
@@ -44,11 +55,14 @@ __all__ = [
     "LatentVariableModel",
     "batches_of",
     "decode_in_chunks",
+    "given_conditions",
     "joined",
     "mean_of",
     "mmd_to_prior",
     "sample_of",
 ]
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 # What an image can be that ends in these.
 _RANGES = {keras.activations.sigmoid: (0, 1), keras.activations.tanh: (-1, 1)}
@@ -77,13 +91,31 @@ def sample_of(output: Any, seed: Seed) -> tf.Tensor:
     return tf.cast(output.sample(seed=seed) if is_distribution(output) else output, tf.float32)
 
 
+def given_conditions(method: _Method) -> _Method:
+    """Lets a method of a batch take one with conditions, and gives them to the networks."""
+
+    @functools.wraps(method)
+    def with_conditions(self, x, *args, **kwargs):
+        x, condition = parted(x)
+        with self.conditioned_on(condition):
+            return method(self, x, *args, **kwargs)
+
+    return cast(_Method, with_conditions)
+
+
 def decode_in_chunks(
-    decode: Callable[[tf.Tensor], Any], z: TensorLike, seed: Seed | None = None
+    decode: Callable[..., Any],
+    z: TensorLike,
+    seed: Seed | None = None,
+    condition: Any = None,
 ) -> tf.Tensor:
-    """Means of what `decode` returns for `z`, or draws if there is a seed."""
+    """Means of what `decode` returns for `z` and `condition`, or draws if there is a seed."""
+    parts = _chunks(z)
+    conditions = [None] * len(parts) if condition is None else _chunks(condition)
+    outputs = (decode(*part) for part in zip(parts, conditions, strict=True))
     if seed is None:
-        return tf.concat([mean_of(decode(part)) for part in _chunks(z)], axis=0)
-    draws = [_draw(decode(part), fold_in(seed, i + 1)) for i, part in enumerate(_chunks(z))]
+        return tf.concat([mean_of(output) for output in outputs], axis=0)
+    draws = [_draw(output, fold_in(seed, i + 1)) for i, output in enumerate(outputs)]
     return tf.concat(draws, axis=0)
 
 
@@ -103,6 +135,7 @@ def _pixel(output):
 
 def _last_activation(network):
     """The activation that a network ends in, or None if something else changes its values."""
+    network = network.network if isinstance(network, Conditional) else network
     for layer in reversed(getattr(network, "layers", [])):
         if getattr(layer, "activation", None):
             return layer.activation
@@ -346,10 +379,14 @@ class LatentVariableModel(GenerativeModel):
         Raises:
             ValueError: if the prior does not fit the model, or its class takes none.
         """
-        model = self.rebuilt(prior=prior)
+        return self._sharing_weights(prior=prior)
+
+    def _sharing_weights(self, **changes):
+        """`rebuilt`, with copies of what the class makes itself and of the loss's weights."""
+        model = self.rebuilt(**changes)
         layers = {k: v for k, v in vars(self).items() if isinstance(v, keras.layers.Layer)}
         for name, layer in layers.items():
-            if name != "prior" and layer is not (made := getattr(model, name)):
+            if name not in changes and layer is not (made := getattr(model, name)):
                 made.set_weights(layer.get_weights())
         for name, weight in self._loss_weights().items():
             getattr(model, name).assign(weight)
@@ -399,17 +436,69 @@ class LatentVariableModel(GenerativeModel):
         density = self.prior_distribution() if prior is None else self._distribution_of(prior)
         return density.sample(num_samples, seed=seed)
 
-    def decode(self, z: TensorLike) -> Any:
-        """p(x|z), or x where the decoder is deterministic."""
-        return self.decoder(as_examples(z, self.latent_shape, "z"))
+    # Conditions.
+
+    @contextlib.contextmanager
+    def conditioned_on(self, condition: Any, num_examples: int | None = None) -> Iterator[None]:
+        """Gives the networks a condition; None leaves them what they are given already.
+
+        Raises:
+            ValueError: if the model takes no conditions, or others: see `layers.Conditional.check`.
+        """
+        if condition is None:
+            yield
+        else:
+            with given(self.checked_condition(condition, num_examples)):
+                yield
+
+    def checked_condition(self, condition: Any, num_examples: int | None = None) -> Any:
+        """Conditions of as many examples, as the networks take them; None is none."""
+        if condition is None:
+            return None
+        if self.conditional_network is None:
+            raise ValueError(
+                f"This {type(self).__name__} takes no condition: none of its networks does. "
+                f"Received: condition={condition!r}. Build them with num_classes or "
+                "condition_shape."
+            )
+        return self.conditional_network.check(condition, num_examples)
+
+    def given(self, condition: Any) -> Self:
+        """The model under one condition, of the same class and with the same weights.
+
+        It takes no conditions and does all that models without do: `traverse`, `interpolate`,
+        plots, scores by condition, `save`. The networks are shared: training one model changes the
+        other.
+
+        Args:
+            condition: one condition, such as the number of a class.
+
+        Returns:
+            A model of the same class, not compiled.
+
+        Raises:
+            ValueError: if the model takes no conditions, or others.
+        """
+        self.checked_condition(condition, 1)
+        arguments = self.arguments().items()
+        networks = {name: v for name, v in arguments if isinstance(v, Conditional)}
+        return self._sharing_weights(**{k: v.under(condition) for k, v in networks.items()})
+
+    def decode(self, z: TensorLike, condition: Any = None) -> Any:
+        """p(x|z), or x where the decoder is deterministic; p(x|z, c) given a condition."""
+        z = as_examples(z, self.latent_shape, "z")
+        with self.conditioned_on(condition, z.shape[0]):
+            return self.decoder(z)
 
     def generate_in_training(self, z: tf.Tensor, training: bool) -> tf.Tensor:
         """The decoder's mean within a training step, float32 whatever the policy."""
         return tf.cast(mean_of(self.decoder(z, training=training)), tf.float32)
 
-    def generate(self, z: TensorLike) -> tf.Tensor:
-        """The decoder's mean E[x|z], shape (len(z), *data_shape)."""
-        return decode_in_chunks(self.decode, as_examples(z, self.latent_shape, "z"))
+    def generate(self, z: TensorLike, condition: Any = None) -> tf.Tensor:
+        """The decoder's mean E[x|z] or E[x|z, c], shape (len(z), *data_shape)."""
+        z = as_examples(z, self.latent_shape, "z")
+        condition = self.checked_condition(condition, z.shape[0])
+        return decode_in_chunks(self.decode, z, None, condition)
 
     def sampling_seed(self, seed: int | None = None) -> tf.Tensor:
         """`next_seed` outside of training, or the stateless seed that the int `seed` stands for."""
@@ -422,6 +511,7 @@ class LatentVariableModel(GenerativeModel):
         seed: int | None = None,
         mean: bool = True,
         prior: Prior | None = None,
+        condition: Any = None,
     ) -> tf.Tensor:
         """New examples.
 
@@ -431,21 +521,27 @@ class LatentVariableModel(GenerativeModel):
             mean: bool, E[x|z] as papers show it if True, else a draw from p(x|z).
             prior: what z is drawn from in the place of the model's own prior, such as a fitted
                 sampler of `tfgen.samplers`.
+            condition: of a conditional model, one for all or one for each sample; see
+                `layers.Conditional.check`. None for the classes in turn, where there are classes.
 
         Returns:
             Tensor, shape (num_samples, *data_shape).
 
         Raises:
             ValueError: if `num_samples` or `seed` is negative, no int or beyond 32 bits, or the
-                prior does not fit.
+                prior or the condition does not fit.
         """
         check_flags(mean=mean)
+        check_num_samples(num_samples)
         seed = self.sampling_seed(seed)
+        if condition is None and self.num_classes:
+            condition = np.arange(num_samples) % self.num_classes
+        condition = self.checked_condition(condition, num_samples)
         z = self.sample_latents(num_samples, seed, prior)
-        return self.generate(z) if mean else decode_in_chunks(self.decode, z, seed)
+        return decode_in_chunks(self.decode, z, None if mean else seed, condition)
 
     def interpolate_latents(
-        self, start: TensorLike, end: TensorLike, num_steps: int = 7
+        self, start: TensorLike, end: TensorLike, num_steps: int = 7, condition: Any = None
     ) -> tf.Tensor:
         """Images on the straight lines from `start` to `end`, both included.
 
@@ -453,6 +549,7 @@ class LatentVariableModel(GenerativeModel):
             start: latents, shape (n, *latent_shape).
             end: latents, the same shape.
             num_steps: int >= 2.
+            condition: of a conditional model, one for all or one for each line.
 
         Returns:
             Tensor, shape (n, num_steps, *data_shape).
@@ -470,13 +567,15 @@ class LatentVariableModel(GenerativeModel):
             )
         weights = tf.reshape(tf.linspace(0.0, 1.0, num_steps), (-1, *[1] * len(self.latent_shape)))
         z = start[:, None] + weights * (end - start)[:, None]
-        return self._generate_grid(z)
+        condition = self.checked_condition(condition, len(start))
+        return self._generate_grid(z, condition)
 
     def traverse_latents(
         self,
         z: TensorLike,
         dims: Sequence[int] | None = None,
         values: Sequence[float] | None = None,
+        condition: Any = None,
     ) -> tf.Tensor:
         """Images for one latent vector with one dimension at a time set to each value.
 
@@ -484,6 +583,7 @@ class LatentVariableModel(GenerativeModel):
             z: shape `latent_shape`, one latent vector.
             dims: sequence of int, dimensions to vary; all if None.
             values: sequence of float, -3 to 3 in 7 steps if None; in units of z.
+            condition: of a conditional model, one for all.
 
         Returns:
             Tensor, shape (len(dims), len(values), *data_shape).
@@ -497,13 +597,13 @@ class LatentVariableModel(GenerativeModel):
         grid = np.tile(z, (len(rows), len(shown), 1))
         for row, dim in enumerate(rows):
             grid[row, :, dim] = shown
-        return self._generate_grid(
-            tf.reshape(tf.cast(grid, tf.float32), (len(rows), len(shown), *self.latent_shape))
-        )
+        grid = tf.reshape(tf.cast(grid, tf.float32), (len(rows), len(shown), *self.latent_shape))
+        return self._generate_grid(grid, self.checked_condition(condition, len(rows)))
 
-    def _generate_grid(self, z):
-        """`generate` for latents with two leading axes."""
-        images = self.generate(tf.reshape(z, (-1, *self.latent_shape)))
+    def _generate_grid(self, z, condition):
+        """`generate` for latents with two leading axes, and conditions with the first of them."""
+        condition = None if condition is None else np.repeat(condition, z.shape[1], axis=0)
+        images = self.generate(tf.reshape(z, (-1, *self.latent_shape)), condition)
         return tf.reshape(images, (*z.shape[:2], *self.data_shape))
 
     # Saving.
@@ -559,7 +659,6 @@ class AutoencodingModel(LatentVariableModel):
         encoder: network from x to q(z|x), or to z.
         decoder: network from z to p(x|z), or to x.
         prior: a prior of `tfgen.layers` over z; `StandardNormal` if None.
-        num_classes: int, how many values at the end of both networks' inputs are those of a label.
         **kwargs: arguments of `GenerativeModel`.
 
     Raises:
@@ -569,7 +668,6 @@ class AutoencodingModel(LatentVariableModel):
     fixed = {
         "latent_shape": "It is that of the encoder's output.",
         "data_shape": "It is that of the encoder's input.",
-        "num_classes": "Labels are for a ConditionalVAE, or a class that has it as first parent.",
     }
 
     def __init__(
@@ -577,13 +675,10 @@ class AutoencodingModel(LatentVariableModel):
         encoder: keras.Model,
         decoder: keras.Model,
         prior: Prior | None = None,
-        num_classes: int = 0,
         **kwargs: Unpack[ModelOptions],
     ) -> None:
-        if num_classes and "num_classes" not in constructor_arguments(type(self)):
-            check_fixed(AutoencodingModel, {"num_classes": num_classes})
-        data_shape = input_shape(encoder, "encoder", "keras.Input(image_shape)", num_classes)
-        latent_shape = input_shape(decoder, "decoder", "keras.Input((latent_dim,))", num_classes)
+        data_shape = input_shape(encoder, "encoder", "keras.Input(image_shape)")
+        latent_shape = input_shape(decoder, "decoder", "keras.Input((latent_dim,))")
         if tuple(encoder.output_shape[1:]) != latent_shape:
             raise ValueError(
                 "The encoder's latents must be what the decoder takes. Received: an encoder of "
@@ -609,36 +704,73 @@ class AutoencodingModel(LatentVariableModel):
         if type(self.encoder).call is not keras.Model.call:  # DRAW has a network of its own.
             check_reparameterized(output_on_zeros(self.encoder), "encoder")
 
-    def encode(self, x: TensorLike) -> Any:
-        """q(z|x), or z where the encoder is deterministic."""
-        return self.encoder(as_examples(x, self.data_shape, "x"))
+    def encode(self, x: TensorLike, condition: Any = None) -> Any:
+        """q(z|x), or z where the encoder is deterministic; q(z|x, c) given a condition."""
+        x = as_examples(x, self.data_shape, "x")
+        with self.conditioned_on(condition, x.shape[0]):
+            return self.encoder(x)
 
-    def embed(self, x: Any) -> np.ndarray:
-        """Means of q(z|x) of an array or a data set: a NumPy array, shape (n, *latent_shape)."""
-        batches = (as_examples(batch, self.data_shape, "x") for batch in batches_of(x))
-        return joined([mean_of(self.encode(batch)) for batch in batches])
+    def embed(self, x: Any, condition: Any = None) -> np.ndarray:
+        """Means of q(z|x) of an array or a data set: a NumPy array, shape (n, *latent_shape).
 
-    def reconstruct(self, x: TensorLike) -> tf.Tensor:
-        """E[x|z] at the mean of q(z|x), shape of `x`."""
-        return mean_of(self.decode(mean_of(self.encode(as_examples(x, self.data_shape, "x")))))
+        Args:
+            x: array; or a data set, of pairs as `fit` takes it where the model is conditional.
+            condition: of a conditional model, with an array: one for all or one for each.
+        """
+        return joined(
+            [mean_of(self.encode(*batch)) for batch in self.batches_with_conditions(x, condition)]
+        )
 
-    def call(self, x: Any) -> tf.Tensor:
-        return self.reconstruct(x)
+    def batches_with_conditions(self, x: Any, condition: Any = None) -> Iterable[tuple[Any, Any]]:
+        """Pairs of examples and their conditions, or None; of what `embed` takes."""
+        if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
+            return map(parted, batches_of(x, self.unpack if self.conditional_network else unpack))
+        x = as_array(x)
+        condition = self.checked_condition(condition, len(x))
+        conditions = itertools.repeat(None) if condition is None else batches_of(condition)
+        return zip(batches_of(x), conditions, strict=False)
 
-    def interpolate(self, start: TensorLike, end: TensorLike, num_steps: int = 7) -> tf.Tensor:
+    def reconstruct(self, x: TensorLike, condition: Any = None) -> tf.Tensor:
+        """E[x|z] at the mean of q(z|x), shape of `x`; both given a condition, if there is one."""
+        x = as_examples(x, self.data_shape, "x")
+        with self.conditioned_on(condition, x.shape[0]):
+            return mean_of(self.decode(mean_of(self.encode(x))))
+
+    def call(self, inputs: Any) -> tf.Tensor:
+        """`reconstruct`; a conditional model takes pairs [x, condition]."""
+        if self.conditional_network is None or current_condition() is not None:
+            return self.reconstruct(inputs)
+        if not isinstance(inputs, tuple | list) or len(inputs) != 2:
+            raise ValueError(
+                f"A conditional {type(self).__name__} takes pairs [x, condition]. Received: "
+                f"{type(inputs).__name__}. Give it such, or a data set of pairs to predict."
+            )
+        return self.reconstruct(*inputs)
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """`call` on a batch, of a data set of pairs too where the model is conditional."""
+        x, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
+        pairs = self.conditional_network is not None and condition is not None
+        return self((x, condition) if pairs else x, training=False)
+
+    def interpolate(
+        self, start: TensorLike, end: TensorLike, num_steps: int = 7, condition: Any = None
+    ) -> tf.Tensor:
         """Images between two batches of images; see `interpolate_latents`."""
         start = as_examples(start, self.data_shape, "start")
         end = as_examples(end, self.data_shape, "end")
-        return self.interpolate_latents(self.embed(start), self.embed(end), num_steps)
+        start, end = (self.embed(x, condition) for x in (start, end))
+        return self.interpolate_latents(start, end, num_steps, condition)
 
     def traverse(
         self,
         x: TensorLike | None = None,
         dims: Sequence[int] | None = None,
         values: Sequence[float] | None = None,
+        condition: Any = None,
     ) -> tf.Tensor:
         """Images around that of `x`, one example, or around the origin; see `traverse_latents`."""
         if x is None:
-            return self.traverse_latents(np.zeros(self.latent_shape), dims, values)
-        z = self.embed(as_example(x, self.data_shape, "x"))[0]
-        return self.traverse_latents(z, dims, values)
+            return self.traverse_latents(np.zeros(self.latent_shape), dims, values, condition)
+        z = self.embed(as_example(x, self.data_shape, "x"), condition)[0]
+        return self.traverse_latents(z, dims, values, condition)

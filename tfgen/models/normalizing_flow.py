@@ -161,9 +161,11 @@ class NormalizingFlow(LatentVariableModel):
     def call(self, x: TensorLike) -> tf.Tensor:
         return self.latent(x)
 
-    def decode(self, z: tf.Tensor) -> tf.Tensor:
+    def decode(self, z: TensorLike, condition: Any = None) -> tf.Tensor:
         """The data at `z`, shape of `z`; whole numbers where there is a dequantization."""
-        y, _ = self.bijector.forward(as_examples(z, self.latent_shape, "z"))
+        z = as_examples(z, self.latent_shape, "z")
+        with self.conditioned_on(condition, z.shape[0]):
+            y, _ = self.bijector.forward(z)
         return self.dequantization.requantize(y) if self.dequantization else y
 
     def interpolate(self, start: TensorLike, end: TensorLike, num_steps: int = 7) -> tf.Tensor:

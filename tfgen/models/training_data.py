@@ -13,14 +13,17 @@ import tensorflow as tf
 from tfgen._utils.pipeline import last_batch, resumable_dataset, row_reader
 
 __all__ = [
+    "Conditioned",
     "InputsAndTargets",
     "as_dataset",
     "as_given",
     "check",
     "check_batch_size_belongs",
+    "check_goes_with",
     "first_batch",
     "inputs_of",
     "num_batches",
+    "parted",
     "prepared_for_validation",
     "refuse_weights",
     "split",
@@ -28,6 +31,7 @@ __all__ = [
     "targets_of",
     "targets_of_batch",
     "unpack",
+    "with_condition",
 ]
 
 # Keras' own, for arrays.
@@ -46,6 +50,23 @@ class InputsAndTargets(NamedTuple):
 
     inputs: Any
     targets: Any
+
+
+class Conditioned(NamedTuple):
+    """A batch of examples, each with a condition."""
+
+    x: Any
+    condition: Any
+
+
+def parted(x: Any) -> tuple[Any, Any]:
+    """A batch without its conditions, and these, or None."""
+    return tuple(x) if isinstance(x, Conditioned) else (x, None)
+
+
+def with_condition(x: Any, condition: Any) -> Any:
+    """A batch with its conditions, if there are any."""
+    return x if condition is None else Conditioned(x, condition)
 
 
 def inputs_of(x: Any) -> Any:
@@ -285,6 +306,16 @@ def _check_values(chunks, model):
 # Targets and labels.
 
 
+def check_goes_with(x: Any, y: Any) -> None:
+    """Raises ValueError unless `x` and `y` are arrays."""
+    if not is_array(x) or isinstance(y, (*_DATA_SETS, types.GeneratorType)):
+        raise ValueError(
+            "y goes with arrays, and is one. Received: y of type "
+            f"{type(y).__name__} beside data of type {type(x).__name__}. Let one data set give "
+            "pairs (x, y)."
+        )
+
+
 def targets(x: Any, y: Any, model: keras.Model) -> Any:
     """What the model explains instead of `x`: `y` if it has the data's shape; None of labels.
 
@@ -293,12 +324,7 @@ def targets(x: Any, y: Any, model: keras.Model) -> Any:
     """
     if y is None:
         return None
-    if not is_array(x) or isinstance(y, (*_DATA_SETS, types.GeneratorType)):
-        raise ValueError(
-            "y goes with arrays, and is one. Received: y of type "
-            f"{type(y).__name__} beside data of type {type(x).__name__}. Let one data set give "
-            "pairs (x, y)."
-        )
+    check_goes_with(x, y)
     if _is_one(y) and _are_numbers(np.asarray(y).dtype):
         return _target(y, np.shape(y), np.asarray(y).dtype, model)
     y = as_given(y, "y")
@@ -347,7 +373,7 @@ def _target(y, shape, dtype, model):
         f"{type(model).__name__} takes "
         + (taken + "data" if model.takes_targets else "no targets")
         + f", and ignores labels that are ints. Received: y of dtype {np.dtype(dtype)} and shape "
-        f"{shape}. Leave y out, or use a ConditionalVAE for labels."
+        f"{shape}. Leave y out, or give the networks num_classes for labels."
     )
 
 

@@ -22,7 +22,7 @@ from tfgen.losses import (
 )
 from tfgen.models.base import Update
 from tfgen.models.checks import as_draws, as_examples, check_distribution, check_weights_of_draws
-from tfgen.models.latent import AutoencodingModel
+from tfgen.models.latent import AutoencodingModel, given_conditions
 from tfgen.models.training_data import InputsAndTargets, inputs_of, targets_of
 
 tfd = tfp.distributions
@@ -167,13 +167,9 @@ class VAE(AutoencodingModel):
         self.capacity = self.add_loss_weight("capacity", capacity, required=False)
         self.free_bits = self.add_loss_weight("free_bits", free_bits, required=False)
 
-    # What the networks must return; both are given a label in a conditional VAE.
-    _densities = ("q(z|x)", "p(x|z)")
-
     def _check_distributions(self):
-        posterior, likelihood = self._densities
-        check_distribution(self.encoder, "encoder", posterior, "IndependentNormal")
-        return check_distribution(self.decoder, "decoder", likelihood, "IndependentBernoulli")
+        check_distribution(self.encoder, "encoder", "q(z|x)", "IndependentNormal")
+        return check_distribution(self.decoder, "decoder", "p(x|z)", "IndependentBernoulli")
 
     @property
     def networks(self) -> tuple[keras.layers.Layer, ...]:
@@ -187,6 +183,7 @@ class VAE(AutoencodingModel):
     # Terms.
 
     @final
+    @given_conditions
     def terms(self, x: Any, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         draw = self.infer(x, self.next_seed(training), training)
@@ -231,7 +228,7 @@ class VAE(AutoencodingModel):
         return as_examples(targets_of(x), self.data_shape, "x")
 
     def inputs(self, x: Any) -> tf.Tensor:
-        """What q(z|x) sees of a batch, float32, without the conditions that may be in it."""
+        """What q(z|x) sees of a batch, float32."""
         return as_examples(inputs_of(x), self.data_shape, "x")
 
     def posterior(self, x: Any, training: bool) -> Distribution:
@@ -239,7 +236,7 @@ class VAE(AutoencodingModel):
         return self.encoder(self.inputs(x), training=training)
 
     def likelihood(self, z: TensorLike, x: Any, training: bool) -> Distribution:
-        """p(x|z) for one z of each example; `x` is of use where there are conditions in it.
+        """p(x|z) for one z of each example.
 
         `decode` and what samples know no x and give None.
         """
@@ -276,13 +273,16 @@ class VAE(AutoencodingModel):
 
     # Encoding and decoding.
 
-    def encode(self, x: Any) -> Any:
-        """q(z|x)."""
-        return self.posterior(x, training=False)
+    def encode(self, x: Any, condition: Any = None) -> Any:
+        """q(z|x), or q(z|x, c) given a condition."""
+        with self.conditioned_on(condition, self.inputs(x).shape[0]):
+            return self.posterior(x, training=False)
 
-    def decode(self, z: TensorLike) -> Distribution:
-        """p(x|z)."""
-        return self.likelihood(as_examples(z, self.latent_shape, "z"), None, training=False)
+    def decode(self, z: TensorLike, condition: Any = None) -> Distribution:
+        """p(x|z), or p(x|z, c) given a condition."""
+        z = as_examples(z, self.latent_shape, "z")
+        with self.conditioned_on(condition, z.shape[0]):
+            return self.likelihood(z, None, training=False)
 
     # Likelihoods.
 
@@ -296,11 +296,12 @@ class VAE(AutoencodingModel):
             return InputsAndTargets(self.inputs(x), self.examples(x))
         return self.examples(x)
 
+    @given_conditions
     def log_likelihood(self, x: Any, z: TensorLike, training: bool = False) -> tf.Tensor:
         """log p(x|z) in nats.
 
         Args:
-            x: tensor, shape (batch, *data_shape).
+            x: tensor, shape (batch, *data_shape), or with conditions `Conditioned(x, c)`.
             z: tensor, shape (..., batch, *latent_shape), any number of draws for each example.
             training: bool, for the layers that differ.
 
@@ -315,12 +316,14 @@ class VAE(AutoencodingModel):
         likelihood = self.likelihood(tf.reshape(z, (-1, *self.latent_shape)), copies, training)
         return tf.reshape(likelihood.log_prob(self.examples(copies)), draws)
 
+    @given_conditions
     def log_joint(self, x: Any, z: TensorLike, training: bool = False) -> tf.Tensor:
         """log p(x, z) in nats; see `log_likelihood`."""
         x = self.as_batch(x)
         z = as_draws(z, self.latent_shape, tf.nest.flatten(x)[0].shape[0])
         return self.log_likelihood(x, z, training) + self.prior_distribution().log_prob(z)
 
+    @given_conditions
     def log_weights(
         self, x: Any, num_samples: int, seed: Seed, training: bool = False
     ) -> tf.Tensor:

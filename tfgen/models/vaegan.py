@@ -10,7 +10,8 @@ from typing_extensions import Unpack
 from tfgen._utils.arguments import check_numbers, check_weights
 from tfgen._utils.constructors import check_fixed
 from tfgen._utils.random import uniform
-from tfgen.layers import Prior
+from tfgen.layers import Conditional, Prior
+from tfgen.layers.conditional import FixedCondition
 from tfgen.losses import (
     ascend_multiplier,
     constraint_penalty,
@@ -171,14 +172,25 @@ def _with_features(discriminator, layer_name):
     """The discriminator as a function from images to (features, logits)."""
     if layer_name is None:
         return lambda x, training: (None, discriminator(x, training=training))
+    both = _with_output_of(discriminator, layer_name)
+    return lambda x, training: both(x, training=training)  # A closure: Keras would save it twice.
+
+
+def _with_output_of(discriminator, layer_name):
+    """A network of the discriminator's layers and input, to [features, logits]."""
+    last = discriminator.layers[-1]
+    if isinstance(last, FixedCondition):
+        return _with_output_of(last.network, layer_name).under(last.condition)
+    if isinstance(discriminator, Conditional):
+        network = _with_output_of(discriminator.network, layer_name)
+        return Conditional(network, discriminator.num_classes)
     names = [layer.name for layer in discriminator.layers]
     if not isinstance(layer_name, str) or layer_name not in names:
         raise ValueError(
             f"feature_layer must name a layer of the discriminator, one of {names}. Received: "
             f"feature_layer={layer_name!r}."
         )
-    both = keras.Model(*_inputs_and_outputs(discriminator, layer_name))
-    return lambda x, training: both(x, training=training)  # A closure: Keras would save it twice.
+    return keras.Model(*_inputs_and_outputs(discriminator, layer_name))
 
 
 def _inputs_and_outputs(discriminator, layer_name):

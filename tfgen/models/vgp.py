@@ -94,6 +94,6 @@ class VGP(AuxiliaryVAE):
         z, kl, log_ratio = self.mapping.draw(q, prior, self.inputs(x), seed)
         return self.draw(x, z, kl, training, q=q, prior=prior, log_ratio=log_ratio)
 
-    def encode(self, x: Any) -> Any:
+    def encode(self, x: Any, condition: Any = None) -> Any:
         """q(z|xi, x) at xi = 0."""
-        return self.mapping.center(self.posterior(x, training=False), self.inputs(x))
+        return self.mapping.center(super().encode(x, condition), self.inputs(x))

@@ -19,8 +19,14 @@ from tfgen.layers.vector_quantizer import (
 )
 from tfgen.losses import bound_terms, is_discrete
 from tfgen.models.base import Update
-from tfgen.models.checks import as_array, as_examples, input_shape, is_distribution
-from tfgen.models.latent import AutoencodingModel, batches_of
+from tfgen.models.checks import (
+    as_array,
+    as_examples,
+    input_shape,
+    is_distribution,
+    output_on_zeros,
+)
+from tfgen.models.latent import AutoencodingModel
 from tfgen.models.training_data import inputs_of, targets_of
 
 __all__ = ["VQVAE"]
@@ -106,9 +112,7 @@ class VQVAE(AutoencodingModel):
         prior = CodeFrequencies(num_positions, num_codes) if prior is None else prior
         super().__init__(encoder, decoder, prior, **kwargs)
         _check_prior(self.prior_distribution(), num_positions, code_dim)
-        self._discrete = _check_networks(
-            encoder(self.zeros(1)), decoder(tf.zeros((1, *latent_shape)))
-        )
+        self._discrete = _check_networks(*map(output_on_zeros, (encoder, decoder)))
         self.num_codes, self.code_dim = num_codes, code_dim
         self.decay, self.restart_below = decay, restart_below
         self.commitment = self.add_loss_weight("commitment", commitment)
@@ -156,13 +160,15 @@ class VQVAE(AutoencodingModel):
         num_positions = math.prod(self.latent_shape) // self.quantizer.code_dim
         return tf.reshape(outputs, (-1, num_positions, self.quantizer.code_dim))
 
-    def indices(self, x: TensorLike) -> tf.Tensor:
+    def indices(self, x: TensorLike, condition: Any = None) -> tf.Tensor:
         """Indices of the codes of `x`, int32 of shape (batch, N), a map row by row."""
-        return self.quantizer.indices(self._vectors(as_examples(x, self.data_shape, "x")))
+        x = as_examples(x, self.data_shape, "x")
+        with self.conditioned_on(condition, x.shape[0]):
+            return self.quantizer.indices(self._vectors(x))
 
-    def encode(self, x: TensorLike) -> tf.Tensor:
+    def encode(self, x: TensorLike, condition: Any = None) -> tf.Tensor:
         """The codes of `x`, shape (batch, *latent_shape)."""
-        return self.decoder_input(self.indices(x))
+        return self.decoder_input(self.indices(x, condition))
 
     def decoder_input(self, indices: tf.Tensor) -> tf.Tensor:
         """The codes of indices of shape (batch, N), in the shape (batch, *latent_shape)."""
@@ -188,7 +194,7 @@ class VQVAE(AutoencodingModel):
     def fit_prior(self, x: Any) -> None:
         """Fits the prior to the codes of an array or a data set."""
         if isinstance(self.prior, CodeFrequencies):
-            self.prior.fit(self.indices(batch) for batch in batches_of(x))
+            self.prior.fit(self.indices(*batch) for batch in self.batches_with_conditions(x))
         else:
             self.prior.fit(self, x)  # A sampler.
 

@@ -5,10 +5,11 @@ import inspect
 import math
 import numbers
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict
 
 import keras
 import tensorflow as tf
+from typing_extensions import Unpack
 
 from tfgen._utils.arguments import (
     check_activation,
@@ -17,16 +18,18 @@ from tfgen._utils.arguments import (
     check_size,
 )
 from tfgen._utils.typing import Activation, Shape
-from tfgen.layers import IndependentBernoulli, IndependentPoisson
+from tfgen.layers import Conditional, IndependentBernoulli, IndependentPoisson
 from tfgen.layers.independent import as_shape
 
 __all__ = [
     "FEATURES",
+    "ConditionOptions",
     "Head",
     "Layers",
     "Width",
     "Crop",
     "chain",
+    "condition_input",
     "check_arguments",
     "convolution",
     "dense_layers",
@@ -34,8 +37,10 @@ __all__ = [
     "gelu",
     "halved_sizes",
     "image_output",
+    "join",
     "layer_widths",
     "logit",
+    "network_of",
     "nonlinearity",
     "normalization",
     "output_channels",
@@ -51,6 +56,15 @@ Head: TypeAlias = Callable[..., keras.layers.Layer] | None
 Width: TypeAlias = int | Sequence[int]
 """Units of each hidden layer, or of one after the other."""
 _MOST = 10**6
+
+
+class ConditionOptions(TypedDict, total=False):
+    """What makes a network conditional: one of the two, for `**condition: Unpack[...]`."""
+
+    num_classes: int | None
+    condition_shape: int | Shape | None
+
+
 FEATURES = "features"
 """Name of the layer of a discriminator whose output compares images, by `get_layer`."""
 
@@ -60,10 +74,77 @@ def chain(x: Any, layers: Iterable[Callable[..., Any]]) -> Any:
     return functools.reduce(lambda x, layer: layer(x), layers, x)
 
 
-def stack(input_shape: Shape, layers: Iterable[Callable[..., Any]], name: str) -> keras.Model:
-    """Functional model that applies `layers` one after the other."""
-    inputs = keras.Input(input_shape)
-    return keras.Model(inputs, chain(inputs, layers), name=name)
+def stack(
+    input_shape: Shape,
+    layers: Iterable[Callable[..., Any]],
+    name: str,
+    **condition: Unpack[ConditionOptions],
+) -> keras.Model:
+    """Functional model that applies `layers` one after the other.
+
+    With `num_classes` or `condition_shape` it is a `Conditional`, whose condition is appended to
+    its input, after a Flatten that it may begin with: see `join`.
+    """
+    inputs, c = keras.Input(input_shape), condition_input(**condition)
+    layers = list(layers)
+    begin = layers[:1] if isinstance(layers[0], keras.layers.Flatten) else []
+    joined = join(chain(inputs, begin), c)
+    return network_of(inputs, c, chain(joined, layers[len(begin) :]), name, **condition)
+
+
+def network_of(
+    inputs: Any, c: Any, outputs: Any, name: str, **condition: Unpack[ConditionOptions]
+) -> keras.Model:
+    """The functional model from `inputs`, a `Conditional` where `c` is a condition and not None."""
+    if c is None:
+        return keras.Model(inputs, outputs, name=name)
+    network = keras.Model([*keras.tree.flatten(inputs), c], outputs, name=name)
+    return Conditional(network, condition.get("num_classes"))
+
+
+def condition_input(
+    num_classes: int | None = None, condition_shape: int | Shape | None = None
+) -> Any:
+    """The last input of a conditional network, or None.
+
+    Raises:
+        ValueError: if both are given, or one is out of range.
+    """
+    if num_classes is not None and condition_shape is not None:
+        raise ValueError(
+            "Conditions are classes, or of a shape: give num_classes or condition_shape. Received: "
+            f"num_classes={num_classes} and condition_shape={condition_shape}."
+        )
+    if num_classes is not None:
+        check_size(num_classes=num_classes)
+        return keras.Input((num_classes,), name="condition")
+    if condition_shape is None:
+        return None
+    shape = (condition_shape,) if isinstance(condition_shape, int) else tuple(condition_shape)
+    if not shape or not _are_positive(shape):
+        raise ValueError(
+            "condition_shape must be the shape of one condition, positive ints, or one int. "
+            f"Received: condition_shape={condition_shape!r}. Give num_classes for classes."
+        )
+    return keras.Input(shape, name="condition")
+
+
+def join(x: Any, condition: Any) -> Any:
+    """Appends a condition to vectors, or to images as one channel more, a linear map of it.
+
+    Conditions that are images of the same size are appended as channels themselves, and None is
+    no condition.
+    """
+    if condition is None:
+        return x
+    if len(x.shape) == 2:
+        return keras.layers.Concatenate()([x, keras.layers.Flatten()(condition)])
+    height, width = x.shape[1:3]
+    if condition.shape[1:-1] != (height, width):
+        vectors = keras.layers.Flatten()(condition)
+        plane = keras.layers.Dense(height * width, name="condition_plane")(vectors)
+        condition = keras.layers.Reshape((height, width, 1))(plane)
+    return keras.layers.Concatenate()([x, condition])
 
 
 def output_dtype() -> str:

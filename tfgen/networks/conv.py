@@ -8,11 +8,13 @@ import functools
 import math
 
 import keras
+from typing_extensions import Unpack
 
 from tfgen import layers
 from tfgen._utils.arguments import check_activation
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
+    ConditionOptions,
     Head,
     check_arguments,
     convolution,
@@ -39,6 +41,7 @@ def conv_encoder(
     head: Head = layers.IndependentNormal,
     width: int = 32,
     activation: Activation = "gelu",
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from images to latent variables.
 
@@ -56,6 +59,8 @@ def conv_encoder(
         head: callable from `latent_dim` to a distribution layer; None for a plain vector.
         width: int >= 1, filters of the first convolution.
         activation: Keras activation after each convolution.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
@@ -86,6 +91,7 @@ def conv_encoder(
             output,
         ],
         name="conv_encoder",
+        **condition,
     )
 
 
@@ -95,6 +101,7 @@ def conv_decoder(
     head: Head = layers.IndependentBernoulli,
     width: int = 32,
     activation: Activation = "gelu",
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from latent variables to images, the mirror of `conv_encoder`.
 
@@ -112,6 +119,8 @@ def conv_decoder(
             parameters for every pixel; None for plain images.
         width: int >= 1, filters of the last but one transposed convolution.
         activation: Keras activation after each layer but the last.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, latent_dim) to p(x|z) over (batch, height, width, channels).
@@ -144,4 +153,5 @@ def conv_decoder(
             output,
         ],
         name="conv_decoder",
+        **condition,
     )

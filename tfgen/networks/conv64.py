@@ -6,10 +6,12 @@ M. Schik, "Overview of Variational Autoencoder-based Generative Models", section
 import math
 
 import keras
+from typing_extensions import Unpack
 
 from tfgen import layers
 from tfgen._utils.typing import Shape
 from tfgen.networks._blocks import (
+    ConditionOptions,
     Head,
     check_arguments,
     halved_sizes,
@@ -40,7 +42,11 @@ def _between():
 
 
 def conv64_encoder(
-    image_shape: Shape, latent_dim: int = 32, head: Head = layers.IndependentNormal, width: int = 64
+    image_shape: Shape,
+    latent_dim: int = 32,
+    head: Head = layers.IndependentNormal,
+    width: int = 64,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Six-convolution network from images of 64 pixels to latent variables.
 
@@ -57,6 +63,8 @@ def conv64_encoder(
         latent_dim: int >= 1, latent dimensions.
         head: callable from `latent_dim` to a distribution layer; None for a plain vector.
         width: int >= 1, filters of the first convolution.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
@@ -82,11 +90,16 @@ def conv64_encoder(
             output,
         ],
         name="conv64_encoder",
+        **condition,
     )
 
 
 def conv64_decoder(
-    image_shape: Shape, latent_dim: int = 32, head: Head = layers.FixedScaleNormal, width: int = 64
+    image_shape: Shape,
+    latent_dim: int = 32,
+    head: Head = layers.FixedScaleNormal,
+    width: int = 64,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Six-convolution network from latent variables to images, the reverse of `conv64_encoder`.
 
@@ -104,6 +117,8 @@ def conv64_decoder(
         head: callable from `image_shape` to a distribution layer with the same number of
             parameters for every pixel; None for plain images.
         width: int >= 1, filters of the last but one transposed convolution.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, latent_dim) to p(x|z) over (batch, height, width, channels).
@@ -134,4 +149,5 @@ def conv64_decoder(
             output,
         ],
         name="conv64_decoder",
+        **condition,
     )

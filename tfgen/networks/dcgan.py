@@ -8,12 +8,14 @@ import functools
 import math
 
 import keras
+from typing_extensions import Unpack
 
 from tfgen import layers
 from tfgen._utils.arguments import check_flags, check_fractions
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
+    ConditionOptions,
     Head,
     check_arguments,
     check_image_shape,
@@ -80,6 +82,7 @@ def dcgan_generator(
     batch_norm: bool = True,
     output_activation: Activation = "tanh",
     head: Head = None,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from latent variables to images.
 
@@ -101,6 +104,8 @@ def dcgan_generator(
             for [0, 1], None for any range.
         head: callable from `image_shape` to a distribution layer with the same number of
             parameters for every pixel; None for plain images.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, latent_dim) to images of shape (batch, height, width, channels),
@@ -139,6 +144,7 @@ def dcgan_generator(
             *output,
         ],
         name="dcgan_generator",
+        **condition,
     )
 
 
@@ -148,6 +154,7 @@ def dcgan_discriminator(
     batch_norm: bool = True,
     spectral_norm: bool = False,
     dropout: float = 0.0,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from images to one logit, the reverse of `dcgan_generator`.
 
@@ -168,6 +175,8 @@ def dcgan_discriminator(
             singular value in each call with training=True, by `keras.layers.SpectralNormalization`.
             Usually without `batch_norm`, which would scale the layers up again.
         dropout: float in [0, 1), rate after each activation.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
@@ -191,6 +200,7 @@ def dcgan_discriminator(
         image_shape,
         [*_convolutions(image_shape, width, batch_norm, dropout, wrapper), last],
         name="dcgan_discriminator",
+        **condition,
     )
 
 
@@ -200,6 +210,7 @@ def dcgan_encoder(
     head: Head = layers.IndependentNormal,
     width: int = 64,
     batch_norm: bool = True,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from images to latent variables, with the discriminator's layers.
 
@@ -212,6 +223,8 @@ def dcgan_encoder(
         head: callable from `latent_dim` to a distribution layer; None for a plain vector.
         width: int >= 1, filters of the first convolution.
         batch_norm: bool, whether to normalize all convolutions but the first by batch.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
@@ -230,4 +243,5 @@ def dcgan_encoder(
         image_shape,
         [*_convolutions(image_shape, width, batch_norm), _dense(num_parameters), output],
         name="dcgan_encoder",
+        **condition,
     )

@@ -8,12 +8,14 @@ import functools
 import math
 
 import keras
+from typing_extensions import Unpack
 
 from tfgen import layers
 from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
+    ConditionOptions,
     Head,
     check_arguments,
     convolution,
@@ -58,6 +60,7 @@ def larsen_encoder(
     latent_dim: int = 128,
     head: Head = layers.IndependentNormal,
     width: int = 64,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Three-convolution network from images to latent variables.
 
@@ -72,6 +75,8 @@ def larsen_encoder(
         latent_dim: int >= 1, latent dimensions.
         head: callable from `latent_dim` to a distribution layer; None for a plain vector.
         width: int >= 1, filters of the first convolution.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
@@ -98,6 +103,7 @@ def larsen_encoder(
             output,
         ],
         name="larsen_encoder",
+        **condition,
     )
 
 
@@ -107,6 +113,7 @@ def larsen_decoder(
     head: Head = layers.FixedScaleNormal,
     width: int = 64,
     output_activation: Activation = "tanh",
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Four-convolution network from latent variables to images.
 
@@ -125,6 +132,8 @@ def larsen_decoder(
         width: int >= 2, twice the filters of the last transposed convolution.
         output_activation: Keras activation of the pixels: "tanh" for images in [-1, 1], "sigmoid"
             for [0, 1], None for any range.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, latent_dim) to p(x|z) over (batch, height, width, channels), or
@@ -156,10 +165,15 @@ def larsen_decoder(
             *output,
         ],
         name="larsen_decoder",
+        **condition,
     )
 
 
-def larsen_discriminator(image_shape: Shape, width: int = 64) -> keras.Model:
+def larsen_discriminator(
+    image_shape: Shape,
+    width: int = 64,
+    **condition: Unpack[ConditionOptions],
+) -> keras.Model:
     """Four-convolution network from images to one logit.
 
     A 5x5 convolution with `width`/2 filters and ReLU, 5x5 convolutions of stride 2 with `width`
@@ -175,6 +189,8 @@ def larsen_discriminator(image_shape: Shape, width: int = 64) -> keras.Model:
     Args:
         image_shape: tuple of int, (height, width, channels), from 5 pixels on.
         width: int >= 2, twice the filters of the first convolution.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
@@ -200,4 +216,5 @@ def larsen_discriminator(image_shape: Shape, width: int = 64) -> keras.Model:
             logit(),
         ],
         name="larsen_discriminator",
+        **condition,
     )

@@ -1,10 +1,12 @@
 """Fully connected encoder and decoder. Soons, "Practical 3: Deep Generative Models", 2020."""
 
 import keras
+from typing_extensions import Unpack
 
 from tfgen import layers
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
+    ConditionOptions,
     Head,
     Width,
     check_arguments,
@@ -24,6 +26,7 @@ def mlp_encoder(
     width: Width = 512,
     depth: int = 2,
     activation: Activation = "relu",
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Fully connected network from images to latent variables.
 
@@ -42,6 +45,8 @@ def mlp_encoder(
             after the other, which leaves `depth` unused.
         depth: int >= 0, hidden layers; 0 makes the network linear.
         activation: Keras activation of the hidden layers.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
@@ -65,6 +70,7 @@ def mlp_encoder(
             output,
         ],
         name="mlp_encoder",
+        **condition,
     )
 
 
@@ -75,6 +81,7 @@ def mlp_decoder(
     width: Width = 512,
     depth: int = 2,
     activation: Activation = "relu",
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Fully connected network from latent variables to images, the reverse of `mlp_encoder`.
 
@@ -88,6 +95,8 @@ def mlp_decoder(
             after the other, which leaves `depth` unused.
         depth: int >= 0, hidden layers; 0 makes the network linear.
         activation: Keras activation of the hidden layers.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, latent_dim) to p(x|z) over (batch, height, width, channels).
@@ -110,4 +119,5 @@ def mlp_decoder(
             output,
         ],
         name="mlp_decoder",
+        **condition,
     )

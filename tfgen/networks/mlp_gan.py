@@ -4,19 +4,24 @@ Soons, "Practical 3: Deep Generative Models", 2020, Question 2.3.
 """
 
 import keras
+from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
+    ConditionOptions,
     Head,
     Width,
     chain,
     check_arguments,
+    condition_input,
     dense_layers,
     image_output,
+    join,
     layer_widths,
     logit,
+    network_of,
     stack,
 )
 
@@ -42,6 +47,7 @@ def mlp_generator(
     activation: Activation = "leaky_relu",
     output_activation: Activation = "tanh",
     head: Head = None,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Fully connected network from latent variables to images.
 
@@ -61,6 +67,8 @@ def mlp_generator(
         output_activation: Keras activation of the pixels: "tanh" for images in [-1, 1], "sigmoid"
             for [0, 1], None for any range.
         head: callable from `image_shape` to a distribution layer; None for plain images.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, latent_dim) to images of shape (batch, height, width, channels),
@@ -85,6 +93,7 @@ def mlp_generator(
             *output,
         ],
         name="mlp_generator",
+        **condition,
     )
 
 
@@ -93,6 +102,7 @@ def mlp_discriminator(
     width: Width = (512, 256),
     dropout: float = 0.3,
     activation: Activation = "leaky_relu",
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Fully connected network from images to one logit.
 
@@ -109,6 +119,8 @@ def mlp_discriminator(
         width: sequence of int >= 1, units of one hidden layer after the other; an int for one.
         dropout: float in [0, 1), rate after each hidden layer.
         activation: Keras activation of the hidden layers.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
@@ -125,6 +137,7 @@ def mlp_discriminator(
         check_arguments(image_shape),
         [keras.layers.Flatten(), *_discriminator_layers(width, dropout, activation)],
         name="mlp_discriminator",
+        **condition,
     )
 
 
@@ -134,6 +147,7 @@ def mlp_code_discriminator(
     depth: int = 2,
     dropout: float = 0.0,
     activation: Activation = "relu",
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Fully connected network from latent variables to one logit: prior or encoder?
 
@@ -148,6 +162,8 @@ def mlp_code_discriminator(
         depth: int >= 1, hidden layers; the last one is named "features".
         dropout: float in [0, 1), rate after each hidden layer.
         activation: Keras activation of the hidden layers.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, latent_dim) to logits of shape (batch, 1).
@@ -162,7 +178,7 @@ def mlp_code_discriminator(
     """
     check_size(1, latent_dim=latent_dim)
     layers = _discriminator_layers(width, dropout, activation, depth)
-    return stack((latent_dim,), layers, name="mlp_code_discriminator")
+    return stack((latent_dim,), layers, "mlp_code_discriminator", **condition)
 
 
 def joint_discriminator(
@@ -172,6 +188,7 @@ def joint_discriminator(
     dropout: float = 0.3,
     activation: Activation = "leaky_relu",
     image_network: keras.Model | None = None,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Network from pairs of an image and its latent variables to one logit.
 
@@ -190,6 +207,8 @@ def joint_discriminator(
         activation: Keras activation of the hidden layers.
         image_network: `keras.Model` from images to features of any shape, for a convolutional
             discriminator, such as `dcgan_encoder(image_shape, 256, head=None)`; None for pixels.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from [images of shape (batch, height, width, channels), latent variables of
@@ -208,9 +227,10 @@ def joint_discriminator(
         _check_image_network(image_network, image_shape)
     image, code = keras.Input(image_shape), keras.Input((latent_dim,))
     features = keras.layers.Flatten()(image_network(image) if image_network else image)
-    pair = keras.layers.Concatenate()([features, code])
+    c = condition_input(**condition)
+    pair = join(keras.layers.Concatenate()([features, code]), c)
     outputs = chain(pair, _discriminator_layers(width, dropout, activation))
-    return keras.Model([image, code], outputs, name="joint_discriminator")
+    return network_of([image, code], c, outputs, "joint_discriminator", **condition)
 
 
 def _check_image_network(image_network, image_shape):

@@ -7,12 +7,14 @@ import functools
 import math
 
 import keras
+from typing_extensions import Unpack
 
 from tfgen import layers
 from tfgen._utils.arguments import check_flags, check_fractions
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
+    ConditionOptions,
     Head,
     chain,
     check_arguments,
@@ -76,6 +78,7 @@ def residual_generator(
     dropout: float = 0.3,
     output_activation: Activation = "tanh",
     head: Head = None,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Residual network from latent variables to images.
 
@@ -101,6 +104,8 @@ def residual_generator(
             for [0, 1], None for any range.
         head: callable from `image_shape` to a distribution layer with the same number of
             parameters for every pixel; None for plain images.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, latent_dim) to images of shape (batch, height, width, channels),
@@ -136,11 +141,16 @@ def residual_generator(
             *output,
         ],
         name="residual_generator",
+        **condition,
     )
 
 
 def residual_discriminator(
-    image_shape: Shape, width: int = 64, batch_norm: bool = False, dropout: float = 0.3
+    image_shape: Shape,
+    width: int = 64,
+    batch_norm: bool = False,
+    dropout: float = 0.3,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Residual network from images to one logit.
 
@@ -163,6 +173,8 @@ def residual_discriminator(
             image by itself, and batch normalization makes a logit depend on the whole batch
             (Gulrajani et al., arXiv:1704.00028v3, Sec. 4).
         dropout: float in [0, 1), rate between the two convolutions of a block.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
@@ -192,6 +204,7 @@ def residual_discriminator(
             logit(),
         ],
         name="residual_discriminator",
+        **condition,
     )
 
 
@@ -201,6 +214,7 @@ def gvae_encoder(
     head: Head = layers.IndependentNormal,
     width: int = 64,
     batch_norm: bool = True,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Four-convolution network from images to latent variables.
 
@@ -216,6 +230,8 @@ def gvae_encoder(
         head: callable from `latent_dim` to a distribution layer; None for a plain vector.
         width: int >= 1, filters of the first convolution.
         batch_norm: bool, whether to normalize by batch.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
@@ -244,4 +260,5 @@ def gvae_encoder(
             output,
         ],
         name="gvae_encoder",
+        **condition,
     )

@@ -1,11 +1,13 @@
 """Convolutional networks of a VQ-VAE. van den Oord et al., arXiv:1711.00937v2."""
 
 import keras
+from typing_extensions import Unpack
 
 from tfgen import layers
 from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import Shape
 from tfgen.networks._blocks import (
+    ConditionOptions,
     Head,
     chain,
     check_arguments,
@@ -38,7 +40,11 @@ def _residual_block(width):
 
 
 def vq_encoder(
-    image_shape: Shape, code_dim: int = 64, width: int = 256, num_blocks: int = 2
+    image_shape: Shape,
+    code_dim: int = 64,
+    width: int = 256,
+    num_blocks: int = 2,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from images to a map of vectors, a quarter as high and wide.
 
@@ -53,6 +59,8 @@ def vq_encoder(
         code_dim: int >= 1, size of each vector.
         width: int >= 1, filters of all other convolutions.
         num_blocks: int >= 0, residual blocks.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to (batch, ceil(height / 4),
@@ -79,6 +87,7 @@ def vq_encoder(
             keras.layers.Conv2D(code_dim, 1, dtype=output_dtype()),
         ],
         name="vq_encoder",
+        **condition,
     )
 
 
@@ -88,6 +97,7 @@ def vq_decoder(
     head: Head = layers.IndependentBernoulli,
     width: int = 256,
     num_blocks: int = 2,
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from a map of codes to images, the mirror of `vq_encoder`.
 
@@ -101,6 +111,8 @@ def vq_decoder(
             for every pixel; None for plain images.
         width: int >= 1, filters of the hidden convolutions.
         num_blocks: int >= 0, residual blocks.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `tfgen.layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, ceil(height / 4), ceil(width / 4), code_dim) to p(x|z) over
@@ -129,4 +141,5 @@ def vq_decoder(
             output,
         ],
         name="vq_decoder",
+        **condition,
     )

@@ -198,8 +198,8 @@ def keywords_for(method: Callable, **values: Any) -> dict[str, Any]:
         ValueError: if the method does not take one of them.
 
     Example:
-        >>> keywords_for(lambda x, labels=None: x, labels=[1, 2])
-        {'labels': [1, 2]}
+        >>> keywords_for(lambda x, condition=None: x, condition=[1, 2])
+        {'condition': [1, 2]}
     """
     given = {name: value for name, value in values.items() if value is not None}
     for name, value in given.items():
@@ -215,7 +215,7 @@ def takes(method: Callable, name: str) -> bool:
     """Whether a method has an argument of that name.
 
     Example:
-        >>> takes(lambda x, labels=None: x, "labels")
+        >>> takes(lambda x, condition=None: x, "condition")
         True
     """
     parameters = inspect.signature(method).parameters

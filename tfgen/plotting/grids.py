@@ -23,9 +23,10 @@ __all__ = ["interpolations", "reconstructions", "samples", "traversals"]
 MAX_RECONSTRUCTIONS = 20
 
 
-def _labels(method, labels):
-    """The argument of that name; a model without labels has none."""
-    return keywords_for(method, labels=None if labels is None else as_numbers(labels=labels))
+def _condition(method, condition):
+    """The argument of that name; a method may have none."""
+    value = None if condition is None else as_numbers(condition=condition)
+    return keywords_for(method, condition=value)
 
 
 def _mean(method, mean):
@@ -52,7 +53,7 @@ def samples(
     mean: bool = True,
     seed: int = 0,
     value_range: Sequence[float] | None = None,
-    labels: TensorLike | None = None,
+    condition: TensorLike | None = None,
 ) -> Plot:
     """Images that the model makes from draws of its prior.
 
@@ -63,13 +64,13 @@ def samples(
         seed: int >= 0, gives the same images again.
         value_range: (low, high), the values shown black and white; None for those that the model
             says it returns (`model.value_range`), or else (0, 1).
-        labels: int or ints of shape (num_samples,), for models whose `sample` takes them.
+        condition: of a conditional model, one for all or one for each sample: classes, or vectors.
 
     Returns:
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if an argument is out of range, `mean` is False or `labels` are given for a
+        ValueError: if an argument is out of range, `mean` is False or a `condition` is given for a
             model that takes none, or the samples are no images, see `image_grid`.
 
     Example:
@@ -84,7 +85,7 @@ def samples(
     check_num_images(num_samples=num_samples)
     check_seed(seed=seed)
     shown = value_range_of(model, value_range)
-    kwargs = {**_mean(model.sample, mean), **_labels(model.sample, labels)}
+    kwargs = {**_mean(model.sample, mean), **_condition(model.sample, condition)}
     fig, axes = image_grid(model.sample(num_samples, seed=seed, **kwargs), value_range=shown)
     axes.set_title(f"{num_samples} samples, {'E[x|z]' if mean else 'x ~ p(x|z)'}")
     return fig, axes
@@ -94,7 +95,7 @@ def reconstructions(
     model: Any,
     x: TensorLike,
     value_range: Sequence[float] | None = None,
-    labels: TensorLike | None = None,
+    condition: TensorLike | None = None,
 ) -> Plot:
     """A row of images above the row of their reconstructions.
 
@@ -103,14 +104,14 @@ def reconstructions(
         x: array or tensor, shape (n, h, w, c), n at most 20.
         value_range: (low, high), the values shown black and white; None for those that the model
             says it returns (`model.value_range`), or else (0, 1).
-        labels: int or ints of shape (n,), for models whose `reconstruct` takes them.
+        condition: of a conditional model, one for all or one for each image.
 
     Returns:
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
         ValueError: if there are more than 20 images, `x` are no images, see `image_grid`, or
-            labels are given for a model that takes none.
+            a condition is given for a model that takes none.
 
     Example:
         >>> from tfgen import models, networks
@@ -128,7 +129,7 @@ def reconstructions(
             f"Received: {len(x)} images. Pass x[:10]."
         )
     shown = value_range_of(model, value_range)
-    reconstructed = model.reconstruct(x, **_labels(model.reconstruct, labels))
+    reconstructed = model.reconstruct(x, **_condition(model.reconstruct, condition))
     rows = np.stack([x, np.asarray(reconstructed)])
     fig, axes = _table_of_images(rows, ["original", "reconstruction"], None, shown)
     axes.set_title("Reconstructions, E[x|z]")

@@ -21,7 +21,6 @@ from tfgen.plotting.figures import (
     check_methods,
     flat_latent_dim,
     subplots,
-    takes,
     value_range_of,
 )
 from tfgen.plotting.images import MAX_IMAGES, image_grid
@@ -128,11 +127,12 @@ def _check_codes(codes, labels):
 
 
 def _embed(model, x, labels):
-    """Codes of images; a model with labels is told the classes too, if `x` has them not."""
-    if isinstance(x, tf.data.Dataset | keras.utils.PyDataset | tuple):
+    """Codes of images; a model of classes is told them too, if `x` has them not."""
+    if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
         return np.asarray(model.embed(x))
     x = as_numbers(x=x)
-    return np.asarray(model.embed(x, labels) if takes(model.embed, "labels") else model.embed(x))
+    is_told = getattr(model, "num_classes", None)
+    return np.asarray(model.embed(x, labels) if is_told else model.embed(x))
 
 
 def _project(codes):
@@ -179,7 +179,7 @@ def latent_scatter(
 
     Args:
         model: model with `latent_shape` (k,), k >= 2, and `embed`, which is given the labels too if
-            it takes any.
+            they are the model's conditions (`num_classes`).
         x: array of shape (n, h, w, c) or `tf.data.Dataset`, n >= 2.
         labels: array of shape (n,), the images' classes, in the order of `x`.
         class_names: sequence of str or None, name of each class 0, 1, ...

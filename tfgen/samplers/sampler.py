@@ -15,7 +15,7 @@ from tfgen._utils.arguments import check_ints, check_positive, check_verbose
 from tfgen._utils.progress import ProgressBar
 from tfgen._utils.random import fold_in, normal, uniform
 from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape, TensorLike
-from tfgen.layers import Prior
+from tfgen.layers import Prior, given
 from tfgen.layers.parameters import as_shape
 from tfgen.models.checks import as_draws, check_num_samples, check_seed, is_distribution
 from tfgen.models.latent import batches_of
@@ -107,6 +107,7 @@ class Sampler(Prior):
         max_codes: int = 100_000,
         seed: int = 0,
         verbose: bool = True,
+        condition: Any = None,
     ) -> Self:
         """Fits the density on the codes of data.
 
@@ -117,6 +118,8 @@ class Sampler(Prior):
             seed: int >= 0, for draws of codes and for the fit; first weights of networks follow
                 Keras' global seed.
             verbose: bool, whether to show progress.
+            condition: of a conditional model, with an array: one for each example. A data set gives
+                pairs.
 
         Returns:
             The sampler itself.
@@ -133,7 +136,8 @@ class Sampler(Prior):
                 "A sampler is fitted on codes, which a model with an encoder has. Received: a "
                 f"{type(model).__name__}, which has no encode. Sample from its own prior."
             )
-        codes = _collected(self, model, x, max_codes, seed, verbose)
+        batches = _batches(model, x, condition)
+        codes = _collected(self, model, batches, max_codes, seed, verbose)
         self._shape_for(codes.shape[1 + self.axes_of_parts :])
         self.fit_codes(codes.reshape(len(codes), -1), seed, verbose)
         return self
@@ -243,12 +247,20 @@ def _noise(temperature, truncation):
     return truncated
 
 
-def _collected(sampler, model, x, max_codes, seed, verbose):
+def _batches(model, x, condition):
+    """Batches of examples and their conditions, or None, of any model with `encode`."""
+    if hasattr(model, "batches_with_conditions"):
+        return model.batches_with_conditions(x, condition)
+    return ((batch, None) for batch in batches_of(x))
+
+
+def _collected(sampler, model, batches, max_codes, seed, verbose):
     """Codes of data, at most so many, each as likely to be kept as any other."""
     rng, bar = np.random.default_rng(seed), ProgressBar(None, verbose)
     codes, keys = [], []
-    for i, batch in enumerate(batches_of(x)):
-        codes.append(np.asarray(sampler.codes_of(model, batch, fold_in([0, seed], i))))
+    for i, (x, condition) in enumerate(batches):
+        with given(condition):
+            codes.append(np.asarray(sampler.codes_of(model, x, fold_in([0, seed], i))))
         keys.append(rng.random(len(codes[-1])))
         bar.add(len(codes[-1]))
         if sum(map(len, keys)) > 2 * max_codes:

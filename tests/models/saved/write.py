@@ -26,7 +26,6 @@ NAMES = [
     "VAE",
     "BetaVAE",
     "IWAE",
-    "ConditionalVAE",
     "GAN",
     "VAEGAN",
     "NormalizingFlow",
@@ -36,31 +35,25 @@ BATCH_SIZE = 16
 
 
 def batch(step):
-    """Examples and labels of one training step."""
-    x, labels = data()
-    part = slice(step * BATCH_SIZE, (step + 1) * BATCH_SIZE)
-    return x[part], labels[part]
+    """Examples of one training step."""
+    return data()[0][step * BATCH_SIZE : (step + 1) * BATCH_SIZE]
 
 
 def train(model, step):
     """One step; its logs."""
-    x, labels = batch(step)
-    y = labels if isinstance(model, models.ConditionalVAE) else None
-    history = model.fit(x, y, batch_size=BATCH_SIZE, shuffle=False, verbose=0).history
+    x = batch(step)
+    history = model.fit(x, batch_size=BATCH_SIZE, shuffle=False, verbose=0).history
     return {name: values[0] for name, values in history.items()}
 
 
 def outputs(model):
     """What the model returns, by name."""
-    x, labels = batch(0)
+    x = batch(0)
     found = {"sample": model.sample(3, seed=0)}
-    if isinstance(model, models.ConditionalVAE):
-        found["reconstruct"] = model.reconstruct(x, labels)
-    elif hasattr(model, "reconstruct"):
+    if hasattr(model, "reconstruct"):
         found["reconstruct"] = model.reconstruct(x)
     if isinstance(model, models.VAE | models.NormalizingFlow | models.MixtureEM):
-        inputs = (x, labels) if isinstance(model, models.ConditionalVAE) else x
-        found["log_weights"] = model.log_weights(inputs, 2, [0, 1])
+        found["log_weights"] = model.log_weights(x, 2, [0, 1])
     return {name: np.asarray(value) for name, value in found.items()}
 
 

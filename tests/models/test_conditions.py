@@ -1,4 +1,6 @@
-"""Conditional VAE: terms against NumPy, what labels do, saving and resuming, and its errors."""
+"""Conditional models: terms against NumPy, what conditions do, saving, resuming, errors."""
+
+import functools
 
 import keras
 import numpy as np
@@ -7,7 +9,8 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfgen import datasets, layers, metrics, networks
-from tfgen.models import ConditionalVAE, load_model
+from tfgen.models import GAN, VAE, VAEGAN, load_model
+from tfgen.models.training_data import Conditioned
 
 SHAPE, LATENT, CLASSES = (4, 4, 1), 2, 3
 LABELS = np.arange(48) % CLASSES
@@ -15,12 +18,13 @@ LABELS = np.arange(48) % CLASSES
 
 def build(noisy=False, **kwargs):
     keras.utils.set_random_seed(0)
-    encoder = networks.mlp_encoder((4, 4, 1 + CLASSES), LATENT, width=16)
-    decoder = networks.mlp_decoder(SHAPE, LATENT + CLASSES, width=16)
+    options = {"latent_dim": LATENT, "width": 16, "num_classes": CLASSES}
+    encoder = networks.mlp_encoder(SHAPE, **options)
+    decoder = networks.mlp_decoder(SHAPE, **options)
     if noisy:
         noise = keras.layers.Dropout(0.2, seed=0)
-        encoder = keras.Sequential([keras.Input((4, 4, 1 + CLASSES)), noise, encoder])
-    return ConditionalVAE(encoder, decoder, num_classes=CLASSES, **{"seed": 0, **kwargs})
+        encoder = keras.Sequential([keras.Input(SHAPE), noise, encoder])
+    return VAE(encoder, decoder, **{"seed": 0, **kwargs})
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +40,9 @@ def images():
     return x
 
 
-def one_hot_pixels(x, labels):
-    maps = np.eye(CLASSES, dtype="float32")[labels]
-    return np.concatenate([x, np.broadcast_to(maps[:, None, None], (*x.shape[:3], CLASSES))], -1)
+def called(network, x, labels):
+    """What the network inside returns."""
+    return network.network([tf.constant(x), tf.one_hot(labels, CLASSES)])
 
 
 # Terms.
@@ -46,11 +50,11 @@ def one_hot_pixels(x, labels):
 
 def test_terms_against_numpy(model, images):
     x, labels = images[:6], LABELS[:6]
-    terms = model.terms((x, tf.constant(labels)), training=False)
+    terms = model.terms(Conditioned(x, labels), training=False)
     model.evaluation_seed_generator.state.assign([0, 0])
-    q = model.encoder(one_hot_pixels(x, labels))
+    q = called(model.encoder, x, labels)
     z = q.sample(seed=model.next_seed(training=False)).numpy()
-    p = model.decoder(np.c_[z, np.eye(CLASSES, dtype="float32")[labels]]).mean().numpy()
+    p = called(model.decoder, z, labels).mean().numpy()
     loc, scale = q.mean().numpy(), q.stddev().numpy()
     kl = 0.5 * np.sum(loc**2 + scale**2 - 1 - 2 * np.log(scale), axis=1)
     reconstruction = -np.sum(x * np.log(p) + (1 - x) * np.log1p(-p), axis=(1, 2, 3))
@@ -62,10 +66,10 @@ def test_terms_against_numpy(model, images):
 def test_codes_and_images_of_labels(model, images):
     x, labels = images[:6], LABELS[:6]
     q = model.encode(x, labels)
-    assert_array_equal(q.mean(), model.encoder(one_hot_pixels(x, labels)).mean())
+    assert_array_equal(q.mean(), called(model.encoder, x, labels).mean())
     assert_array_equal(model.encode(x, 1).mean(), model.encode(x, [1] * 6).mean())
     z = q.mean()
-    decoded = model.decoder(tf.concat([z, tf.one_hot(labels, CLASSES)], 1)).mean()
+    decoded = called(model.decoder, z, labels).mean()
     assert_array_equal(model.decode(z, labels).mean(), decoded)
     for generated in (model.generate(z, labels), model.reconstruct(x, labels), model([x, labels])):
         assert_allclose(generated, decoded, rtol=1e-5)
@@ -75,7 +79,7 @@ def test_codes_and_images_of_labels(model, images):
 def test_samples_of_labels(model):
     seed = tf.constant([4, 0])
     z = model.sample_latents(5, seed)
-    assert_allclose(model.sample(5, labels=2, seed=4), model.generate(z, 2), rtol=1e-6)
+    assert_allclose(model.sample(5, condition=2, seed=4), model.generate(z, 2), rtol=1e-6)
     in_turn = model.generate(z, [0, 1, 2, 0, 1])
     assert_allclose(model.sample(5, seed=4), in_turn, rtol=1e-6)
     draws = model.sample(5, seed=4, mean=False).numpy()
@@ -86,7 +90,7 @@ def test_samples_of_labels(model):
 def test_given_a_label_it_is_a_vae(model, images, tmp_path):
     vae, x = model.given(1), images[:4]
     assert_allclose(vae.embed(x), model.encode(x, 1).mean(), rtol=1e-5, atol=1e-6)
-    assert_array_equal(vae.sample(3, seed=0), model.sample(3, labels=1, seed=0))
+    assert_array_equal(vae.sample(3, seed=0), model.sample(3, condition=1, seed=0))
     path = vae.interpolate(x[:2], x[2:], num_steps=3)
     assert_allclose(path[:, 0], model.reconstruct(x[:2], 1), rtol=1e-5)
     assert_allclose(path[:, 2], model.reconstruct(x[2:], 1), rtol=1e-5)
@@ -128,10 +132,9 @@ def test_arrays_and_data_sets_train_alike(images):
 
 def test_trains_on_loaded_data():
     data, info = datasets.load("digits", batch_size=120, labels=True)
-    model = ConditionalVAE(
-        networks.mlp_encoder((8, 8, 1 + 10), LATENT, width=16),
-        networks.mlp_decoder(info.image_shape, LATENT + 10, width=16),
-        num_classes=10,
+    model = VAE(
+        networks.mlp_encoder(info.image_shape, LATENT, width=16, num_classes=10),
+        networks.mlp_decoder(info.image_shape, LATENT, width=16, num_classes=10),
         seed=0,
     )
     model.compile(keras.optimizers.Adam(0.01), run_eagerly=True)
@@ -173,7 +176,7 @@ def test_mixed_precision(bfloat16, images):
     loss = model.fit(images, LABELS, batch_size=16, verbose=0).history["loss"][0]
     assert np.isfinite(loss)
     assert not np.array_equal(before[0], model.decoder.get_weights()[0])
-    assert_allclose(model.given(1).sample(2, seed=0), model.sample(2, 1, seed=0))
+    assert_allclose(model.given(1).sample(2, seed=0), model.sample(2, condition=1, seed=0))
 
 
 # Errors.
@@ -183,19 +186,19 @@ def test_labels_out_of_range(model, images):
     x = images[:4]
     model.compile("sgd", run_eagerly=True)
     for labels in ([0, 1, 2, 3], [0, 1, 2, -1], 3):
-        message = r"labels must be in \[0, 3\).*Received: labels from"
+        message = r"Classes must be in \[0, 3\).*Received: classes from"
         with pytest.raises(ValueError, match=message):
             model.encode(x, labels)
-    with pytest.raises(ValueError, match=r"labels must be in \[0, 3\)"):
+    with pytest.raises(ValueError, match=r"Classes must be in \[0, 3\)"):
         model.fit(x, np.arange(4), verbose=0)
-    with pytest.raises(ValueError, match=r"labels must be in \[0, 3\)"):
+    with pytest.raises(ValueError, match=r"Classes must be in \[0, 3\)"):
         model.given(3)
 
 
 def test_labels_out_of_range_in_a_compiled_step(model, images):
-    step = tf.function(lambda x, y: model.terms((x, y), training=False)["loss"])
+    step = tf.function(lambda x, y: model.terms(Conditioned(x, y), training=False)["loss"])
     assert step(images[:4], tf.constant(LABELS[:4])).shape == (4,)
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"labels must be in \[0, 3\)"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Classes must be in \[0, 3\)"):
         step(images[:4], tf.constant([0, 1, 2, 3], LABELS.dtype))
 
 
@@ -212,7 +215,7 @@ NOT_LABELS = {
 
 @pytest.mark.parametrize("labels", NOT_LABELS.values(), ids=NOT_LABELS)
 def test_labels_that_are_none(model, images, labels):
-    with pytest.raises(ValueError, match="one for each of 4 examples. Received: .* of shape"):
+    with pytest.raises(ValueError, match="(number of a class|for each of 4 examples).* Received: "):
         model.encode(images[:4], labels)
 
 
@@ -237,7 +240,7 @@ def test_kinds_of_labels(model, images, kind):
     assert_array_equal(model.embed(images, labels), codes)
     step = tf.function(lambda x, y: model.terms(model.unpack((x, y)), training=False))
     model.evaluation_seed_generator.state.assign([0, 0])
-    expected = model.terms((images, tf.constant(LABELS)), training=False)["loss"]
+    expected = model.terms(Conditioned(images, LABELS), training=False)["loss"]
     model.evaluation_seed_generator.state.assign([0, 0])
     found = step(tf.constant(images), tf.constant(labels))["loss"]
     assert_allclose(found, expected, rtol=1e-5)
@@ -259,7 +262,7 @@ def test_fits_on_data_sets_and_splits_with_labels_of_a_kind(images, kind):
 @pytest.mark.parametrize("labels", [[0.5, 1.0], [[0.5, 0.5, 0.0]] * 2, [[1, 1, 0]] * 2])
 def test_labels_of_data_sets_that_are_none(model, labels):
     step = tf.function(lambda y: model.unpack((tf.zeros((2, *SHAPE)), y))[1])
-    with pytest.raises(tf.errors.InvalidArgumentError, match=r"labels must be in \[0, 3\)"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Classes must be in \[0, 3\)"):
         step(tf.constant(labels))
     with pytest.raises(ValueError, match=r"\(batch, 3\), one-hot. Received: .*\(2, 7\)"):
         step(tf.zeros((2, 7)))
@@ -287,44 +290,145 @@ def test_predicts_and_embeds_pairs(model, images):
     for pairs in (data, Pairs(images)):
         assert_allclose(model.predict(pairs, verbose=0), images_of, rtol=1e-5)
         assert_allclose(model.embed(pairs), codes, rtol=1e-5, atol=1e-6)
-    assert_allclose(model.embed((images, LABELS)), codes, rtol=1e-5, atol=1e-6)
-    with pytest.raises(ValueError, match=r"takes pairs \(x, labels\). Received: .*Tensor"):
+    with pytest.raises(ValueError, match=r"takes pairs \[x, condition\]. Received: .*Tensor"):
         model.predict(images, verbose=0)
-    with pytest.raises(ValueError, match="examples with labels. Received: a batch without"):
+    with pytest.raises(ValueError, match="examples with conditions. Received: a batch without"):
         model.embed(data.map(lambda x, y: x))
 
 
 def test_missing_labels(model, images):
     for method in (model.encode, model.embed, model.reconstruct):
-        with pytest.raises(ValueError, match=r"Received: labels=None.*model\.given\(label\)"):
+        with pytest.raises(ValueError, match=r"needs a condition. Received: none"):
             method(images[:4])
-    with pytest.raises(ValueError, match=r"Received: labels=None.*model\.given\(label\)"):
+    with pytest.raises(ValueError, match=r"needs a condition. Received: none"):
         model.traverse()
     model.compile("sgd", run_eagerly=True)
     with pytest.raises(ValueError, match=r"Received: a batch without. Call fit\(x, y\)"):
         model.fit(images, verbose=0)
 
 
-def test_networks_without_room_for_the_label(model):
-    for networks_, message in (
-        ((networks.mlp_encoder(SHAPE, LATENT), model.decoder), r"encoder .*\(None, 4, 4, 1\)"),
-        ((model.encoder, networks.mlp_decoder(SHAPE, LATENT)), r"decoder .*\(None, 2\)"),
+def test_networks_of_other_conditions(model):
+    decoder = networks.mlp_decoder(SHAPE, LATENT, condition_shape=2)
+    with pytest.raises(ValueError, match=r"same condition. Received: .* of shape \(2,\)"):
+        VAE(model.encoder, decoder)
+    for kwargs in ({"num_classes": 3, "condition_shape": 2}, {"num_classes": 0}):
+        with pytest.raises(ValueError, match="Received: num_classes"):
+            networks.mlp_decoder(SHAPE, LATENT, **kwargs)
+    for shape in (0, (), (2, 0), "two"):
+        with pytest.raises(ValueError, match="condition_shape must be the shape"):
+            networks.mlp_decoder(SHAPE, LATENT, condition_shape=shape)
+
+
+def test_models_without_conditions_take_none(images):
+    vae = VAE(networks.mlp_encoder(SHAPE, LATENT, width=4), networks.mlp_decoder(SHAPE, LATENT))
+    assert vae.condition_shape is None and vae.num_classes is None
+    for call in (
+        lambda: vae.sample(3, condition=1),
+        lambda: vae.encode(images, 1),
+        lambda: vae.embed(images, 1),
+        lambda: vae.traverse(condition=1),
+        lambda: vae.interpolate(images[:2], images[2:4], condition=1),
+        lambda: vae.given(1),
     ):
-        with pytest.raises(ValueError, match=f"num_classes=3 further.*Received: a.* {message}"):
-            ConditionalVAE(*networks_, num_classes=CLASSES)
-    with pytest.raises(ValueError, match="at least 1. Received: num_classes=0"):
-        ConditionalVAE(model.encoder, model.decoder, num_classes=0)
+        with pytest.raises(ValueError, match="takes no condition: none of its networks does"):
+            call()
 
 
-def test_networks_without_distribution(model):
-    with pytest.raises(ValueError, match=r"must return q\(z\|x, y\), a distribution"):
-        plain = networks.mlp_encoder((4, 4, 1 + CLASSES), LATENT, None)
-        ConditionalVAE(plain, model.decoder, num_classes=CLASSES)
+def test_a_prior_of_posteriors_needs_its_conditions():
+    with pytest.raises(ValueError, match="needs a condition. Received: none"):
+        build(prior=layers.VampPrior(SHAPE, 2, seed=0))
 
 
-def test_prior_over_other_latents():
-    with pytest.raises(ValueError, match=r"shape \(2,\)\. Received: a prior over shape \(5,\)"):
-        build(prior=layers.StandardNormal(LATENT + CLASSES))
+# Conditions that are no classes.
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 2), SHAPE])
+def test_real_conditions(images, shape):
+    """Vectors, matrices and images: x is their mean everywhere."""
+    c = np.random.default_rng(0).uniform(size=(48, *shape)).astype("float32")
+    x = np.broadcast_to(c.reshape(48, 1, 1, -1).mean(axis=-1, keepdims=True), (48, *SHAPE))
+    keras.utils.set_random_seed(0)
+    options = {"latent_dim": LATENT, "width": 16, "condition_shape": shape}
+    head = functools.partial(layers.FixedScaleNormal, scale=0.1)
+    decoder = networks.mlp_decoder(SHAPE, head=head, **options)
+    model = VAE(networks.mlp_encoder(SHAPE, **options), decoder, seed=0)
+    assert model.condition_shape == shape and model.num_classes is None
+    model.compile(keras.optimizers.Adam(0.01))
+    model.fit(x, c, batch_size=16, epochs=200, verbose=0)
+    assert np.std(model.sample(48, seed=0, condition=c) - x) < 0.5 * np.std(x)
+    assert_allclose(model.given(c[0]).sample(1, seed=0), model.sample(1, 0, condition=c[0]))
+    with pytest.raises(ValueError, match="needs a condition"):
+        model.sample(3)
+    with pytest.raises(ValueError, match=r"real numbers of shape .* Received: .* of shape \(7,\)"):
+        model.sample(3, condition=np.zeros(7))
+
+
+def test_an_encoder_may_see_more_than_is_modelled(images):
+    """A mask of what is missing, say: samples need no condition."""
+    encoder = networks.mlp_encoder(SHAPE, LATENT, width=16, condition_shape=SHAPE)
+    model = VAE(encoder, networks.mlp_decoder(SHAPE, LATENT, width=16), seed=0)
+    model.compile("adam")
+    model.fit(images, np.ones_like(images), verbose=0)
+    assert model.sample(3).shape == (3, *SHAPE)
+    assert_array_equal(
+        model.given(np.ones(SHAPE)).embed(images), model.embed(images, np.ones(SHAPE))
+    )
+
+
+# Adversarial models.
+
+
+def test_a_conditional_gan_draws_what_it_is_told(images):
+    keras.utils.set_random_seed(0)
+    generator = networks.mlp_generator(
+        SHAPE, LATENT, (32,), output_activation="sigmoid", num_classes=CLASSES
+    )
+    model = GAN(
+        generator, networks.mlp_discriminator(SHAPE, (32,), 0.0, num_classes=CLASSES), seed=0
+    )
+    model.compile(keras.optimizers.Adam(2e-3, beta_1=0.5))
+    x, labels = np.tile(images, (4, 1, 1, 1)), np.tile(LABELS, 4)
+    model.fit(x, labels, batch_size=32, epochs=60, verbose=0)
+    drawn = np.asarray(model.sample(300, seed=0))
+    columns = drawn.mean(axis=(1, 3)).argmax(axis=1)
+    assert np.mean(columns == np.arange(300) % CLASSES) > 0.95
+    assert_allclose(model.given(2).sample(4, seed=0), model.sample(4, 0, condition=2), rtol=1e-6)
+
+
+def test_discriminators_see_the_condition(images):
+    """Logits of a GAN with a discriminator that knows the class alone, against it."""
+    x, c = keras.Input(SHAPE), keras.Input((CLASSES,))
+    weights = np.array([[1.0], [2.0], [3.0]])
+    dense = keras.layers.Dense(1, kernel_initializer=keras.initializers.Constant(weights))
+    network = keras.Model([x, c], dense(c))
+    generator = networks.mlp_generator(SHAPE, LATENT, (8,), output_activation="sigmoid")
+    model = GAN(generator, layers.Conditional(network, CLASSES), seed=0)
+    with layers.given(LABELS[:6]):
+        terms = model.discriminator_terms(images[:6], training=False)
+    assert_allclose(terms["real_logits"][:, 0], LABELS[:6] + 1.0)
+    model.compile("sgd", run_eagerly=True)
+    logs = model.evaluate(images, LABELS, verbose=0, return_dict=True)
+    assert logs["fake_logits"] == pytest.approx(2.0)
+
+
+def test_features_of_conditional_discriminators(images, tmp_path):
+    makers = networks.mlp_encoder, networks.mlp_decoder
+    options = {"width": (8,), "num_classes": CLASSES}
+    model = VAEGAN(
+        *(make(SHAPE, LATENT, **options) for make in makers),
+        networks.mlp_discriminator(SHAPE, dropout=0.0, **options),
+        feature_layer="features",
+        seed=0,
+    )
+    model.compile("sgd", run_eagerly=True)
+    logs = model.evaluate(images[::3], LABELS[::3], verbose=0, return_dict=True)
+    under = model.given(0)
+    under.compile("sgd", run_eagerly=True)
+    expected = under.evaluate(images[::3], verbose=0, return_dict=True)
+    for name, value in expected.items():
+        assert logs[name] == pytest.approx(value, rel=1e-5), name
+    under.save(tmp_path / "model.keras")
+    assert_array_equal(load_model(tmp_path / "model.keras").sample(2, 0), under.sample(2, 0))
 
 
 # Likelihoods.
@@ -335,12 +439,12 @@ def test_log_weights_are_those_of_each_class(model, images):
     seed = tf.constant([0, 1])
     for label in range(CLASSES):
         x, labels = images[:4], tf.fill((4,), label)
-        weights = model.log_weights((x, labels), 5, seed)
+        weights = model.log_weights(Conditioned(x, labels), 5, seed)
         expected = model.given(label).log_weights(x, 5, seed)
         assert_allclose(weights, expected, rtol=1e-5, atol=1e-5)
-    mixed = model.log_weights((images[:4], LABELS[:4]), 5, seed)
+    mixed = model.log_weights(Conditioned(images[:4], LABELS[:4]), 5, seed)
     for i, label in enumerate(LABELS[:4]):
-        one = model.log_weights((images[:4], tf.fill((4,), label)), 5, seed)
+        one = model.log_weights(Conditioned(images[:4], tf.fill((4,), label)), 5, seed)
         assert_allclose(mixed[:, i], one[:, i], rtol=1e-5, atol=1e-5)
 
 
