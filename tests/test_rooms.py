@@ -23,7 +23,7 @@ ROOMS = {
     "layers": "_utils losses",
     "bijectors": "_utils layers",
     "networks": "_utils losses layers bijectors",
-    "callbacks": "_utils plotting",
+    "callbacks": "_utils plotting metrics",
     "models": "_utils losses layers bijectors networks callbacks",
     "samplers": "_utils layers bijectors models",
     "tuning": "_utils layers networks models metrics plotting",

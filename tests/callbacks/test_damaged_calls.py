@@ -44,6 +44,12 @@ def with_value(value):
     in_training(callbacks.BetaSchedule(lambda step: value))
 
 
+IMAGES = np.random.default_rng(0).uniform(size=(12, 8, 8, 1))
+NETWORK = keras.Sequential(
+    [keras.Input((8, 8, 1)), keras.layers.Flatten(name="features"), keras.layers.Softmax()]
+)
+WRITERS = ("SampleEvaluation", "SampleGrid")
+
 CALLS = {
     "BetaSchedule": of("BetaSchedule", function=lambda step: 1.0),
     "BetaSchedule.function": Call(lambda beta: with_value(beta), {"beta": 4.0}),
@@ -52,6 +58,22 @@ CALLS = {
         "CyclicalKLWarmUp", num_steps=10, num_cycles=2, ratio=0.5, start=0.0, end=1.0
     ),
     "KLWarmUp": of("KLWarmUp", num_steps=10, start=0.0, end=1.0),
+    "SampleEvaluation": of(
+        "SampleEvaluation",
+        train_data=IMAGES,
+        test_data=IMAGES[::-1],
+        num_samples=10,
+        monitor="squared_mmd",
+        mode="min",
+        every=2,
+        filepath="best.weights.h5",
+        restore_best=True,
+        classifier=NETWORK,
+        value_range=(0.0, 1.0),
+        clip=True,
+        num_neighbours=2,
+        seed=0,
+    ),
     "SampleGrid": of(
         "SampleGrid",
         output_dir="grids",
@@ -82,7 +104,7 @@ def used_afterwards(name, call):
 
     def make_and_use(**arguments):
         callback = call.function(**arguments)
-        if isinstance(callback, keras.callbacks.Callback) and name != "SampleGrid":
+        if isinstance(callback, keras.callbacks.Callback) and name not in WRITERS:
             in_training(callback)
 
     return Call(make_and_use, call.arguments)

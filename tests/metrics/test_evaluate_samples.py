@@ -7,6 +7,7 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 
 from tfgen import metrics, models, networks
+from tfgen.metrics.evaluate_samples import SampleJudge
 
 # In random order any two parts are alike.
 ORDER = np.random.default_rng(0).permutation(1797)
@@ -247,6 +248,28 @@ def test_progress_bar(capsys):
     assert capsys.readouterr().out == ""
 
 
+def judge_of(classifier):
+    options = {"value_range": (0, 1), "clip": False, "num_neighbours": 5, "seed": 0}
+    return SampleJudge(TRAIN, TEST, N, classifier=classifier, **options)
+
+
+def test_a_judge_scores_each_model_as_if_it_were_the_first(judge, fresh, noise):
+    judged = judge_of(judge)
+    assert judged(Noise()) == noise
+    assert judged(Sampler(FRESH)) == fresh
+    assert judged(Noise()) == noise
+
+
+def test_directions_are_those_of_the_scores(judge, fresh, noise):
+    directions = judge_of(judge).directions
+    assert list(directions) == list(fresh.generated)
+    assert list(judge_of(None).directions) == list(evaluate(Sampler(FRESH)).generated)
+    for name, direction in directions.items():
+        if direction is not None:
+            better = {"min": np.less, "max": np.greater}[direction]
+            assert better(fresh.generated[name], noise.generated[name]), name
+
+
 # Errors.
 
 
@@ -272,7 +295,7 @@ def broken(value):
         ({"value_range": (1, 1)}, r"Received: value_range=\(1, 1\)"),
         ({"value_range": (0, 0.5)}, "test_data must have pixels in.*Received: values from 0 to 1"),
         ({"test_data": TEST[..., 0]}, r"test_data must have shape.*Received: shape \(400, 8, 8\)"),
-        ({"train_data": TRAIN[:, :7]}, r"Received: \(400, 8, 8, 1\), \(400, 7, 8, 1\) and"),
+        ({"train_data": TRAIN[:, :7]}, r"Received: \(400, 8, 8, 1\) and \(400, 7, 8, 1\)"),
         ({"model": Sampler(FRESH[:5])}, r"and \(5, 8, 8, 1\)"),
         ({"model": broken(np.nan)}, "Samples must be finite. Received: 1 values of 25600"),
         ({"model": broken(np.inf), "clip": True}, "Samples must be finite"),

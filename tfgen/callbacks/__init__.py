@@ -1,5 +1,6 @@
-"""Callbacks for `fit`: schedules of the weights of a loss, sample grids during training."""
+"""Callbacks for `fit`: schedules of the weights of a loss, grids and scores of samples."""
 
+from tfgen.callbacks.sample_evaluation import SampleEvaluation
 from tfgen.callbacks.samples import SampleGrid
 from tfgen.callbacks.schedules import (
     BetaSchedule,
@@ -14,6 +15,7 @@ __all__ = [
     "CapacitySchedule",
     "CyclicalKLWarmUp",
     "KLWarmUp",
+    "SampleEvaluation",
     "SampleGrid",
     "WeightSchedule",
 ]

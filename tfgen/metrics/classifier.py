@@ -18,8 +18,10 @@ from tfgen.metrics._images import check_image_shape, check_pixels
 __all__ = [
     "ClassifierOutputs",
     "check_features",
+    "check_images",
     "classifier",
     "classifier_outputs",
+    "outputs_network",
     "pixel_range",
 ]
 
@@ -154,11 +156,14 @@ def classifier_outputs(
     """
     images = _as_floats(images)
     check_ints(batch_size=batch_size)
-    _check_images(network, images)
+    check_images(network, images)
+    return ClassifierOutputs(*outputs_network(network).predict(images, batch_size, verbose=0))
+
+
+def outputs_network(network: keras.Model) -> keras.Model:
+    """A network from images to the features and probabilities of another one."""
     outputs = [network.get_layer("features").output, network.outputs[0]]
-    return ClassifierOutputs(
-        *keras.Model(network.inputs, outputs).predict(images, batch_size, verbose=0)
-    )
+    return keras.Model(network.inputs, outputs)
 
 
 def pixel_range(network: keras.Model) -> tuple[float, float] | None:
@@ -274,7 +279,8 @@ def _check_data(
     return levels, labels.astype("int64")
 
 
-def _check_images(network: keras.Model, images: np.ndarray) -> None:
+def check_images(network: keras.Model, images: np.ndarray) -> None:
+    """Raises ValueError if a network takes no such images, or has no layer "features"."""
     check_features(network)
     if images.shape[1:] != network.input_shape[1:]:
         raise ValueError(

@@ -21,16 +21,22 @@ from tfgen._utils.typing import TensorLike
 from tfgen.metrics._images import check_image_shape, check_pixels
 from tfgen.metrics._tables import markdown
 from tfgen.metrics.class_entropy import class_entropy, image_entropies, mode_count
-from tfgen.metrics.classifier import check_features, classifier_outputs, pixel_range
+from tfgen.metrics.classifier import (
+    check_features,
+    check_images,
+    outputs_network,
+    pixel_range,
+)
 from tfgen.metrics.frechet import frechet_distance
 from tfgen.metrics.mmd import BANDWIDTH_FACTORS, median_bandwidth, squared_mmd
 from tfgen.metrics.ms_ssim import check_window, pairwise_ms_ssim
-from tfgen.metrics.neighbours import precision_recall
+from tfgen.metrics.neighbours import PrecisionRecall, precision_recall
 from tfgen.metrics.protocols import HasSamples, require
 
-__all__ = ["SampleScores", "evaluate_samples"]
+__all__ = ["SampleJudge", "SampleScores", "evaluate_samples"]
 
 _CHUNK = 1000  # Samples drawn at a time.
+_BATCH_SIZE = 256  # Images that the classifier takes at a time.
 _MIN_SAMPLES = 10
 
 
@@ -132,25 +138,98 @@ def evaluate_samples(
         >>> scores.settings["ms_ssim"]["num_pairs"]
         25
     """
-    _check_arguments(model, num_samples, value_range, classifier, num_neighbours, seed, clip)
+    _check_model(model)
     check_verbose(verbose=verbose)
-    scores = {**_PIXEL_SCORES, **({} if classifier is None else _CLASSIFIER_SCORES)}
-    num_chunks = -(-num_samples // _CHUNK)
-    bar = ProgressBar(num_chunks + 2 * len(scores), verbose)
-    test = _draw_images(test_data, num_samples, value_range, seed, "test_data")
-    train = _draw_images(train_data, num_samples, value_range, seed, "train_data")
-    samples = _draw_samples(model, num_samples, seed, bar)
-    _check_samples(samples, value_range, clip)
-    _check_shapes(test, train, samples)
-    settings = _settings(test, value_range, classifier, num_neighbours, seed, clip)
-    sets = [_judge(np.clip(images, *value_range), classifier) for images in (test, samples, train)]
-    generated: dict[str, float] = {}
-    real: dict[str, float] = {}
-    for name, score in scores.items():
-        for column, judged in zip((generated, real), sets[1:], strict=True):
-            column.update(score(sets[0], judged, settings.get(name)))
+    judge = SampleJudge(
+        train_data,
+        test_data,
+        num_samples,
+        classifier=classifier,
+        value_range=value_range,
+        clip=clip,
+        num_neighbours=num_neighbours,
+        seed=seed,
+    )
+    return judge(model, verbose)
+
+
+class SampleJudge:
+    """Scores models one after the other against the same images, which it reads once.
+
+    Args:
+        train_data: as of `evaluate_samples`, and so are all others.
+
+    Attributes:
+        settings: dict, as of `SampleScores`.
+        directions: dict from the names of the scores to "min" or "max", what is better; None where
+            the value of real images is best.
+
+    Raises:
+        ValueError: as `evaluate_samples`, if arguments or images are unusable.
+    """
+
+    def __init__(
+        self,
+        train_data: TensorLike | tf.data.Dataset,
+        test_data: TensorLike | tf.data.Dataset,
+        num_samples: int,
+        *,
+        classifier: keras.Model | None,
+        value_range: tuple[float, float],
+        clip: bool,
+        num_neighbours: int,
+        seed: int,
+    ) -> None:
+        _check_arguments(num_samples, value_range, classifier, num_neighbours, seed, clip)
+        test = _draw_images(test_data, num_samples, value_range, seed, "test_data")
+        train = _draw_images(train_data, num_samples, value_range, seed, "train_data")
+        _check_shapes(test, train, "training images")
+        self.settings = _settings(test, value_range, classifier, num_neighbours, seed, clip)
+        self._scores, self.directions = dict(_PIXEL_SCORES), dict(_PIXEL_DIRECTIONS)
+        self._network: keras.Model | None = None
+        if classifier is not None:
+            check_images(classifier, test)
+            self._network = outputs_network(classifier)  # Which is compiled once.
+            self._scores |= _CLASSIFIER_SCORES
+            self.directions |= _CLASSIFIER_DIRECTIONS
+        self._test, self._train = self._judged(test), train
+        self._real: dict[str, float] = {}
+
+    def __call__(self, model: HasSamples, verbose: bool = False) -> SampleScores:
+        """Scores of a model's samples: of the same draws in each call."""
+        num_samples, seed = self.settings["num_samples"], self.settings["seed"]
+        num_sets = 1 if self._real else 2
+        bar = ProgressBar(-(-num_samples // _CHUNK) + num_sets * len(self._scores), verbose)
+        samples = _draw_samples(model, num_samples, seed, bar)
+        _check_samples(samples, self.settings["value_range"], self.settings["clip"])
+        _check_shapes(self._test.images, samples, "samples")
+        generated = self._scores_of(samples, bar)
+        if not self._real:
+            self._real, self._train = self._scores_of(self._train, bar), np.empty(0)
+        return SampleScores(generated, dict(self._real), self.settings)
+
+    def check_model(self, model: HasSamples) -> None:
+        """Raises ValueError if a model has no samples, or says that they are of another shape."""
+        _check_model(model)
+        shape, expected = getattr(model, "data_shape", None), self._test.images.shape[1:]
+        if shape is not None and tuple(shape) != expected:
+            raise ValueError(
+                f"Samples are scored against test images of their shape. Received: test images of "
+                f"shape {expected} for a {type(model).__name__} of shape {tuple(shape)}."
+            )
+
+    def _judged(self, images: np.ndarray) -> "_Judged":
+        images = np.clip(images, *self.settings["value_range"])
+        if self._network is None:
+            return _Judged(images)
+        return _Judged(images, *self._network.predict(images, _BATCH_SIZE, verbose=0))
+
+    def _scores_of(self, images: np.ndarray, bar: ProgressBar) -> dict[str, float]:
+        judged, values = self._judged(images), {}
+        for name, score in self._scores.items():
+            values.update(score(self._test, judged, self.settings.get(name)))
             bar.add(1)
-    return SampleScores(generated, real, settings)
+        return values
 
 
 # The images.
@@ -214,12 +293,6 @@ class _Judged(NamedTuple):
     probabilities: np.ndarray | None = None
 
 
-def _judge(images: np.ndarray, classifier: keras.Model | None) -> _Judged:
-    if classifier is None:
-        return _Judged(images)
-    return _Judged(images, *classifier_outputs(classifier, images))
-
-
 def _pixel_mmd(test: _Judged, x: _Judged, arguments: Any) -> dict[str, float]:
     return {"squared_mmd": squared_mmd(test.images, x.images, **arguments)}
 
@@ -259,6 +332,21 @@ _CLASSIFIER_SCORES: dict[str, _Score] = {
     "classifier_squared_mmd": _feature_mmd,
     "classifier_frechet_distance": _frechet,
     "precision_recall": _neighbours,
+}
+
+# What is better of each number; None where it is the value of real images.
+_PIXEL_DIRECTIONS: dict[str, str | None] = {
+    "squared_mmd": "min",
+    "ms_ssim": None,
+    "ms_ssim_standard_error": None,
+}
+_CLASSIFIER_DIRECTIONS: dict[str, str | None] = {
+    "class_entropy": None,
+    "image_entropy": None,
+    "mode_count": "max",
+    "classifier_squared_mmd": "min",
+    "classifier_frechet_distance": "min",
+    **dict.fromkeys(PrecisionRecall._fields, "max"),
 }
 
 
@@ -306,8 +394,12 @@ def _settings(
 # Checks.
 
 
+def _check_model(model: HasSamples) -> None:
+    remedy = "Score arrays of images by the functions of tfgen.metrics one by one."
+    require(model, HasSamples, "evaluate_samples", remedy)
+
+
 def _check_arguments(
-    model: HasSamples,
     num_samples: int,
     value_range: tuple[float, float],
     classifier: keras.Model | None,
@@ -315,8 +407,6 @@ def _check_arguments(
     seed: int,
     clip: bool,
 ) -> None:
-    remedy = "Score arrays of images by the functions of tfgen.metrics one by one."
-    require(model, HasSamples, "evaluate_samples", remedy)
     check_ints(_MIN_SAMPLES, num_samples=num_samples)
     check_size(num_samples=num_samples)
     check_ints(num_neighbours=num_neighbours)
@@ -339,11 +429,11 @@ def _check_arguments(
         )
 
 
-def _check_shapes(test: np.ndarray, train: np.ndarray, samples: np.ndarray) -> None:
-    if not test.shape == train.shape == samples.shape:
+def _check_shapes(test: np.ndarray, others: np.ndarray, name: str) -> None:
+    if test.shape != others.shape:
         raise ValueError(
-            "Test images, training images and samples must have one shape. "
-            f"Received: {test.shape}, {train.shape} and {samples.shape}."
+            f"Test images and {name} must have one shape. Received: {test.shape} and "
+            f"{others.shape}."
         )
 
 

@@ -19,8 +19,17 @@ from tfgen.models.resume import ResumePosition
 __all__ = ["ResumableModel", "refuse_losses"]
 
 # Endings of the names of what is logged and is better the higher, and the lower.
-RISING = ("elbo", "log_prob", "log_likelihood")
-FALLING = ("loss", "reconstruction", "bits_per_dim", "regularization")
+RISING = (
+    "elbo",
+    "log_prob",
+    "log_likelihood",
+    "mode_count",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+)
+FALLING = ("loss", "reconstruction", "bits_per_dim", "regularization", "squared_mmd", "distance")
 # Batches per call of the compiled loop, between which Python runs.
 STEPS_PER_EXECUTION = 32
 # What progress bars can be.

@@ -16,9 +16,12 @@ import numpy as np
 
 from tfgen._utils import keras_private
 from tfgen._utils.files import locked, written_aside
+from tfgen.callbacks import SampleEvaluation
 from tfgen.models import workers
 
 __all__ = ["Progress", "ResumePosition"]
+
+_DECISIONS = {**keras_private.DECISIONS, SampleEvaluation: SampleEvaluation.decisions}
 
 
 class Progress(NamedTuple):
@@ -280,7 +283,7 @@ def _warn_of_other_data(progress, num_batches):
 
 def _deciding(callbacks):
     """Triples of a key, a callback and the name of an attribute that decides in it."""
-    for kind, names in keras_private.DECISIONS.items():
+    for kind, names in _DECISIONS.items():
         of_this_kind = [c for c in callbacks if isinstance(c, kind)]
         for (i, callback), name in itertools.product(enumerate(of_this_kind), names):
             yield f"{kind.__name__}.{i}.{name}", callback, name

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import keras_private
-from tfgen.callbacks import SampleGrid
+from tfgen.callbacks import SampleEvaluation, SampleGrid
 
 __all__ = [
     "chief_first",
@@ -38,6 +38,7 @@ _PATHS = {
     keras.callbacks.ModelCheckpoint: ("filepath",),
     keras.callbacks.CSVLogger: ("filename",),
     keras.callbacks.TensorBoard: ("log_dir",),
+    SampleEvaluation: ("filepath",),
     SampleGrid: ("output_dir", "log_dir"),
 }
 # What TensorFlow raises when a worker of the cluster is gone.
