@@ -225,9 +225,12 @@ METRICS = table(
     dci=dict(codes=CODES, factors=FACTORS, seed=0),
     entropies=dict(factors=FACTORS),
     explicitness=dict(codes=CODES, factors=FACTORS, seed=0),
+    fid=dict(real=normal(9, 2), generated=normal(8, 2)),
     frechet_distance=dict(x=normal(9, 2), y=normal(8, 2)),
     gaussian_total_correlation=dict(codes=CODES),
+    inception_score=dict(probabilities=np.full((4, 2), 0.5), num_splits=2),
     irs=dict(codes=CODES, factors=FACTORS),
+    kid=dict(real=normal(9, 2), generated=normal(8, 2), num_subsets=2, subset_size=4, seed=0),
     median_bandwidth=dict(samples=CODES, num_samples=20, seed=0),
     mig=dict(codes=CODES, factors=FACTORS, num_bins=4),
     mig_by_samples=dict(loc=CODES, scale=np.exp(CODES), factors=FACTORS),
@@ -322,6 +325,7 @@ NOT_CALLED = {
         "classifier",  # Trained on data that are downloaded, or read from a cache.
         "classifier_outputs",
         "inception_features",  # Takes 90 MB of weights.
+        "inception_outputs",
     },
 }
 

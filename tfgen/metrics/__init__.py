@@ -10,7 +10,8 @@ from tfgen.metrics.evaluate_samples import SampleScores, evaluate_samples
 from tfgen.metrics.fixed_factor import beta_vae_score, factor_vae_score
 from tfgen.metrics.frechet import frechet_distance
 from tfgen.metrics.importance_sampling import ImportanceSampledNLL, importance_sampled_nll
-from tfgen.metrics.inception import inception_features
+from tfgen.metrics.inception import inception_features, inception_outputs
+from tfgen.metrics.inception_scores import InceptionScore, fid, inception_score, kid
 from tfgen.metrics.irs import irs
 from tfgen.metrics.mig_by_samples import MIGBySamples, mig_by_samples
 from tfgen.metrics.mmd import (
@@ -46,6 +47,7 @@ __all__ = [
     "DCI",
     "DisentanglementReport",
     "ImportanceSampledNLL",
+    "InceptionScore",
     "MIGBySamples",
     "MeanAndError",
     "PosteriorCollapseReport",
@@ -65,13 +67,17 @@ __all__ = [
     "evaluate_samples",
     "explicitness",
     "factor_vae_score",
+    "fid",
     "frechet_distance",
     "gaussian_total_correlation",
     "image_entropies",
     "importance_sampled_nll",
     "inception_features",
+    "inception_outputs",
+    "inception_score",
     "irs",
     "is_discrete",
+    "kid",
     "median_bandwidth",
     "mig",
     "mig_by_samples",
