@@ -229,6 +229,12 @@ METRICS = table(
     frechet_distance=dict(x=normal(9, 2), y=normal(8, 2)),
     gaussian_total_correlation=dict(codes=CODES),
     inception_score=dict(probabilities=np.full((4, 2), 0.5), num_splits=2),
+    intra_class_frechet_distance=dict(
+        real=normal(8, 2),
+        real_labels=np.array([0, 1] * 4),
+        generated=normal(6, 2),
+        generated_labels=np.array([0, 1] * 3),
+    ),
     irs=dict(codes=CODES, factors=FACTORS),
     kid=dict(real=normal(9, 2), generated=normal(8, 2), num_subsets=2, subset_size=4, seed=0),
     median_bandwidth=dict(samples=CODES, num_samples=20, seed=0),
@@ -322,6 +328,7 @@ NOT_CALLED = {
         *(name for name in metrics.__all__ if not inspect.isroutine(getattr(metrics, name))),
         "bits_per_dim",  # Of tfgen.losses.
         "is_discrete",
+        "classification_accuracy_score",  # Trains a classifier.
         "classifier",  # Trained on data that are downloaded, or read from a cache.
         "classifier_outputs",
         "inception_features",  # Takes 90 MB of weights.

@@ -2,6 +2,11 @@
 
 from tfgen.losses import bits_per_dim, is_discrete
 from tfgen.metrics.annealed_importance_sampling import AnnealedNLL, annealed_importance_sampling
+from tfgen.metrics.by_class import (
+    ScoreByClass,
+    classification_accuracy_score,
+    intra_class_frechet_distance,
+)
 from tfgen.metrics.class_entropy import class_entropy, image_entropies, mode_count
 from tfgen.metrics.classifier import ClassifierOutputs, classifier, classifier_outputs
 from tfgen.metrics.dci import DCI, dci
@@ -54,11 +59,13 @@ __all__ = [
     "PrecisionRecall",
     "RATIONAL_QUADRATIC_ALPHAS",
     "SampleScores",
+    "ScoreByClass",
     "active_units",
     "annealed_importance_sampling",
     "beta_vae_score",
     "bits_per_dim",
     "class_entropy",
+    "classification_accuracy_score",
     "classifier",
     "classifier_outputs",
     "dci",
@@ -75,6 +82,7 @@ __all__ = [
     "inception_features",
     "inception_outputs",
     "inception_score",
+    "intra_class_frechet_distance",
     "irs",
     "is_discrete",
     "kid",
