@@ -48,6 +48,7 @@ CONSTRUCTORS = dict(
     ),
     CodeFrequencies=dict(num_positions=2, num_codes=3),
     DistributionLambda=dict(make_distribution_fn=to_normal, **CONVERT),
+    FiniteScalarQuantizer=dict(levels=[3, 2]),
     FixedScaleNormal=dict(scale=1.0, **INDEPENDENT),
     FlowDistribution=dict(
         base=layers.StandardNormal(2).as_distribution(),
@@ -131,6 +132,17 @@ def functions_of_classes():
     )
 
 
+def quantizer_methods(name, quantizer):
+    """Of codes of two numbers."""
+    indices = np.array([[0, 1], [2, 0]])
+    return {
+        f"{name}()": Call(quantizer, dict(inputs=normal(3, 2))),
+        f"{name}.indices": Call(quantizer.indices, dict(vectors=normal(3, 2))),
+        f"{name}.lookup": Call(quantizer.lookup, dict(indices=indices)),
+        f"{name}.use_counts": Call(quantizer.use_counts, dict(indices=indices)),
+    }
+
+
 def methods():
     """Of priors, and of what quantizes."""
     hierarchy = layers.HierarchicalNormal([encoder()])
@@ -144,10 +156,8 @@ def methods():
             hierarchy.density, dict(level=0, above=normal(3, 4), training=False)
         ),
         "VampPrior.as_distribution": Call(vamp.as_distribution, dict(encoder=encoder())),
-        "VectorQuantizer()": Call(quantizer, dict(inputs=normal(3, 2))),
-        "VectorQuantizer.indices": Call(quantizer.indices, dict(vectors=normal(3, 2))),
-        "VectorQuantizer.lookup": Call(quantizer.lookup, dict(indices=indices)),
-        "VectorQuantizer.use_counts": Call(quantizer.use_counts, dict(indices=indices)),
+        **quantizer_methods("FiniteScalarQuantizer", layers.FiniteScalarQuantizer([3, 2])),
+        **quantizer_methods("VectorQuantizer", quantizer),
         "VectorQuantizer.follow": Call(
             quantizer.follow,
             dict(vectors=normal(2, 2, 2), indices=indices, seed=np.array([0, 1])),

@@ -165,6 +165,9 @@ _BUILDERS = {
     "vq_vae": lambda n, **kwargs: models.VQVAE(
         n.encoder, n.decoder, **{"num_codes": 4, "code_dim": 1, "restart_below": 0.5, **kwargs}
     ),
+    "fsq_vae": lambda n, **kwargs: models.FSQVAE(
+        n.encoder, n.decoder, **{"levels": (3, 2), **kwargs}
+    ),
     "draw": lambda n, **kwargs: models.DRAW(
         networks.DRAWEncoder(SHAPE, latent_dim=1, num_steps=2, width=4, read_size=2),
         networks.DRAWDecoder(

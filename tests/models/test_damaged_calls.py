@@ -141,6 +141,12 @@ def _constructors():
         ),
         "DIPVAE": dict(**vae, **_FREE, kind="ii", lambda_od=1.0, lambda_d=2.0),
         "DRAW": dict(**_draw(), **_FREE),
+        "FSQVAE": dict(
+            encoder=_plain(),
+            decoder=decoder(),
+            prior=layers.CodeFrequencies(1, 2**LATENT),
+            levels=[2] * LATENT,
+        ),
         "FactorVAE": dict(**vae, code_discriminator=_code_critic(), gamma=2.0),
         "FlowVAE": dict(encoder=encoder(flow_head()), decoder=decoder(), prior=prior, beta=1.0),
         "GAN": dict(**_gan(), **_GAN, loss="hinge", discriminator_steps=2, label_smoothing=0.0),
@@ -302,10 +308,10 @@ def _methods(name):
             "set_parameters",
             dict(means=np.eye(2), covariances=covariances, weights=np.array([0.5, 0.5])),
         )
-    if name == "VQVAE":
+    if issubclass(kind, models.VQVAE):
         for method in ("indices", "fit_prior"):
             yield method, dict(x=x)
-        indices = np.zeros((N, LATENT), "int32")
+        indices = np.zeros((N, model(name).num_indices), "int32")
         yield "decoder_input", dict(indices=indices)
     if name == "DRAW":
         yield "canvases", dict(z=normal(N, 2, LATENT))

@@ -38,7 +38,7 @@ OPTIONS = {
     "vq_vae": {"decay": None, "restart_below": 0.0},
 }
 # Logged, but no mean over examples: of the codes that a replica uses.
-NOT_COMPARED = {"vq_vae": {"perplexity", "val_perplexity"}}
+NOT_COMPARED = dict.fromkeys(("vq_vae", "fsq_vae"), {"perplexity", "val_perplexity"})
 # Their penalties grow like the fourth power of the codes.
 RATES = {"dip_vae": 1e-3, "dip_vae_ii": 1e-3}
 

@@ -154,6 +154,7 @@ OTHERS = {
     "AE",
     "AuxiliaryVAE",
     "DRAW",
+    "FSQVAE",
     "FlowVAE",
     "GenerativeModel",
     "HVI",

@@ -20,6 +20,7 @@ from tfgen.layers.mixtures import (
 )
 from tfgen.layers.multivariate import MultivariateNormalTriL, OneHotCategorical
 from tfgen.layers.priors import MixtureOfNormals, Prior, StandardNormal, VampPrior
+from tfgen.layers.scalar_quantizer import FiniteScalarQuantizer
 from tfgen.layers.vector_quantizer import CodeFrequencies, VectorQuantizer
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "CodeFrequencies",
     "Conditional",
     "DistributionLambda",
+    "FiniteScalarQuantizer",
     "FixedScaleNormal",
     "FlowDistribution",
     "FlowNormal",

@@ -26,7 +26,14 @@ from tfgen.layers.distribution_lambda import register
 from tfgen.layers.distributions import Categorical
 from tfgen.layers.priors import Encoder, Prior
 
-__all__ = ["CodeFrequencies", "VectorQuantizer", "nearest_codes", "perplexity", "straight_through"]
+__all__ = [
+    "CodeFrequencies",
+    "Quantizer",
+    "VectorQuantizer",
+    "nearest_codes",
+    "perplexity",
+    "straight_through",
+]
 
 
 def nearest_codes(vectors: tf.Tensor, codebook: tf.Tensor) -> tf.Tensor:
@@ -81,8 +88,60 @@ def perplexity(counts: tf.Tensor) -> tf.Tensor:
     return tf.exp(-tf.reduce_sum(tf.math.xlogy(frequencies, frequencies), axis=-1))
 
 
+class Quantizer(keras.layers.Layer):
+    """Base of the layers that replace each vector by a code, and number their codes.
+
+    A subclass has `num_codes` and `code_dim`, and gives `indices` and `lookup`; one whose codes
+    move with data also `follow`.
+    """
+
+    num_codes: int
+    code_dim: int
+
+    def indices(self, vectors: tf.Tensor) -> tf.Tensor:
+        """Index of the code of each vector, int32."""
+        raise NotImplementedError
+
+    def lookup(self, indices: tf.Tensor) -> tf.Tensor:
+        """The codes of these indices, shape (..., code_dim)."""
+        raise NotImplementedError
+
+    def bounded(self, vectors: tf.Tensor) -> tf.Tensor:
+        """What codes stand for, and pass their gradient on to: the vectors themselves, or a map."""
+        return vectors
+
+    def follow(self, vectors: tf.Tensor, indices: tf.Tensor, seed: Seed) -> None:
+        """Moves codes towards a batch of vectors that they stand for."""
+        raise NotImplementedError
+
+    def use_counts(self, indices: tf.Tensor) -> tf.Tensor:
+        """How often each code occurs among `indices`, shape (num_codes,)."""
+        check_indices(self.num_codes, indices=indices)
+        flat = tf.reshape(indices, (-1,))
+        return tf.math.unsorted_segment_sum(tf.ones_like(flat, tf.float32), flat, self.num_codes)
+
+    def check_vectors(self, **vectors: Any) -> None:
+        """Raises ValueError unless the one value is a tensor of vectors of `code_dim` numbers."""
+        check_tensors(1, **vectors)
+        check_last_axis(self.code_dim, **vectors)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Overridden because Keras turns arrays into tensors before `call` sees them."""
+        check_leaves((args, kwargs))
+        return super().__call__(*args, **kwargs)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        check_tensors(1, "numbers", inputs=inputs)
+        check_last_axis(self.code_dim, inputs=inputs)
+        vectors = tf.cast(inputs, tf.float32)
+        return straight_through(self.bounded(vectors), self.lookup(self.indices(vectors)))
+
+    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
+        return keras.KerasTensor(inputs.shape, "float32")
+
+
 @register
-class VectorQuantizer(keras.layers.Layer):
+class VectorQuantizer(Quantizer):
     """A codebook, trained by gradient or by moving averages.
 
     With a `decay` g the codes follow the encoder: from the vectors nearest to code i in a batch,
@@ -160,34 +219,13 @@ class VectorQuantizer(keras.layers.Layer):
 
     def indices(self, vectors: tf.Tensor) -> tf.Tensor:
         """Index of the nearest code to each vector, int32, shape (...)."""
-        check_tensors(1, vectors=vectors)
-        check_last_axis(self.code_dim, vectors=vectors)
+        self.check_vectors(vectors=vectors)
         return nearest_codes(tf.cast(vectors, tf.float32), self.codebook)
 
     def lookup(self, indices: tf.Tensor) -> tf.Tensor:
         """The codes of these indices, shape (..., code_dim)."""
         check_indices(self.num_codes, indices=indices)
         return tf.gather(self.codebook, indices)
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Overridden because Keras turns arrays into tensors before `call` sees them."""
-        check_leaves((args, kwargs))
-        return super().__call__(*args, **kwargs)
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        check_tensors(1, "numbers", inputs=inputs)
-        check_last_axis(self.code_dim, inputs=inputs)
-        vectors = tf.cast(inputs, tf.float32)
-        return straight_through(vectors, self.lookup(self.indices(vectors)))
-
-    def compute_output_spec(self, inputs: Any) -> keras.KerasTensor:
-        return keras.KerasTensor(inputs.shape, "float32")
-
-    def use_counts(self, indices: tf.Tensor) -> tf.Tensor:
-        """How often each code occurs among `indices`, shape (num_codes,)."""
-        check_indices(self.num_codes, indices=indices)
-        flat = tf.reshape(indices, (-1,))
-        return tf.math.unsorted_segment_sum(tf.ones_like(flat, tf.float32), flat, self.num_codes)
 
     def follow(self, vectors: tf.Tensor, indices: tf.Tensor, seed: Seed) -> None:
         """Moves the averages towards a batch of vectors and their codes' indices.
@@ -200,8 +238,7 @@ class VectorQuantizer(keras.layers.Layer):
         Raises:
             ValueError: if the shapes do not fit, or `seed` is none.
         """
-        check_tensors(1, vectors=vectors)
-        check_last_axis(self.code_dim, vectors=vectors)
+        self.check_vectors(vectors=vectors)
         check_indices(self.num_codes, indices=indices)
         check_stateless_seed(seed=seed)
         if not static_shape(vectors=vectors)[:-1].is_compatible_with(static_shape(indices=indices)):

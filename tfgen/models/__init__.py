@@ -13,6 +13,7 @@ from tfgen.models.draw import DRAW
 from tfgen.models.export import export_model, export_network
 from tfgen.models.factor_vae import FactorVAE
 from tfgen.models.flow_vae import FlowVAE
+from tfgen.models.fsq_vae import FSQVAE
 from tfgen.models.gan import GAN
 from tfgen.models.hvi import HVI
 from tfgen.models.info_vae import InfoVAE
@@ -43,6 +44,7 @@ __all__ = [
     "DIPVAE",
     "DRAW",
     "Draw",
+    "FSQVAE",
     "FactorVAE",
     "FlowVAE",
     "GAN",

@@ -13,6 +13,7 @@ from tfgen._utils.typing import ModelOptions, Seed, TensorLike
 from tfgen.layers import Prior
 from tfgen.layers.vector_quantizer import (
     CodeFrequencies,
+    Quantizer,
     VectorQuantizer,
     perplexity,
     straight_through,
@@ -108,15 +109,22 @@ class VQVAE(AutoencodingModel):
         check_size(num_codes=num_codes, code_dim=code_dim)
         check_numbers(restart_below=restart_below, **({} if decay is None else {"decay": decay}))
         _check_code_dim(code_dim, latent_shape)
-        num_positions = math.prod(latent_shape) // code_dim
-        prior = CodeFrequencies(num_positions, num_codes) if prior is None else prior
+        self.num_indices = math.prod(latent_shape) // code_dim
+        prior = CodeFrequencies(self.num_indices, num_codes) if prior is None else prior
         super().__init__(encoder, decoder, prior, **kwargs)
-        _check_prior(self.prior_distribution(), num_positions, code_dim)
+        _check_prior(self.prior_distribution(), self.num_indices, code_dim)
         self._discrete = _check_networks(*map(output_on_zeros, (encoder, decoder)))
         self.num_codes, self.code_dim = num_codes, code_dim
         self.decay, self.restart_below = decay, restart_below
-        self.commitment = self.add_loss_weight("commitment", commitment)
-        self.quantizer = VectorQuantizer(num_codes, code_dim, decay, restart_below, self.seed)
+        if "commitment" not in self.fixed:
+            self.commitment = self.add_loss_weight("commitment", commitment)
+        self.quantizer = self.make_quantizer()
+
+    def make_quantizer(self) -> Quantizer:
+        """What replaces vectors by codes: the difference of a child."""
+        return VectorQuantizer(
+            self.num_codes, self.code_dim, self.decay, self.restart_below, self.seed
+        )
 
     def check_prior(self) -> None:
         """The prior is over indices, not over what the decoder takes."""
@@ -133,14 +141,23 @@ class VQVAE(AutoencodingModel):
         indices = self.quantizer.indices(vectors)
         codes = self.quantizer.lookup(indices)
         explained = tf.cast(targets_of(x), tf.float32)
-        terms = self._bound_terms(explained, straight_through(vectors, codes), indices, training)
-        terms["codebook_loss"] = mean_squared_distance(tf.stop_gradient(vectors), codes)
-        terms["commitment_loss"] = mean_squared_distance(vectors, tf.stop_gradient(codes))
+        passed_on = straight_through(self.quantizer.bounded(vectors), codes)
+        terms = self._bound_terms(explained, passed_on, indices, training)
+        terms |= self.code_errors(vectors, indices, codes)
         used = perplexity(self.quantizer.use_counts(indices))
         terms["perplexity"] = tf.fill(tf.shape(terms["elbo"]), used)
-        if training and self.quantizer.decay:
+        if training and self.decay:
             self.quantizer.follow(vectors, indices, self.next_seed(training))
         return {"loss": self.objective(terms), **terms}
+
+    def code_errors(
+        self, vectors: tf.Tensor, indices: tf.Tensor, codes: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """Terms that draw codes to vectors and vectors to codes, of shape (batch, N, D) both."""
+        return {
+            "codebook_loss": mean_squared_distance(tf.stop_gradient(vectors), codes),
+            "commitment_loss": mean_squared_distance(vectors, tf.stop_gradient(codes)),
+        }
 
     def _bound_terms(self, x, codes, indices, training):
         """The ELBO and its parts, per example."""
@@ -152,13 +169,13 @@ class VQVAE(AutoencodingModel):
     def objective(self, terms: dict[str, tf.Tensor]) -> tf.Tensor:
         """What is minimised, per example."""
         loss = terms["reconstruction"] + self.commitment * terms["commitment_loss"]
-        return loss if self.quantizer.decay else loss + terms["codebook_loss"]
+        return loss if self.decay else loss + terms["codebook_loss"]
 
     def _vectors(self, x, training=False):
         """The encoder's vectors, shape (batch, N, D)."""
         outputs = tf.cast(self.encoder(x, training=training), tf.float32)
-        num_positions = math.prod(self.latent_shape) // self.quantizer.code_dim
-        return tf.reshape(outputs, (-1, num_positions, self.quantizer.code_dim))
+        num_vectors = math.prod(self.latent_shape) // self.code_dim
+        return tf.reshape(outputs, (-1, num_vectors, self.code_dim))
 
     def indices(self, x: TensorLike, condition: Any = None) -> tf.Tensor:
         """Indices of the codes of `x`, int32 of shape (batch, N), a map row by row."""
@@ -177,7 +194,7 @@ class VQVAE(AutoencodingModel):
 
     def _checked_indices(self, indices):
         array = as_array(indices, "indices")
-        shape = (None, math.prod(self.latent_shape) // self.code_dim)
+        shape = (None, self.num_indices)
         are_ints = tf.as_dtype(array.dtype).is_integer
         fit = tf.TensorShape(array.shape).is_compatible_with(shape)
         known = not tf.is_symbolic_tensor(array) and np.size(array)
@@ -218,10 +235,10 @@ def _check_code_dim(code_dim, latent_shape):
         )
 
 
-def _check_prior(prior, num_positions, code_dim):
-    if tuple(prior.event_shape) != (num_positions,):
+def _check_prior(prior, num_indices, code_dim):
+    if tuple(prior.event_shape) != (num_indices,):
         raise ValueError(
-            f"The prior of a VQVAE must be over the indices of {num_positions} codes of "
+            f"The prior of a VQVAE must be over the indices of {num_indices} codes of "
             f"code_dim={code_dim}. Received: a prior over shape {tuple(prior.event_shape)}. Use "
             "CodeFrequencies, or prior=None."
         )
