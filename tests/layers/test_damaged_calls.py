@@ -76,6 +76,9 @@ CONSTRUCTORS = dict(
     MultivariateNormalTriL=dict(event_size=2, **OPTIONS),
     OneHotCategorical=dict(event_size=2, sample_dtype="float32", **OPTIONS),
     Prior=dict(),
+    ResidualVectorQuantizer=dict(
+        num_codes=3, code_dim=2, depth=2, shared=False, decay=0.9, restart_below=0.1, seed=0
+    ),
     StandardNormal=dict(event_shape=2),
     VampPrior=dict(input_shape=4, num_components=2, activation="sigmoid", seed=0),
     VectorQuantizer=dict(num_codes=3, code_dim=2, decay=0.9, restart_below=0.1, seed=0),
@@ -148,6 +151,7 @@ def methods():
     hierarchy = layers.HierarchicalNormal([encoder()])
     vamp = layers.VampPrior(4, num_components=2)
     quantizer = layers.VectorQuantizer(3, 2, restart_below=0.1)
+    residual = layers.ResidualVectorQuantizer(3, 2, depth=2)
     indices = np.array([[0, 1], [2, 0]])
     kl = layers.KLDivergenceRegularizer(layers.StandardNormal(2))
     q = encoder()(normal(3, 4))
@@ -157,6 +161,10 @@ def methods():
         ),
         "VampPrior.as_distribution": Call(vamp.as_distribution, dict(encoder=encoder())),
         **quantizer_methods("FiniteScalarQuantizer", layers.FiniteScalarQuantizer([3, 2])),
+        **quantizer_methods("ResidualVectorQuantizer", residual),
+        "ResidualVectorQuantizer.stages": Call(
+            residual.stages, dict(vectors=normal(2, 2), indices=indices)
+        ),
         **quantizer_methods("VectorQuantizer", quantizer),
         "VectorQuantizer.follow": Call(
             quantizer.follow,

@@ -168,6 +168,11 @@ _BUILDERS = {
     "fsq_vae": lambda n, **kwargs: models.FSQVAE(
         n.encoder, n.decoder, **{"levels": (3, 2), **kwargs}
     ),
+    "rq_vae": lambda n, **kwargs: models.RQVAE(
+        n.encoder,
+        n.decoder,
+        **{"depth": 2, "num_codes": 4, "code_dim": 1, "shared": False, **kwargs},
+    ),
     "draw": lambda n, **kwargs: models.DRAW(
         networks.DRAWEncoder(SHAPE, latent_dim=1, num_steps=2, width=4, read_size=2),
         networks.DRAWDecoder(

@@ -211,6 +211,18 @@ def _constructors():
             restart_below=0.1,
         ),
         "RAE": dict(**auto, kind="gradient", embedding_weight=0.1, reg_weight=0.1),
+        "RQVAE": dict(
+            encoder=_plain(),
+            decoder=decoder(),
+            prior=layers.CodeFrequencies(2 * LATENT, 4),
+            depth=2,
+            shared=False,
+            num_codes=4,
+            code_dim=1,
+            commitment=0.25,
+            decay=0.99,
+            restart_below=0.1,
+        ),
         "WAE": dict(**auto, lambda_mmd=1.0, kernel="gaussian"),
         "WGAN": dict(**_gan(), **_GAN, clip=0.01, discriminator_steps=2),
         "WGANGP": dict(

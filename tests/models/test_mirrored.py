@@ -35,10 +35,10 @@ OPTIONS = {
     # Of 5, the default, the draws would have an axis as long as a share of the batch.
     "iwae": {"num_samples": 3},
     # The averages count uses in the batch of a replica.
-    "vq_vae": {"decay": None, "restart_below": 0.0},
+    **dict.fromkeys(("vq_vae", "rq_vae"), {"decay": None, "restart_below": 0.0}),
 }
 # Logged, but no mean over examples: of the codes that a replica uses.
-NOT_COMPARED = dict.fromkeys(("vq_vae", "fsq_vae"), {"perplexity", "val_perplexity"})
+NOT_COMPARED = dict.fromkeys(("vq_vae", "fsq_vae", "rq_vae"), {"perplexity", "val_perplexity"})
 # Their penalties grow like the fourth power of the codes.
 RATES = {"dip_vae": 1e-3, "dip_vae_ii": 1e-3}
 

@@ -162,6 +162,7 @@ OTHERS = {
     "MixtureEM",
     "NormalizingFlow",
     "RAE",
+    "RQVAE",
     "ResumableModel",
     "VGP",
     "VQVAE",

@@ -20,6 +20,7 @@ from tfgen.layers.mixtures import (
 )
 from tfgen.layers.multivariate import MultivariateNormalTriL, OneHotCategorical
 from tfgen.layers.priors import MixtureOfNormals, Prior, StandardNormal, VampPrior
+from tfgen.layers.residual_quantizer import ResidualVectorQuantizer
 from tfgen.layers.scalar_quantizer import FiniteScalarQuantizer
 from tfgen.layers.vector_quantizer import CodeFrequencies, VectorQuantizer
 
@@ -48,6 +49,7 @@ __all__ = [
     "MultivariateNormalTriL",
     "OneHotCategorical",
     "Prior",
+    "ResidualVectorQuantizer",
     "StandardNormal",
     "VampPrior",
     "VectorQuantizer",

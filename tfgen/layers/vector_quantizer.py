@@ -97,6 +97,8 @@ class Quantizer(keras.layers.Layer):
 
     num_codes: int
     code_dim: int
+    # Of the indices of one vector.
+    index_shape: tuple[int, ...] = ()
 
     def indices(self, vectors: tf.Tensor) -> tf.Tensor:
         """Index of the code of each vector, int32."""
@@ -124,6 +126,22 @@ class Quantizer(keras.layers.Layer):
         """Raises ValueError unless the one value is a tensor of vectors of `code_dim` numbers."""
         check_tensors(1, **vectors)
         check_last_axis(self.code_dim, **vectors)
+
+    def check_pair(self, vectors: Any, indices: Any) -> None:
+        """Raises ValueError unless `indices` can be those of `vectors`."""
+        self.check_vectors(vectors=vectors)
+        check_indices(self.num_codes, indices=indices)
+        shape = static_shape(vectors=vectors)
+        if (
+            not shape[:-1]
+            .concatenate(self.index_shape)
+            .is_compatible_with(static_shape(indices=indices))
+        ):
+            raise ValueError(
+                "indices must be those of vectors, of shape (..., code_dim): of shape "
+                f"{('...', *self.index_shape)}. Received: vectors of shape {shape}, indices of "
+                f"shape {static_shape(indices=indices)}."
+            )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Overridden because Keras turns arrays into tensors before `call` sees them."""
@@ -238,15 +256,8 @@ class VectorQuantizer(Quantizer):
         Raises:
             ValueError: if the shapes do not fit, or `seed` is none.
         """
-        self.check_vectors(vectors=vectors)
-        check_indices(self.num_codes, indices=indices)
+        self.check_pair(vectors, indices)
         check_stateless_seed(seed=seed)
-        if not static_shape(vectors=vectors)[:-1].is_compatible_with(static_shape(indices=indices)):
-            raise ValueError(
-                "vectors must have the shape of indices and a last axis more. Received: vectors of "
-                f"shape {static_shape(vectors=vectors)}, indices of shape "
-                f"{static_shape(indices=indices)}."
-            )
         vectors = tf.reshape(tf.stop_gradient(vectors), (-1, self.code_dim))
         sums = tf.math.unsorted_segment_sum(vectors, tf.reshape(indices, (-1,)), self.num_codes)
         counts = self._moved(self.counts, self.use_counts(indices))

@@ -25,6 +25,7 @@ from tfgen.models.normalizing_flow import NormalizingFlow
 from tfgen.models.pretrained import load_pretrained, pretrained_models
 from tfgen.models.rae import RAE
 from tfgen.models.resumable_model import ResumableModel
+from tfgen.models.rq_vae import RQVAE
 from tfgen.models.vae import VAE, Draw
 from tfgen.models.vaegan import GVAE, VAEGAN, ConstrainedVAEGAN
 from tfgen.models.vgp import VGP
@@ -57,6 +58,7 @@ __all__ = [
     "MixtureEM",
     "NormalizingFlow",
     "RAE",
+    "RQVAE",
     "ResumableModel",
     "Update",
     "VAE",

@@ -66,10 +66,10 @@ class FSQVAE(VQVAE):
         levels: Sequence[int] = (8, 5, 5, 5),
         **kwargs: Unpack[ModelOptions],
     ) -> None:
-        check_fixed(type(self), kwargs)
         self.levels = as_levels(levels)
-        codes = dict(num_codes=math.prod(self.levels), code_dim=len(self.levels))
-        super().__init__(encoder, decoder, prior, **codes, decay=None, **kwargs)
+        check_fixed(type(self), kwargs)
+        codes = (math.prod(self.levels), len(self.levels))
+        super().__init__(encoder, decoder, prior, *codes, decay=None, **kwargs)
 
     def make_quantizer(self) -> FiniteScalarQuantizer:
         return FiniteScalarQuantizer(self.levels)

@@ -9,6 +9,7 @@ import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_numbers, check_size
+from tfgen._utils.constructors import check_fixed
 from tfgen._utils.typing import ModelOptions, Seed, TensorLike
 from tfgen.layers import Prior
 from tfgen.layers.vector_quantizer import (
@@ -30,7 +31,17 @@ from tfgen.models.checks import (
 from tfgen.models.latent import AutoencodingModel
 from tfgen.models.training_data import inputs_of, targets_of
 
-__all__ = ["VQVAE"]
+__all__ = ["VQVAE", "CodebookOptions"]
+
+
+class CodebookOptions(ModelOptions, total=False):
+    """Arguments of `VQVAE` beside its networks and prior."""
+
+    num_codes: int
+    code_dim: int | None
+    commitment: float
+    decay: float | None
+    restart_below: float
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -92,6 +103,9 @@ class VQVAE(AutoencodingModel):
         TensorShape([2, 8, 8, 1])
     """
 
+    fixed = {"depth": "It has one code for each vector; an RQVAE has several."}
+    depth = 1
+
     def __init__(
         self,
         encoder: keras.Model,
@@ -104,12 +118,13 @@ class VQVAE(AutoencodingModel):
         restart_below: float = 0.0,
         **kwargs: Unpack[ModelOptions],
     ) -> None:
+        check_fixed(type(self), kwargs)
         latent_shape = input_shape(decoder, "decoder", "keras.Input((height, width, code_dim))")
         code_dim = latent_shape[-1] if code_dim is None else code_dim
         check_size(num_codes=num_codes, code_dim=code_dim)
         check_numbers(restart_below=restart_below, **({} if decay is None else {"decay": decay}))
         _check_code_dim(code_dim, latent_shape)
-        self.num_indices = math.prod(latent_shape) // code_dim
+        self.num_indices = math.prod(latent_shape) // code_dim * self.depth
         prior = CodeFrequencies(self.num_indices, num_codes) if prior is None else prior
         super().__init__(encoder, decoder, prior, **kwargs)
         _check_prior(self.prior_distribution(), self.num_indices, code_dim)
@@ -142,9 +157,9 @@ class VQVAE(AutoencodingModel):
         codes = self.quantizer.lookup(indices)
         explained = tf.cast(targets_of(x), tf.float32)
         passed_on = straight_through(self.quantizer.bounded(vectors), codes)
-        terms = self._bound_terms(explained, passed_on, indices, training)
+        terms = self._bound_terms(explained, passed_on, self._flat(indices), training)
         terms |= self.code_errors(vectors, indices, codes)
-        used = perplexity(self.quantizer.use_counts(indices))
+        used = tf.reduce_mean(perplexity(self.quantizer.use_counts(indices)))
         terms["perplexity"] = tf.fill(tf.shape(terms["elbo"]), used)
         if training and self.decay:
             self.quantizer.follow(vectors, indices, self.next_seed(training))
@@ -174,14 +189,16 @@ class VQVAE(AutoencodingModel):
     def _vectors(self, x, training=False):
         """The encoder's vectors, shape (batch, N, D)."""
         outputs = tf.cast(self.encoder(x, training=training), tf.float32)
-        num_vectors = math.prod(self.latent_shape) // self.code_dim
-        return tf.reshape(outputs, (-1, num_vectors, self.code_dim))
+        return tf.reshape(outputs, (-1, self.num_indices // self.depth, self.code_dim))
 
     def indices(self, x: TensorLike, condition: Any = None) -> tf.Tensor:
         """Indices of the codes of `x`, int32 of shape (batch, N), a map row by row."""
         x = as_examples(x, self.data_shape, "x")
         with self.conditioned_on(condition, x.shape[0]):
-            return self.quantizer.indices(self._vectors(x))
+            return self._flat(self.quantizer.indices(self._vectors(x)))
+
+    def _flat(self, indices):
+        return tf.reshape(indices, (-1, self.num_indices))
 
     def encode(self, x: TensorLike, condition: Any = None) -> tf.Tensor:
         """The codes of `x`, shape (batch, *latent_shape)."""
@@ -189,8 +206,9 @@ class VQVAE(AutoencodingModel):
 
     def decoder_input(self, indices: tf.Tensor) -> tf.Tensor:
         """The codes of indices of shape (batch, N), in the shape (batch, *latent_shape)."""
-        indices = self._checked_indices(indices)
-        return tf.reshape(self.quantizer.lookup(indices), (-1, *self.latent_shape))
+        shape = (-1, self.num_indices // self.depth, *self.quantizer.index_shape)
+        codes = self.quantizer.lookup(tf.reshape(self._checked_indices(indices), shape))
+        return tf.reshape(codes, (-1, *self.latent_shape))
 
     def _checked_indices(self, indices):
         array = as_array(indices, "indices")
