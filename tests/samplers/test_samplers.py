@@ -23,6 +23,19 @@ FITTED = {
     "flow": lambda: samplers.NormalizingFlow(num_steps=2, hidden=(16,), epochs=3),
 }
 CONTINUOUS = {**FITTED, "two stages": lambda: samplers.TwoStageVAE(width=16, depth=1, epochs=3)}
+# Of a class each, with weights before any fit.
+SHAPED = {
+    "Autoregressive": {"width": 8, "depth": 1, "num_heads": 2, "epochs": 1, "num_codes": NUM_CODES},
+    "GaussianMixture": {"num_components": 3},
+    "Histogram": {},
+    "NormalizingFlow": {"num_steps": 1, "hidden": (4,), "epochs": 1},
+    "TwoStageVAE": {"width": 4, "depth": 1, "epochs": 1},
+    "VampPosterior": {"num_components": 3},
+}
+
+
+def shaped(name):
+    return getattr(samplers, name)(event_shape=2, **SHAPED[name])
 
 
 class Coder:
@@ -252,11 +265,9 @@ def test_bound_of_a_vq_vae(vq_vae, images):
     assert model.sample(4, seed=0).shape == (4, *SHAPE)
 
 
-def test_fit_prior_fits_a_sampler(vq_vae, images):
-    sampler = samplers.Autoregressive(
-        width=8, depth=1, num_heads=2, epochs=1, num_codes=NUM_CODES, event_shape=NUM_POSITIONS
-    )
-    model = vq_vae.with_prior(sampler)
+def test_fit_prior_fits_a_sampler_again(vq_vae, images):
+    sampler = samplers.Autoregressive(width=8, depth=1, num_heads=2, epochs=1)
+    model = vq_vae.with_prior(fit(sampler, images[:50], vq_vae))
     before = [np.array(w) for w in sampler.get_weights()]
     model.fit_prior(images)
     assert any(np.abs(a - b).max() > 0 for a, b in zip(before, sampler.get_weights(), strict=True))
@@ -278,6 +289,36 @@ def test_codes_of_a_vq_vae_saved(vq_vae, images, tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = models.load_model(tmp_path / "model.keras")
     np.testing.assert_allclose(loaded.sample(5, seed=3), model.sample(5, seed=3), atol=1e-6)
+
+
+def assert_served_samples(model, folder):
+    """Of any number of samples, some more than are drawn at a time."""
+    model.export(folder, endpoints=["sample"])
+    served = tf.saved_model.load(folder)
+    for num_samples in (0, 1, 7, 501):
+        images = served.sample(num_samples, [3, 0])
+        # The graph adds up float32 numbers in another order.
+        np.testing.assert_allclose(images, model.sample(num_samples, seed=3), atol=1e-5)
+        assert images.shape == (num_samples, *SHAPE)
+    assert np.ptp(images, axis=0).max() > 0
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_exported_with_the_model(vae, images, name, tmp_path):
+    sampler = CONTINUOUS[name]().fit(vae, images, verbose=False)
+    assert_served_samples(vae.with_prior(sampler), tmp_path)
+
+
+def test_codes_of_a_vq_vae_exported(vq_vae, images, tmp_path):
+    sampler = fit(samplers.Autoregressive(width=8, depth=1, num_heads=2, epochs=1), images, vq_vae)
+    assert_served_samples(vq_vae.with_prior(sampler), tmp_path)
+
+
+def test_a_number_of_draws_that_a_graph_knows(vq_vae, images):
+    sampler = fit(samplers.Autoregressive(width=8, depth=1, num_heads=2, epochs=1), images, vq_vae)
+    density, seed = sampler.as_distribution(), [0, 3]
+    drawn = tf.function(lambda n: density.sample(n, seed=seed))(tf.constant(600))
+    np.testing.assert_array_equal(drawn, density.sample(600, seed=seed))
 
 
 def test_a_prior_that_a_subclass_computes(vae):
@@ -352,6 +393,46 @@ def test_nothing_is_drawn_before_a_fit(vae, name):
             call()
     with pytest.raises(ValueError, match="fitted on nothing yet"):
         vae.sample(3, prior=sampler)
+
+
+def test_all_samplers_are_in_the_table():
+    assert set(SHAPED) == set(samplers.__all__) - {"Sampler"}
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_weights_of_no_fit_are_no_density(vae, codes, name):
+    sampler, again = shaped(name), shaped(name)
+    assert sampler.weights and not sampler.fitted
+    copies = [sampler, type(sampler).from_config(sampler.get_config())]
+    for one in copies:
+        for call in (one.sample, lambda one=one: one.log_prob([[0, 0]]), one.as_distribution):
+            with pytest.raises(ValueError, match=f"This {name} was fitted on nothing yet"):
+                call()
+        for call in (vae.with_prior, lambda prior: vae.sample(3, prior=prior)):
+            with pytest.raises(ValueError, match="fitted on nothing yet"):
+                call(one)
+
+    class TwoCodes:
+        num_codes = NUM_CODES
+
+        def indices(self, x):
+            return tf.cast(x > 0, tf.int32)
+
+        encode = indices
+
+    coders = {"Autoregressive": TwoCodes(), "VampPosterior": NormalCoder()}
+    fit(again, codes, coders.get(name))
+    restored = type(again).from_config(again.get_config())
+    restored.set_weights(again.get_weights())
+    for one in (again, restored):
+        assert one.fitted
+        np.testing.assert_array_equal(one.sample(3, seed=0), again.sample(3, seed=0))
+
+
+def test_a_config_that_says_nothing_of_a_fit_is_of_one():
+    config = shaped("GaussianMixture").get_config()
+    del config["fitted"]
+    assert samplers.GaussianMixture.from_config(config).sample(3, seed=0).shape == (3, 2)
 
 
 def test_refusals(codes, vae, images):

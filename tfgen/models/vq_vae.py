@@ -74,7 +74,7 @@ class VQVAE(AutoencodingModel):
             width, D), as `networks.vq_encoder` returns it, has N = height * width; a plain vector
             is cut into pieces of `code_dim`.
         decoder: `keras.Model` from codes in the encoder's shape to p(x|z).
-        prior: a prior over the indices of N codes, such as `samplers.Autoregressive`;
+        prior: a prior over the indices of N codes, such as a fitted `samplers.Autoregressive`;
             `CodeFrequencies` if None.
         num_codes: int K >= 1, size of the codebook.
         code_dim: int D >= 1, a divisor of the last axis of the latents, and that axis if None.

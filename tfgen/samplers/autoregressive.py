@@ -38,9 +38,9 @@ class Autoregressive(TrainedSampler):
         ValueError: if an argument is out of range, or `fit` is given a model without a codebook.
 
     Example:
-        >>> sampler = Autoregressive(width=32, depth=2, num_codes=4, event_shape=3)
-        >>> sampler.sample(5, seed=0).shape
-        TensorShape([5, 3])
+        >>> sampler = Autoregressive(width=32, depth=2, epochs=20)
+        >>> sampler.event_shape is None  # Until sampler.fit(model, x).
+        True
     """
 
     options = ("temperature",)
@@ -90,11 +90,8 @@ class Autoregressive(TrainedSampler):
         self.train(self.network, batches, len(codes), verbose, loss=loss)
 
     def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
-        sizes = [min(CHUNK, num_samples - i) for i in range(0, num_samples, CHUNK)] or [0]
-        parts = [
-            _draw(self.network, size, fold_in(seed, i), temperature) for i, size in enumerate(sizes)
-        ]
-        return tf.concat(parts, axis=0)
+        num_samples = tf.cast(num_samples, tf.int32)
+        return _draw_in_chunks(self.network, num_samples, seed, tf.cast(temperature, tf.float32))
 
     def log_density(self, z: tf.Tensor) -> tf.Tensor:
         z = tf.cast(z, tf.int32)
@@ -147,6 +144,17 @@ def _network(size, num_codes, width, depth, num_heads):
 
 
 @tf.function(reduce_retracing=True)
+def _draw_in_chunks(network, num_samples, seed, temperature):
+    """Draws of any number, a tensor; an empty chunk if there are none."""
+    num_chunks = tf.maximum(-(-num_samples // CHUNK), 1)
+    shape = (None, network.input_shape[1])
+    parts = tf.TensorArray(tf.int32, num_chunks, infer_shape=False, element_shape=shape)
+    for i in tf.range(num_chunks):
+        size = tf.minimum(num_samples - i * CHUNK, CHUNK)
+        parts = parts.write(i, _draw(network, size, fold_in(seed, i), temperature))
+    return parts.concat()
+
+
 def _draw(network, num_samples, seed, temperature):
     """Draws one code after the other, each from its density given those before."""
     size = network.input_shape[1]

@@ -83,4 +83,4 @@ class NormalizingFlow(TrainedSampler):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Self:
         bijector = keras.saving.deserialize_keras_object(config["bijector"])
-        return cls(**{**config, "bijector": bijector})
+        return super().from_config({**config, "bijector": bijector})

@@ -43,7 +43,7 @@ class Sampler(Prior):
 
     Args:
         event_shape: int or tuple, shape of one code; None for that of the codes that it is fitted
-            on, without which it has no weights yet.
+            on, without which it has no weights yet. Either way it is a density after `fit` alone.
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
@@ -60,6 +60,7 @@ class Sampler(Prior):
     ) -> None:
         super().__init__(**kwargs)
         self.event_shape: tuple[int, ...] | None = None
+        self.fitted = False
         self.built = True
         if event_shape is not None:
             self._shape_for(as_shape(event_shape))
@@ -140,6 +141,7 @@ class Sampler(Prior):
         codes = _collected(self, model, batches, max_codes, seed, verbose)
         self._shape_for(codes.shape[1 + self.axes_of_parts :])
         self.fit_codes(codes.reshape(len(codes), -1), seed, verbose)
+        self.fitted = True
         return self
 
     def sample(
@@ -197,8 +199,8 @@ class Sampler(Prior):
         return _SamplerDistribution(self)
 
     def check_fitted(self) -> None:
-        """Raises ValueError before there are weights."""
-        if self.event_shape is None:
+        """Raises ValueError before `fit`, whether there are weights yet or not."""
+        if self.event_shape is None or not self.fitted:
             kind = type(self).__name__
             raise ValueError(
                 f"This {kind} was fitted on nothing yet. Call {kind}(...).fit(model, x) first."
@@ -219,7 +221,15 @@ class Sampler(Prior):
             )
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "event_shape": self.event_shape}
+        return {**super().get_config(), "event_shape": self.event_shape, "fitted": self.fitted}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        """A sampler whose weights are yet to be set, those of a fitted one if it was fitted."""
+        arguments = {key: value for key, value in config.items() if key != "fitted"}
+        sampler = super().from_config(arguments)
+        sampler.fitted = config.get("fitted", True)
+        return sampler
 
 
 def fitted_weight(sampler: Sampler, name: str, shape: Shape, initializer: Any = "zeros") -> Any:
