@@ -235,10 +235,24 @@ def flow_prior(run, shape):
     return models.VAE(encoder(run, shape), decoder(run, shape), prior, seed=run.seed)
 
 
+def vq_networks(run, shape, **options):
+    options["width"] = run.pick(VQ_WIDTH, VQ_WIDTH, 8)
+    return networks.vq_encoder(shape, **options), networks.vq_decoder(shape, **options)
+
+
 def vq_vae(run, shape):
-    filters = run.pick(VQ_WIDTH, VQ_WIDTH, 8)
-    parts = (make(shape, width=filters) for make in (networks.vq_encoder, networks.vq_decoder))
-    return models.VQVAE(*parts, num_codes=run.pick(512, 512, 16), seed=run.seed)
+    return models.VQVAE(*vq_networks(run, shape), num_codes=run.pick(512, 512, 16), seed=run.seed)
+
+
+def fsq_vae(run, shape):
+    levels = run.pick((8, 8, 8), (8, 8, 8), (4, 4))
+    parts = vq_networks(run, shape, code_dim=len(levels))
+    return models.FSQVAE(*parts, levels=levels, seed=run.seed)
+
+
+def rq_vae(run, shape):
+    sizes = {"depth": run.pick(4, 4, 2), "num_codes": run.pick(512, 512, 16)}
+    return models.RQVAE(*vq_networks(run, shape), **sizes, seed=run.seed)
 
 
 # Densities of pixels without an encoder.

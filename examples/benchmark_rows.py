@@ -169,6 +169,22 @@ ROWS = (
         measures=(BOUND, SAMPLES),
     ),
     Row(
+        "fsq-vae",
+        models.FSQVAE,
+        builders.fsq_vae,
+        "FSQ-VAE: 64 filters, 7 x 7 codes of 8 x 8 x 8 levels, prior: their frequencies",
+        13,
+        measures=(BOUND, SAMPLES),
+    ),
+    Row(
+        "rq-vae",
+        models.RQVAE,
+        builders.rq_vae,
+        "RQ-VAE: 64 filters, 7 x 7 x 4 codes of 512, prior: their frequencies",
+        16,
+        measures=(BOUND, SAMPLES),
+    ),
+    Row(
         "mixture",
         models.MixtureEM,
         builders.mixture,
