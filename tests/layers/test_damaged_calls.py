@@ -75,9 +75,11 @@ CONSTRUCTORS = dict(
     MultivariateNormalTriL=dict(event_size=2, **OPTIONS),
     OneHotCategorical=dict(event_size=2, sample_dtype="float32", **OPTIONS),
     Prior=dict(),
+    SphericalUniform=dict(event_size=2),
     StandardNormal=dict(event_shape=2),
     VampPrior=dict(input_shape=4, num_components=2, activation="sigmoid", seed=0),
     VectorQuantizer=dict(num_codes=3, code_dim=2, decay=0.9, restart_below=0.1, seed=0),
+    VonMisesFisher=dict(event_size=3, **OPTIONS),
 )
 
 # Of `new` and `params_size` of the classes of TFP, and of the numbers of parameters of one event.
@@ -92,6 +94,7 @@ SIZES = dict(
     MixtureNormal=(10, dict(num_components=2, event_shape=2)),
     MultivariateNormalTriL=(5, dict(event_size=2)),
     OneHotCategorical=(2, dict(event_size=2)),
+    VonMisesFisher=(4, dict(event_size=3)),
 )
 
 

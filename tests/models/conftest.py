@@ -82,6 +82,11 @@ _BUILDERS = {
     "beta_tcvae": lambda n, **kwargs: models.BetaTCVAE(
         n.posterior, n.decoder, **{"dataset_size": 500, **kwargs}
     ),
+    "spherical_vae": lambda n, **kwargs: models.VAE(
+        _network(SHAPE, LATENT + 1, layers.VonMisesFisher(LATENT), noisy=n.noisy),
+        n.decoder,
+        **{"prior": layers.SphericalUniform(LATENT), **kwargs},
+    ),
     "conditional_vae": _labelled,
     "gan": lambda n, **kwargs: models.GAN(n.generator, n.discriminator, **kwargs),
     "gan_proximity": lambda n, **kwargs: models.GAN(

@@ -19,6 +19,7 @@ from tfgen.layers.mixtures import (
 )
 from tfgen.layers.multivariate import MultivariateNormalTriL, OneHotCategorical
 from tfgen.layers.priors import MixtureOfNormals, Prior, StandardNormal, VampPrior
+from tfgen.layers.spherical import SphericalUniform, VonMisesFisher
 from tfgen.layers.vector_quantizer import CodeFrequencies, VectorQuantizer
 
 __all__ = [
@@ -44,7 +45,9 @@ __all__ = [
     "MultivariateNormalTriL",
     "OneHotCategorical",
     "Prior",
+    "SphericalUniform",
     "StandardNormal",
     "VampPrior",
     "VectorQuantizer",
+    "VonMisesFisher",
 ]

@@ -17,7 +17,7 @@ from tfgen._utils.constructors import check_fixed, constructor_arguments
 from tfgen._utils.random import fold_in
 from tfgen._utils.tensors import check_stateless_seed
 from tfgen._utils.typing import Distribution, ModelOptions, Seed, Shape, TensorLike
-from tfgen.layers import FixedScaleNormal, FlowDistribution, Prior, StandardNormal
+from tfgen.layers import FixedScaleNormal, Prior, StandardNormal
 from tfgen.losses import check_support, expected_value, squared_mmd
 from tfgen.models.base import GenerativeModel
 from tfgen.models.checks import (
@@ -62,12 +62,12 @@ CHUNK = 500
 
 
 def mean_of(output: Any) -> tf.Tensor:
-    """The mean of a distribution (of a flow, its center), a deterministic output itself.
+    """The mean of a distribution (of a flow or on a sphere, its center), other outputs themselves.
 
     Of a distribution without a closed mean it is that of draws, or the mode where there is none;
     see `tfgen.losses.expected_value`.
     """
-    if isinstance(output, FlowDistribution):
+    if hasattr(output, "center"):
         return output.center()
     return expected_value(output) if is_distribution(output) else tf.convert_to_tensor(output)
 
