@@ -75,6 +75,8 @@ CONSTRUCTORS = dict(
     MultivariateNormalTriL=dict(event_size=2, **OPTIONS),
     OneHotCategorical=dict(event_size=2, sample_dtype="float32", **OPTIONS),
     Prior=dict(),
+    RelaxedOneHot=dict(event_size=4, num_classes=2, temperature=0.5, **CONVERT),
+    RelaxedOneHotPrior=dict(event_size=4, num_classes=2, temperature=0.5),
     SphericalUniform=dict(event_size=2),
     StandardNormal=dict(event_shape=2),
     VampPrior=dict(input_shape=4, num_components=2, activation="sigmoid", seed=0),
@@ -123,6 +125,11 @@ def functions_of_classes():
         "MixtureSameFamily()",
         Call(layers.MixtureSameFamily(**mixture), {"inputs": normal(3, 10)}),
     )
+    yield (
+        "RelaxedOneHot.params_size",
+        Call(layers.RelaxedOneHot.params_size, dict(event_size=4)),
+    )
+    yield "RelaxedOneHot()", Call(layers.RelaxedOneHot(4, 2), {"inputs": normal(3, 4)})
     flow = bijectors.Planar(2, context_size=3)
     yield (
         "FlowNormal.params_size",

@@ -87,6 +87,11 @@ _BUILDERS = {
         n.decoder,
         **{"prior": layers.SphericalUniform(LATENT), **kwargs},
     ),
+    "relaxed_vae": lambda n, **kwargs: models.VAE(
+        _network(SHAPE, LATENT, layers.RelaxedOneHot(LATENT, 2), noisy=n.noisy),
+        n.decoder,
+        **{"prior": layers.RelaxedOneHotPrior(LATENT, 2), **kwargs},
+    ),
     "conditional_vae": _labelled,
     "gan": lambda n, **kwargs: models.GAN(n.generator, n.discriminator, **kwargs),
     "gan_proximity": lambda n, **kwargs: models.GAN(

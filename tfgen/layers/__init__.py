@@ -19,6 +19,7 @@ from tfgen.layers.mixtures import (
 )
 from tfgen.layers.multivariate import MultivariateNormalTriL, OneHotCategorical
 from tfgen.layers.priors import MixtureOfNormals, Prior, StandardNormal, VampPrior
+from tfgen.layers.relaxed import RelaxedOneHot, RelaxedOneHotPrior
 from tfgen.layers.spherical import SphericalUniform, VonMisesFisher
 from tfgen.layers.vector_quantizer import CodeFrequencies, VectorQuantizer
 
@@ -45,6 +46,8 @@ __all__ = [
     "MultivariateNormalTriL",
     "OneHotCategorical",
     "Prior",
+    "RelaxedOneHot",
+    "RelaxedOneHotPrior",
     "SphericalUniform",
     "StandardNormal",
     "VampPrior",
