@@ -56,6 +56,7 @@ OTHER_EVENT_SHAPES = [
 CASES = [
     *TFP_CASES,
     Case("FixedScaleNormal", ((2, 2, 1), 0.5), 4, (2, 2, 1)),
+    Case("SharedScaleNormal", ((2, 2, 1), 0.5), 4, (2, 2, 1)),
     Case("VonMisesFisher", (3,), 4, (3,)),
 ]
 

@@ -77,6 +77,7 @@ CONSTRUCTORS = dict(
     Prior=dict(),
     RelaxedOneHot=dict(event_size=4, num_classes=2, temperature=0.5, **CONVERT),
     RelaxedOneHotPrior=dict(event_size=4, num_classes=2, temperature=0.5),
+    SharedScaleNormal=dict(scale=1.0, **INDEPENDENT),
     SphericalUniform=dict(event_size=2),
     StandardNormal=dict(event_shape=2),
     VampPrior=dict(input_shape=4, num_components=2, activation="sigmoid", seed=0),
@@ -96,6 +97,7 @@ SIZES = dict(
     MixtureNormal=(10, dict(num_components=2, event_shape=2)),
     MultivariateNormalTriL=(5, dict(event_size=2)),
     OneHotCategorical=(2, dict(event_size=2)),
+    SharedScaleNormal=(2, dict(event_shape=2)),
     VonMisesFisher=(4, dict(event_size=3)),
 )
 

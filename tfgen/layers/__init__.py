@@ -9,6 +9,7 @@ from tfgen.layers.independent import (
     IndependentLogistic,
     IndependentNormal,
     IndependentPoisson,
+    SharedScaleNormal,
 )
 from tfgen.layers.kl_divergence import KLDivergenceAddLoss, KLDivergenceRegularizer
 from tfgen.layers.mixtures import (
@@ -48,6 +49,7 @@ __all__ = [
     "Prior",
     "RelaxedOneHot",
     "RelaxedOneHotPrior",
+    "SharedScaleNormal",
     "SphericalUniform",
     "StandardNormal",
     "VampPrior",
