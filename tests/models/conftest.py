@@ -125,6 +125,9 @@ _BUILDERS = {
         n.posterior, n.decoder, n.code_discriminator, **kwargs
     ),
     "dip_vae": lambda n, **kwargs: models.DIPVAE(n.posterior, n.decoder, **kwargs),
+    "ada_gvae": lambda n, **kwargs: models.AdaGVAE(
+        n.posterior, n.decoder, **{"beta": 2.0, **kwargs}
+    ),
     "info_vae": lambda n, **kwargs: models.InfoVAE(
         n.posterior, n.decoder, **{"lambda_mmd": 10.0, **kwargs}
     ),
