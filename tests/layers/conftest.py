@@ -53,7 +53,12 @@ OTHER_EVENT_SHAPES = [
     Case("IndependentNormal", ((),), 2, ()),
     Case("MixtureLogistic", (2, ()), 6, ()),
 ]
-CASES = [*TFP_CASES, Case("FixedScaleNormal", ((2, 2, 1), 0.5), 4, (2, 2, 1))]
+CASES = [
+    *TFP_CASES,
+    Case("FixedScaleNormal", ((2, 2, 1), 0.5), 4, (2, 2, 1)),
+    Case("SharedScaleNormal", ((2, 2, 1), 0.5), 4, (2, 2, 1)),
+    Case("VonMisesFisher", (3,), 4, (3,)),
+]
 
 
 def _identify(case):

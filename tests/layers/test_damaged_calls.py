@@ -76,12 +76,17 @@ CONSTRUCTORS = dict(
     MultivariateNormalTriL=dict(event_size=2, **OPTIONS),
     OneHotCategorical=dict(event_size=2, sample_dtype="float32", **OPTIONS),
     Prior=dict(),
+    RelaxedOneHot=dict(event_size=4, num_classes=2, temperature=0.5, **CONVERT),
+    RelaxedOneHotPrior=dict(event_size=4, num_classes=2, temperature=0.5),
+    SharedScaleNormal=dict(scale=1.0, **INDEPENDENT),
+    SphericalUniform=dict(event_size=2),
     ResidualVectorQuantizer=dict(
         num_codes=3, code_dim=2, depth=2, shared=False, decay=0.9, restart_below=0.1, seed=0
     ),
     StandardNormal=dict(event_shape=2),
     VampPrior=dict(input_shape=4, num_components=2, activation="sigmoid", seed=0),
     VectorQuantizer=dict(num_codes=3, code_dim=2, decay=0.9, restart_below=0.1, seed=0),
+    VonMisesFisher=dict(event_size=3, **OPTIONS),
 )
 
 # Of `new` and `params_size` of the classes of TFP, and of the numbers of parameters of one event.
@@ -96,6 +101,8 @@ SIZES = dict(
     MixtureNormal=(10, dict(num_components=2, event_shape=2)),
     MultivariateNormalTriL=(5, dict(event_size=2)),
     OneHotCategorical=(2, dict(event_size=2)),
+    SharedScaleNormal=(2, dict(event_shape=2)),
+    VonMisesFisher=(4, dict(event_size=3)),
 )
 
 
@@ -124,6 +131,11 @@ def functions_of_classes():
         "MixtureSameFamily()",
         Call(layers.MixtureSameFamily(**mixture), {"inputs": normal(3, 10)}),
     )
+    yield (
+        "RelaxedOneHot.params_size",
+        Call(layers.RelaxedOneHot.params_size, dict(event_size=4)),
+    )
+    yield "RelaxedOneHot()", Call(layers.RelaxedOneHot(4, 2), {"inputs": normal(3, 4)})
     flow = bijectors.Planar(2, context_size=3)
     yield (
         "FlowNormal.params_size",

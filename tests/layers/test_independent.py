@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen import layers
+from tfgen import layers, losses, models, networks
 
 tfd = tfp.distributions
 
@@ -192,3 +192,49 @@ def test_scalar_events():
 def test_wrong_number_of_parameters(event_shape, shape, message):
     with pytest.raises(ValueError, match=message):
         layers.IndependentNormal.new(tf.zeros(shape), event_shape)
+
+
+@pytest.mark.parametrize("scale", [0.3, 2.0])
+def test_gradient_of_a_shared_scale(scale):
+    """d(-log p) / d log(sigma) = D (1 - mean squared error / sigma^2), zero at the error itself."""
+    layer, rng = layers.SharedScaleNormal((2, 3), scale), np.random.default_rng(0)
+    loc, x = rng.normal(size=(2, 5, 2, 3)).astype("float32")
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(layer(loc).log_prob(x))
+    expected = -log_normal_density(x, loc, scale).sum(axis=(1, 2)).mean()
+    np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    slope = tape.gradient(loss, layer.log_scale.value)
+    np.testing.assert_allclose(slope, 6 * (1 - np.mean((x - loc) ** 2) / scale**2), rtol=1e-4)
+
+
+def test_shared_scale_of_a_regression_is_the_rms_of_its_residuals(reloaded):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(50, 2)).astype("float32")
+    y = (x @ rng.normal(size=(2, 4)) + 0.3 * rng.normal(size=(50, 4))).astype("float32")
+    keras.utils.set_random_seed(0)
+    dense = keras.layers.Dense(4, use_bias=False)
+    model = keras.Sequential([keras.Input((2,)), dense, layers.SharedScaleNormal(4)])
+    rate = keras.optimizers.schedules.CosineDecay(0.05, 600)
+    model.compile(keras.optimizers.Adam(rate), loss=losses.NegativeLogLikelihood())
+    model.fit(x, y, batch_size=50, epochs=600, verbose=0)
+    solution, residuals, *_ = np.linalg.lstsq(x, y, rcond=None)
+    np.testing.assert_allclose(dense.kernel, solution, atol=1e-3)
+    expected = np.sqrt(residuals.sum() / y.size)
+    np.testing.assert_allclose(model.layers[-1].scale, expected, rtol=1e-3)
+    np.testing.assert_allclose(reloaded(model).layers[-1].scale, model.layers[-1].scale, rtol=1e-6)
+
+
+def test_a_vae_trains_its_shared_scale():
+    """The scale of a decoder that cannot explain anything is the standard deviation of the data."""
+    shape, x = (2, 2, 1), 0.2 * np.random.default_rng(2).normal(size=(512, 2, 2, 1))
+    keras.utils.set_random_seed(0)
+    model = models.VAE(
+        networks.mlp_encoder(shape, 1, depth=0),
+        networks.mlp_decoder(shape, 1, layers.SharedScaleNormal, depth=0),
+        seed=0,
+    )
+    model.decoder.layers[-2].trainable = False
+    model.decoder.layers[-2].set_weights([np.zeros((1, 4)), np.zeros(4)])
+    model.compile(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.05, 320)))
+    model.fit(x.astype("float32"), batch_size=64, epochs=40, verbose=0)
+    np.testing.assert_allclose(model.decoder.layers[-1].scale, np.sqrt(np.mean(x**2)), rtol=0.01)

@@ -43,6 +43,7 @@ PER_EXAMPLE = normal(4)
 FUNCTIONS = dict(
     adversarial_loss=dict(name="non_saturating", label_smoothing=0.1),
     ascend_multiplier=dict(multiplier=1.0, loss=PER_EXAMPLE, bound=0.5, rate=0.1),
+    average_shared=dict(loc=normal(2, 4, 3), scale=np.exp(normal(2, 4, 3))),
     bits_per_dim=dict(nats=PER_EXAMPLE, event_shape=(2, 2)),
     bound_terms=dict(reconstruction=PER_EXAMPLE, kl=PER_EXAMPLE, discrete_shape=(2, 2)),
     check_support=dict(distribution=prior(), x=X),

@@ -99,6 +99,16 @@ _BUILDERS = {
     "conditional_vae_gan": lambda n, **kwargs: models.VAEGAN(
         *_of_classes(n.posterior, n.decoder, n.discriminator), **{**_TURNS, **kwargs}
     ),
+    "spherical_vae": lambda n, **kwargs: models.VAE(
+        _network(SHAPE, LATENT + 1, layers.VonMisesFisher(LATENT), noisy=n.noisy),
+        n.decoder,
+        **{"prior": layers.SphericalUniform(LATENT), **kwargs},
+    ),
+    "relaxed_vae": lambda n, **kwargs: models.VAE(
+        _network(SHAPE, LATENT, layers.RelaxedOneHot(LATENT, 2), noisy=n.noisy),
+        n.decoder,
+        **{"prior": layers.RelaxedOneHotPrior(LATENT, 2), **kwargs},
+    ),
     "gan": lambda n, **kwargs: models.GAN(n.generator, n.discriminator, **kwargs),
     "gan_proximity": lambda n, **kwargs: models.GAN(
         n.generator, n.discriminator, proximity=5.0, r1=0.1, label_smoothing=0.1, **kwargs
@@ -131,6 +141,9 @@ _BUILDERS = {
         n.posterior, n.decoder, n.code_discriminator, **kwargs
     ),
     "dip_vae": lambda n, **kwargs: models.DIPVAE(n.posterior, n.decoder, **kwargs),
+    "ada_gvae": lambda n, **kwargs: models.AdaGVAE(
+        n.posterior, n.decoder, **{"beta": 2.0, **kwargs}
+    ),
     "info_vae": lambda n, **kwargs: models.InfoVAE(
         n.posterior, n.decoder, **{"lambda_mmd": 10.0, **kwargs}
     ),

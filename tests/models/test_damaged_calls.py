@@ -105,6 +105,7 @@ def _constructors():
             loss="hinge",
         ),
         "AE": auto,
+        "AdaGVAE": dict(**vae, **_KL, free_bits=None),
         "ALI": dict(
             **auto,
             discriminator=networks.joint_discriminator(SHAPE, LATENT, width=(8,)),

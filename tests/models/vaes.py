@@ -73,6 +73,7 @@ def adversarial(cls):
 BUILDERS = {
     models.VAE: plain(models.VAE),
     models.BetaVAE: plain(models.BetaVAE),
+    models.AdaGVAE: plain(models.AdaGVAE),
     models.BetaTCVAE: plain(models.BetaTCVAE, dataset_size=100),
     models.FactorVAE: factor,
     models.DIPVAE: plain(models.DIPVAE),

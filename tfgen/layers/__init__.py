@@ -10,6 +10,7 @@ from tfgen.layers.independent import (
     IndependentLogistic,
     IndependentNormal,
     IndependentPoisson,
+    SharedScaleNormal,
 )
 from tfgen.layers.kl_divergence import KLDivergenceAddLoss, KLDivergenceRegularizer
 from tfgen.layers.mixtures import (
@@ -20,8 +21,10 @@ from tfgen.layers.mixtures import (
 )
 from tfgen.layers.multivariate import MultivariateNormalTriL, OneHotCategorical
 from tfgen.layers.priors import MixtureOfNormals, Prior, StandardNormal, VampPrior
+from tfgen.layers.relaxed import RelaxedOneHot, RelaxedOneHotPrior
 from tfgen.layers.residual_quantizer import ResidualVectorQuantizer
 from tfgen.layers.scalar_quantizer import FiniteScalarQuantizer
+from tfgen.layers.spherical import SphericalUniform, VonMisesFisher
 from tfgen.layers.vector_quantizer import CodeFrequencies, VectorQuantizer
 
 __all__ = [
@@ -49,10 +52,15 @@ __all__ = [
     "MultivariateNormalTriL",
     "OneHotCategorical",
     "Prior",
+    "RelaxedOneHot",
+    "RelaxedOneHotPrior",
     "ResidualVectorQuantizer",
+    "SharedScaleNormal",
+    "SphericalUniform",
     "StandardNormal",
     "VampPrior",
     "VectorQuantizer",
+    "VonMisesFisher",
     "conditionals_in",
     "current_condition",
     "given",

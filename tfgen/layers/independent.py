@@ -1,9 +1,11 @@
 """Layers for pixels and latents that are independent given the network's output. After TFP 0.25."""
 
+import math
 import numbers
 from typing import Any
 
 import keras
+import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
@@ -27,6 +29,7 @@ from tfgen.layers.parameters import (
     event_size,
     split_params,
 )
+from tfgen.layers.tensor_coercible import tensor_coercible
 
 __all__ = [
     "FixedScaleNormal",
@@ -34,6 +37,7 @@ __all__ = [
     "IndependentLogistic",
     "IndependentNormal",
     "IndependentPoisson",
+    "SharedScaleNormal",
 ]
 
 
@@ -307,3 +311,63 @@ class FixedScaleNormal(_Independent):
         return _independent(
             Normal(loc, scale, validate_args=validate_args), event_shape, validate_args
         )
+
+
+@register
+class SharedScaleNormal(FixedScaleNormal):
+    """Independent normal variables around the inputs, with one trained scale for all of them.
+
+    As the decoder's head it makes a sigma-VAE, which finds the balance of reconstruction and KL
+    divergence itself: at its optimum sigma^2 is the mean squared error per pixel. The weight is
+    log(sigma), `layer.scale` is sigma.
+
+    Source: Rybkin, Daniilidis & Levine, arXiv:2006.13202, the shared variance (equations not
+    checked). Deviation: sigma is a weight, not solved for in each batch, so that p(x|z) is known
+    without x.
+
+    Args:
+        event_shape: int or tuple, shape of one event.
+        scale: float from 1e-10 to 1e10, the first standard deviation, in units of the data.
+        convert_to_tensor_fn: as in `DistributionLambda`.
+        validate_args: bool, whether TFP checks values at run time.
+        **kwargs: arguments of `DistributionLambda`.
+
+    Call arguments:
+        inputs: loc, of shape (..., params_size) or (..., *event_shape).
+
+    Returns:
+        `tfd.Independent` over `tfd.Normal`; `log_prob` in nats, summed over the event.
+
+    Raises:
+        ValueError: if `scale` is out of that range.
+
+    Example:
+        >>> layer = SharedScaleNormal(2, scale=0.5)
+        >>> layer(keras.ops.zeros((5, 2))).stddev()[0].numpy(), len(layer.trainable_weights)
+        (array([0.5, 0.5], dtype=float32), 1)
+    """
+
+    def __init__(
+        self,
+        event_shape: int | Shape = (),
+        scale: float = 1.0,
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        validate_args: bool = False,
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
+        super().__init__(event_shape, scale, convert_to_tensor_fn, validate_args, **kwargs)
+        initial = keras.initializers.Constant(math.log(scale))
+        self.log_scale = self.add_weight(
+            shape=(), initializer=initial, autocast=False, name="log_scale"
+        )
+
+    @property
+    def scale(self) -> tf.Tensor:
+        """The standard deviation, a scalar tensor."""
+        return bounded(tf.exp(tf.convert_to_tensor(self.log_scale)), MIN_SCALE, MAX_SCALE)
+
+    def _distribution(self, inputs):
+        event_shape, validate_args = self.arguments["event_shape"], self.arguments["validate_args"]
+        (loc,) = split_params(inputs, event_shape, 1)
+        normal = Normal(loc, self.scale, validate_args=validate_args)
+        return tensor_coercible(_independent(normal, event_shape, validate_args), self._to_tensor)

@@ -25,6 +25,7 @@ from tfgen.losses.total_correlation import (
     kl_decomposition,
     log_importance_weights,
 )
+from tfgen.losses.weak_supervision import average_shared
 
 __all__ = [
     "ADVERSARIAL_LOSSES",
@@ -34,6 +35,7 @@ __all__ = [
     "WeightClipping",
     "adversarial_loss",
     "ascend_multiplier",
+    "average_shared",
     "bits_per_dim",
     "bound_terms",
     "check_support",

@@ -1,6 +1,7 @@
 """Generative models: `keras.Model` subclasses over one base with one training step."""
 
 from tfgen.models.aae import AAE
+from tfgen.models.ada_gvae import AdaGVAE
 from tfgen.models.ali import ALI
 from tfgen.models.alpha_gan import AlphaGAN
 from tfgen.models.autoencoder import AE
@@ -37,6 +38,7 @@ __all__ = [
     "AAE",
     "AE",
     "ALI",
+    "AdaGVAE",
     "AlphaGAN",
     "AuxiliaryVAE",
     "BetaTCVAE",

@@ -23,7 +23,6 @@ from tfgen._utils.typing import Distribution, ModelOptions, Seed, Shape, TensorL
 from tfgen.layers import (
     Conditional,
     FixedScaleNormal,
-    FlowDistribution,
     Prior,
     StandardNormal,
     current_condition,
@@ -76,12 +75,12 @@ CHUNK = 500
 
 
 def mean_of(output: Any) -> tf.Tensor:
-    """The mean of a distribution (of a flow, its center), a deterministic output itself.
+    """The mean of a distribution (of a flow or on a sphere, its center), other outputs themselves.
 
     Of a distribution without a closed mean it is that of draws, or the mode where there is none;
     see `tfgen.losses.expected_value`.
     """
-    if isinstance(output, FlowDistribution):
+    if hasattr(output, "center"):
         return output.center()
     return expected_value(output) if is_distribution(output) else tf.convert_to_tensor(output)
 
