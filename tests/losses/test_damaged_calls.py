@@ -47,6 +47,7 @@ FUNCTIONS = dict(
     bound_terms=dict(reconstruction=PER_EXAMPLE, kl=PER_EXAMPLE, discrete_shape=(2, 2)),
     check_support=dict(distribution=prior(), x=X),
     constraint_penalty=dict(loss=PER_EXAMPLE, bound=0.5),
+    diff_augment=dict(images=normal(4, 8, 8, 1), policy="color,cutout", seed=SEED),
     dip_penalty=dict(mean=Z, variance=np.exp(Z), lambda_od=10.0, lambda_d=5.0),
     expected_value=dict(distribution=squashed(), num_draws=4, seed=SEED),
     free_bits_kl=dict(groups=np.exp(Z), minimum=0.5),
@@ -71,7 +72,7 @@ FUNCTIONS = dict(
 )
 
 # Tuples of results, and what is not called.
-NOT_CALLED = {"ADVERSARIAL_LOSSES", "AdversarialLoss", "KLDecomposition"}
+NOT_CALLED = {"ADVERSARIAL_LOSSES", "AUGMENTATIONS", "AdversarialLoss", "KLDecomposition"}
 
 
 def mixture():

@@ -72,6 +72,7 @@ def _labelled(n, **kwargs):
 
 
 _TURNS = {"discriminator_steps": 2, "label_smoothing": 0.1, "r1": 0.1}
+_SHOWN = {"instance_noise": 0.1, "augment": "color,translation,cutout"}
 
 _BUILDERS = {
     "ae": lambda n, **kwargs: models.AE(n.encoder, n.generator, **kwargs),
@@ -87,6 +88,7 @@ _BUILDERS = {
     "gan_proximity": lambda n, **kwargs: models.GAN(
         n.generator, n.discriminator, proximity=5.0, r1=0.1, label_smoothing=0.1, **kwargs
     ),
+    "gan_shown": lambda n, **kwargs: models.GAN(n.generator, n.discriminator, **_SHOWN, **kwargs),
     "wgan": lambda n, **kwargs: models.WGAN(
         n.generator, n.discriminator, **{"clip": 0.1, "discriminator_steps": 2, **kwargs}
     ),

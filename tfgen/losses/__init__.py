@@ -12,6 +12,7 @@ from tfgen.losses.adversarial import (
     r1_penalty,
     with_penalty,
 )
+from tfgen.losses.augmentation import AUGMENTATIONS, diff_augment
 from tfgen.losses.disentanglement import dip_penalty, permute_dims
 from tfgen.losses.divergences import kl_divergence
 from tfgen.losses.expectations import expected_value, has_mean, mean_of_draws
@@ -28,6 +29,7 @@ from tfgen.losses.total_correlation import (
 
 __all__ = [
     "ADVERSARIAL_LOSSES",
+    "AUGMENTATIONS",
     "AdversarialLoss",
     "KLDecomposition",
     "NegativeLogLikelihood",
@@ -38,6 +40,7 @@ __all__ = [
     "bound_terms",
     "check_support",
     "constraint_penalty",
+    "diff_augment",
     "dip_penalty",
     "expected_value",
     "free_bits_kl",

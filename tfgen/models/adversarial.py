@@ -6,11 +6,21 @@ from typing import Any, ClassVar, TypedDict
 import tensorflow as tf
 
 from tfgen._utils.arguments import check_ints
-from tfgen.losses import adversarial_loss, r1_penalty
+from tfgen._utils.random import normal
+from tfgen._utils.typing import ModelOptions
+from tfgen.losses import adversarial_loss, diff_augment, r1_penalty
+from tfgen.losses.augmentation import as_policies
 from tfgen.models.base import Update
 from tfgen.models.latent import LatentVariableModel
 
-__all__ = ["AdversarialModel", "AdversarialOptions"]
+__all__ = ["AdversarialModel", "AdversarialOptions", "JudgeOptions"]
+
+
+class JudgeOptions(ModelOptions, total=False):
+    """Arguments of `AdversarialModel`, for `**kwargs: Unpack[JudgeOptions]` of its children."""
+
+    instance_noise: float
+    augment: str
 
 
 class AdversarialOptions(TypedDict, total=False):
@@ -27,6 +37,21 @@ class AdversarialModel(LatentVariableModel):
     With several `discriminator_steps` the discriminators take that many for each batch, in turns of
     their own: the batch is split over them, so that every step sees other examples and draws. A
     child gives all its updates to `in_turns`, and lists in `judged` what its discriminators add.
+    What its discriminators are shown has passed `shown`: real and generated examples alike, in the
+    turns of all networks and in evaluation. Penalties are on the gradient at what is shown.
+
+    Args:
+        *args: networks and other arguments of the class behind this one.
+        instance_noise: float >= 0, standard deviation of the normal noise that is added to all
+            that the discriminators see, in units of the data: Sonderby et al., arXiv:1610.04490,
+            and Arjovsky & Bottou, arXiv:1701.04862 (equations not checked). A `WeightSchedule` may
+            anneal it.
+        augment: string, policies of `tfgen.losses.diff_augment` joined by commas, such as
+            "color,translation,cutout", for all images that the discriminator sees; "" for none.
+        **kwargs: other arguments of the class behind this one.
+
+    Raises:
+        ValueError: if an argument is out of range, or images are augmented that are none.
     """
 
     # Names of terms that belong to the discriminators' turns.
@@ -34,6 +59,22 @@ class AdversarialModel(LatentVariableModel):
         {"discriminator_loss", "code_discriminator_loss", "gradient_penalty"}
         | {"real_logits", "fake_logits", "encoded_logits", "generated_logits"}
     )
+
+    def __init__(
+        self,
+        *args: Any,
+        instance_noise: float = 0.0,
+        augment: str = "",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.instance_noise = self.add_loss_weight("instance_noise", instance_noise, optional=True)
+        self.augment = augment
+        if as_policies(augment=augment) and len(self.data_shape) != 3:
+            raise ValueError(
+                "augment changes images, of shape (height, width, channels). Received: "
+                f"augment={augment!r} for examples of shape {tuple(self.data_shape)}. Leave it out."
+            )
 
     def set_adversary(
         self, loss: str, discriminator_steps: int, label_smoothing: float, r1: float
@@ -78,6 +119,25 @@ class AdversarialModel(LatentVariableModel):
             tf.nest.map_structure(lambda part, i=i: part[ends[i] : ends[i + 1]], x)
             for i in range(steps)
         ]
+
+    # What discriminators see.
+
+    def shown(self, training: bool, *images: tf.Tensor) -> list[tf.Tensor]:
+        """Batches of images as a discriminator sees them, augmented and with noise.
+
+        Draws are the same for one place in all batches, such as an image and its reconstruction.
+        """
+        if self.augment:
+            seed = self.next_seed(training)
+            images = tuple(diff_augment(x, self.augment, seed) for x in images)
+        return self.noisy(training, *images)
+
+    def noisy(self, training: bool, *inputs: tf.Tensor) -> list[tf.Tensor]:
+        """Batches with `instance_noise`, the same for one place in all batches of one shape."""
+        if not self.initial_loss_weights["instance_noise"]:
+            return list(inputs)
+        seed = self.next_seed(training)
+        return [x + self.instance_noise * normal(tf.shape(x), seed, x.dtype) for x in inputs]
 
     def r1_term(self, discriminate: Callable, *real: tf.Tensor) -> tf.Tensor | None:
         """The weighted penalty on a discriminator of one or several inputs, or None.

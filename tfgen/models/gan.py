@@ -7,10 +7,10 @@ import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_ints
-from tfgen._utils.typing import ModelOptions, TensorLike
+from tfgen._utils.typing import TensorLike
 from tfgen.layers import Prior
 from tfgen.losses import proximity, with_penalty
-from tfgen.models.adversarial import AdversarialModel
+from tfgen.models.adversarial import AdversarialModel, JudgeOptions
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator, input_shape
 from tfgen.models.latent import mean_of
@@ -18,7 +18,7 @@ from tfgen.models.latent import mean_of
 __all__ = ["GAN", "GANOptions"]
 
 
-class GANOptions(ModelOptions, total=False):
+class GANOptions(JudgeOptions, total=False):
     """Arguments of `GAN` that its children share, for `**kwargs: Unpack[GANOptions]`."""
 
     proximity: float
@@ -55,7 +55,8 @@ class GAN(AdversarialModel):
         r1: float >= 0, weight of `tfgen.losses.r1_penalty`, logged as `gradient_penalty`.
         prior: a prior of `tfgen.layers` to sample z from, which is not trained; `StandardNormal` if
             None.
-        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: `instance_noise` and `augment` of `AdversarialModel`, for all images that the
+            discriminator sees, and arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
         ValueError: if an argument is out of range, the networks' shapes do not fit each other, or
@@ -90,7 +91,7 @@ class GAN(AdversarialModel):
         label_smoothing: float = 0.0,
         r1: float = 0.0,
         prior: Prior | None = None,
-        **kwargs: Unpack[ModelOptions],
+        **kwargs: Unpack[JudgeOptions],
     ) -> None:
         latent_shape = input_shape(generator, "generator", "keras.Input((latent_dim,))")
         super().__init__(generator, latent_shape, generator.output_shape[1:], prior, **kwargs)
@@ -133,7 +134,7 @@ class GAN(AdversarialModel):
         """What the discriminator minimises, per example, shape (batch,)."""
         real = tf.cast(x, tf.float32)
         z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
-        fake = self.generate_in_training(z, training)
+        real, fake = self.shown(training, real, self.generate_in_training(z, training))
         real_logits = self.discriminator(real, training=training)
         fake_logits = self.discriminator(fake, training=training)
         loss = self.adversarial_loss.real(real_logits) + self.adversarial_loss.fake(fake_logits)
@@ -174,7 +175,7 @@ class GAN(AdversarialModel):
         """What the generator minimises, per example, shape (batch,)."""
         z, old = latents_and_old_samples
         fake = self.generate_in_training(z, training)
-        logits = self.discriminator(fake, training=training)
+        logits = self.discriminator(*self.shown(training, fake), training=training)
         loss = self.adversarial_loss.generator(logits)
         if old is None:
             return {"generator_loss": loss}
