@@ -63,6 +63,7 @@ FUNCTIONS = dict(
     mean_of_draws=dict(distribution=squashed(), num_draws=4, seed=SEED),
     permute_dims=dict(z=Z, seed=SEED),
     proximity=dict(samples=X, old_samples=Z),
+    relativistic_loss=dict(name="relativistic"),
     r1_penalty=dict(discriminator=discriminator, real=X),
     squared_error=dict(x=X, output=Z),
     squared_mmd=dict(x=X, y=Z, kernel="gaussian", scale=1.0),
@@ -73,6 +74,7 @@ FUNCTIONS = dict(
 
 # Tuples of results, and what is not called.
 NOT_CALLED = {"ADVERSARIAL_LOSSES", "AUGMENTATIONS", "AdversarialLoss", "KLDecomposition"}
+NOT_CALLED |= {"RELATIVISTIC_LOSSES", "RelativisticLoss"}
 
 
 def mixture():
@@ -87,6 +89,9 @@ def objects():
         for role, function in losses.adversarial_loss(name)._asdict().items():
             more = {"label_smoothing": 0.1} if smoothed and role == "real" else {}
             yield f"{name}.{role}", Call(function, {"logits": normal(4, 3), **more})
+    for name in losses.RELATIVISTIC_LOSSES:
+        logits = dict(real_logits=normal(4, 3), fake_logits=normal(4, 3))
+        yield f"{name}.paired", Call(losses.relativistic_loss(name).paired, logits)
     yield "kl_divergence at z", Call(losses.kl_divergence, dict(q=posterior(), p=mixture(), z=Z))
     yield (
         "NegativeLogLikelihood()",

@@ -229,7 +229,7 @@ def test_nothing_is_drawn_where_nothing_is_asked_for(build_model, blobs):
     """So that the numbers of a plain model stay what they were."""
     model = build_model("gan")
     before = model.seed_generator.state.numpy()
-    assert model.shown(True, blobs)[0] is blobs
+    assert model.as_shown(True, blobs)[0] is blobs
     np.testing.assert_array_equal(model.seed_generator.state, before)
 
 
@@ -316,6 +316,15 @@ def test_arguments_out_of_range(name, kwargs, message, build_model):
 def test_what_a_penalized_critic_has_not(name, build_model):
     with pytest.raises(ValueError, match=name):
         build_model("gvae", **{name: 0.1})
+
+
+@pytest.mark.parametrize("name", ["vae_gan", "constrained", "alpha_gan", "aae"])
+def test_relativistic_losses_are_refused_without_pairs(name, build_model):
+    kind = type(build_model(name)).__name__
+    with pytest.raises(
+        ValueError, match=f"a {kind} judges each alone.*Received: loss='relativistic'"
+    ):
+        build_model(name, loss="relativistic")
 
 
 @pytest.mark.parametrize("loss", losses.ADVERSARIAL_LOSSES)

@@ -2,7 +2,9 @@
 
 from tfgen.losses.adversarial import (
     ADVERSARIAL_LOSSES,
+    RELATIVISTIC_LOSSES,
     AdversarialLoss,
+    RelativisticLoss,
     WeightClipping,
     adversarial_loss,
     ascend_multiplier,
@@ -10,6 +12,7 @@ from tfgen.losses.adversarial import (
     gradient_penalty,
     proximity,
     r1_penalty,
+    relativistic_loss,
     with_penalty,
 )
 from tfgen.losses.augmentation import AUGMENTATIONS, diff_augment
@@ -33,6 +36,8 @@ __all__ = [
     "AdversarialLoss",
     "KLDecomposition",
     "NegativeLogLikelihood",
+    "RELATIVISTIC_LOSSES",
+    "RelativisticLoss",
     "WeightClipping",
     "adversarial_loss",
     "ascend_multiplier",
@@ -55,6 +60,7 @@ __all__ = [
     "permute_dims",
     "proximity",
     "r1_penalty",
+    "relativistic_loss",
     "squared_error",
     "squared_mmd",
     "with_penalty",

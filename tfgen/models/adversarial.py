@@ -5,10 +5,17 @@ from typing import Any, ClassVar, TypedDict
 
 import tensorflow as tf
 
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_ints, check_one_of
 from tfgen._utils.random import normal
 from tfgen._utils.typing import ModelOptions
-from tfgen.losses import adversarial_loss, diff_augment, r1_penalty
+from tfgen.losses import (
+    ADVERSARIAL_LOSSES,
+    RELATIVISTIC_LOSSES,
+    adversarial_loss,
+    diff_augment,
+    r1_penalty,
+    relativistic_loss,
+)
 from tfgen.losses.augmentation import as_policies
 from tfgen.models.base import Update
 from tfgen.models.latent import LatentVariableModel
@@ -37,8 +44,8 @@ class AdversarialModel(LatentVariableModel):
     With several `discriminator_steps` the discriminators take that many for each batch, in turns of
     their own: the batch is split over them, so that every step sees other examples and draws. A
     child gives all its updates to `in_turns`, and lists in `judged` what its discriminators add.
-    What its discriminators are shown has passed `shown`: real and generated examples alike, in the
-    turns of all networks and in evaluation. Penalties are on the gradient at what is shown.
+    What its discriminators see has passed `as_shown`: real and generated examples alike, in the
+    turns of all networks and in evaluation. Penalties are on the gradient at what they see.
 
     Args:
         *args: networks and other arguments of the class behind this one.
@@ -59,6 +66,9 @@ class AdversarialModel(LatentVariableModel):
         {"discriminator_loss", "code_discriminator_loss", "gradient_penalty"}
         | {"real_logits", "fake_logits", "encoded_logits", "generated_logits"}
     )
+
+    # Whether both players see data and as many generated examples.
+    has_pairs: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -82,9 +92,32 @@ class AdversarialModel(LatentVariableModel):
         """Keeps the arguments; raises ValueError if one is out of range."""
         check_ints(1, discriminator_steps=discriminator_steps)
         self.loss_name, self.label_smoothing = loss, label_smoothing
-        self.adversarial_loss = adversarial_loss(loss, label_smoothing)
+        self.adversarial_loss: Any = self._loss_of_players()
         self.discriminator_steps = discriminator_steps
         self.r1 = self.add_loss_weight("r1", r1, optional=True)
+
+    def _loss_of_players(self):
+        if self.has_pairs:
+            check_one_of((*ADVERSARIAL_LOSSES, *RELATIVISTIC_LOSSES), loss=self.loss_name)
+        if not self.is_relativistic:
+            return adversarial_loss(self.loss_name, self.label_smoothing)
+        if not self.has_pairs:
+            raise ValueError(
+                "A relativistic loss compares each example of the data with one that is generated, "
+                f"and a {type(self).__name__} judges each alone. Received: loss="
+                f"{self.loss_name!r}. Give one of {ADVERSARIAL_LOSSES}, or train a GAN."
+            )
+        if self.label_smoothing:
+            raise ValueError(
+                "A relativistic loss has no labels to smooth. Received: label_smoothing="
+                f"{self.label_smoothing} and loss={self.loss_name!r}. Leave one of them out."
+            )
+        return relativistic_loss(self.loss_name)
+
+    @property
+    def is_relativistic(self) -> bool:
+        """Whether the players compare data with generated examples."""
+        return isinstance(self.loss_name, str) and self.loss_name in RELATIVISTIC_LOSSES
 
     def in_turns(self, *updates: Update) -> list[Update]:
         """Updates that share a forward pass, those of discriminators in turns of their own."""
@@ -122,7 +155,7 @@ class AdversarialModel(LatentVariableModel):
 
     # What discriminators see.
 
-    def shown(self, training: bool, *images: tf.Tensor) -> list[tf.Tensor]:
+    def as_shown(self, training: bool, *images: tf.Tensor) -> list[tf.Tensor]:
         """Batches of images as a discriminator sees them, augmented and with noise.
 
         Draws are the same for one place in all batches, such as an image and its reconstruction.

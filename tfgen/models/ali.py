@@ -154,7 +154,7 @@ class ALI(AdversarialModel, AutoencodingModel):
 
     def _shown_pairs(self, encoded, generated, training):
         """Both pairs as the discriminator sees them."""
-        images = self.shown(training, encoded[0], generated[0])
+        images = self.as_shown(training, encoded[0], generated[0])
         codes = self.noisy(training, encoded[1], generated[1])
         return zip(images, codes, strict=True)
 

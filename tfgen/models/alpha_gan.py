@@ -110,7 +110,7 @@ class AlphaGAN(AdversarialModel, AutoencodingModel):
 
     def _image_losses(self, x, reconstructed, sampled, training):
         discriminate = functools.partial(self.discriminator, training=training)
-        x, *fakes = self.shown(training, x, reconstructed, sampled)
+        x, *fakes = self.as_shown(training, x, reconstructed, sampled)
         loss, fakes = self.adversarial_loss, [discriminate(fake) for fake in fakes]
         real = loss.real(discriminate(x))
         terms = {

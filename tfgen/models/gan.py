@@ -43,7 +43,8 @@ class GAN(AdversarialModel):
     Args:
         generator: `keras.Model` from z to x.
         discriminator: `keras.Model` from x to logits, shape (batch, 1), without sigmoid.
-        loss: string, one of `tfgen.losses.ADVERSARIAL_LOSSES`.
+        loss: string, one of `tfgen.losses.ADVERSARIAL_LOSSES`, or of `RELATIVISTIC_LOSSES`, for
+            which the generator's turn sees data too.
         proximity: float >= 0, weight lambda of the mean square distance to the old samples. A
             generator with dropout draws other masks for them, and is never at distance 0.
         discriminator_steps: int >= 1, steps for each batch, which is split over them: every step
@@ -79,6 +80,8 @@ class GAN(AdversarialModel):
         "latent_shape": "It is that of the generator's input.",
         "data_shape": "It is that of the generator's output.",
     }
+
+    has_pairs = True
 
     def __init__(
         self,
@@ -134,12 +137,11 @@ class GAN(AdversarialModel):
         """What the discriminator minimises, per example, shape (batch,)."""
         real = tf.cast(x, tf.float32)
         z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
-        real, fake = self.shown(training, real, self.generate_in_training(z, training))
+        real, fake = self.as_shown(training, real, self.generate_in_training(z, training))
         real_logits = self.discriminator(real, training=training)
         fake_logits = self.discriminator(fake, training=training)
-        loss = self.adversarial_loss.real(real_logits) + self.adversarial_loss.fake(fake_logits)
         terms = {
-            "discriminator_loss": loss,
+            "discriminator_loss": self.adversarial_loss.of_discriminator(real_logits, fake_logits),
             "real_logits": real_logits,
             "fake_logits": fake_logits,
         }
@@ -159,24 +161,28 @@ class GAN(AdversarialModel):
 
     def latents_and_old_samples(
         self, x: tf.Tensor, training: bool
-    ) -> list[tuple[tf.Tensor, tf.Tensor | None]]:
-        """(z, G_old(z)) for each of the generator's steps; no old samples without `proximity`."""
+    ) -> list[tuple[tf.Tensor | None, ...]]:
+        """(z, G_old(z)) for each of the generator's steps; no old samples without `proximity`.
+
+        With a relativistic loss it is (z, G_old(z), x) of as many examples.
+        """
         num_samples = tf.maximum(tf.shape(x)[0] // self.discriminator_steps, 1)
         z = self.sample_latents(num_samples, self.next_seed(training))
         with_old = self.initial_loss_weights["proximity"]
         old = self.generate_in_training(z, training) if with_old else None
-        return [(z, old)] * self.generator_steps
+        real = (tf.cast(x, tf.float32)[:num_samples],) if self.is_relativistic else ()
+        return [(z, old, *real)] * self.generator_steps
 
     def generator_terms(
         self,
-        latents_and_old_samples: tuple[tf.Tensor, tf.Tensor | None],
+        latents_and_old_samples: tuple[tf.Tensor | None, ...],
         training: bool = True,
     ) -> dict[str, tf.Tensor]:
         """What the generator minimises, per example, shape (batch,)."""
-        z, old = latents_and_old_samples
+        z, old, *real = latents_and_old_samples
         fake = self.generate_in_training(z, training)
-        logits = self.discriminator(*self.shown(training, fake), training=training)
-        loss = self.adversarial_loss.generator(logits)
+        logits = map(self.discriminate(training), self.as_shown(training, fake, *real))
+        loss = self.adversarial_loss.of_generator(*logits)
         if old is None:
             return {"generator_loss": loss}
         distance = proximity(fake, old)

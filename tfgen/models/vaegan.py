@@ -136,7 +136,7 @@ class VAEGAN(AdversarialModel, VAE):
         # Draws of a mixture carry part of its gradient only: the prior follows the KL alone.
         z = tf.stop_gradient(self.sample_latents(tf.shape(x)[0], draw.next_seed()))
         sampled = tf.cast(mean_of(self.likelihood(z, draw.x, training)), tf.float32)
-        x, reconstructed, sampled = self.shown(training, x, reconstructed, sampled)
+        x, reconstructed, sampled = self.as_shown(training, x, reconstructed, sampled)
         features, real_logits = self._discriminate(x, training)
         own_features, own_logits = self._discriminate(reconstructed, training)
         _, sample_logits = self._discriminate(sampled, training)
