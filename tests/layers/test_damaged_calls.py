@@ -75,6 +75,7 @@ CONSTRUCTORS = dict(
     MultivariateNormalTriL=dict(event_size=2, **OPTIONS),
     OneHotCategorical=dict(event_size=2, sample_dtype="float32", **OPTIONS),
     Prior=dict(),
+    SpectralNormalization=dict(layer=keras.layers.Dense(2), power_iterations=1),
     StandardNormal=dict(event_shape=2),
     VampPrior=dict(input_shape=4, num_components=2, activation="sigmoid", seed=0),
     VectorQuantizer=dict(num_codes=3, code_dim=2, decay=0.9, restart_below=0.1, seed=0),

@@ -51,6 +51,16 @@ def _networks(noisy=False):
     )
 
 
+def _spectral_critic(noisy):
+    """A discriminator whose layers are all normalized by their largest singular values."""
+    network = _network(SHAPE, 1, noisy=noisy, batch_norm=False)
+    wrap = layers.SpectralNormalization
+    return keras.Sequential(
+        [keras.Input(SHAPE)]
+        + [wrap(part) if hasattr(part, "kernel") else part for part in network.layers]
+    )
+
+
 def _flow():
     """Two couplings over images; their networks take no noise."""
     parts = [_network(SHAPE, 8, keras.layers.Reshape((2, 2, 2))) for _ in range(2)]
@@ -89,6 +99,11 @@ _BUILDERS = {
         n.generator, n.discriminator, proximity=5.0, r1=0.1, label_smoothing=0.1, **kwargs
     ),
     "gan_shown": lambda n, **kwargs: models.GAN(n.generator, n.discriminator, **_SHOWN, **kwargs),
+    "gan_relativistic": lambda n, **kwargs: models.GAN(
+        n.generator,
+        _spectral_critic(n.noisy),
+        **{"loss": "relativistic_average", "discriminator_steps": 2, **kwargs},
+    ),
     "wgan": lambda n, **kwargs: models.WGAN(
         n.generator, n.discriminator, **{"clip": 0.1, "discriminator_steps": 2, **kwargs}
     ),

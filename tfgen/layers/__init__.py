@@ -19,6 +19,7 @@ from tfgen.layers.mixtures import (
 )
 from tfgen.layers.multivariate import MultivariateNormalTriL, OneHotCategorical
 from tfgen.layers.priors import MixtureOfNormals, Prior, StandardNormal, VampPrior
+from tfgen.layers.spectral_normalization import SpectralNormalization
 from tfgen.layers.vector_quantizer import CodeFrequencies, VectorQuantizer
 
 __all__ = [
@@ -44,6 +45,7 @@ __all__ = [
     "MultivariateNormalTriL",
     "OneHotCategorical",
     "Prior",
+    "SpectralNormalization",
     "StandardNormal",
     "VampPrior",
     "VectorQuantizer",

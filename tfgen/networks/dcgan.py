@@ -165,8 +165,8 @@ def dcgan_discriminator(
         batch_norm: bool, whether to normalize by batch. False for a critic under a gradient
             penalty, whose slope at one image must not depend on the rest of the batch.
         spectral_norm: bool, whether all weights are divided by an estimate of their largest
-            singular value in each call with training=True, by `keras.layers.SpectralNormalization`.
-            Usually without `batch_norm`, which would scale the layers up again.
+            singular value, by `tfgen.layers.SpectralNormalization`. Usually without `batch_norm`,
+            which would scale the layers up again.
         dropout: float in [0, 1), rate after each activation.
 
     Returns:
@@ -183,7 +183,7 @@ def dcgan_discriminator(
     check_fractions("Use 0 for none.", dropout=dropout)
     image_shape = _check(image_shape, 1, width)
     check_flags(spectral_norm=spectral_norm)
-    wrapper = keras.layers.SpectralNormalization if spectral_norm else None
+    wrapper = layers.SpectralNormalization if spectral_norm else None
     last = _initialized(logit)
     if wrapper is not None:
         last = wrapper(last, dtype=output_dtype())
