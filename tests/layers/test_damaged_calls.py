@@ -66,6 +66,7 @@ CONSTRUCTORS = dict(
     IndependentPoisson=INDEPENDENT,
     KLDivergenceAddLoss=dict(distribution_b=layers.StandardNormal(2), **KL),
     KLDivergenceRegularizer=dict(distribution_b=layers.StandardNormal(2), **KL),
+    MinibatchDiscrimination=dict(num_kernels=2, kernel_dim=3),
     MixtureLogistic=MIXTURE,
     MixtureNormal=MIXTURE,
     MixtureOfNormals=dict(event_shape=2, num_components=2, seed=0),

@@ -61,6 +61,12 @@ def _spectral_critic(noisy):
     )
 
 
+def _comparing_critic(noisy):
+    """A discriminator that looks at all examples of a batch."""
+    compare = [layers.MinibatchDiscrimination(2, 2), keras.layers.Dense(1)]
+    return keras.Sequential([_network(SHAPE, 6, noisy=noisy), *compare])
+
+
 def _flow():
     """Two couplings over images; their networks take no noise."""
     parts = [_network(SHAPE, 8, keras.layers.Reshape((2, 2, 2))) for _ in range(2)]
@@ -98,7 +104,9 @@ _BUILDERS = {
     "gan_proximity": lambda n, **kwargs: models.GAN(
         n.generator, n.discriminator, proximity=5.0, r1=0.1, label_smoothing=0.1, **kwargs
     ),
-    "gan_shown": lambda n, **kwargs: models.GAN(n.generator, n.discriminator, **_SHOWN, **kwargs),
+    "gan_shown": lambda n, **kwargs: models.GAN(
+        n.generator, _comparing_critic(n.noisy), **_SHOWN, **kwargs
+    ),
     "gan_relativistic": lambda n, **kwargs: models.GAN(
         n.generator,
         _spectral_critic(n.noisy),

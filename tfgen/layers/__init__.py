@@ -1,4 +1,7 @@
-"""Distribution layers and priors for Keras 3, with the names and arguments of `tfp.layers`."""
+"""Distribution layers and priors for Keras 3, with the names and arguments of `tfp.layers`.
+
+And layers of discriminators.
+"""
 
 from tfgen.layers.distribution_lambda import DistributionLambda
 from tfgen.layers.flow import FlowDistribution, FlowNormal, FlowPrior
@@ -11,6 +14,7 @@ from tfgen.layers.independent import (
     IndependentPoisson,
 )
 from tfgen.layers.kl_divergence import KLDivergenceAddLoss, KLDivergenceRegularizer
+from tfgen.layers.minibatch_discrimination import MinibatchDiscrimination
 from tfgen.layers.mixtures import (
     CategoricalMixtureOfOneHotCategorical,
     MixtureLogistic,
@@ -38,6 +42,7 @@ __all__ = [
     "IndependentPoisson",
     "KLDivergenceAddLoss",
     "KLDivergenceRegularizer",
+    "MinibatchDiscrimination",
     "MixtureLogistic",
     "MixtureNormal",
     "MixtureOfNormals",

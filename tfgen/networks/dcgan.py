@@ -21,6 +21,7 @@ from tfgen.networks._blocks import (
     halved_sizes,
     image_output,
     logit,
+    minibatch_features,
     nonlinearity,
     output_channels,
     output_dtype,
@@ -148,6 +149,7 @@ def dcgan_discriminator(
     batch_norm: bool = True,
     spectral_norm: bool = False,
     dropout: float = 0.0,
+    minibatch_discrimination: int = 0,
 ) -> keras.Model:
     """Convolutional network from images to one logit, the reverse of `dcgan_generator`.
 
@@ -168,6 +170,8 @@ def dcgan_discriminator(
             singular value, by `tfgen.layers.SpectralNormalization`. Usually without `batch_norm`,
             which would scale the layers up again.
         dropout: float in [0, 1), rate after each activation.
+        minibatch_discrimination: int >= 0, numbers that `tfgen.layers.MinibatchDiscrimination`
+            appends to the last features. Not under a gradient penalty.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
@@ -184,14 +188,12 @@ def dcgan_discriminator(
     image_shape = _check(image_shape, 1, width)
     check_flags(spectral_norm=spectral_norm)
     wrapper = layers.SpectralNormalization if spectral_norm else None
-    last = _initialized(logit)
+    last, compared = _initialized(logit), minibatch_features(minibatch_discrimination)
     if wrapper is not None:
         last = wrapper(last, dtype=output_dtype())
-    return stack(
-        image_shape,
-        [*_convolutions(image_shape, width, batch_norm, dropout, wrapper), last],
-        name="dcgan_discriminator",
-    )
+        compared = [wrapper(layer) for layer in compared]
+    convolutions = _convolutions(image_shape, width, batch_norm, dropout, wrapper)
+    return stack(image_shape, [*convolutions, *compared, last], name="dcgan_discriminator")
 
 
 def dcgan_encoder(

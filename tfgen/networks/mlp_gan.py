@@ -17,13 +17,14 @@ from tfgen.networks._blocks import (
     image_output,
     layer_widths,
     logit,
+    minibatch_features,
     stack,
 )
 
 __all__ = ["joint_discriminator", "mlp_code_discriminator", "mlp_discriminator", "mlp_generator"]
 
 
-def _discriminator_layers(width, dropout, activation, depth=1):
+def _discriminator_layers(width, dropout, activation, depth=1, minibatch_discrimination=0):
     """Hidden layers and logit of a discriminator."""
     widths = layer_widths(width, depth)
     if not widths:
@@ -31,7 +32,8 @@ def _discriminator_layers(width, dropout, activation, depth=1):
             "A discriminator needs a hidden layer, whose output are its features. "
             f"Received: width={width!r}, depth={depth}."
         )
-    return [*dense_layers(widths, activation, dropout, name=FEATURES), logit()]
+    hidden = dense_layers(widths, activation, dropout, name=FEATURES)
+    return [*hidden, *minibatch_features(minibatch_discrimination), logit()]
 
 
 def mlp_generator(
@@ -93,6 +95,7 @@ def mlp_discriminator(
     width: Width = (512, 256),
     dropout: float = 0.3,
     activation: Activation = "leaky_relu",
+    minibatch_discrimination: int = 0,
 ) -> keras.Model:
     """Fully connected network from images to one logit.
 
@@ -109,6 +112,8 @@ def mlp_discriminator(
         width: sequence of int >= 1, units of one hidden layer after the other; an int for one.
         dropout: float in [0, 1), rate after each hidden layer.
         activation: Keras activation of the hidden layers.
+        minibatch_discrimination: int >= 0, numbers that `tfgen.layers.MinibatchDiscrimination`
+            appends to the last features. Not under a gradient penalty.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
@@ -121,10 +126,11 @@ def mlp_discriminator(
         >>> discriminator(keras.ops.zeros((8, 28, 28, 1))).shape
         TensorShape([8, 1])
     """
+    judges = _discriminator_layers(
+        width, dropout, activation, minibatch_discrimination=minibatch_discrimination
+    )
     return stack(
-        check_arguments(image_shape),
-        [keras.layers.Flatten(), *_discriminator_layers(width, dropout, activation)],
-        name="mlp_discriminator",
+        check_arguments(image_shape), [keras.layers.Flatten(), *judges], name="mlp_discriminator"
     )
 
 
