@@ -51,20 +51,15 @@ def _networks(noisy=False):
     )
 
 
-def _spectral_critic(noisy):
-    """A discriminator whose layers are all normalized by their largest singular values."""
-    network = _network(SHAPE, 1, noisy=noisy, batch_norm=False)
+def _comparing_critic(noisy):
+    """A discriminator that looks at a whole batch, its layers normalized by singular values."""
+    hidden = _network(SHAPE, 6, noisy=noisy, batch_norm=False).layers
+    compare = [layers.MinibatchDiscrimination(2, 2), keras.layers.Dense(1)]
     wrap = layers.SpectralNormalization
     return keras.Sequential(
         [keras.Input(SHAPE)]
-        + [wrap(part) if hasattr(part, "kernel") else part for part in network.layers]
+        + [part if isinstance(part, _PASS_ON) else wrap(part) for part in [*hidden, *compare]]
     )
-
-
-def _comparing_critic(noisy):
-    """A discriminator that looks at all examples of a batch."""
-    compare = [layers.MinibatchDiscrimination(2, 2), keras.layers.Dense(1)]
-    return keras.Sequential([_network(SHAPE, 6, noisy=noisy), *compare])
 
 
 def _flow():
@@ -88,7 +83,12 @@ def _labelled(n, **kwargs):
 
 
 _TURNS = {"discriminator_steps": 2, "label_smoothing": 0.1, "r1": 0.1}
-_SHOWN = {"instance_noise": 0.1, "augment": "color,translation,cutout"}
+_PASS_ON = (keras.layers.Flatten, keras.layers.Dropout)
+_SHOWN = {
+    "instance_noise": 0.1,
+    "augment": "color,translation,cutout",
+    "generator_average": 0.9,
+}
 
 _BUILDERS = {
     "ae": lambda n, **kwargs: models.AE(n.encoder, n.generator, **kwargs),
@@ -104,13 +104,10 @@ _BUILDERS = {
     "gan_proximity": lambda n, **kwargs: models.GAN(
         n.generator, n.discriminator, proximity=5.0, r1=0.1, label_smoothing=0.1, **kwargs
     ),
-    "gan_shown": lambda n, **kwargs: models.GAN(
-        n.generator, _comparing_critic(n.noisy), **_SHOWN, **kwargs
-    ),
-    "gan_relativistic": lambda n, **kwargs: models.GAN(
+    "gan_options": lambda n, **kwargs: models.GAN(
         n.generator,
-        _spectral_critic(n.noisy),
-        **{"loss": "relativistic_average", "discriminator_steps": 2, **kwargs},
+        _comparing_critic(n.noisy),
+        **{"loss": "relativistic_average", "discriminator_steps": 2, **_SHOWN, **kwargs},
     ),
     "wgan": lambda n, **kwargs: models.WGAN(
         n.generator, n.discriminator, **{"clip": 0.1, "discriminator_steps": 2, **kwargs}

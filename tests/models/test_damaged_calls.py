@@ -55,7 +55,7 @@ def _networks():
 
 _KL = dict(beta=1.0, capacity=None)
 _FREE = dict(beta=1.0, free_bits=0.1)
-_JUDGE = dict(instance_noise=0.1, augment="color,cutout")
+_JUDGE = dict(instance_noise=0.1, augment="color,cutout", generator_average=0.9)
 _GAN = dict(proximity=1.0, generator_steps=2, r1=0.1, **_JUDGE)
 _ADVERSARY = dict(discriminator_steps=2, label_smoothing=0.0, r1=0.1, **_JUDGE)
 

@@ -131,7 +131,7 @@ def test_relativistic_step_by_hand(average, build_model, assert_step_by_hand, bl
 
 def test_relativistic_turns_with_several_steps_proximity_and_noise(build_model, blobs):
     model = build_model(
-        "gan_shown", loss="relativistic", discriminator_steps=3, proximity=1.0, r1=0.1
+        "gan_options", loss="relativistic", discriminator_steps=3, proximity=1.0, r1=0.1
     )
     ((z, old, x), _) = model.latents_and_old_samples(tf.constant(blobs[:10]), training=False)
     assert len(z) == len(old) == 3

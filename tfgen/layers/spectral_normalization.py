@@ -92,7 +92,10 @@ class SpectralNormalization(keras.layers.Wrapper):
     def call(self, inputs: Any, training: bool = False) -> Any:
         if training:
             self.u.assign(self._moved(tf.stop_gradient(self._matrix())))
-        with keras.StatelessScope([(self.layer.kernel, self.normalized_kernel())]):
+        # All variables, since a scope hides one around it.
+        values = [(v, v) for v in self.layer.variables]
+        normalized = (self.layer.kernel, self.normalized_kernel())
+        with keras.StatelessScope([*values, normalized]):
             return self.layer(inputs)
 
     def normalized_kernel(self) -> tf.Tensor:

@@ -44,8 +44,8 @@ class AAE(AdversarialModel, AutoencodingModel):
         label_smoothing: float in [0, 1), one-sided, of draws of the prior; see `adversarial_loss`.
         r1: float >= 0, weight of `tfgen.losses.r1_penalty` at draws of the prior, logged as
             `gradient_penalty`.
-        **kwargs: `instance_noise` of `AdversarialModel`, on codes and draws of the prior, and
-            arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: `instance_noise` of `AdversarialModel`, on codes and draws of the prior, and its
+            `generator_average`; arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
         ValueError: if an argument is out of range or shapes do not fit each other.

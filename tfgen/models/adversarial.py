@@ -1,13 +1,16 @@
 """What GANs and their hybrids share: the discriminator's loss, its penalty, and its turns."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, ClassVar, TypedDict
 
+import keras
 import tensorflow as tf
 
-from tfgen._utils.arguments import check_ints, check_one_of
+from tfgen._utils import keras_private
+from tfgen._utils.arguments import check_fractions, check_ints, check_one_of
 from tfgen._utils.random import normal
-from tfgen._utils.typing import ModelOptions
+from tfgen._utils.typing import ModelOptions, TensorLike
 from tfgen.losses import (
     ADVERSARIAL_LOSSES,
     RELATIVISTIC_LOSSES,
@@ -28,6 +31,7 @@ class JudgeOptions(ModelOptions, total=False):
 
     instance_noise: float
     augment: str
+    generator_average: float
 
 
 class AdversarialOptions(TypedDict, total=False):
@@ -55,6 +59,13 @@ class AdversarialModel(LatentVariableModel):
             anneal it.
         augment: string, policies of `tfgen.losses.diff_augment` joined by commas, such as
             "color,translation,cutout", for all images that the discriminator sees; "" for none.
+        generator_average: float in [0, 1), momentum of an average of the generator's weights over
+            steps, such as 0.999, or 0 for none: Yazici et al., arXiv:1806.04498 (equations not
+            checked). Training goes on with the weights; `decode` and all that calls it (`sample`,
+            `generate`, `reconstruct`, `predict`, `export`) use their averages. The optimizer keeps
+            these and is saved with them: a model that is not compiled, as `load_model(compile=
+            False)` and `with_prior` return it, uses the weights. Weights that are not trained, as
+            those of batch normalization, are never averaged.
         **kwargs: other arguments of the class behind this one.
 
     Raises:
@@ -75,9 +86,12 @@ class AdversarialModel(LatentVariableModel):
         *args: Any,
         instance_noise: float = 0.0,
         augment: str = "",
+        generator_average: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        check_fractions("Use 0 for none.", generator_average=generator_average)
+        self.generator_average = generator_average
         self.instance_noise = self.add_loss_weight("instance_noise", instance_noise, optional=True)
         self.augment = augment
         if as_policies(augment=augment) and len(self.data_shape) != 3:
@@ -152,6 +166,46 @@ class AdversarialModel(LatentVariableModel):
             tf.nest.map_structure(lambda part, i=i: part[ends[i] : ends[i + 1]], x)
             for i in range(steps)
         ]
+
+    # The average of the generator's weights.
+
+    def averaged_updates(self) -> dict[str, float]:
+        if not self.generator_average:
+            return {}
+        moves = [u.name for u in self.updates if any(n is self.decoder for n in u.networks)]
+        return {moves[0]: self.generator_average}
+
+    def decode(self, z: TensorLike) -> Any:
+        """p(x|z), or x where the decoder is deterministic, of averaged weights if there are any."""
+        with self._averaged_weights():
+            return super().decode(z)
+
+    def _averaged_weights(self):
+        """A scope in which the decoder has averages in the place of its weights."""
+        if not (self.generator_average and self.compiled):
+            return contextlib.nullcontext()
+        ((name, _),) = self.averaged_updates().items()
+        averages = keras_private.averages_or_weights(self.optimizers[name])
+        # All variables, since a scope hides one around it.
+        values = {id(v): (v, v) for v in self.decoder.variables}
+        values |= {id(v): (v, value) for v, value in averages if id(v) in values}
+        return keras.StatelessScope(list(values.values()))
+
+    def swap_averages(self) -> None:
+        self._check_swaps([keras.callbacks.SwapEMAWeights()])
+        super().swap_averages()
+
+    def own_callbacks(self, callbacks: Any, seekable: bool) -> list[keras.callbacks.Callback]:
+        self._check_swaps(callbacks)
+        return super().own_callbacks(callbacks, seekable)
+
+    def _check_swaps(self, callbacks):
+        swaps = any(isinstance(each, keras.callbacks.SwapEMAWeights) for each in callbacks)
+        if swaps and self.generator_average:
+            raise ValueError(
+                "Samples come from the averages already. Received: generator_average="
+                f"{self.generator_average} and swapped weights. Leave one of the two out."
+            )
 
     # What discriminators see.
 

@@ -66,8 +66,9 @@ class ALI(AdversarialModel, AutoencodingModel):
         label_smoothing: float in [0, 1), one-sided, of the pairs (x, E(x)).
         r1: float >= 0, weight of `tfgen.losses.r1_penalty` at the pairs (x, E(x)), of the gradient
             by both, logged as `gradient_penalty`.
-        **kwargs: `instance_noise`, on images and codes, and `augment`, of images alone, of
-            `AdversarialModel`, and arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: `instance_noise`, on images and codes, `augment`, of images alone, and
+            `generator_average` of `AdversarialModel`; arguments of `GenerativeModel`, such as
+            `seed`.
 
     Raises:
         ValueError: if there is no such objective, "full_variational" has an encoder without a

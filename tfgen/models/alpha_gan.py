@@ -44,8 +44,8 @@ class AlphaGAN(AdversarialModel, AutoencodingModel):
             over them; encoder and decoder take one step on the whole batch before.
         label_smoothing: float in [0, 1), one-sided, of both; see `adversarial_loss`.
         r1: float >= 0, weight of `tfgen.losses.r1_penalty` of D, logged as `gradient_penalty`.
-        **kwargs: `instance_noise`, of both, and `augment` of `AdversarialModel`, and arguments of
-            `GenerativeModel`, such as `seed`.
+        **kwargs: `instance_noise`, of both, `augment` and `generator_average` of
+            `AdversarialModel`; arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
         ValueError: if an argument is out of range or shapes do not fit each other.

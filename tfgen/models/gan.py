@@ -57,7 +57,8 @@ class GAN(AdversarialModel):
         prior: a prior of `tfgen.layers` to sample z from, which is not trained; `StandardNormal` if
             None.
         **kwargs: `instance_noise` and `augment` of `AdversarialModel`, for all images that the
-            discriminator sees, and arguments of `GenerativeModel`, such as `seed`.
+            discriminator sees, and its `generator_average`; arguments of
+            `GenerativeModel`, such as `seed`.
 
     Raises:
         ValueError: if an argument is out of range, the networks' shapes do not fit each other, or

@@ -78,7 +78,8 @@ class VAEGAN(AdversarialModel, VAE):
         label_smoothing: float in [0, 1), one-sided; see `adversarial_loss`.
         r1: float >= 0, weight of `tfgen.losses.r1_penalty`, logged as `gradient_penalty`.
         **kwargs: `instance_noise` and `augment` of `AdversarialModel`, for all images that the
-            discriminator sees, and arguments of `VAE`, such as `beta` and `seed`.
+            discriminator sees, and its `generator_average`; arguments of
+            `VAE`, such as `beta` and `seed`.
 
     Raises:
         ValueError: if an argument is out of range, the networks' shapes do not fit each other, or
