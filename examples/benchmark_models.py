@@ -303,6 +303,11 @@ def gan(model, batch_norm=True, **options):
     return build
 
 
+def spectral_gan(run, shape):
+    judge = networks.dcgan_discriminator(shape, gan_width(run), False, spectral_norm=True)
+    return models.GAN(generator(run, shape), judge, loss="hinge", seed=run.seed)
+
+
 def hybrid(model, batch_norm=False, **options):
     """Builder of a VAE whose images an adversary judges."""
 

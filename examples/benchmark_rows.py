@@ -196,6 +196,31 @@ ROWS = (
     _gan_row("gan", models.GAN, builders.gan(models.GAN), "DCGAN, non-saturating loss"),
     _gan_row("gan-hinge", models.GAN, builders.gan(models.GAN, loss="hinge"), "DCGAN, hinge loss"),
     _gan_row(
+        "gan-spectral",
+        models.GAN,
+        builders.spectral_gan,
+        "DCGAN, hinge loss, discriminator with spectral instead of batch normalization",
+    ),
+    _gan_row(
+        "gan-relativistic",
+        models.GAN,
+        builders.gan(models.GAN, loss="relativistic"),
+        "DCGAN, relativistic loss of pairs",
+        minutes=13,
+    ),
+    _gan_row(
+        "gan-augment",
+        models.GAN,
+        builders.gan(models.GAN, augment="translation,cutout"),
+        "DCGAN, non-saturating loss, translation and cutout of all that is judged",
+    ),
+    _gan_row(
+        "gan-average",
+        models.GAN,
+        builders.gan(models.GAN, generator_average=0.999),
+        "DCGAN, non-saturating loss, samples from the average of the generator's weights",
+    ),
+    _gan_row(
         "wgan-gp",
         models.WGANGP,
         builders.gan(models.WGANGP, batch_norm=False),

@@ -131,7 +131,12 @@ NETWORKS = table(
     conv_decoder=dict(**_CONV, head=layers.IndependentBernoulli, activation="relu"),
     conv_encoder=dict(**_CONV, head=layers.IndependentNormal, activation="relu"),
     dcgan_discriminator=dict(
-        image_shape=LARGE, width=4, batch_norm=True, spectral_norm=True, dropout=0.1
+        image_shape=LARGE,
+        width=4,
+        batch_norm=True,
+        spectral_norm=True,
+        dropout=0.1,
+        minibatch_discrimination=2,
     ),
     dcgan_encoder=dict(
         image_shape=LARGE, latent_dim=2, head=layers.IndependentNormal, width=4, batch_norm=True
@@ -180,7 +185,13 @@ NETWORKS = table(
     ),
     mlp_code_discriminator=dict(latent_dim=2, width=4, depth=1, dropout=0.1, activation="relu"),
     mlp_decoder=dict(**_CONV, head=layers.IndependentBernoulli, depth=1, activation="relu"),
-    mlp_discriminator=dict(image_shape=SHAPE, width=(4,), dropout=0.1, activation="relu"),
+    mlp_discriminator=dict(
+        image_shape=SHAPE,
+        width=(4,),
+        dropout=0.1,
+        activation="relu",
+        minibatch_discrimination=2,
+    ),
     mlp_encoder=dict(**_CONV, head=layers.IndependentNormal, depth=1, activation="relu"),
     mlp_generator=dict(
         image_shape=SHAPE,

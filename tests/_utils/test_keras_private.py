@@ -247,6 +247,23 @@ def test_averages_of_an_optimizer():
     assert keras_private.averages(keras.optimizers.SGD()) == []
 
 
+def test_averages_of_an_optimizer_in_graphs():
+    """The weight itself before the first step, in a graph that was made before it."""
+    variable = keras.Variable([1.0])
+    optimizer = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5)
+    optimizer.build([variable])
+    current = tf.function(lambda: keras_private.averages_or_weights(optimizer)[0][1])
+    assert float(current()[0]) == 1.0
+    for value in (1.0, 3.0):
+        variable.assign([value])
+        optimizer.apply([tf.zeros(1)], [variable])
+    message = changed(
+        "Optimizer._trainable_variables or _model_variables_moving_average",
+        "GAN(generator_average=0.999) samples from averages of its generator's weights",
+    )
+    assert float(current()[0]) == 2.0, message
+
+
 def test_swapping_is_ours():
     """The callback exchanges weights around each evaluation, and finalizes at the end of `fit`."""
     calls, model = [], regression()

@@ -67,6 +67,7 @@ CONSTRUCTORS = dict(
     IndependentPoisson=INDEPENDENT,
     KLDivergenceAddLoss=dict(distribution_b=layers.StandardNormal(2), **KL),
     KLDivergenceRegularizer=dict(distribution_b=layers.StandardNormal(2), **KL),
+    MinibatchDiscrimination=dict(num_kernels=2, kernel_dim=3),
     MixtureLogistic=MIXTURE,
     MixtureNormal=MIXTURE,
     MixtureOfNormals=dict(event_shape=2, num_components=2, seed=0),
@@ -83,6 +84,7 @@ CONSTRUCTORS = dict(
     ResidualVectorQuantizer=dict(
         num_codes=3, code_dim=2, depth=2, shared=False, decay=0.9, restart_below=0.1, seed=0
     ),
+    SpectralNormalization=dict(layer=keras.layers.Dense(2), power_iterations=1),
     StandardNormal=dict(event_shape=2),
     VampPrior=dict(input_shape=4, num_components=2, activation="sigmoid", seed=0),
     VectorQuantizer=dict(num_codes=3, code_dim=2, decay=0.9, restart_below=0.1, seed=0),

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tfgen.losses import (
     ADVERSARIAL_LOSSES,
+    RELATIVISTIC_LOSSES,
     WeightClipping,
     adversarial_loss,
     ascend_multiplier,
@@ -16,6 +17,7 @@ from tfgen.losses import (
     gradient_penalty,
     proximity,
     r1_penalty,
+    relativistic_loss,
     with_penalty,
 )
 
@@ -223,6 +225,77 @@ def test_wasserstein_in_one_dimension():
     critic = np.concatenate([[0.0], np.cumsum(slopes)])
     distance = scipy.stats.wasserstein_distance(points, points, P, Q)
     assert -value_of(adversarial_loss("wasserstein"), critic) == pytest.approx(distance, rel=1e-6)
+
+
+# Relativistic losses.
+
+D, E = np.random.default_rng(5).normal(scale=3.0, size=(2, 7, 1))
+
+
+def naive_pairs(d, e):
+    return -np.log(probability(d - e))[:, 0]
+
+
+def naive_averages(d, e):
+    return -np.log(probability(d - e.mean()) * (1 - probability(e - d.mean())))[:, 0]
+
+
+NAIVE_PAIRED = {"relativistic": naive_pairs, "relativistic_average": naive_averages}
+
+
+@pytest.mark.parametrize("name", RELATIVISTIC_LOSSES)
+def test_relativistic_formulas(name):
+    loss, naive = relativistic_loss(name), NAIVE_PAIRED[name]
+    assert_allclose(loss.of_discriminator(D, E), naive(D, E), rtol=1e-5)
+    assert_allclose(loss.of_generator(fake_logits=E, real_logits=D), naive(E, D), rtol=1e-5)
+    # Only differences count.
+    assert_allclose(loss.paired(D + 5.0, E + 5.0), naive(D, E), rtol=1e-4)
+    # Patches are averaged, and extreme logits stay finite.
+    patches = loss.paired(np.stack([D, D], 1), np.stack([E, E], 1))
+    assert_allclose(patches, naive(D, E), rtol=1e-5)
+    assert np.isfinite(loss.paired(-1e4 * D, 1e4 * E)).all()
+    assert loss.paired(tf.cast(D, tf.bfloat16), tf.cast(E, tf.bfloat16)).dtype == tf.float32
+
+
+@pytest.mark.parametrize("name", RELATIVISTIC_LOSSES)
+def test_gradient_of_the_generator_passes_the_average_too(name):
+    """Against differences of the naive formula in float64."""
+    loss, naive, h = relativistic_loss(name), NAIVE_PAIRED[name], 1e-5
+    with tf.GradientTape() as tape:
+        fake = tf.Variable(E, dtype=tf.float32)
+        total = tf.reduce_mean(loss.of_generator(fake, D))
+    steps = h * np.eye(7)[..., None]
+    slopes = [(naive(E + s, D).mean() - naive(E - s, D).mean()) / (2 * h) for s in steps]
+    assert_allclose(tape.gradient(total, fake)[:, 0], slopes, rtol=1e-4, atol=1e-6)
+
+
+def test_best_relativistic_discriminator_tells_pairs_from_exchanged_ones():
+    """The least value over all pairs is ln 2 - JS(p q, q p), at d = log p / q."""
+    weights = np.outer(P, Q).ravel()
+    places = [axis.ravel() for axis in np.meshgrid(range(4), range(4), indexing="ij")]
+
+    def value(logits):
+        d, e = (logits[place][:, None] for place in places)
+        return np.sum(weights * relativistic_loss("relativistic").paired(d, e))
+
+    best = np.log(P / Q)
+    least = np.log(2) - jensen_shannon(weights, np.outer(Q, P).ravel())
+    assert value(best) == pytest.approx(least, rel=1e-5)
+    for step in np.eye(4):
+        assert value(best + 0.1 * step) > least + 1e-5 and value(best - 0.1 * step) > least + 1e-5
+
+
+def test_average_of_equal_logits_is_twice_the_pair():
+    d, e = np.full((5, 1), 1.5), np.full((5, 1), -0.7)
+    pair, average = (relativistic_loss(name).paired(d, e) for name in RELATIVISTIC_LOSSES)
+    assert_allclose(average, 2 * pair, rtol=1e-6)
+    assert_allclose(pair, np.log1p(np.exp(-2.2)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", RELATIVISTIC_LOSSES)
+def test_relativistic_losses_take_as_many_of_both(name):
+    with pytest.raises(ValueError, match="real_logits and fake_logits must have one shape"):
+        relativistic_loss(name).paired(D, E[:3])
 
 
 # Label smoothing.

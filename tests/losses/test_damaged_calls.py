@@ -48,6 +48,7 @@ FUNCTIONS = dict(
     bound_terms=dict(reconstruction=PER_EXAMPLE, kl=PER_EXAMPLE, discrete_shape=(2, 2)),
     check_support=dict(distribution=prior(), x=X),
     constraint_penalty=dict(loss=PER_EXAMPLE, bound=0.5),
+    diff_augment=dict(images=normal(4, 8, 8, 1), policy="color,cutout", seed=SEED),
     dip_penalty=dict(mean=Z, variance=np.exp(Z), lambda_od=10.0, lambda_d=5.0),
     expected_value=dict(distribution=squashed(), num_draws=4, seed=SEED),
     free_bits_kl=dict(groups=np.exp(Z), minimum=0.5),
@@ -63,6 +64,7 @@ FUNCTIONS = dict(
     mean_of_draws=dict(distribution=squashed(), num_draws=4, seed=SEED),
     permute_dims=dict(z=Z, seed=SEED),
     proximity=dict(samples=X, old_samples=Z),
+    relativistic_loss=dict(name="relativistic"),
     r1_penalty=dict(discriminator=discriminator, real=X),
     squared_error=dict(x=X, output=Z),
     squared_mmd=dict(x=X, y=Z, kernel="gaussian", scale=1.0),
@@ -72,7 +74,8 @@ FUNCTIONS = dict(
 )
 
 # Tuples of results, and what is not called.
-NOT_CALLED = {"ADVERSARIAL_LOSSES", "AdversarialLoss", "KLDecomposition"}
+NOT_CALLED = {"ADVERSARIAL_LOSSES", "AUGMENTATIONS", "AdversarialLoss", "KLDecomposition"}
+NOT_CALLED |= {"RELATIVISTIC_LOSSES", "RelativisticLoss"}
 
 
 def mixture():
@@ -87,6 +90,9 @@ def objects():
         for role, function in losses.adversarial_loss(name)._asdict().items():
             more = {"label_smoothing": 0.1} if smoothed and role == "real" else {}
             yield f"{name}.{role}", Call(function, {"logits": normal(4, 3), **more})
+    for name in losses.RELATIVISTIC_LOSSES:
+        logits = dict(real_logits=normal(4, 3), fake_logits=normal(4, 3))
+        yield f"{name}.paired", Call(losses.relativistic_loss(name).paired, logits)
     yield "kl_divergence at z", Call(losses.kl_divergence, dict(q=posterior(), p=mixture(), z=Z))
     yield (
         "NegativeLogLikelihood()",

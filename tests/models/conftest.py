@@ -52,6 +52,17 @@ def _networks(noisy=False):
     )
 
 
+def _comparing_critic(noisy):
+    """A discriminator that looks at a whole batch, its layers normalized by singular values."""
+    hidden = _network(SHAPE, 6, noisy=noisy, batch_norm=False).layers
+    compare = [layers.MinibatchDiscrimination(2, 2), keras.layers.Dense(1)]
+    wrap = layers.SpectralNormalization
+    return keras.Sequential(
+        [keras.Input(SHAPE)]
+        + [part if isinstance(part, _PASS_ON) else wrap(part) for part in [*hidden, *compare]]
+    )
+
+
 def _flow():
     """Two couplings over images; their networks take no noise."""
     parts = [_network(SHAPE, 8, keras.layers.Reshape((2, 2, 2))) for _ in range(2)]
@@ -80,6 +91,12 @@ def _of_classes(*networks):
 
 
 _TURNS = {"discriminator_steps": 2, "label_smoothing": 0.1, "r1": 0.1}
+_PASS_ON = (keras.layers.Flatten, keras.layers.Dropout)
+_SHOWN = {
+    "instance_noise": 0.1,
+    "augment": "color,translation,cutout",
+    "generator_average": 0.9,
+}
 
 _BUILDERS = {
     "ae": lambda n, **kwargs: models.AE(n.encoder, n.generator, **kwargs),
@@ -112,6 +129,11 @@ _BUILDERS = {
     "gan": lambda n, **kwargs: models.GAN(n.generator, n.discriminator, **kwargs),
     "gan_proximity": lambda n, **kwargs: models.GAN(
         n.generator, n.discriminator, proximity=5.0, r1=0.1, label_smoothing=0.1, **kwargs
+    ),
+    "gan_options": lambda n, **kwargs: models.GAN(
+        n.generator,
+        _comparing_critic(n.noisy),
+        **{"loss": "relativistic_average", "discriminator_steps": 2, **_SHOWN, **kwargs},
     ),
     "wgan": lambda n, **kwargs: models.WGAN(
         n.generator, n.discriminator, **{"clip": 0.1, "discriminator_steps": 2, **kwargs}

@@ -56,8 +56,9 @@ def _networks():
 
 _KL = dict(beta=1.0, capacity=None)
 _FREE = dict(beta=1.0, free_bits=0.1)
-_GAN = dict(proximity=1.0, generator_steps=2, r1=0.1)
-_ADVERSARY = dict(discriminator_steps=2, label_smoothing=0.0, r1=0.1)
+_JUDGE = dict(instance_noise=0.1, augment="color,cutout", generator_average=0.9)
+_GAN = dict(proximity=1.0, generator_steps=2, r1=0.1, **_JUDGE)
+_ADVERSARY = dict(discriminator_steps=2, label_smoothing=0.0, r1=0.1, **_JUDGE)
 
 
 def _gan():
@@ -99,7 +100,7 @@ def _constructors():
     return {
         "AAE": dict(
             **auto,
-            **_ADVERSARY,
+            **{k: v for k, v in _ADVERSARY.items() if k != "augment"},
             code_discriminator=_code_critic(),
             reconstruction_weight=1.0,
             loss="hinge",
@@ -157,6 +158,7 @@ def _constructors():
             gan_weight=1.0,
             gradient_penalty=1.0,
             discriminator_steps=2,
+            **_JUDGE,
         ),
         "HVI": dict(
             **vae,

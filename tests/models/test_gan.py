@@ -105,6 +105,42 @@ def test_step_with_proximity_smoothing_and_r1_by_hand(build_model, assert_step_b
     assert_step_by_hand(model, x, discriminator_pass, generator_pass, generator_pass)
 
 
+@pytest.mark.parametrize("average", [False, True])
+def test_relativistic_step_by_hand(average, build_model, assert_step_by_hand, blobs):
+    """The generator sees the data too, as many as it generates."""
+    name = "relativistic_average" if average else "relativistic"
+    model, x = build_model("gan", loss=name), blobs[:8]
+    generator, discriminator = model.generator, model.discriminator
+
+    def loss(these, those):
+        these, those = discriminator(these), discriminator(those)
+        if not average:
+            return mean(-log_sigmoid(these - those))
+        above, below = these - mean(those), those - mean(these)
+        return mean(-log_sigmoid(above)) + mean(-log_sigmoid(-below))
+
+    def generated():
+        return generator(model.sample_latents(8, model.next_seed()))
+
+    def judge():
+        fake = generated()
+        return [(loss(x, fake), discriminator)]
+
+    assert_step_by_hand(model, x, judge, lambda: [(loss(generated(), x), generator)])
+
+
+def test_relativistic_turns_with_several_steps_proximity_and_noise(build_model, blobs):
+    model = build_model(
+        "gan_options", loss="relativistic", discriminator_steps=3, proximity=1.0, r1=0.1
+    )
+    ((z, old, x), _) = model.latents_and_old_samples(tf.constant(blobs[:10]), training=False)
+    assert len(z) == len(old) == 3
+    assert_array_equal(x, blobs[:3])
+    model.compile("adam")
+    history = model.fit(blobs, batch_size=10, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+
+
 @pytest.mark.parametrize("loss", losses.ADVERSARIAL_LOSSES)
 def test_signs(loss, build_model, blobs):
     """The discriminator parts data from samples, the generator closes the gap."""
@@ -306,6 +342,7 @@ def test_networks_of_unknown_shape(unknown):
     [
         ({"loss": "bce"}, "one of .*'non_saturating'.*Received: .*'bce'"),
         ({"loss": "wasserstein", "label_smoothing": 0.1}, "'wasserstein' has no labels"),
+        ({"loss": "relativistic", "label_smoothing": 0.1}, "no labels to smooth"),
         ({"proximity": -1.0}, "must be a finite number >= 0. Received: proximity=-1"),
         ({"r1": -1.0}, "must be a finite number >= 0. Received: r1=-1"),
         ({"discriminator_steps": 0}, "at least 1. Received: discriminator_steps=0"),

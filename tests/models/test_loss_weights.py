@@ -10,7 +10,7 @@ from tfgen import callbacks, models
 from tfgen._utils.constructors import constructor_arguments
 
 # Left out of the loss of a model that is built with 0.
-OPTIONAL = {"proximity", "r1"}
+OPTIONAL = {"instance_noise", "proximity", "r1"}
 
 
 @keras.saving.register_keras_serializable("tests")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import layers, networks
+from tfgen import layers, models, networks
 
 SHAPE = (12, 16, 2)
 LATENT_DIM = 3
@@ -25,6 +25,10 @@ DISCRIMINATORS = {
     "dcgan": partial(networks.dcgan_discriminator, width=4),
     "dcgan spectral": partial(
         networks.dcgan_discriminator, width=4, batch_norm=False, spectral_norm=True
+    ),
+    "mlp minibatch": partial(networks.mlp_discriminator, width=(8,), minibatch_discrimination=3),
+    "dcgan minibatch": partial(
+        networks.dcgan_discriminator, width=4, spectral_norm=True, minibatch_discrimination=3
     ),
     "larsen": partial(networks.larsen_discriminator, width=4),
     "residual": partial(networks.residual_discriminator, width=4),
@@ -170,6 +174,19 @@ def test_gradient_penalty_has_a_gradient(discriminator):
         penalty = tf.reduce_sum(tf.square(inner.gradient(logits, images)))
     gradient = tape.gradient(penalty, kernel)
     assert np.isfinite(gradient).all() and np.any(gradient != 0)
+
+
+@pytest.mark.parametrize("name", ["mlp", "dcgan"])
+def test_minibatch_discrimination_sees_the_others(name):
+    """The logit of an image among equal ones is another than among others."""
+    compared = DISCRIMINATORS[f"{name} minibatch"](SHAPE)
+    among_others, among_equals = compared(IMAGES)[0], compared(np.tile(IMAGES[:1], (8, 1, 1, 1)))[0]
+    assert abs(float(among_others[0] - among_equals[0])) > 1e-4
+    with pytest.raises(ValueError, match="each example alone. Received: .* minibatch discrim"):
+        generator = networks.mlp_generator(SHAPE, LATENT_DIM, width=8)
+        models.WGANGP(generator, networks.mlp_discriminator(SHAPE, minibatch_discrimination=3))
+    with pytest.raises(ValueError, match="Received: minibatch_discrimination=-1"):
+        getattr(networks, f"{name}_discriminator")(SHAPE, minibatch_discrimination=-1)
 
 
 def test_spectral_norm_compiles():

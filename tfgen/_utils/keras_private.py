@@ -20,6 +20,7 @@ __all__ = [
     "DECISIONS",
     "adam_state",
     "averages",
+    "averages_or_weights",
     "begin_at_epoch",
     "falls_by_default",
     "finalize_each",
@@ -187,6 +188,23 @@ def averages(
     )
 
 
+def averages_or_weights(
+    optimizer: keras.optimizers.Optimizer,
+) -> list[tuple[keras.Variable, tf.Tensor]]:
+    """Pairs of a variable and its average now, or its own value before the first step.
+
+    It looks at the count of steps in graphs too.
+    """
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    has_begun = tf.convert_to_tensor(optimizer.iterations) > 0
+    return [
+        (variable, tf.where(has_begun, *map(tf.convert_to_tensor, (average, variable))))
+        for variable, average in zip(
+            optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True
+        )
+    ]
+
+
 def finalize_each(
     first: keras.optimizers.Optimizer,
     variables: Iterable[tuple[keras.optimizers.Optimizer, Sequence[keras.Variable]]],
@@ -198,7 +216,8 @@ def finalize_each(
 
     Args:
         first: the `optimizer` of the model.
-        variables: pairs of an optimizer, of which `first` is one, and the variables it moves.
+        variables: pairs of an optimizer and the variables it moves; one that is not among them
+            keeps its weights.
     """
     pairs = list(variables)
 

@@ -1,4 +1,7 @@
-"""Distribution layers and priors for Keras 3, with the names and arguments of `tfp.layers`."""
+"""Distribution layers and priors for Keras 3, with the names and arguments of `tfp.layers`.
+
+And layers of discriminators.
+"""
 
 from tfgen.layers.conditional import Conditional, conditionals_in, current_condition, given
 from tfgen.layers.distribution_lambda import DistributionLambda
@@ -13,6 +16,7 @@ from tfgen.layers.independent import (
     SharedScaleNormal,
 )
 from tfgen.layers.kl_divergence import KLDivergenceAddLoss, KLDivergenceRegularizer
+from tfgen.layers.minibatch_discrimination import MinibatchDiscrimination
 from tfgen.layers.mixtures import (
     CategoricalMixtureOfOneHotCategorical,
     MixtureLogistic,
@@ -24,6 +28,7 @@ from tfgen.layers.priors import MixtureOfNormals, Prior, StandardNormal, VampPri
 from tfgen.layers.relaxed import RelaxedOneHot, RelaxedOneHotPrior
 from tfgen.layers.residual_quantizer import ResidualVectorQuantizer
 from tfgen.layers.scalar_quantizer import FiniteScalarQuantizer
+from tfgen.layers.spectral_normalization import SpectralNormalization
 from tfgen.layers.spherical import SphericalUniform, VonMisesFisher
 from tfgen.layers.vector_quantizer import CodeFrequencies, VectorQuantizer
 
@@ -45,6 +50,7 @@ __all__ = [
     "IndependentPoisson",
     "KLDivergenceAddLoss",
     "KLDivergenceRegularizer",
+    "MinibatchDiscrimination",
     "MixtureLogistic",
     "MixtureNormal",
     "MixtureOfNormals",
@@ -57,6 +63,7 @@ __all__ = [
     "ResidualVectorQuantizer",
     "SharedScaleNormal",
     "SphericalUniform",
+    "SpectralNormalization",
     "StandardNormal",
     "VampPrior",
     "VectorQuantizer",

@@ -2,7 +2,9 @@
 
 from tfgen.losses.adversarial import (
     ADVERSARIAL_LOSSES,
+    RELATIVISTIC_LOSSES,
     AdversarialLoss,
+    RelativisticLoss,
     WeightClipping,
     adversarial_loss,
     ascend_multiplier,
@@ -10,8 +12,10 @@ from tfgen.losses.adversarial import (
     gradient_penalty,
     proximity,
     r1_penalty,
+    relativistic_loss,
     with_penalty,
 )
+from tfgen.losses.augmentation import AUGMENTATIONS, diff_augment
 from tfgen.losses.disentanglement import dip_penalty, permute_dims
 from tfgen.losses.divergences import kl_divergence
 from tfgen.losses.expectations import expected_value, has_mean, mean_of_draws
@@ -29,9 +33,12 @@ from tfgen.losses.weak_supervision import average_shared
 
 __all__ = [
     "ADVERSARIAL_LOSSES",
+    "AUGMENTATIONS",
     "AdversarialLoss",
     "KLDecomposition",
     "NegativeLogLikelihood",
+    "RELATIVISTIC_LOSSES",
+    "RelativisticLoss",
     "WeightClipping",
     "adversarial_loss",
     "ascend_multiplier",
@@ -40,6 +47,7 @@ __all__ = [
     "bound_terms",
     "check_support",
     "constraint_penalty",
+    "diff_augment",
     "dip_penalty",
     "expected_value",
     "free_bits_kl",
@@ -54,6 +62,7 @@ __all__ = [
     "permute_dims",
     "proximity",
     "r1_penalty",
+    "relativistic_loss",
     "squared_error",
     "squared_mmd",
     "with_penalty",

@@ -24,7 +24,9 @@ from tfgen._utils.typing import Seed
 
 __all__ = [
     "ADVERSARIAL_LOSSES",
+    "RELATIVISTIC_LOSSES",
     "AdversarialLoss",
+    "RelativisticLoss",
     "WeightClipping",
     "adversarial_loss",
     "ascend_multiplier",
@@ -32,6 +34,7 @@ __all__ = [
     "gradient_penalty",
     "proximity",
     "r1_penalty",
+    "relativistic_loss",
     "with_penalty",
 ]
 
@@ -57,6 +60,35 @@ class AdversarialLoss(NamedTuple):
     real: Callable[..., tf.Tensor]
     fake: Callable[..., tf.Tensor]
     generator: Callable[..., tf.Tensor]
+
+    def of_discriminator(self, real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+        """What the discriminator minimises, shape (batch,)."""
+        return self.real(real_logits) + self.fake(fake_logits)
+
+    def of_generator(
+        self, fake_logits: tf.Tensor, real_logits: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """What the generator minimises, shape (batch,); it looks at no data."""
+        return self.generator(fake_logits)
+
+
+class RelativisticLoss(NamedTuple):
+    """What the players minimise who compare data with generated examples.
+
+    Attributes:
+        paired: function of logits of data and of generated examples, both of shape (batch, ...), to
+            the discriminator's loss, shape (batch,). The generator's has their roles exchanged.
+    """
+
+    paired: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+    def of_discriminator(self, real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+        """What the discriminator minimises, shape (batch,)."""
+        return self.paired(real_logits, fake_logits)
+
+    def of_generator(self, fake_logits: tf.Tensor, real_logits: tf.Tensor) -> tf.Tensor:
+        """What the generator minimises, shape (batch,)."""
+        return self.paired(fake_logits, real_logits)
 
 
 def _per_example(function):
@@ -197,6 +229,62 @@ def adversarial_loss(name: str, label_smoothing: float = 0.0) -> AdversarialLoss
             "'least_squares'."
         )
     return loss._replace(real=functools.partial(loss.real, label_smoothing=label_smoothing))
+
+
+def _to_float(real_logits, fake_logits):
+    check_tensors(1, "numbers", real_logits=real_logits, fake_logits=fake_logits)
+    check_same_shape(real_logits=real_logits, fake_logits=fake_logits)
+    return tf.cast(real_logits, tf.float32), tf.cast(fake_logits, tf.float32)
+
+
+def _above_its_partner(real_logits, fake_logits):
+    """-log of the probability that an example is more real than the one in its place."""
+    real_logits, fake_logits = _to_float(real_logits, fake_logits)
+    return _says_real(real_logits - fake_logits)
+
+
+def _above_the_average(real_logits, fake_logits):
+    """The same of an example and the mean of the others, and of these and the mean of examples."""
+    real_logits, fake_logits = _to_float(real_logits, fake_logits)
+    real, fake = (
+        tf.reduce_mean(whole_batch(logits), axis=0, keepdims=True)
+        for logits in (real_logits, fake_logits)
+    )
+    return _says_real(real_logits - fake) + _says_fake(fake_logits - real)
+
+
+_RELATIVISTIC = {
+    "relativistic": RelativisticLoss(_above_its_partner),
+    "relativistic_average": RelativisticLoss(_above_the_average),
+}
+RELATIVISTIC_LOSSES = tuple(_RELATIVISTIC)
+
+
+def relativistic_loss(name: str) -> RelativisticLoss:
+    """A loss by name of players who compare data with as many generated examples, in nats.
+
+    With logits d of data and e of generated examples the discriminator minimises, and the generator
+    the same with d and e exchanged,
+
+    - "relativistic": -log sigmoid(d_i - e_i), of the pairs in one place of the batch;
+    - "relativistic_average": -log sigmoid(d_i - mean e) - log(1 - sigmoid(e_i - mean d)), of means
+      over the batch, that of all replicas.
+
+    Source: Jolicoeur-Martineau, arXiv:1807.00734v3 (equations not checked), RSGAN and RaSGAN there.
+
+    Args:
+        name: string, one of `RELATIVISTIC_LOSSES`.
+
+    Raises:
+        ValueError: if there is no such loss.
+
+    Example:
+        >>> loss = relativistic_loss("relativistic")
+        >>> round(float(loss.of_generator(tf.zeros((1, 1)), tf.zeros((1, 1)))[0]), 4)  # ln 2
+        0.6931
+    """
+    check_one_of(_RELATIVISTIC, "Give the name of one.", loss=name)
+    return _RELATIVISTIC[name]
 
 
 def _squared_norm_of_gradient(discriminator, x):

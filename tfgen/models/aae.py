@@ -6,10 +6,10 @@ import keras
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from tfgen._utils.typing import ModelOptions
+from tfgen._utils.constructors import check_fixed
 from tfgen.layers import Prior
 from tfgen.losses import with_penalty
-from tfgen.models.adversarial import AdversarialModel
+from tfgen.models.adversarial import AdversarialModel, JudgeOptions
 from tfgen.models.autoencoder import reconstruction_error
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator
@@ -44,7 +44,8 @@ class AAE(AdversarialModel, AutoencodingModel):
         label_smoothing: float in [0, 1), one-sided, of draws of the prior; see `adversarial_loss`.
         r1: float >= 0, weight of `tfgen.losses.r1_penalty` at draws of the prior, logged as
             `gradient_penalty`.
-        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: `instance_noise` of `AdversarialModel`, on codes and draws of the prior, and its
+            `generator_average`; arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
         ValueError: if an argument is out of range or shapes do not fit each other.
@@ -58,6 +59,8 @@ class AAE(AdversarialModel, AutoencodingModel):
         TensorShape([5, 8, 8, 1])
     """
 
+    fixed = {"augment": "Its discriminator sees codes, no images."}
+
     def __init__(
         self,
         encoder: keras.Model,
@@ -69,8 +72,9 @@ class AAE(AdversarialModel, AutoencodingModel):
         discriminator_steps: int = 1,
         label_smoothing: float = 0.0,
         r1: float = 0.0,
-        **kwargs: Unpack[ModelOptions],
+        **kwargs: Unpack[JudgeOptions],
     ) -> None:
+        check_fixed(type(self), kwargs)
         super().__init__(encoder, decoder, prior, **kwargs)
         check_discriminator(code_discriminator, self.latent_shape, "code_discriminator")
         self.code_discriminator = code_discriminator
@@ -94,7 +98,8 @@ class AAE(AdversarialModel, AutoencodingModel):
         code = sample_of(self.encoder(x, training=training), self.next_seed(training))
         z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
         discriminate = functools.partial(self.code_discriminator, training=training)
-        prior_logits, code_logits = discriminate(z), discriminate(code)
+        z, shown_code = self.noisy(training, z, code)
+        prior_logits, code_logits = discriminate(z), discriminate(shown_code)
         reconstruction = reconstruction_error(x, self.decoder(code, training=training))
         encoder_loss = self.adversarial_loss.generator(code_logits)
         loss = self.adversarial_loss.real(prior_logits) + self.adversarial_loss.fake(code_logits)

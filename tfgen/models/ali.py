@@ -7,10 +7,9 @@ import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_one_of
-from tfgen._utils.typing import ModelOptions
 from tfgen.layers import Prior
 from tfgen.losses import squared_error, with_penalty
-from tfgen.models.adversarial import AdversarialModel
+from tfgen.models.adversarial import AdversarialModel, JudgeOptions
 from tfgen.models.base import Update
 from tfgen.models.checks import (
     check_logits,
@@ -67,7 +66,9 @@ class ALI(AdversarialModel, AutoencodingModel):
         label_smoothing: float in [0, 1), one-sided, of the pairs (x, E(x)).
         r1: float >= 0, weight of `tfgen.losses.r1_penalty` at the pairs (x, E(x)), of the gradient
             by both, logged as `gradient_penalty`.
-        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: `instance_noise`, on images and codes, `augment`, of images alone, and
+            `generator_average` of `AdversarialModel`; arguments of `GenerativeModel`, such as
+            `seed`.
 
     Raises:
         ValueError: if there is no such objective, "full_variational" has an encoder without a
@@ -96,7 +97,7 @@ class ALI(AdversarialModel, AutoencodingModel):
         discriminator_steps: int = 1,
         label_smoothing: float = 0.0,
         r1: float = 0.0,
-        **kwargs: Unpack[ModelOptions],
+        **kwargs: Unpack[JudgeOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
         check_one_of(_OBJECTIVES, objective=objective)
@@ -123,8 +124,14 @@ class ALI(AdversarialModel, AutoencodingModel):
     def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         x = tf.cast(x, tf.float32)
-        encoded, generated, code, pair = self._logits(x, training)
-        loss = self.adversarial_loss
+        encoded_pair, generated_pair = self._pairs(x, training)
+        shown, shown_generated = self._shown_pairs(encoded_pair, generated_pair, training)
+
+        def discriminate(*pair):
+            return self.discriminator(list(pair), training=training)
+
+        encoded, generated = discriminate(*shown), discriminate(*shown_generated)
+        loss, code = self.adversarial_loss, encoded_pair[1]
         terms = {
             "discriminator_loss": loss.real(encoded) + loss.fake(generated),
             "autoencoder_loss": _OBJECTIVES[self.objective](loss.fake, encoded, generated),
@@ -135,22 +142,22 @@ class ALI(AdversarialModel, AutoencodingModel):
         }
 
         if self.objective == "full_variational":
-            terms["code_nll"] = self._code_nll(pair, training)
+            terms["code_nll"] = self._code_nll(generated_pair, training)
             terms["autoencoder_loss"] += terms["code_nll"]
+        return with_penalty(terms, self.r1_term(discriminate, *shown))
 
-        def discriminate(*pair):
-            return self.discriminator(pair, training=training)
-
-        return with_penalty(terms, self.r1_term(discriminate, x, code))
-
-    def _logits(self, x, training):
-        """D(x, E(x)), D(G(z), z), E(x), and the pair (G(z), z)."""
+    def _pairs(self, x, training):
+        """(x, E(x)) and (G(z), z)."""
         z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
         code = sample_of(self.encoder(x, training=training), self.next_seed(training))
         generated = sample_of(self.decoder(z, training=training), self.next_seed(training))
-        encoded_logits = self.discriminator([x, code], training=training)
-        generated_logits = self.discriminator([generated, z], training=training)
-        return encoded_logits, generated_logits, code, (generated, z)
+        return (x, code), (generated, z)
+
+    def _shown_pairs(self, encoded, generated, training):
+        """Both pairs as the discriminator sees them."""
+        images = self.as_shown(training, encoded[0], generated[0])
+        codes = self.noisy(training, encoded[1], generated[1])
+        return zip(images, codes, strict=True)
 
     def _code_nll(self, pair, training):
         """-log p(z|x) at generated pairs, for the encoder alone."""

@@ -6,10 +6,9 @@ import keras
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from tfgen._utils.typing import ModelOptions
 from tfgen.layers import Prior
 from tfgen.losses import with_penalty
-from tfgen.models.adversarial import AdversarialModel
+from tfgen.models.adversarial import AdversarialModel, JudgeOptions
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator
 from tfgen.models.latent import AutoencodingModel, sample_of
@@ -45,7 +44,8 @@ class AlphaGAN(AdversarialModel, AutoencodingModel):
             over them; encoder and decoder take one step on the whole batch before.
         label_smoothing: float in [0, 1), one-sided, of both; see `adversarial_loss`.
         r1: float >= 0, weight of `tfgen.losses.r1_penalty` of D, logged as `gradient_penalty`.
-        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: `instance_noise`, of both, `augment` and `generator_average` of
+            `AdversarialModel`; arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
         ValueError: if an argument is out of range or shapes do not fit each other.
@@ -72,7 +72,7 @@ class AlphaGAN(AdversarialModel, AutoencodingModel):
         discriminator_steps: int = 1,
         label_smoothing: float = 0.0,
         r1: float = 0.0,
-        **kwargs: Unpack[ModelOptions],
+        **kwargs: Unpack[JudgeOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
         check_discriminator(discriminator, self.data_shape)
@@ -110,7 +110,8 @@ class AlphaGAN(AdversarialModel, AutoencodingModel):
 
     def _image_losses(self, x, reconstructed, sampled, training):
         discriminate = functools.partial(self.discriminator, training=training)
-        loss, fakes = self.adversarial_loss, [discriminate(reconstructed), discriminate(sampled)]
+        x, *fakes = self.as_shown(training, x, reconstructed, sampled)
+        loss, fakes = self.adversarial_loss, [discriminate(fake) for fake in fakes]
         real = loss.real(discriminate(x))
         terms = {
             "discriminator_loss": real + sum(loss.fake(fake) for fake in fakes),
@@ -121,7 +122,8 @@ class AlphaGAN(AdversarialModel, AutoencodingModel):
     def _code_losses(self, z, code, training):
         loss = self.adversarial_loss
         prior_logits, code_logits = (
-            self.code_discriminator(codes, training=training) for codes in (z, code)
+            self.code_discriminator(codes, training=training)
+            for codes in self.noisy(training, z, code)
         )
         return {
             "code_discriminator_loss": loss.real(prior_logits) + loss.fake(code_logits),

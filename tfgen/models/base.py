@@ -12,7 +12,13 @@ from tfgen._utils.arguments import check_flags
 from tfgen.layers import Conditional, conditionals_in, given
 from tfgen.models import fused_adam
 from tfgen.models.divergence import StopOnDivergence
-from tfgen.models.optimizers import FollowRates, LogRates, one_for_each, swap_averages
+from tfgen.models.optimizers import (
+    FollowRates,
+    LogRates,
+    keep_averages,
+    one_for_each,
+    swap_averages,
+)
 from tfgen.models.resumable_model import ResumableModel, refuse_losses
 from tfgen.models.term_averages import TermAverages
 from tfgen.models.training_data import (
@@ -76,6 +82,13 @@ class GenerativeModel(ResumableModel):
     def updates(self) -> list[Update]:
         """List of `Update`, in the order in which they take turns."""
         raise NotImplementedError
+
+    def averaged_updates(self) -> dict[str, float]:
+        """Momentum of the averages that the model uses itself, by the update that moves them.
+
+        Their optimizers keep them, and training leaves the weights in place when it ends.
+        """
+        return {}
 
     def zeros(self, num_examples: int) -> Any:
         """A batch of zeros, as `unpack` returns it."""
@@ -182,11 +195,17 @@ class GenerativeModel(ResumableModel):
         first = next(iter(optimizers.values()))
         options = dict(jit_compile=jit_compile, run_eagerly=run_eagerly)
         self._configure(first, steps_per_execution, auto_scale_loss=auto_scale_loss, **options)
-        variables = [update.variables for update in self.updates]
-        for own, moved in zip(optimizers.values(), variables, strict=True):
-            own.build(moved)
+        averaged = self.averaged_updates()
+        for name, momentum in averaged.items():
+            keep_averages(optimizers[name], momentum)
+        moved = {
+            update.name: (optimizers[update.name], update.variables) for update in self.updates
+        }
+        for own, variables in moved.values():
+            own.build(variables)
             fused_adam.fuse(own)
-        keras_private.finalize_each(first, zip(optimizers.values(), variables, strict=True))
+        replaced = [pair for name, pair in moved.items() if name not in averaged]
+        keras_private.finalize_each(first, replaced)
         # Last update first: Keras names optimizers in a file by their class and this order.
         self.optimizers = dict(reversed(optimizers.items()))
         self.rates = FollowRates(optimizers)

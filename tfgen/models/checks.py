@@ -14,7 +14,7 @@ from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_flags, check_ints
 from tfgen._utils.tensors import check_stateless_seed
 from tfgen._utils.typing import Seed, Shape
-from tfgen.layers import Conditional, Prior, conditionals_in, given
+from tfgen.layers import Conditional, MinibatchDiscrimination, Prior, conditionals_in, given
 from tfgen.losses.divergences import is_diagonal_normal
 
 tfd = tfp.distributions
@@ -174,10 +174,13 @@ def _last_layer(network: keras.layers.Layer) -> keras.layers.Layer:
 def check_no_batch_normalization(network: keras.Model) -> None:
     """Raises ValueError if examples of a batch influence each other's logits."""
     for layer in keras_private.sublayers(network):
-        if isinstance(layer, keras.layers.BatchNormalization):
+        if isinstance(layer, keras.layers.BatchNormalization | MinibatchDiscrimination):
+            what = "batch normalization"
+            if isinstance(layer, MinibatchDiscrimination):
+                what = "minibatch discrimination"
             raise ValueError(
                 "A gradient penalty needs a discriminator that looks at each example alone. "
-                f"Received: a discriminator with batch normalization, {layer.name!r}. Use none, or "
+                f"Received: a discriminator with {what}, {layer.name!r}. Use none, or "
                 "keras.layers.LayerNormalization (batch_norm=False in tfgen.networks)."
             )
 

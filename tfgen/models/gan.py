@@ -8,10 +8,9 @@ import tensorflow as tf
 from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_ints
-from tfgen._utils.typing import ModelOptions
 from tfgen.layers import Prior, given
 from tfgen.losses import proximity, with_penalty
-from tfgen.models.adversarial import AdversarialModel
+from tfgen.models.adversarial import AdversarialModel, JudgeOptions
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator, input_shape
 from tfgen.models.latent import mean_of
@@ -20,7 +19,7 @@ from tfgen.models.training_data import parted, with_condition
 __all__ = ["GAN", "GANOptions"]
 
 
-class GANOptions(ModelOptions, total=False):
+class GANOptions(JudgeOptions, total=False):
     """Arguments of `GAN` that its children share, for `**kwargs: Unpack[GANOptions]`."""
 
     proximity: float
@@ -45,7 +44,8 @@ class GAN(AdversarialModel):
     Args:
         generator: `keras.Model` from z to x.
         discriminator: `keras.Model` from x to logits, shape (batch, 1), without sigmoid.
-        loss: string, one of `tfgen.losses.ADVERSARIAL_LOSSES`.
+        loss: string, one of `tfgen.losses.ADVERSARIAL_LOSSES`, or of `RELATIVISTIC_LOSSES`, for
+            which the generator's turn sees data too.
         proximity: float >= 0, weight lambda of the mean square distance to the old samples. A
             generator with dropout draws other masks for them, and is never at distance 0.
         discriminator_steps: int >= 1, steps for each batch, which is split over them: every step
@@ -57,7 +57,9 @@ class GAN(AdversarialModel):
         r1: float >= 0, weight of `tfgen.losses.r1_penalty`, logged as `gradient_penalty`.
         prior: a prior of `tfgen.layers` to sample z from, which is not trained; `StandardNormal` if
             None.
-        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: `instance_noise` and `augment` of `AdversarialModel`, for all images that the
+            discriminator sees, and its `generator_average`; arguments of
+            `GenerativeModel`, such as `seed`.
 
     Raises:
         ValueError: if an argument is out of range, the networks' shapes do not fit each other, or
@@ -81,6 +83,8 @@ class GAN(AdversarialModel):
         "data_shape": "It is that of the generator's output.",
     }
 
+    has_pairs = True
+
     def __init__(
         self,
         generator: keras.Model,
@@ -92,7 +96,7 @@ class GAN(AdversarialModel):
         label_smoothing: float = 0.0,
         r1: float = 0.0,
         prior: Prior | None = None,
-        **kwargs: Unpack[ModelOptions],
+        **kwargs: Unpack[JudgeOptions],
     ) -> None:
         latent_shape = input_shape(generator, "generator", "keras.Input((latent_dim,))")
         super().__init__(generator, latent_shape, generator.output_shape[1:], prior, **kwargs)
@@ -135,12 +139,11 @@ class GAN(AdversarialModel):
         """What the discriminator minimises, per example, shape (batch,)."""
         real = tf.cast(x, tf.float32)
         z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
-        fake = self.generate_in_training(z, training)
+        real, fake = self.as_shown(training, real, self.generate_in_training(z, training))
         real_logits = self.discriminator(real, training=training)
         fake_logits = self.discriminator(fake, training=training)
-        loss = self.adversarial_loss.real(real_logits) + self.adversarial_loss.fake(fake_logits)
         terms = {
-            "discriminator_loss": loss,
+            "discriminator_loss": self.adversarial_loss.of_discriminator(real_logits, fake_logits),
             "real_logits": real_logits,
             "fake_logits": fake_logits,
         }
@@ -158,27 +161,31 @@ class GAN(AdversarialModel):
 
     # The generator's turns.
 
-    def latents_and_old_samples(self, x: tf.Tensor, training: bool) -> list[Any]:
-        """(z, G_old(z)) for each of the generator's steps; no old samples without `proximity`."""
+    def latents_and_old_samples(self, x: Any, training: bool) -> list[Any]:
+        """(z, G_old(z)) for each of the generator's steps; no old samples without `proximity`.
+
+        With a relativistic loss it is (z, G_old(z), x) of as many examples.
+        """
         x, condition = parted(x)
         num_samples = tf.maximum(tf.shape(x)[0] // self.discriminator_steps, 1)
         condition = None if condition is None else condition[:num_samples]
         z = self.sample_latents(num_samples, self.next_seed(training))
+        real = (tf.cast(x, tf.float32)[:num_samples],) if self.is_relativistic else ()
         with given(condition):
             with_old = self.initial_loss_weights["proximity"]
             old = self.generate_in_training(z, training) if with_old else None
-        return [with_condition((z, old), condition)] * self.generator_steps
+        return [with_condition((z, old, *real), condition)] * self.generator_steps
 
     def generator_terms(
         self,
-        latents_and_old_samples: tuple[tf.Tensor, tf.Tensor | None],
+        latents_and_old_samples: tuple[tf.Tensor | None, ...],
         training: bool = True,
     ) -> dict[str, tf.Tensor]:
         """What the generator minimises, per example, shape (batch,)."""
-        z, old = latents_and_old_samples
+        z, old, *real = latents_and_old_samples
         fake = self.generate_in_training(z, training)
-        logits = self.discriminator(fake, training=training)
-        loss = self.adversarial_loss.generator(logits)
+        logits = map(self.discriminate(training), self.as_shown(training, fake, *real))
+        loss = self.adversarial_loss.of_generator(*logits)
         if old is None:
             return {"generator_loss": loss}
         distance = proximity(fake, old)

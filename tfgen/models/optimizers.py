@@ -8,7 +8,7 @@ import numpy as np
 
 from tfgen._utils import keras_private
 
-__all__ = ["FollowRates", "LogRates", "one_for_each", "swap_averages"]
+__all__ = ["FollowRates", "LogRates", "keep_averages", "one_for_each", "swap_averages"]
 
 # Callbacks of Keras that log the rate of the first optimizer.
 _LOG_RATES = (
@@ -138,6 +138,24 @@ class LogRates(keras.callbacks.Callback):
 
 
 # Averaged weights.
+
+
+def keep_averages(optimizer: keras.optimizers.Optimizer, momentum: float) -> None:
+    """Lets an optimizer keep averages (`use_ema`) of what it moves.
+
+    Raises:
+        ValueError: if it keeps others already, or was built to keep none.
+    """
+    own = getattr(optimizer, "inner_optimizer", optimizer)
+    others = (own.ema_momentum, own.ema_overwrite_frequency) != (momentum, None)
+    if others if own.use_ema else own.built:
+        raise ValueError(
+            f"The model keeps averages of its generator's weights with a momentum of {momentum} in "
+            f"the optimizer of these. Received: an optimizer with use_ema={own.use_ema}, "
+            f"ema_momentum={own.ema_momentum}, ema_overwrite_frequency="
+            f"{own.ema_overwrite_frequency}, built={own.built}. Give a new one without use_ema."
+        )
+    own.use_ema, own.ema_momentum = True, momentum
 
 
 def swap_averages(optimizers: Mapping[str, keras.optimizers.Optimizer]) -> bool:

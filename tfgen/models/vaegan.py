@@ -19,7 +19,7 @@ from tfgen.losses import (
     squared_error,
     with_penalty,
 )
-from tfgen.models.adversarial import AdversarialModel, AdversarialOptions
+from tfgen.models.adversarial import AdversarialModel, AdversarialOptions, JudgeOptions
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator, check_no_batch_normalization
 from tfgen.models.latent import mean_of
@@ -32,7 +32,11 @@ class JudgedDraw(Draw):
     """A draw for the discriminator's turn alone, in which nothing else may move."""
 
 
-class VAEGANOptions(VAEOptions, AdversarialOptions, total=False):
+class JudgedVAEOptions(VAEOptions, JudgeOptions, total=False):
+    """Arguments of `VAE` and `AdversarialModel`."""
+
+
+class VAEGANOptions(JudgedVAEOptions, AdversarialOptions, total=False):
     """Arguments of `VAEGAN` that its children share."""
 
     feature_layer: str | None
@@ -74,7 +78,9 @@ class VAEGAN(AdversarialModel, VAE):
             decoder take one step on the whole batch before.
         label_smoothing: float in [0, 1), one-sided; see `adversarial_loss`.
         r1: float >= 0, weight of `tfgen.losses.r1_penalty`, logged as `gradient_penalty`.
-        **kwargs: arguments of `VAE`, such as `beta` and `seed`.
+        **kwargs: `instance_noise` and `augment` of `AdversarialModel`, for all images that the
+            discriminator sees, and its `generator_average`; arguments of
+            `VAE`, such as `beta` and `seed`.
 
     Raises:
         ValueError: if an argument is out of range, the networks' shapes do not fit each other, or
@@ -104,7 +110,7 @@ class VAEGAN(AdversarialModel, VAE):
         discriminator_steps: int = 1,
         label_smoothing: float = 0.0,
         r1: float = 0.0,
-        **kwargs: Unpack[VAEOptions],
+        **kwargs: Unpack[JudgedVAEOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
         check_discriminator(discriminator, self.data_shape)
@@ -132,6 +138,7 @@ class VAEGAN(AdversarialModel, VAE):
         # Draws of a mixture carry part of its gradient only: the prior follows the KL alone.
         z = tf.stop_gradient(self.sample_latents(tf.shape(x)[0], draw.next_seed()))
         sampled = tf.cast(mean_of(self.likelihood(z, draw.x, training)), tf.float32)
+        x, reconstructed, sampled = self.as_shown(training, x, reconstructed, sampled)
         features, real_logits = self._discriminate(x, training)
         own_features, own_logits = self._discriminate(reconstructed, training)
         _, sample_logits = self._discriminate(sampled, training)

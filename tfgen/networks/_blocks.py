@@ -18,7 +18,12 @@ from tfgen._utils.arguments import (
     check_size,
 )
 from tfgen._utils.typing import Activation, Shape
-from tfgen.layers import Conditional, IndependentBernoulli, IndependentPoisson
+from tfgen.layers import (
+    Conditional,
+    IndependentBernoulli,
+    IndependentPoisson,
+    MinibatchDiscrimination,
+)
 from tfgen.layers.independent import as_shape
 
 __all__ = [
@@ -40,6 +45,7 @@ __all__ = [
     "join",
     "layer_widths",
     "logit",
+    "minibatch_features",
     "network_of",
     "nonlinearity",
     "normalization",
@@ -317,6 +323,14 @@ def nonlinearity(
 def logit(**kwargs: Any) -> keras.layers.Layer:
     """The last layer of a discriminator, one number without sigmoid."""
     return keras.layers.Dense(1, dtype=output_dtype(), name="logit", **kwargs)
+
+
+def minibatch_features(minibatch_discrimination: int) -> Layers:
+    """The layer that compares the examples of a batch by so many numbers; none for 0."""
+    check_size(0, minibatch_discrimination=minibatch_discrimination)
+    if not minibatch_discrimination:
+        return []
+    return [MinibatchDiscrimination(minibatch_discrimination)]
 
 
 def convolution(

@@ -23,6 +23,7 @@ from tfgen.networks._blocks import (
     halved_sizes,
     image_output,
     logit,
+    minibatch_features,
     nonlinearity,
     output_channels,
     output_dtype,
@@ -154,6 +155,7 @@ def dcgan_discriminator(
     batch_norm: bool = True,
     spectral_norm: bool = False,
     dropout: float = 0.0,
+    minibatch_discrimination: int = 0,
     **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from images to one logit, the reverse of `dcgan_generator`.
@@ -172,9 +174,11 @@ def dcgan_discriminator(
         batch_norm: bool, whether to normalize by batch. False for a critic under a gradient
             penalty, whose slope at one image must not depend on the rest of the batch.
         spectral_norm: bool, whether all weights are divided by an estimate of their largest
-            singular value in each call with training=True, by `keras.layers.SpectralNormalization`.
-            Usually without `batch_norm`, which would scale the layers up again.
+            singular value, by `tfgen.layers.SpectralNormalization`. Usually without `batch_norm`,
+            which would scale the layers up again.
         dropout: float in [0, 1), rate after each activation.
+        minibatch_discrimination: int >= 0, numbers that `tfgen.layers.MinibatchDiscrimination`
+            appends to the last features. Not under a gradient penalty.
         **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
             `tfgen.layers.Conditional`.
 
@@ -192,16 +196,14 @@ def dcgan_discriminator(
     check_fractions("Use 0 for none.", dropout=dropout)
     image_shape = _check(image_shape, 1, width)
     check_flags(spectral_norm=spectral_norm)
-    wrapper = keras.layers.SpectralNormalization if spectral_norm else None
-    last = _initialized(logit)
+    wrapper = layers.SpectralNormalization if spectral_norm else None
+    last, compared = _initialized(logit), minibatch_features(minibatch_discrimination)
     if wrapper is not None:
         last = wrapper(last, dtype=output_dtype())
-    return stack(
-        image_shape,
-        [*_convolutions(image_shape, width, batch_norm, dropout, wrapper), last],
-        name="dcgan_discriminator",
-        **condition,
-    )
+        compared = [wrapper(layer) for layer in compared]
+    convolutions = _convolutions(image_shape, width, batch_norm, dropout, wrapper)
+    judges = [*convolutions, *compared, last]
+    return stack(image_shape, judges, "dcgan_discriminator", **condition)
 
 
 def dcgan_encoder(

@@ -21,6 +21,7 @@ from tfgen.networks._blocks import (
     join,
     layer_widths,
     logit,
+    minibatch_features,
     network_of,
     stack,
 )
@@ -28,7 +29,7 @@ from tfgen.networks._blocks import (
 __all__ = ["joint_discriminator", "mlp_code_discriminator", "mlp_discriminator", "mlp_generator"]
 
 
-def _discriminator_layers(width, dropout, activation, depth=1):
+def _discriminator_layers(width, dropout, activation, depth=1, minibatch_discrimination=0):
     """Hidden layers and logit of a discriminator."""
     widths = layer_widths(width, depth)
     if not widths:
@@ -36,7 +37,8 @@ def _discriminator_layers(width, dropout, activation, depth=1):
             "A discriminator needs a hidden layer, whose output are its features. "
             f"Received: width={width!r}, depth={depth}."
         )
-    return [*dense_layers(widths, activation, dropout, name=FEATURES), logit()]
+    hidden = dense_layers(widths, activation, dropout, name=FEATURES)
+    return [*hidden, *minibatch_features(minibatch_discrimination), logit()]
 
 
 def mlp_generator(
@@ -102,6 +104,7 @@ def mlp_discriminator(
     width: Width = (512, 256),
     dropout: float = 0.3,
     activation: Activation = "leaky_relu",
+    minibatch_discrimination: int = 0,
     **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Fully connected network from images to one logit.
@@ -119,6 +122,8 @@ def mlp_discriminator(
         width: sequence of int >= 1, units of one hidden layer after the other; an int for one.
         dropout: float in [0, 1), rate after each hidden layer.
         activation: Keras activation of the hidden layers.
+        minibatch_discrimination: int >= 0, numbers that `tfgen.layers.MinibatchDiscrimination`
+            appends to the last features. Not under a gradient penalty.
         **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
             `tfgen.layers.Conditional`.
 
@@ -133,9 +138,12 @@ def mlp_discriminator(
         >>> discriminator(keras.ops.zeros((8, 28, 28, 1))).shape
         TensorShape([8, 1])
     """
+    judges = _discriminator_layers(
+        width, dropout, activation, minibatch_discrimination=minibatch_discrimination
+    )
     return stack(
         check_arguments(image_shape),
-        [keras.layers.Flatten(), *_discriminator_layers(width, dropout, activation)],
+        [keras.layers.Flatten(), *judges],
         name="mlp_discriminator",
         **condition,
     )
