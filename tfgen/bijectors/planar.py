@@ -60,6 +60,10 @@ class _Steps(Bijector):
                 shape=(context_size, math.prod(shape)), initializer="zeros", name="kernel"
             )
 
+    @property
+    def context_shape(self) -> Shape | None:
+        return (self.context_size,) if self.context_size else None
+
     def _layout(self, size):
         """Numbers of values of each of a step's parameters, and the index of that parameter which
         starts at random, in every step its own; the others start at 0.

@@ -21,6 +21,7 @@ tfd = tfp.distributions
 
 __all__ = [
     "as_array",
+    "as_conditions",
     "as_draws",
     "as_example",
     "as_examples",
@@ -229,6 +230,20 @@ def as_examples(x: Any, shape: Shape, name: str, dtype: Any = tf.float32) -> Any
             f"shape {tuple(x.shape)}. Reshape it, or add the first axis: {name}[None]."
         )
     return x
+
+
+def as_conditions(condition: Any, condition_shape: Shape, examples: Any) -> tf.Tensor:
+    """A condition for each of `examples`, float32, of one for all or one for each."""
+    condition = tf.cast(as_array(condition, "condition"), tf.float32)
+    shape = tf.TensorShape((examples.shape[0], *condition_shape))
+    if condition.shape.is_compatible_with(shape[1:]):
+        return tf.broadcast_to(condition, (tf.shape(examples)[0], *condition_shape))
+    if not condition.shape.is_compatible_with(shape):
+        raise ValueError(
+            f"condition must have shape {condition_shape}, one for all examples, or {shape}, one "
+            f"for each. Received: condition of shape {condition.shape}. Give as many as examples."
+        )
+    return condition
 
 
 def as_example(x: Any, shape: Shape, name: str) -> tf.Tensor:

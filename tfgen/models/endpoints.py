@@ -54,24 +54,27 @@ def model_endpoints(model: ResumableModel) -> dict[str, Endpoint]:
     )
 
 
-def _labels(model):
+def _condition(model):
     """The further argument of a conditional model."""
-    is_conditional = isinstance(model, ConditionalVAE)
-    return [tf.TensorSpec((None,), tf.int32, name="labels")] if is_conditional else []
+    if isinstance(model, ConditionalVAE):
+        return [tf.TensorSpec((None,), tf.int32, name="labels")]
+    shape = getattr(model, "condition_shape", None)
+    return [] if shape is None else [tf.TensorSpec((None, *shape), name="condition")]
 
 
 def _data_endpoints(model, x):
     """Those that are given data."""
     if isinstance(model, AutoencodingModel):
-        signature = [x, *_labels(model)]
+        signature = [x, *_condition(model)]
         return {
             "reconstruct": Endpoint(model.reconstruct, signature),
             "embed": Endpoint(lambda *x: mean_of(model.encode(*x)), signature),
         }
     if isinstance(model, NormalizingFlow):
-        latent = {"latent": Endpoint(model.latent, [x])}
+        signature = [x, *_condition(model)]
+        latent = {"latent": Endpoint(model.latent, signature)}
         exact = model.dequantization is None
-        return {**latent, "log_prob": Endpoint(model.log_prob, [x])} if exact else latent
+        return {**latent, "log_prob": Endpoint(model.log_prob, signature)} if exact else latent
     return {}
 
 
@@ -80,13 +83,13 @@ def _latent_endpoints(model):
     z = tf.TensorSpec((None, *model.latent_shape), name="z")
     num_samples, seed = _SAMPLING
 
-    def sample(num_samples, *labels_and_seed):
-        *labels, seed = labels_and_seed
-        return mean_of(model.decode(model.sample_latents(num_samples, seed), *labels))
+    def sample(num_samples, *condition_and_seed):
+        *condition, seed = condition_and_seed
+        return mean_of(model.decode(model.sample_latents(num_samples, seed), *condition))
 
     return {
-        "generate": Endpoint(lambda *z: mean_of(model.decode(*z)), [z, *_labels(model)]),
-        "sample": Endpoint(sample, [num_samples, *_labels(model), seed], draws=True),
+        "generate": Endpoint(lambda *z: mean_of(model.decode(*z)), [z, *_condition(model)]),
+        "sample": Endpoint(sample, [num_samples, *_condition(model), seed], draws=True),
     }
 
 

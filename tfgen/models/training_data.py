@@ -13,12 +13,16 @@ import tensorflow as tf
 from tfgen._utils.pipeline import last_batch, resumable_dataset, row_reader
 
 __all__ = [
+    "Conditioned",
     "InputsAndTargets",
     "as_dataset",
     "as_given",
     "check",
     "check_batch_size_belongs",
+    "conditions",
+    "conditions_of_batch",
     "first_batch",
+    "first_pair",
     "inputs_of",
     "num_batches",
     "prepared_for_validation",
@@ -46,6 +50,13 @@ class InputsAndTargets(NamedTuple):
 
     inputs: Any
     targets: Any
+
+
+class Conditioned(NamedTuple):
+    """A batch of examples, each with a condition."""
+
+    x: Any
+    condition: Any
 
 
 def inputs_of(x: Any) -> Any:
@@ -206,12 +217,20 @@ def _examples(batch):
 
 def first_batch(x: Any) -> np.ndarray | None:
     """A NumPy batch to look at (all of an array), or None where looking would consume it."""
+    return first_pair(x)[0]
+
+
+def first_pair(x: Any, y: Any = None) -> tuple[np.ndarray | None, Any]:
+    """The `first_batch`, and its y."""
     if isinstance(x, tf.data.Dataset):
         batch = next(iter(x), None)
-        return np.empty((0,)) if batch is None else _examples(batch)
-    if isinstance(x, keras.utils.PyDataset):
-        return _examples(x[0]) if len(x) else np.empty((0,))
-    return np.asarray(x) if is_array(x) else None
+    elif isinstance(x, keras.utils.PyDataset):
+        batch = x[0] if len(x) else None
+    else:
+        return (np.asarray(x) if is_array(x) else None), y
+    if batch is None:
+        return np.empty((0,)), None
+    return _examples(batch), keras.utils.unpack_x_y_sample_weight(batch)[1]
 
 
 # Checks.
@@ -282,6 +301,62 @@ def _check_values(chunks, model):
         )
 
 
+# Conditions.
+
+
+def conditions(x: Any, y: Any, model: keras.Model) -> Any:
+    """What `x` is modelled given, of a model with a `condition_shape`; None beside pipelines.
+
+    Raises:
+        ValueError: unless there is a finite condition of that shape for each example of an array.
+    """
+    if not is_array(x):
+        if y is not None:
+            _refuse_beside(x, y)
+        return None
+    y = y if y is None else as_given(y, "y")
+    if y is None or not is_array(y) or tuple(np.shape(y)) != (len(x), *model.condition_shape):
+        raise ValueError(_wants_conditions(model, f"{len(x)} examples and {_kind_of(y)}"))
+    if not all(np.isfinite(chunk).all() for chunk in _chunks(y)):
+        raise ValueError(
+            "Expected finite conditions. Received: y with values that are NaN or infinite. Clean "
+            "the data first."
+        )
+    return y
+
+
+def conditions_of_batch(y: Any, model: keras.Model) -> tf.Tensor:
+    """As `conditions`, for the y of a batch; a float32 tensor."""
+    shape = tf.TensorShape((None, *model.condition_shape))
+    if not hasattr(y, "shape") or isinstance(y, _STRUCTURES):
+        raise ValueError(_wants_conditions(model, f"a batch with {_kind_of(y)}"))
+    if tf.TensorShape(y.shape).rank is None or not shape.is_compatible_with(y.shape):
+        raise ValueError(_wants_conditions(model, f"a batch with {_kind_of(y)}"))
+    return tf.cast(y, tf.float32)
+
+
+def _kind_of(y):
+    if y is None:
+        return "no y"
+    return f"y of shape {y.shape}" if hasattr(y, "shape") else f"y of type {type(y).__name__}"
+
+
+def _wants_conditions(model, received):
+    return (
+        f"This {type(model).__name__} learns p(x|c) from pairs, with a condition c of shape "
+        f"{model.condition_shape} for each example. Received: {received}. Call fit(x, condition) "
+        "on arrays, or let the data set give pairs."
+    )
+
+
+def _refuse_beside(x, y):
+    raise ValueError(
+        "y goes with arrays, and is one. Received: y of type "
+        f"{type(y).__name__} beside data of type {type(x).__name__}. Let one data set give "
+        "pairs (x, y)."
+    )
+
+
 # Targets and labels.
 
 
@@ -294,11 +369,7 @@ def targets(x: Any, y: Any, model: keras.Model) -> Any:
     if y is None:
         return None
     if not is_array(x) or isinstance(y, (*_DATA_SETS, types.GeneratorType)):
-        raise ValueError(
-            "y goes with arrays, and is one. Received: y of type "
-            f"{type(y).__name__} beside data of type {type(x).__name__}. Let one data set give "
-            "pairs (x, y)."
-        )
+        _refuse_beside(x, y)
     if _is_one(y) and _are_numbers(np.asarray(y).dtype):
         return _target(y, np.shape(y), np.asarray(y).dtype, model)
     y = as_given(y, "y")

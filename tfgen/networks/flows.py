@@ -4,6 +4,7 @@ P. Lippe, UvA Deep Learning Tutorials, tutorial 11 (normalizing flows on image m
 Soons's course has.
 """
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -66,7 +67,8 @@ def gated_conv_net(
         num_outputs: int >= 1, channels of the output.
         width: int >= 1, channels inside.
         num_layers: int >= 0, gated blocks.
-        context_shape: tuple of int, (height, width, channels) of a second input, or None.
+        context_shape: tuple of int, (height, width, channels) of a second input, whose channels are
+            joined to the image's; or (size,), of one that every pixel is given; or None.
 
     Returns:
         `keras.Model` from (batch, *image_shape), or from this and the context, to (batch, height,
@@ -83,16 +85,7 @@ def gated_conv_net(
     image_shape = check_arguments(image_shape, width=width)
     check_size(1, num_outputs=num_outputs)
     check_size(0, num_layers=num_layers)
-    shapes = [image_shape]
-    if context_shape is not None:
-        shapes.append(as_event_shape(context_shape=context_shape))
-        if shapes[1][:-1] != image_shape[:-1]:
-            raise ValueError(
-                f"context_shape must be {(*image_shape[:-1], 'channels')}, as high and wide as the "
-                f"images. Received: context_shape={context_shape!r}."
-            )
-    inputs = [keras.Input(shape) for shape in shapes]
-    x = inputs[0] if len(inputs) == 1 else keras.layers.Concatenate()(inputs)
+    inputs, x = _inputs(image_shape, context_shape)
     x = keras.layers.Conv2D(width, _KERNEL_SIZE, padding="same")(x)
     for _ in range(num_layers):
         x = _gated_block(x, width)
@@ -103,9 +96,26 @@ def gated_conv_net(
         kernel_initializer="zeros",
         dtype=output_dtype(),
     )
-    return keras.Model(
-        inputs if context_shape else inputs[0], output(_concat_elu(x)), name="gated_conv_net"
-    )
+    return keras.Model(inputs, output(_concat_elu(x)), name="gated_conv_net")
+
+
+def _inputs(image_shape, context_shape):
+    """Inputs of a network over images, and the image's channels with those of the context."""
+    image = keras.Input(image_shape)
+    if context_shape is None:
+        return image, image
+    shape = as_event_shape(context_shape=context_shape)
+    if len(shape) != 1 and shape[:-1] != image_shape[:-1]:
+        raise ValueError(
+            f"context_shape must be {(*image_shape[:-1], 'channels')}, as high and wide as the "
+            f"images, or (size,). Received: context_shape={context_shape!r}."
+        )
+    context = keras.Input(shape)
+    pixels = context
+    if len(shape) == 1:
+        pixels = keras.layers.RepeatVector(math.prod(image_shape[:-1]))(context)
+        pixels = keras.layers.Reshape((*image_shape[:-1], *shape))(pixels)
+    return [image, context], keras.layers.Concatenate()([image, pixels])
 
 
 def _coupling(shape, mask, width, num_layers, context_shape=None):
@@ -121,15 +131,25 @@ def _checkerboard_couplings(shape, num_couplings, width, num_layers, context_sha
     ]
 
 
-def _channel_couplings(shape, num_couplings, width, num_layers):
+def _channel_couplings(shape, num_couplings, width, num_layers, context_shape=None):
     return [
-        _coupling(shape, channel_mask(shape[-1], i % 2 == 1), width, num_layers)
+        _coupling(shape, channel_mask(shape[-1], i % 2 == 1), width, num_layers, context_shape)
         for i in reversed(range(num_couplings))
     ]
 
 
+def _vector(context_size):
+    """Shape of a context of so many numbers, or None for none."""
+    check_size(0, context_size=context_size)
+    return (context_size,) if context_size else None
+
+
 def simple_flow(
-    image_shape: Shape, num_couplings: int = 8, width: int = 32, num_layers: int = 3
+    image_shape: Shape,
+    num_couplings: int = 8,
+    width: int = 32,
+    num_layers: int = 3,
+    context_size: int = 0,
 ) -> Chain:
     """Flow over images of one scale: affine couplings with alternating checkerboard masks.
 
@@ -141,6 +161,7 @@ def simple_flow(
         num_couplings: int >= 1.
         width: int >= 1, channels inside the networks.
         num_layers: int >= 0, gated blocks of a network; see `gated_conv_net`.
+        context_size: int >= 0, size of the context, a vector that all networks see; 0 for none.
 
     Returns:
         `tfgen.bijectors.Chain`, for `tfgen.models.NormalizingFlow` with a dequantization; the
@@ -155,7 +176,10 @@ def simple_flow(
     """
     image_shape = check_arguments(image_shape, width=width)
     check_size(1, num_couplings=num_couplings)
-    return Chain(_checkerboard_couplings(image_shape, num_couplings, width, num_layers))
+    context_shape = _vector(context_size)
+    return Chain(
+        _checkerboard_couplings(image_shape, num_couplings, width, num_layers, context_shape)
+    )
 
 
 def variational_dequantization(
@@ -193,7 +217,9 @@ def variational_dequantization(
     return VariationalDequantization(Chain(couplings), num_values)
 
 
-def multiscale_flow(image_shape: Shape, width: int = 32, num_layers: int = 3) -> Chain:
+def multiscale_flow(
+    image_shape: Shape, width: int = 32, num_layers: int = 3, context_size: int = 0
+) -> Chain:
     """Flow over images of three scales, half of whose latents leave at the second.
 
     From data to latents: 2 couplings with checkerboard masks and networks of `width` channels;
@@ -207,6 +233,7 @@ def multiscale_flow(image_shape: Shape, width: int = 32, num_layers: int = 3) ->
         image_shape: tuple of int, (height, width, channels); height and width multiples of 4.
         width: int >= 1, channels inside the networks of the largest scale.
         num_layers: int >= 0, gated blocks of a network; see `gated_conv_net`.
+        context_size: int >= 0, size of the context, a vector that all networks see; 0 for none.
 
     Returns:
         `tfgen.bijectors.Chain` over images, the identity at first; latents have the image's shape.
@@ -218,24 +245,15 @@ def multiscale_flow(image_shape: Shape, width: int = 32, num_layers: int = 3) ->
         >>> multiscale_flow((8, 8, 1), width=4).event_shape
         (8, 8, 1)
     """
-    height, columns, channels = _check_two_squeezes(check_arguments(image_shape, width=width))
+    shape = _check_two_squeezes(check_arguments(image_shape, width=width))
+    height, columns, channels = shape
     half = (height // 2, columns // 2, 4 * channels)
     quarter = (height // 4, columns // 4, 8 * channels)
-    return Chain(
-        [
-            Squeezed(
-                Chain(
-                    [
-                        Split(
-                            Squeezed(Chain(_channel_couplings(quarter, 4, 2 * width, num_layers)))
-                        ),
-                        *_channel_couplings(half, 2, 3 * width // 2, num_layers),
-                    ]
-                )
-            ),
-            *_checkerboard_couplings(tuple(image_shape), 2, width, num_layers),
-        ]
-    )
+    options = {"num_layers": num_layers, "context_shape": _vector(context_size)}
+    coarsest = Squeezed(Chain(_channel_couplings(quarter, 4, 2 * width, **options)))
+    middle = _channel_couplings(half, 2, 3 * width // 2, **options)
+    finest = _checkerboard_couplings(shape, 2, width, **options)
+    return Chain([Squeezed(Chain([Split(coarsest), *middle])), *finest])
 
 
 def _check_two_squeezes(image_shape):
@@ -253,6 +271,7 @@ def vector_flow(
     hidden: Sequence[int] = (64, 64),
     num_bins: int = 8,
     bound: float = 4.0,
+    context_size: int = 0,
 ) -> Chain:
     """Flow over vectors, such as the rows of a table: spline couplings on standardized data.
 
@@ -265,6 +284,7 @@ def vector_flow(
         hidden: sequence of int, units of the networks' hidden layers.
         num_bins: int >= 2, bins of a spline.
         bound: float > 0, standard deviations from which on a spline is the identity.
+        context_size: int >= 0, size of the context that all networks see; 0 for none.
 
     Returns:
         `tfgen.bijectors.Chain`, for `tfgen.models.NormalizingFlow`; the identity at first.
@@ -280,7 +300,9 @@ def vector_flow(
     check_size(1, num_couplings=num_couplings)
     couplings = [
         SplineCoupling(
-            coupling_network(size, hidden, num_parameters=3 * num_bins - 1),
+            coupling_network(
+                size, hidden, context_size=context_size, num_parameters=3 * num_bins - 1
+            ),
             alternating_mask(size, i % 2),
             num_bins,
             bound,
