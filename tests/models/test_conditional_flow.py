@@ -184,6 +184,34 @@ def test_samples_have_their_own_conditions():
     assert model.sample(0, condition=C[0]).shape == (0, 2)
 
 
+def test_the_flow_of_one_condition():
+    """It shares all weights, and interpolates, which needs a condition."""
+    model, x = image_flow(), all_data()
+    other = model.given(C[0])
+    assert other.condition_shape is None
+    assert_allclose(other.log_weights(x, 2, SEED), model.log_weights(x, 2, SEED, C[0]), rtol=1e-5)
+    assert_array_equal(other.sample(5, seed=1), model.sample(5, seed=1, condition=C[0]))
+    ends = other.interpolate(x[:2], x[2:4], 3).numpy()[:, [0, -1]]
+    assert_array_equal(ends, np.stack([x[:2], x[2:4]], axis=1))
+    assert {id(v) for v in other.trainable_variables} == {id(v) for v in model.trainable_variables}
+    for condition in (C, C[0, :1], None):
+        with pytest.raises(ValueError, match="condition.*Received"):
+            model.given(condition)
+    with pytest.raises(ValueError, match="shape None.*Received: a condition"):
+        other.given(C[0])
+    for context in (C, [1.0], 0.0):
+        with pytest.raises(ValueError, match=r"has shape \(2,\). Received: context of shape"):
+            bijectors.Given(model.bijector, context)
+
+
+def test_the_flow_of_one_condition_is_saved(tmp_path):
+    model, x = models.NormalizingFlow(known_flow()).given(C[0]), normal(3, 2)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert_array_equal(loaded.log_prob(x), model.log_prob(x))
+    assert_allclose(loaded.log_prob(x), density(C[0]).logpdf(x), rtol=1e-5)
+
+
 # Training.
 
 

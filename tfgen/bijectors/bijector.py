@@ -10,11 +10,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import as_event_shape, check_size
+from tfgen._utils.arguments import as_event_shape, as_numbers, check_size
 from tfgen._utils.constructors import taken
-from tfgen._utils.typing import LayerOptions, Shape
+from tfgen._utils.typing import LayerOptions, Shape, TensorLike
 
-__all__ = ["Bijector", "Chain", "Invert"]
+__all__ = ["Bijector", "Chain", "Given", "Invert"]
 
 Mapped: TypeAlias = tuple[tf.Tensor, tf.Tensor]
 """A point where a map sends another, and the log-determinant there."""
@@ -350,6 +350,52 @@ class Invert(CombinedBijector):
     def get_config(self) -> dict[str, Any]:
         bijector = keras.saving.serialize_keras_object(self.bijector)
         return {**super().get_config(), "bijector": bijector}
+
+
+@register
+class Given(CombinedBijector):
+    """A bijector at one context, which all examples share: a map that needs none.
+
+    Args:
+        bijector: `Bijector` that needs a context.
+        context: array of its `context_shape`.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if the context has another shape.
+
+    Example:
+        >>> from tfgen.bijectors import maf
+        >>> y, _ = Given(maf(2, context_size=3), [1.0, 0.0, 0.0]).forward(tf.zeros((8, 2)))
+        >>> y.shape
+        TensorShape([8, 2])
+    """
+
+    def __init__(
+        self, bijector: Bijector, context: TensorLike, **kwargs: Unpack[LayerOptions]
+    ) -> None:
+        check_bijector(bijector=bijector)
+        super().__init__(bijector.event_shape, **kwargs)
+        self.bijector = bijector
+        self.context = as_numbers(context=context).astype("float32")
+        if self.context.shape != bijector.context_shape:
+            raise ValueError(
+                f"The context of this bijector has shape {bijector.context_shape}. Received: "
+                f"context of shape {self.context.shape}. Give one, for all examples."
+            )
+
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        return self.bijector.forward(x, self.context)
+
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        return self.bijector.inverse(y, self.context)
+
+    def initialize(self, y: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
+        return self.bijector.initialize(y, self.context)
+
+    def get_config(self) -> dict[str, Any]:
+        bijector = keras.saving.serialize_keras_object(self.bijector)
+        return {**super().get_config(), "bijector": bijector, "context": self.context.tolist()}
 
 
 class _AsTFP(tfp.bijectors.Bijector):

@@ -241,7 +241,8 @@ def as_conditions(condition: Any, condition_shape: Shape, examples: Any) -> tf.T
     if not condition.shape.is_compatible_with(shape):
         raise ValueError(
             f"condition must have shape {condition_shape}, one for all examples, or {shape}, one "
-            f"for each. Received: condition of shape {condition.shape}. Give as many as examples."
+            f"for each. Received: condition of shape {condition.shape}. Give as many as there are "
+            "x, z or num_samples."
         )
     return condition
 

@@ -13,7 +13,7 @@ from typing_extensions import Unpack
 from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_flags
 from tfgen._utils.typing import ModelOptions, Seed, Shape, TensorLike
-from tfgen.bijectors import Bijector, UniformDequantization
+from tfgen.bijectors import Bijector, Given, UniformDequantization
 from tfgen.bijectors.glow import ActNorm
 from tfgen.layers import Prior
 from tfgen.losses import bits_per_dim
@@ -49,7 +49,8 @@ class NormalizingFlow(LatentVariableModel):
     With a bijector that needs a context it is a density p(x|c), whose condition c is that context:
     it learns from pairs, `fit(x, condition)`, or from a data set that gives such, and `log_prob`,
     `log_weights`, `latent`, `decode`, `generate` and `sample` are given `condition`, one for all
-    examples or one for each.
+    examples or one for each. `given(condition)` is the model of one condition, with whatever else a
+    flow can do.
 
     Args:
         bijector: `tfgen.bijectors.Bijector` with an inverse; `forward` leads from latents to data.
@@ -191,9 +192,15 @@ class NormalizingFlow(LatentVariableModel):
             raise ValueError(
                 f"This {type(self).__name__} takes a condition of shape {shape}, the context_shape "
                 f"of its bijector. Received: {'no' if condition is None else 'a'} condition. Pass "
-                "what the bijector takes, or build it for another context_size."
+                "what the bijector takes; model.given(condition) is the flow of one condition."
             )
         return None if shape is None else as_conditions(condition, shape, examples)
+
+    def given(self, condition: TensorLike) -> "NormalizingFlow":
+        """The flow of p(x|c) at one c, a model without condition, which shares all weights."""
+        context = self._conditions(condition, self.prior_distribution().sample(1))[0]
+        maps = Given(self.bijector, context), self.dequantization
+        return NormalizingFlow(*maps, prior=self.prior, seed=self.seed)
 
     def unpack(self, data: Any) -> Any:
         if self.condition_shape is None:
@@ -299,13 +306,13 @@ class NormalizingFlow(LatentVariableModel):
             condition: as in `log_prob`.
         """
         x = as_array(x, "x")
-        condition = self._conditions(condition, x)
-        condition = None if condition is None else condition[:INITIAL_EXAMPLES]
+        conditions = self._conditions(condition, x)
+        context = None if conditions is None else conditions[:INITIAL_EXAMPLES]
         x = as_examples(x[:INITIAL_EXAMPLES], self.data_shape, "x")
         y = training_data.check(x, self)
         if self.dequantization is not None:
             y, _ = self.dequantization.dequantize(y, self.sampling_seed(0))
-        self.bijector.initialize(y, condition)
+        self.bijector.initialize(y, context)
 
     def check_batch(self, x: np.ndarray) -> None:
         if self.dequantization is not None:
