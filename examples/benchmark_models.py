@@ -13,9 +13,9 @@ NUM_IMAGES = 55_000
 LATENT_DIM, WIDTH = 40, 400
 CONTEXT_SIZE = 64
 
-# Filters of the networks of GANs and hybrids, of VQ-VAE, and of the flow over images: between 0.3
+# Filters of the networks of GANs and hybrids, of VQ-VAE, and of the flows over images: between 0.3
 # and 0.6 million parameters each, as the networks of 400 units have 0.7.
-GAN_WIDTH, VQ_WIDTH, FLOW_WIDTH = 24, 64, 16
+GAN_WIDTH, VQ_WIDTH, FLOW_WIDTH, GLOW_WIDTH = 24, 64, 16, 96
 
 
 # VAEs, and the models of Sagar's Table 7.
@@ -73,6 +73,13 @@ def planar(num_steps):
         return flow_vae(run, shape, bijectors.Planar(latent_dim, steps, CONTEXT_SIZE))
 
     return build
+
+
+def sylvester(run, shape):
+    """VAE + orthogonal Sylvester flow."""
+    latent_dim, rank = run.pick(LATENT_DIM, LATENT_DIM, 4), run.pick(8, 8, 2)
+    steps = run.pick(4, 4, 2)
+    return flow_vae(run, shape, bijectors.Sylvester(latent_dim, rank, steps, CONTEXT_SIZE))
 
 
 def hamiltonian(run, shape, encoder_and_decoder, leapfrog_steps):
@@ -263,10 +270,20 @@ def mixture(run, shape):
     return models.MixtureEM(components, shape, "bernoulli", min_probability=1e-3, seed=run.seed)
 
 
-def image_flow(run, shape):
-    flow = networks.multiscale_flow(shape, run.pick(FLOW_WIDTH, FLOW_WIDTH, 4))
+def dequantized(run, shape, flow):
     noise = bijectors.UniformDequantization(shape, run.pick(256, 256, 17))
     return models.NormalizingFlow(flow, noise, seed=run.seed)
+
+
+def image_flow(run, shape):
+    flow = networks.multiscale_flow(shape, run.pick(FLOW_WIDTH, FLOW_WIDTH, 4))
+    return dequantized(run, shape, flow)
+
+
+def glow(run, shape):
+    """Two scales: 28 pixels halve twice."""
+    flow = networks.glow(shape, 2, run.pick(8, 8, 1), run.pick(GLOW_WIDTH, GLOW_WIDTH, 4))
+    return dequantized(run, shape, flow)
 
 
 # GANs and hybrids of DCGAN's networks, z 40, pixels in [-1, 1].

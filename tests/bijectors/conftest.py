@@ -10,9 +10,9 @@ from numpy.testing import assert_allclose
 
 from tfgen.bijectors import autoregressive as ar
 from tfgen.bijectors import coupling as cp
-from tfgen.bijectors.bijector import Chain, Invert
+from tfgen.bijectors.bijector import Chain, Given, Invert
 from tfgen.bijectors.elementwise import Permute, Sigmoid
-from tfgen.bijectors.planar import Planar, Radial
+from tfgen.bijectors.planar import Planar, Radial, Sylvester
 
 SIZE, CONTEXT = 3, 2
 
@@ -27,15 +27,23 @@ def _spline():
     return cp.SplineCoupling(network, cp.alternating_mask(SIZE), num_bins=4, bound=2.0)
 
 
+def _autoregressive():
+    return ar.MaskedAutoregressive(SIZE, hidden=(8,), activation="tanh", context_size=CONTEXT)
+
+
 # All classes; the names of those with a context end in "context".
 BUILDERS = {
     "planar": lambda: Planar(SIZE, num_steps=3),
     "planar_context": lambda: Planar(SIZE, num_steps=3, context_size=CONTEXT),
+    "sylvester": lambda: Sylvester(SIZE, rank=3, num_steps=2),
+    "sylvester_context": lambda: Sylvester(SIZE, 2, num_steps=3, context_size=CONTEXT),
     "radial_context": lambda: Radial(SIZE, num_steps=2, context_size=CONTEXT),
     "maf": lambda: ar.maf(SIZE, num_steps=2, hidden=(8,), activation="tanh"),
     "iaf_context": lambda: ar.iaf(SIZE, num_steps=1, hidden=(8, 8), context_size=CONTEXT),
     "affine_context": _affine,
     "spline_context": _spline,
+    "given": lambda: Given(_affine(), [0.5, -1.0]),
+    "given_of_chain": lambda: Given(Chain([_spline(), _autoregressive()]), (1, 0)),
     "sigmoid": lambda: Sigmoid(SIZE, alpha=0.05),
     "chain": lambda: Chain([Sigmoid(SIZE), Permute(SIZE, (1, 2, 0)), Invert(Sigmoid(SIZE))]),
 }

@@ -1,12 +1,17 @@
-"""Planar and radial flows: the paper's formulas, extremes, gradients, errors by text."""
+"""Planar, radial and Sylvester flows: the paper's formulas, extremes, gradients, errors by text."""
+
+import functools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose
+from scipy import linalg
 
 from tfgen.bijectors import planar
-from tfgen.bijectors.planar import Planar, Radial, constrain
+from tfgen.bijectors.planar import Planar, Radial, Sylvester, constrain, orthonormal
+
+SYLVESTER = functools.partial(Sylvester, rank=2)
 
 
 def normal(*shape, seed=0):
@@ -59,7 +64,80 @@ def test_radial_against_the_paper(perturb):
     assert_allclose(log_det, [log_det for _, log_det in expected], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("flow_class", [Planar, Radial])
+def reflections(vectors):
+    """The first columns of the product of Householder reflections, in double precision."""
+    size = vectors.shape[1]
+    matrices = [np.eye(size) - 2 * np.outer(v, v) / (v @ v) for v in vectors.astype("float64")]
+    return functools.reduce(np.matmul, matrices)[:, : len(vectors)]
+
+
+def upper(values):
+    """As `tfp.math.fill_triangular` orders them."""
+    return planar._triangle(tf.constant(values, tf.float32)).numpy().astype("float64")
+
+
+def sylvester_by_hand(z, bias, rank):
+    """z + Q R tanh(R~ Q^T z + b) and its determinant as a d x d matrix, one example."""
+    size, triangle, log_det = len(z), rank * (rank + 1) // 2, 0.0
+    cuts = np.cumsum([rank * size, triangle, triangle])
+    for row in bias.astype("float64"):
+        vectors, outer, inner, b = np.split(row, cuts)
+        q = reflections(vectors.reshape(rank, size))
+        outer, inner = upper(outer), upper(inner) + np.eye(rank)
+        products = np.diag(outer) * np.diag(inner)
+        allowed = -1 + softplus(products + np.log(np.e - 1))
+        np.fill_diagonal(outer, allowed / np.diag(inner))
+        activation = np.tanh(inner @ q.T @ z + b)
+        jacobian = np.eye(size) + q @ outer @ np.diag(1 - activation**2) @ inner @ q.T
+        log_det += np.linalg.slogdet(jacobian)[1]
+        z = z + q @ outer @ activation
+    return z, log_det
+
+
+@pytest.mark.parametrize("rank", [1, 2, 4])
+def test_sylvester_against_its_matrices(rank, perturb):
+    flow = perturb(Sylvester(4, rank, num_steps=3), stddev=1.0)
+    z = normal(5, 4)
+    expected = [sylvester_by_hand(row, flow.bias.numpy(), rank) for row in z]
+    y, log_det = flow.forward(z)
+    assert_allclose(y, [y for y, _ in expected], rtol=1e-4, atol=1e-5)
+    assert_allclose(log_det, [log_det for _, log_det in expected], rtol=1e-3, atol=1e-4)
+
+
+def test_sylvester_of_rank_one_is_planar(perturb):
+    """With u = r q and w = r~ q."""
+    flow, other = perturb(Sylvester(4, 1, num_steps=3), stddev=1.0), Planar(4, num_steps=3)
+    vectors, r, inner, b = np.split(flow.bias.numpy(), [4, 5, 6], axis=1)
+    q = np.stack([reflections(v[None])[:, 0] for v in vectors])
+    other.bias.assign(np.concatenate([r * q, (1 + inner) * q, b], axis=1))
+    z = normal(5, 4)
+    for ours, theirs in zip(flow.forward(z), other.forward(z), strict=True):
+        assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_columns_are_those_of_a_qr_decomposition():
+    """LAPACK keeps the reflections that a matrix's QR decomposition is made of."""
+    matrix = normal(6, 4)
+    (packed, _), _ = linalg.qr(matrix, mode="raw")
+    vectors = np.tril(packed, -1).T[:4] + np.eye(4, 6)
+    q = orthonormal(tf.constant(vectors, tf.float32))
+    assert_allclose(q, linalg.qr(matrix, mode="economic")[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-10, 1.0, 1e30])
+def test_columns_are_orthonormal_whatever_the_vectors(size):
+    for vectors in (normal(3, 5), np.ones((3, 5)), np.eye(3, 5)):
+        q = orthonormal(tf.constant(size * vectors, tf.float32)).numpy()
+        assert_allclose(q.T @ q, np.eye(3), atol=1e-5)
+
+
+def test_ranks_of_sylvester():
+    for rank in (0, 5, 1.5, None):
+        with pytest.raises(ValueError, match="Received: rank="):
+            Sylvester(4, rank)
+
+
+@pytest.mark.parametrize("flow_class", [Planar, Radial, SYLVESTER])
 def test_context_sets_the_parameters_of_every_example(flow_class, perturb):
     flow = perturb(flow_class(3, num_steps=2, context_size=4), stddev=0.5)
     z, context = normal(2, 5, 3), normal(5, 4, seed=1)
@@ -143,7 +221,14 @@ def test_planar_near_the_constraint():
     assert_allclose(log_det, np.log(squared + (1 - squared) * slope), rtol=1e-4)
 
 
-@pytest.mark.parametrize("flow_class, direction", [(Planar, slice(16, 32)), (Radial, slice(16))])
+@pytest.mark.parametrize(
+    "flow_class, direction",
+    [
+        (Planar, slice(16, 32)),
+        (Radial, slice(16)),
+        (functools.partial(Sylvester, rank=1), slice(16)),
+    ],
+)
 def test_directions_of_steps_begin_at_random_with_a_length_of_about_one(flow_class, direction):
     bias = flow_class(16, num_steps=1000).bias.numpy()
     squares = np.sum(bias[:, direction] ** 2, axis=1)  # Chi square of 16 numbers, over 16.
@@ -157,7 +242,7 @@ def test_no_step():
         Planar(2, num_steps=0)
 
 
-@pytest.mark.parametrize("flow_class", [Planar, Radial])
+@pytest.mark.parametrize("flow_class", [Planar, Radial, SYLVESTER])
 def test_errors(flow_class):
     with pytest.raises(ValueError, match=r"Received: event_shape=\(2, 2\)"):
         flow_class((2, 2))

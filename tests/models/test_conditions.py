@@ -298,9 +298,9 @@ def test_predicts_and_embeds_pairs(model, images):
 
 def test_missing_labels(model, images):
     for method in (model.encode, model.embed, model.reconstruct):
-        with pytest.raises(ValueError, match=r"needs a condition. Received: none"):
+        with pytest.raises(ValueError, match=r"needs a condition.*Received: none"):
             method(images[:4])
-    with pytest.raises(ValueError, match=r"needs a condition. Received: none"):
+    with pytest.raises(ValueError, match=r"needs a condition.*Received: none"):
         model.traverse()
     model.compile("sgd", run_eagerly=True)
     with pytest.raises(ValueError, match=r"Received: a batch without. Call fit\(x, y\)"):
@@ -335,7 +335,7 @@ def test_models_without_conditions_take_none(images):
 
 
 def test_a_prior_of_posteriors_needs_its_conditions():
-    with pytest.raises(ValueError, match="needs a condition. Received: none"):
+    with pytest.raises(ValueError, match="needs a condition.*Received: none"):
         build(prior=layers.VampPrior(SHAPE, 2, seed=0))
 
 

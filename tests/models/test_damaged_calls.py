@@ -403,7 +403,22 @@ def functions(folder):
     }
 
 
+def _conditional_flow():
+    """Methods of a flow of p(x|c), with a condition for each example."""
+    flow = models.NormalizingFlow(bijectors.maf(2, 1, hidden=(4,), context_size=2), seed=0)
+    x, condition = normal(N, 2), {"condition": normal(N, 2)}
+    for method in ("log_prob", "latent", "initialize"):
+        yield f"flow of p(x|c).{method}", Call(getattr(flow, method), dict(x=x, **condition))
+    for method in ("decode", "generate"):
+        yield f"flow of p(x|c).{method}", Call(getattr(flow, method), dict(z=x, **condition))
+    sampling = dict(num_samples=N, seed=0, mean=True, **condition)
+    yield "flow of p(x|c).sample", Call(flow.sample, sampling)
+    weights = dict(x=x, num_samples=2, seed=SEED, **condition)
+    yield "flow of p(x|c).log_weights", Call(flow.log_weights, weights)
+
+
 def methods():
+    yield from _conditional_flow()
     for name in sorted(CONSTRUCTORS):
         for number, (method, arguments) in enumerate(_methods(name)):
             function = getattr(model(name), method)

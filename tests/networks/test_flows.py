@@ -7,6 +7,8 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
+from tfgen._utils.keras_private import sublayers
+from tfgen.bijectors import ActNorm, Invertible1x1Conv
 from tfgen.models.normalizing_flow import NormalizingFlow
 from tfgen.networks import flows
 
@@ -87,19 +89,40 @@ def test_flow_begins_as_the_identity(build):
     assert_array_equal(log_det, np.zeros(2))
 
 
-@pytest.mark.parametrize("preset", ["simple_flow", "multiscale_flow"])
-def test_flow_is_invertible_with_the_jacobian_of_autodiff(preset):
-    flow = perturb(getattr(flows, preset)((4, 4, 1), width=2, num_layers=0))
-    x = tf.constant(images(2, 4, 4, 1))
+@pytest.mark.parametrize("num_bins", [None, 4])
+def test_glow_begins_as_rotations_of_channels(num_bins):
+    """Couplings pass on what they are given; squares of 4 x 4 pixels keep their lengths."""
+    flow, y = flows.glow(SHAPE, 2, 2, width=2, num_bins=num_bins), images(2, *SHAPE)
+    x, log_det = flow.inverse(y)
+    assert_allclose(log_det, np.zeros(2), atol=1e-4)
+    squares, rotated = (tf.nn.space_to_depth(values, 4) for values in (y, x))
+    assert_allclose(tf.norm(rotated, axis=-1), tf.norm(squares, axis=-1), rtol=1e-5)
+    steps = [part for part in sublayers(flow) if isinstance(part, Invertible1x1Conv)]
+    assert [step.event_shape for step in steps] == 2 * [(2, 4, 4)] + 2 * [(1, 2, 8)]
+
+
+@pytest.mark.parametrize(
+    "preset, options",
+    [
+        ("simple_flow", {"num_layers": 0}),
+        ("multiscale_flow", {"num_layers": 0}),
+        ("glow", {"num_steps": 2}),
+        ("glow", {"num_steps": 1, "num_bins": 4}),
+    ],
+)
+@pytest.mark.parametrize("context_size", [0, 3])
+def test_flow_is_invertible_with_the_jacobian_of_autodiff(preset, options, context_size):
+    flow = perturb(getattr(flows, preset)((4, 4, 1), width=2, context_size=context_size, **options))
+    x, context = tf.constant(images(2, 4, 4, 1)), images(2, 3) if context_size else None
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        y, log_det = flow.forward(x)
+        y, log_det = flow.forward(x, context)
     jacobian = tape.batch_jacobian(y, x, experimental_use_pfor=False)
     _, expected = np.linalg.slogdet(np.reshape(jacobian, (2, 16, 16)))
     # Float32 rounding through eight networks.
     assert_allclose(log_det, expected, rtol=1e-3, atol=1e-3)
     assert np.abs(log_det).min() > 0.01
-    preimage, change = flow.inverse(y)
+    preimage, change = flow.inverse(y, context)
     assert_allclose(preimage, x, rtol=1e-3, atol=1e-3)
     assert_allclose(change, -log_det, rtol=1e-3, atol=1e-3)
 
@@ -132,6 +155,45 @@ def test_widths_grow_with_the_scale():
         kernels = [v.shape for v in flow.trainable_variables if len(v.shape) == 4]
         widths = [shape[-1] for shape in kernels[::2]]
         assert widths == 4 * [2 * width] + 2 * [3 * width // 2] + 2 * [width]
+
+
+def test_network_of_glow_against_formulas():
+    network = perturb(flows.glow_net(SHAPE, 2, width=3, context_shape=(2,)))
+    x, context = images(2, *SHAPE), images(2, 2)
+    pixels = tf.tile(context[:, None, None], [1, *SHAPE[:2], 1])
+    expected, *weights = tf.concat([x, pixels], axis=-1), *network.get_weights()
+    for i in range(0, 6, 2):
+        expected = tf.nn.conv2d(expected, weights[i], 1, "SAME") + weights[i + 1]
+        expected = tf.nn.relu(expected) if i < 4 else expected
+    assert_allclose(network([x, context]), expected, rtol=1e-4, atol=1e-5)
+    assert [weight.shape[:2] for weight in weights[::2]] == [(3, 3), (1, 1), (3, 3)]
+
+
+def test_a_level_of_glow_by_hand():
+    """From data to latents: ActNorm, the convolution, a coupling that leaves the first half."""
+    flow = perturb(flows.glow((4, 4, 1), num_levels=1, num_steps=1, width=2))
+    coupling, convolution, norm = flow.bijector.bijectors
+    y = images(2, 4, 4, 1)
+    squares = tf.nn.space_to_depth(y, 2)
+    mixed = convolution.inverse(norm.inverse(squares)[0])[0]
+    x = coupling.inverse(mixed)[0]
+    assert_allclose(flow.inverse(y)[0], tf.nn.depth_to_space(x, 2), rtol=1e-5, atol=1e-5)
+    assert_array_equal(x[..., :2], mixed[..., :2])
+    assert np.all(np.not_equal(x[..., 2:], mixed[..., 2:]))
+
+
+def test_the_first_batch_sets_the_scales_of_glow():
+    """ActNorm gives mean 0 and variance 1, which rotations of channels keep, at the last level."""
+    keras.utils.set_random_seed(0)
+    y = 3 + 5 * images(64, 4, 4, 1)
+    flow = flows.glow((4, 4, 1), num_levels=2, num_steps=2, width=2)
+    x = flow.initialize(y)
+    assert_allclose(x, flow.inverse(y)[0], rtol=1e-3, atol=1e-3)
+    norms = [part for part in sublayers(flow) if isinstance(part, ActNorm)]
+    assert len(norms) == 4 and all(np.any(norm.loc) for norm in norms)
+    last = tf.nn.space_to_depth(tf.nn.space_to_depth(x, 2)[..., :2], 2)
+    assert_allclose(np.mean(last, axis=(0, 1, 2)), np.zeros(8), atol=1e-4)
+    assert_allclose(np.mean(np.square(last)), 1, rtol=1e-4)
 
 
 def test_variational_dequantization_is_uniform_at_first():
@@ -175,6 +237,13 @@ def test_vector_flow_fits_a_ring():
     [
         (lambda: flows.vector_flow(1), "at least 2. Received: size=1"),
         (lambda: flows.multiscale_flow((6, 8, 1)), r"multiples of 4. Received: image_shape=\(6"),
+        (lambda: flows.glow((12, 8, 1), 3), r"glow squeezes.*multiples of 8. Received: .*\(12"),
+        (lambda: flows.glow(SHAPE, 0), "Received: num_levels=0"),
+        (lambda: flows.glow(SHAPE, num_steps=0), "Received: num_steps=0"),
+        (lambda: flows.glow(SHAPE, num_bins=1), "at least 2. Received: num_bins=1"),
+        (lambda: flows.glow(SHAPE, context_size=-1), "Received: context_size=-1"),
+        (lambda: flows.glow_net(SHAPE, 0), "Received: num_outputs=0"),
+        (lambda: flows.glow_net(SHAPE, 2, context_shape=(4, 4, 1)), "as high and wide.*Received"),
         (lambda: flows.simple_flow((8, 1)), "three positive ints.*Received"),
         (lambda: flows.simple_flow(SHAPE, num_couplings=0), "Received: num_couplings=0"),
         (lambda: flows.gated_conv_net(SHAPE, 0), "Received: num_outputs=0"),

@@ -1,7 +1,7 @@
 """Invertible maps with tractable Jacobians, as Keras 3 layers: the parts of normalizing flows."""
 
 from tfgen.bijectors.autoregressive import MaskedAutoregressive, iaf, maf
-from tfgen.bijectors.bijector import Bijector, Chain, Invert
+from tfgen.bijectors.bijector import Bijector, Chain, Given, Invert
 from tfgen.bijectors.coupling import (
     AffineCoupling,
     SplineCoupling,
@@ -12,13 +12,14 @@ from tfgen.bijectors.dequantization import UniformDequantization, VariationalDeq
 from tfgen.bijectors.elementwise import Permute, Sigmoid
 from tfgen.bijectors.glow import ActNorm, Invertible1x1Conv
 from tfgen.bijectors.image import Split, Squeezed, channel_mask, checkerboard_mask
-from tfgen.bijectors.planar import Planar, Radial
+from tfgen.bijectors.planar import Planar, Radial, Sylvester
 
 __all__ = [
     "ActNorm",
     "AffineCoupling",
     "Bijector",
     "Chain",
+    "Given",
     "Invert",
     "Invertible1x1Conv",
     "MaskedAutoregressive",
@@ -29,6 +30,7 @@ __all__ = [
     "SplineCoupling",
     "Split",
     "Squeezed",
+    "Sylvester",
     "UniformDequantization",
     "VariationalDequantization",
     "alternating_mask",

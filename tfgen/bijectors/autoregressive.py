@@ -228,6 +228,10 @@ class MaskedAutoregressive(Bijector):
         self.gated, self.max_log_scale = gated, max_log_scale
         self.made = MADE(size, 2, hidden, activation, context_size, dtype=self.dtype_policy)
 
+    @property
+    def context_shape(self) -> Shape | None:
+        return (self.made.context_size,) if self.made.context_size else None
+
     def _parameters(self, y, terms):
         """Tuple (shift, log_scale): y = shift + x exp(log_scale)."""
         shift, raw = tf.split(self.made(y, terms), 2, axis=-1)

@@ -10,11 +10,11 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import as_event_shape, check_size
+from tfgen._utils.arguments import as_event_shape, as_numbers, check_size
 from tfgen._utils.constructors import taken
-from tfgen._utils.typing import LayerOptions, Shape
+from tfgen._utils.typing import LayerOptions, Shape, TensorLike
 
-__all__ = ["Bijector", "Chain", "Invert"]
+__all__ = ["Bijector", "Chain", "Given", "Invert"]
 
 Mapped: TypeAlias = tuple[tf.Tensor, tf.Tensor]
 """A point where a map sends another, and the log-determinant there."""
@@ -158,7 +158,8 @@ class Bijector(keras.layers.Layer):
     Source: Papamakarios et al., arXiv:1912.02762v2, Eq. 2 and 6.
 
     A subclass overrides `forward` and `inverse`; one without an inverse in closed form leaves that
-    out. All computations are in float32, whatever the precision policy.
+    out; one that needs a context gives `context_shape`. All computations are in float32, whatever
+    the precision policy.
 
     Args:
         event_shape: int or tuple, shape of one example; the same on both sides.
@@ -175,6 +176,11 @@ class Bijector(keras.layers.Layer):
         super().__init__(**kwargs)
         self.event_shape = as_event_shape(event_shape=event_shape)
         self.built = True
+
+    @property
+    def context_shape(self) -> Shape | None:
+        """Shape of the context of one example, which the map needs; None for a map without."""
+        return None
 
     def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         """The image of `x`.
@@ -259,7 +265,8 @@ class Chain(CombinedBijector):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if their event shapes differ, or one is no `Bijector`.
+        ValueError: if their event shapes differ, or those of their contexts, or one is no
+            `Bijector`.
     """
 
     def __init__(self, bijectors: Sequence[Bijector], **kwargs: Unpack[LayerOptions]) -> None:
@@ -276,6 +283,11 @@ class Chain(CombinedBijector):
             )
         super().__init__(shapes[0] if shapes else (), **kwargs)
         self.bijectors = list(bijectors)
+        self._context_shape = _one_context_shape(bijectors)
+
+    @property
+    def context_shape(self) -> Shape | None:
+        return self._context_shape
 
     def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         log_det = self.no_log_det(x)
@@ -301,6 +313,16 @@ class Chain(CombinedBijector):
         return {**super().get_config(), "bijectors": bijectors}
 
 
+def _one_context_shape(bijectors):
+    shapes = {bijector.context_shape for bijector in bijectors} - {None}
+    if len(shapes) > 1:
+        raise ValueError(
+            "All bijectors of a Chain are given one context. Received: bijectors that need contexts"
+            f" of shapes {sorted(shapes)}. Build them all for one shape."
+        )
+    return next(iter(shapes), None)
+
+
 @register
 class Invert(CombinedBijector):
     """A bijector the other way round: `forward` is its `inverse`.
@@ -315,6 +337,10 @@ class Invert(CombinedBijector):
         super().__init__(bijector.event_shape, **kwargs)
         self.bijector = bijector
 
+    @property
+    def context_shape(self) -> Shape | None:
+        return self.bijector.context_shape
+
     def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
         return self.bijector.inverse(x, context)
 
@@ -324,6 +350,52 @@ class Invert(CombinedBijector):
     def get_config(self) -> dict[str, Any]:
         bijector = keras.saving.serialize_keras_object(self.bijector)
         return {**super().get_config(), "bijector": bijector}
+
+
+@register
+class Given(CombinedBijector):
+    """A bijector at one context, which all examples share: a map that needs none.
+
+    Args:
+        bijector: `Bijector` that needs a context.
+        context: array of its `context_shape`.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if the context has another shape.
+
+    Example:
+        >>> from tfgen.bijectors import maf
+        >>> y, _ = Given(maf(2, context_size=3), [1.0, 0.0, 0.0]).forward(tf.zeros((8, 2)))
+        >>> y.shape
+        TensorShape([8, 2])
+    """
+
+    def __init__(
+        self, bijector: Bijector, context: TensorLike, **kwargs: Unpack[LayerOptions]
+    ) -> None:
+        check_bijector(bijector=bijector)
+        super().__init__(bijector.event_shape, **kwargs)
+        self.bijector = bijector
+        self.context = as_numbers(context=context).astype("float32")
+        if self.context.shape != bijector.context_shape:
+            raise ValueError(
+                f"The context of this bijector has shape {bijector.context_shape}. Received: "
+                f"context of shape {self.context.shape}. Give one, for all examples."
+            )
+
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        return self.bijector.forward(x, self.context)
+
+    def inverse(self, y: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        return self.bijector.inverse(y, self.context)
+
+    def initialize(self, y: tf.Tensor, context: tf.Tensor | None = None) -> tf.Tensor:
+        return self.bijector.initialize(y, self.context)
+
+    def get_config(self) -> dict[str, Any]:
+        bijector = keras.saving.serialize_keras_object(self.bijector)
+        return {**super().get_config(), "bijector": bijector, "context": self.context.tolist()}
 
 
 class _AsTFP(tfp.bijectors.Bijector):

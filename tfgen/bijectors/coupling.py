@@ -18,7 +18,7 @@ from tfgen._utils.arguments import (
     check_positive,
     check_size,
 )
-from tfgen._utils.typing import Activation, LayerOptions
+from tfgen._utils.typing import Activation, LayerOptions, Shape
 from tfgen.bijectors.bijector import (
     CombinedBijector,
     Mapped,
@@ -128,6 +128,11 @@ class _Coupling(CombinedBijector):
         self._check_mask()
         self.mapped = 1.0 - np.broadcast_to(self.mask, self.event_shape)
 
+    @property
+    def context_shape(self) -> Shape | None:
+        inputs = self.network.inputs
+        return tuple(inputs[1].shape[1:]) if len(inputs) > 1 else None
+
     def _check_network(self, num_parameters):
         *sizes, channels = self.event_shape
         expected, received = (*sizes, num_parameters * channels), self.network.output_shape[1:]
@@ -156,14 +161,14 @@ class _Coupling(CombinedBijector):
 
     def _repeated(self, x, context):
         """`x` with the leading axes of the context too, if the network takes one."""
-        if len(self.network.inputs) == 1:
+        node = self.context_shape
+        if node is None:
             return x
         if context is None:
             raise ValueError(
                 "The network of this coupling takes a context as its second input. Received: "
                 "context=None. Pass forward(x, context), or use a network with one input."
             )
-        node = self.network.inputs[1].shape[1:]
         context, context_rank = as_floats(context=context), len(node)
         last = context.shape[max(context.shape.rank - context_rank, 0) :]
         if not last.is_compatible_with(node):

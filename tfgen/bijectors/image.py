@@ -87,6 +87,10 @@ class _Around(CombinedBijector):
         super().__init__(event_shape, **kwargs)
         self.bijector = bijector
 
+    @property
+    def context_shape(self) -> Shape | None:
+        return self.bijector.context_shape
+
     def take(self, x: tf.Tensor) -> tf.Tensor:
         """What the inner bijector is given of `x`."""
         raise NotImplementedError

@@ -1,6 +1,8 @@
-"""Planar and radial flows. Rezende & Mohamed, arXiv:1505.05770v6.
+"""Planar, radial and Sylvester flows.
 
-Both start as the identity: the paper's softplus functions that keep the maps invertible are moved
+Rezende & Mohamed, arXiv:1505.05770v6; van den Berg et al., arXiv:1803.05649.
+
+All start as the identity: the paper's softplus functions that keep the maps invertible are moved
 so that a parameter of 0 stands for no change. The maps that can be reached are the same.
 """
 
@@ -9,6 +11,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_size
@@ -22,7 +25,7 @@ from tfgen.bijectors.bijector import (
     vector_size,
 )
 
-__all__ = ["Planar", "Radial"]
+__all__ = ["Planar", "Radial", "Sylvester"]
 
 # softplus(_SHIFT) = 1
 _SHIFT = math.log(math.e - 1)
@@ -59,6 +62,10 @@ class _Steps(Bijector):
             self.kernel = self.add_weight(
                 shape=(context_size, math.prod(shape)), initializer="zeros", name="kernel"
             )
+
+    @property
+    def context_shape(self) -> Shape | None:
+        return (self.context_size,) if self.context_size else None
 
     def _layout(self, size):
         """Numbers of values of each of a step's parameters, and the index of that parameter which
@@ -298,3 +305,119 @@ def _preimage_of_radius(radius, alpha, alpha_beta):
     root = tf.abs(half) + tf.sqrt(half**2 + alpha * radius)
     # Of the two ways to write it, the one that subtracts nothing.
     return tf.where(half < 0, alpha * radius / root, root)
+
+
+@register
+class Sylvester(_Steps):
+    """Orthogonal Sylvester flow, T steps z -> z + Q R tanh(R~ Q^T z + b): M planar ones at once.
+
+    Q has `rank` orthonormal columns, and R and R~ are upper triangular, so that the determinant of
+    a step is that of an M x M triangle: the product of 1 + tanh'(.)_i r~_ii r_ii. With M = 1 it is
+    the planar flow whose u and w are parallel. With context all parameters are one linear map of
+    it, as those of `Planar` are. There is no inverse in closed form.
+
+    Source: van den Berg et al., arXiv:1803.05649 (equations not checked).
+    Deviation: Q is a product of M Householder reflections, which reach each such Q but for signs
+    that R and R~ can take; r_ii is that of `Planar`'s u, so that r~_ii r_ii > -1; R~ is the unit
+    matrix and R is 0 at first.
+
+    Args:
+        event_shape: int or tuple (d,), shape of one example.
+        rank: int from 1 to d, columns M of Q.
+        num_steps: int >= 1, steps T.
+        context_size: int, size of the context; 0 for parameters that are trained directly.
+        **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if the event is no vector, there is no step, the rank is out of range, or a
+            context is missing or of another size.
+
+    Example:
+        >>> flow = Sylvester(4, rank=2, num_steps=2, context_size=3)
+        >>> z, log_det = flow.forward(tf.zeros((5, 8, 4)), tf.ones((8, 3)))
+        >>> z.shape, log_det.shape
+        (TensorShape([5, 8, 4]), TensorShape([5, 8]))
+    """
+
+    def __init__(
+        self,
+        event_shape: int | Shape,
+        rank: int,
+        num_steps: int = 1,
+        context_size: int = 0,
+        **kwargs: Unpack[LayerOptions],
+    ) -> None:
+        check_size(rank=rank)
+        size = vector_size(event_shape)
+        if rank > size:
+            raise ValueError(
+                f"Of vectors of {size} elements no more than {size} are orthogonal. Received: "
+                f"rank={rank}. Give a rank from 1 to {size}."
+            )
+        self.rank = rank
+        super().__init__(event_shape, num_steps, context_size, **kwargs)
+
+    def _layout(self, size):
+        triangle = self.rank * (self.rank + 1) // 2
+        return (self.rank * size, triangle, triangle, self.rank), 0
+
+    def forward(self, x: tf.Tensor, context: tf.Tensor | None = None) -> Mapped:
+        x = self._repeated(x, context)
+        vectors, outer, inner, b = self.parameters(x, context)
+        q = orthonormal(_split_last(vectors, (self.rank, self.event_shape[0])))
+        outer, inner = _triangle(outer), _triangle(inner) + tf.eye(self.rank)
+        diagonals = [tf.linalg.diag_part(matrix)[..., None] for matrix in (outer, inner)]
+        diagonal, slope = (part[..., 0] for part in constrain(*diagonals))
+        outer = tf.linalg.set_diag(outer, diagonal)
+        log_det = self.no_log_det(x)
+        for t in range(self.num_steps):
+            squared, x = _sylvester_step(x, q[t], outer[t], inner[t], b[t])
+            # As in `Planar`, a sum of positive terms.
+            log_det += tf.reduce_sum(tf.math.log(squared + (1.0 - squared) * slope[t]), axis=-1)
+        return x, log_det
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rank": self.rank}
+
+
+def _sylvester_step(z, q, outer, inner, b):
+    """tanh(.)^2, and z + Q R tanh(R~ Q^T z + b)."""
+    activation = tf.tanh(tf.linalg.matvec(inner, tf.linalg.matvec(q, z, transpose_a=True)) + b)
+    return activation**2, z + tf.linalg.matvec(q, tf.linalg.matvec(outer, activation))
+
+
+def _split_last(x, sizes):
+    return tf.reshape(x, tf.concat([tf.shape(x)[:-1], sizes], axis=0))
+
+
+def _triangle(values):
+    """Upper triangular matrices of their M (M + 1) / 2 elements."""
+    return tfp.math.fill_triangular(values, upper=True)
+
+
+def orthonormal(vectors: tf.Tensor) -> tf.Tensor:
+    """The first M columns of the product of M Householder reflections along the given vectors.
+
+    H_1 ... H_M = I - V T V^T with unit vectors V, where T^-1 is upper triangular: 1/2 on the
+    diagonal, and V^T V above it.
+
+    Args:
+        vectors: tensor, shape (..., M, d), M <= d.
+
+    Returns:
+        Tensor, shape (..., d, M), of orthonormal columns.
+
+    Example:
+        >>> q = orthonormal(tf.constant([[1.0, 2.0, 3.0], [0.0, 1.0, 0.0]]))
+        >>> gram = tf.linalg.matmul(q, q, transpose_a=True)
+        >>> q.shape, bool(tf.reduce_all(tf.abs(gram - tf.eye(2)) < 1e-5))
+        (TensorShape([3, 2]), True)
+    """
+    num, size = vectors.shape[-2:]
+    largest = tf.maximum(tf.reduce_max(tf.abs(vectors), axis=-1, keepdims=True), _LEAST)
+    vectors = tf.math.l2_normalize(vectors / largest, axis=-1, epsilon=_LEAST)
+    inverse = tf.linalg.band_part(tf.linalg.matmul(vectors, vectors, transpose_b=True), 0, -1)
+    inverse = tf.linalg.set_diag(inverse, 0.5 * tf.ones_like(inverse[..., 0]))
+    first = vectors[..., :num]  # V^T E, as rows are vectors.
+    coefficients = tf.linalg.triangular_solve(inverse, first, lower=False)
+    return tf.eye(size, num) - tf.linalg.matmul(vectors, coefficients, transpose_a=True)

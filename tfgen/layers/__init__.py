@@ -3,7 +3,13 @@
 And layers of discriminators.
 """
 
-from tfgen.layers.conditional import Conditional, conditionals_in, current_condition, given
+from tfgen.layers.conditional import (
+    Condition,
+    Conditional,
+    conditionals_in,
+    current_condition,
+    given,
+)
 from tfgen.layers.distribution_lambda import DistributionLambda
 from tfgen.layers.flow import FlowDistribution, FlowNormal, FlowPrior
 from tfgen.layers.hierarchical import HierarchicalDistribution, HierarchicalNormal
@@ -35,6 +41,7 @@ from tfgen.layers.vector_quantizer import CodeFrequencies, VectorQuantizer
 __all__ = [
     "CategoricalMixtureOfOneHotCategorical",
     "CodeFrequencies",
+    "Condition",
     "Conditional",
     "DistributionLambda",
     "FiniteScalarQuantizer",

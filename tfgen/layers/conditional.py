@@ -3,7 +3,7 @@
 import contextlib
 import contextvars
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -14,7 +14,7 @@ from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import LayerOptions
 
-__all__ = ["Conditional", "conditionals_in", "current_condition", "given"]
+__all__ = ["Condition", "Conditional", "conditionals_in", "current_condition", "given"]
 
 _GIVEN: contextvars.ContextVar[Any] = contextvars.ContextVar("given", default=None)
 
@@ -26,7 +26,7 @@ def given(condition: Any) -> Iterator[None]:
     Models do this in each step, so that no formula has to hand conditions on.
 
     Args:
-        condition: see `Conditional.check`; None takes away what an outer `given` gave.
+        condition: see `Condition.check`; None takes away what an outer `given` gave.
 
     Example:
         >>> x, c = keras.Input((2,)), keras.Input((3,))
@@ -54,6 +54,123 @@ def current_condition() -> Any:
     return _GIVEN.get()
 
 
+class Condition(NamedTuple):
+    """What a model or a network is given beside x or z, c in p(x|c).
+
+    Attributes:
+        shape: tuple, shape of one condition, () of the number of a class.
+        num_classes: int, if conditions are classes, or None: they are real numbers.
+    """
+
+    shape: tuple[int, ...]
+    num_classes: int | None = None
+
+    @property
+    def expected(self) -> str:
+        """What conditions are, in words."""
+        if self.num_classes:
+            return f"the number of a class in [0, {self.num_classes}), or its one-hot row"
+        return f"real numbers of shape {self.shape}"
+
+    def check(self, condition: Any, num_examples: int | None = None) -> Any:
+        """Conditions as the network takes them, one row for each example.
+
+        Args:
+            condition: whole numbers of shape (n,), (n, 1) or (), or one-hot rows of shape (n,
+                num_classes); without classes numbers of shape (n, *condition_shape), or of
+                `condition_shape`, one for all.
+            num_examples: int, n; None for as many as there are, and one row for one for all.
+
+        Returns:
+            NumPy array, or tensor where it is one of a graph: int32 of shape (n,), or float32 of
+            shape (n, *condition_shape).
+
+        Raises:
+            ValueError: if they are something else, not finite, out of range or not n.
+
+        Example:
+            >>> Condition((), num_classes=3).check(2, num_examples=2)
+            array([2, 2], dtype=int32)
+        """
+        in_graph = tf.is_symbolic_tensor(condition) or isinstance(condition, keras.KerasTensor)
+        if in_graph:
+            return self._checked_in_graph(condition)
+        values = _as_numbers(condition)
+        rows = self._rows(values)
+        if rows is None or not np.isfinite(rows).all():
+            raise ValueError(
+                f"A condition must be {self.expected}, one for each example or one for all. "
+                f"Received: {values.dtype} of shape {values.shape}, of type "
+                f"{type(condition).__name__}. It is y in fit."
+            )
+        self._check_range(rows)
+        if num_examples is not None and len(rows) not in (1, num_examples):
+            raise ValueError(
+                f"There must be one condition for each of {num_examples} examples, or one for all. "
+                f"Received: {len(rows)} conditions. It is y in fit."
+            )
+        num_rows = len(rows) if num_examples is None else num_examples
+        return np.broadcast_to(rows, (num_rows, *self.shape))
+
+    def zeros(self, num_examples: int) -> tf.Tensor:
+        """Conditions of class 0, or of zeros."""
+        shape = (num_examples, *self.shape)
+        return tf.zeros(shape, tf.int32 if self.num_classes else tf.float32)
+
+    @property
+    def signature(self) -> tf.TensorSpec:
+        """That of conditions in exported functions."""
+        dtype = tf.int32 if self.num_classes else tf.float32
+        return tf.TensorSpec((None, *self.shape), dtype, name="condition")
+
+    def _rows(self, values):
+        """An array with an axis over examples, or None."""
+        if self.num_classes:
+            numbers = _classes(values, self.num_classes)
+            return None if numbers is None else np.atleast_1d(numbers).astype("int32")
+        if values.dtype.kind not in "biuf":
+            return None
+        rows = values[None] if values.shape == self.shape else values
+        fits = rows.ndim and rows.shape[1:] == self.shape
+        return rows.astype("float32") if fits else None
+
+    def _check_range(self, rows):
+        if self.num_classes and rows.size and not 0 <= rows.min() <= rows.max() < self.num_classes:
+            raise ValueError(
+                f"Classes must be in [0, {self.num_classes}), the num_classes of the networks. "
+                f"Received: classes from {rows.min()} to {rows.max()}. They are y in fit."
+            )
+
+    def _checked_in_graph(self, condition):
+        if self.num_classes:
+            return _classes_in_graph(condition, self.num_classes)
+        shape = condition.shape
+        if not shape[1:].is_compatible_with(self.shape) and shape != self.shape:
+            raise ValueError(
+                f"A condition must be {self.expected}, one for each example. Received: a data set "
+                f"with conditions of shape {shape}."
+            )
+        return tf.cast(condition, tf.float32)
+
+    def rows_for(self, inputs: tf.Tensor, condition: Any = None) -> tf.Tensor:
+        """The condition that is given, by name or by `given`, once for each row of the inputs.
+
+        One may stand for several rows that follow each other in copies of the batch, as importance
+        weights have them: c_1, ..., c_n are repeated as a whole.
+
+        Raises:
+            ValueError: if there is none, or not one for each row.
+        """
+        condition = current_condition() if condition is None else condition
+        if condition is None:
+            raise ValueError(
+                f"A conditional model or network needs a condition, {self.expected}. Received: "
+                "none. Give one: condition=..., or take the model of one: model.given(condition)."
+            )
+        condition = tf.convert_to_tensor(self.check(condition))
+        return _one_for_each_row(condition, inputs, self.expected)
+
+
 def conditionals_in(layer: keras.layers.Layer) -> list["Conditional"]:
     """The networks in a layer that need a condition, at any depth, itself included.
 
@@ -78,9 +195,6 @@ class Conditional(keras.Model):
     its networks are. The builders of `tfgen.networks` make one if they are given `num_classes` or
     `condition_shape`; any functional model of two inputs can be one.
 
-    One condition may stand for several rows of the input that follow each other in copies of the
-    batch, as importance weights have them: c_1, ..., c_n are repeated as a whole.
-
     Args:
         network: functional `keras.Model` of two inputs, [x, c]; or of several, c the last.
         num_classes: int >= 1: conditions are the numbers of classes, and the network takes them
@@ -95,8 +209,8 @@ class Conditional(keras.Model):
     Example:
         >>> from tfgen import networks
         >>> decoder = networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16, num_classes=10)
-        >>> decoder.condition_shape, decoder.num_classes
-        ((), 10)
+        >>> decoder.takes
+        Condition(shape=(), num_classes=10)
         >>> decoder(tf.zeros((4, 2)), condition=7).event_shape
         TensorShape([8, 8, 1])
     """
@@ -124,116 +238,21 @@ class Conditional(keras.Model):
         return self.network.output_shape
 
     @property
-    def condition_shape(self) -> tuple[int, ...]:
-        """Shape of one condition, () of the number of a class."""
-        return () if self.num_classes else tuple(self.network.input_shape[-1][1:])
+    def takes(self) -> Condition:
+        """What it is given beside x."""
+        shape = () if self.num_classes else tuple(self.network.input_shape[-1][1:])
+        return Condition(shape, self.num_classes)
 
     def call(self, inputs: Any, condition: Any = None, training: bool | None = None) -> Any:
-        condition = current_condition() if condition is None else condition
-        if condition is None:
-            raise ValueError(
-                f"The network {self.name!r} needs a condition. Received: none. Give one: "
-                f"condition=..., {self.expected}."
-            )
-        condition = self.check(condition)
+        inputs = tf.nest.flatten(inputs)
+        condition = self.takes.rows_for(inputs[0], condition)
         if self.num_classes:
             condition = tf.one_hot(condition, self.num_classes, dtype=self.compute_dtype)
-        inputs = tf.nest.flatten(inputs)
-        condition = _one_for_each_row(condition, inputs[0], self.expected)
         return self.network([*inputs, condition], training=training)
 
     def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         condition = keras.KerasTensor(self.network.input_shape[-1])
         return self.network.compute_output_spec([*keras.tree.flatten(inputs), condition])
-
-    @property
-    def expected(self) -> str:
-        """What conditions are, in words."""
-        if self.num_classes:
-            return f"the number of a class in [0, {self.num_classes}), or its one-hot row"
-        return f"real numbers of shape {self.condition_shape}"
-
-    def check(self, condition: Any, num_examples: int | None = None) -> Any:
-        """Conditions as the network takes them, one row for each example.
-
-        Args:
-            condition: whole numbers of shape (n,), (n, 1) or (), or one-hot rows of shape (n,
-                num_classes); without classes numbers of shape (n, *condition_shape), or of
-                `condition_shape`, one for all.
-            num_examples: int, n; None for as many as there are, and one row for one for all.
-
-        Returns:
-            NumPy array, or tensor where it is one of a graph: int32 of shape (n,), or float32 of
-            shape (n, *condition_shape).
-
-        Raises:
-            ValueError: if they are something else, not finite, out of range or not n.
-
-        Example:
-            >>> x, c = keras.Input((2,)), keras.Input((3,))
-            >>> network = Conditional(keras.Model([x, c], keras.layers.Concatenate()([x, c])), 3)
-            >>> network.check(2, num_examples=2)
-            array([2, 2], dtype=int32)
-        """
-        in_graph = tf.is_symbolic_tensor(condition) or isinstance(condition, keras.KerasTensor)
-        if in_graph:
-            return self._checked_in_graph(condition)
-        values = _as_numbers(condition)
-        rows = self._rows(values)
-        if rows is None or not np.isfinite(rows).all():
-            raise ValueError(
-                f"A condition must be {self.expected}, one for each example or one for all. "
-                f"Received: {values.dtype} of shape {values.shape}, of type "
-                f"{type(condition).__name__}. It is y in fit."
-            )
-        self._check_range(rows)
-        if num_examples is not None and len(rows) not in (1, num_examples):
-            raise ValueError(
-                f"There must be one condition for each of {num_examples} examples, or one for all. "
-                f"Received: {len(rows)} conditions. It is y in fit."
-            )
-        num_rows = len(rows) if num_examples is None else num_examples
-        return np.broadcast_to(rows, (num_rows, *self.condition_shape))
-
-    def zeros(self, num_examples: int) -> tf.Tensor:
-        """Conditions of class 0, or of zeros."""
-        shape = (num_examples, *self.condition_shape)
-        return tf.zeros(shape, tf.int32 if self.num_classes else tf.float32)
-
-    @property
-    def spec(self) -> tf.TensorSpec:
-        """The signature of its conditions in exported functions."""
-        dtype = tf.int32 if self.num_classes else tf.float32
-        return tf.TensorSpec((None, *self.condition_shape), dtype, name="condition")
-
-    def _rows(self, values):
-        """An array with an axis over examples, or None."""
-        if self.num_classes:
-            numbers = _classes(values, self.num_classes)
-            return None if numbers is None else np.atleast_1d(numbers).astype("int32")
-        if values.dtype.kind not in "biuf":
-            return None
-        rows = values[None] if values.shape == self.condition_shape else values
-        fits = rows.ndim and rows.shape[1:] == self.condition_shape
-        return rows.astype("float32") if fits else None
-
-    def _check_range(self, rows):
-        if self.num_classes and rows.size and not 0 <= rows.min() <= rows.max() < self.num_classes:
-            raise ValueError(
-                f"Classes must be in [0, {self.num_classes}), the num_classes of the networks. "
-                f"Received: classes from {rows.min()} to {rows.max()}. They are y in fit."
-            )
-
-    def _checked_in_graph(self, condition):
-        if self.num_classes:
-            return _classes_in_graph(condition, self.num_classes)
-        shape = condition.shape
-        if not shape[1:].is_compatible_with(self.condition_shape) and shape != self.condition_shape:
-            raise ValueError(
-                f"A condition must be {self.expected}, one for each example. Received: a data set "
-                f"with conditions of shape {shape}."
-            )
-        return tf.cast(condition, tf.float32)
 
     def get_config(self) -> dict[str, Any]:
         network = keras.saving.serialize_keras_object(self.network)
@@ -248,7 +267,7 @@ class Conditional(keras.Model):
         """The network of x alone under one condition, which shares all weights.
 
         Args:
-            condition: one condition; see `check`.
+            condition: one condition; see `Condition.check`.
 
         Example:
             >>> from tfgen import networks
@@ -257,7 +276,7 @@ class Conditional(keras.Model):
             TensorShape([8, 8, 1])
         """
         inputs = keras.Input(self.input_shape[1:])
-        fixed = FixedCondition(self, np.asarray(self.check(condition, 1))[0].tolist())
+        fixed = FixedCondition(self, np.asarray(self.takes.check(condition, 1))[0].tolist())
         return keras.Sequential([inputs, fixed], name=self.name)
 
 
@@ -355,7 +374,6 @@ def _classes_in_graph(labels, num_classes):
 
 def _one_for_each_row(condition, inputs, expected):
     """Conditions, repeated as a whole to as many as there are rows of the inputs."""
-    condition = tf.convert_to_tensor(condition)
     rows, given_rows = inputs.shape[0], condition.shape[0]
     if rows is not None and rows == given_rows:
         return condition

@@ -215,13 +215,18 @@ class FlowPrior(Prior):
     Training evaluates its density at given z, in the bijector's `inverse` direction.
 
     Args:
-        bijector: `tfgen.bijectors.Bijector`, with an inverse, over one latent variable.
+        bijector: `tfgen.bijectors.Bijector`, with an inverse and without context, over one latent
+            variable.
         **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if `bijector` is none, or needs a context.
     """
 
     def __init__(self, bijector: BijectorLayer, **kwargs: Unpack[LayerOptions]) -> None:
         super().__init__(**kwargs)
         check_bijector(bijector)
+        check_no_context(bijector)
         self.bijector = bijector
         self.base = StandardNormal(bijector.event_shape)
         self.built = True
@@ -244,6 +249,16 @@ def check_bijector(bijector: BijectorLayer) -> None:
         raise ValueError(
             "bijector must be one of tfgen.bijectors, such as bijectors.maf(2). Received: "
             f"bijector={bijector!r}."
+        )
+
+
+def check_no_context(bijector: BijectorLayer) -> None:
+    """Raises ValueError if `bijector` needs a context, which a density p(z) has none of."""
+    shape = getattr(bijector, "context_shape", None)
+    if shape is not None:
+        raise ValueError(
+            "A prior or density of codes is given no context. Received: a bijector with "
+            f"context_shape={shape}. Build it with context_size=0."
         )
 
 

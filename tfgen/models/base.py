@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_flags
-from tfgen.layers import Conditional, conditionals_in, given
+from tfgen.layers import Condition, conditionals_in, given
 from tfgen.models import fused_adam
 from tfgen.models.divergence import StopOnDivergence
 from tfgen.models.optimizers import (
@@ -92,32 +92,29 @@ class GenerativeModel(ResumableModel):
 
     def zeros(self, num_examples: int) -> Any:
         """A batch of zeros, as `unpack` returns it."""
-        network = self.conditional_network
-        condition = None if network is None else network.zeros(num_examples)
+        condition = None if self.conditions is None else self.conditions.zeros(num_examples)
         return with_condition(tf.zeros((num_examples, *self.data_shape)), condition)
 
     # Conditions.
 
     @property
-    def conditional_network(self) -> Conditional | None:
-        """One of the networks that are given a condition, all the same; None if there is none."""
-        return next(iter(conditionals_in(self)), None)
+    def conditions(self) -> Condition | None:
+        """What the model is given beside its data, of p(x|c); None of p(x)."""
+        return next((network.takes for network in conditionals_in(self)), None)
 
     @property
     def condition_shape(self) -> tuple[int, ...] | None:
         """Shape of one condition, () of the number of a class; None of a model without."""
-        network = self.conditional_network
-        return None if network is None else network.condition_shape
+        return None if self.conditions is None else self.conditions.shape
 
     @property
     def num_classes(self) -> int | None:
         """How many classes there are, where conditions are classes."""
-        network = self.conditional_network
-        return None if network is None else network.num_classes
+        return None if self.conditions is None else self.conditions.num_classes
 
     def check_constructed(self) -> None:
         """Raises ValueError if networks take different conditions."""
-        first, *others = {network.expected for network in conditionals_in(self)} or {""}
+        first, *others = {network.takes.expected for network in conditionals_in(self)} or {""}
         if others:
             raise ValueError(
                 "All conditional networks of a model are given the same condition. Received: "
@@ -126,27 +123,25 @@ class GenerativeModel(ResumableModel):
             )
 
     def prepare(self, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
-        network = self.conditional_network
-        if network is None:
+        if self.conditions is None:
             return super().prepare(x, y, training)
         if y is None:
             return x, None
         check_goes_with(x, y)
-        return x, network.check(y, len(x))
+        return x, self.conditions.check(y, len(x))
 
     def unpack(self, data: Any) -> Any:
         """What a step takes of a batch: in a conditional model `Conditioned`, y the conditions."""
-        network = self.conditional_network
-        if network is None:
+        if self.conditions is None:
             return super().unpack(data)
         _, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
         if condition is None:
             raise ValueError(
                 f"A conditional {type(self).__name__} learns from examples with conditions. "
-                f"Received: a batch without. Call fit(x, y), y {network.expected}, or give it a "
-                "data set of pairs, as datasets.load does with labels=True."
+                f"Received: a batch without. Call fit(x, y), y {self.conditions.expected}, or give "
+                "it a data set of pairs, as datasets.load does with labels=True."
             )
-        return Conditioned(unpack(data), network.check(condition))
+        return Conditioned(unpack(data), self.conditions.check(condition))
 
     # Compiling.
 

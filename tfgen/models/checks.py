@@ -52,7 +52,7 @@ def is_distribution(output: Any) -> bool:
 
 def output_on_zeros(network: keras.Model) -> Any:
     """What a network returns for one example of zeros; ValueError if events are several tensors."""
-    conditions = [part.zeros(1) for part in conditionals_in(network)]
+    conditions = [part.takes.zeros(1) for part in conditionals_in(network)]
     with given(conditions[0] if conditions else None):
         output = network(tf.zeros((1, *network.input_shape[1:])))
     if isinstance(output, tfd.JointDistribution):

@@ -55,8 +55,7 @@ def model_endpoints(model: ResumableModel) -> dict[str, Endpoint]:
 
 def _condition(model):
     """The further argument of a conditional model."""
-    network = model.conditional_network
-    return [] if network is None else [network.spec]
+    return [] if model.conditions is None else [model.conditions.signature]
 
 
 def _data_endpoints(model, x):
@@ -68,9 +67,10 @@ def _data_endpoints(model, x):
             "embed": Endpoint(lambda *x: mean_of(model.encode(*x)), signature),
         }
     if isinstance(model, NormalizingFlow):
-        latent = {"latent": Endpoint(model.latent, [x])}
+        signature = [x, *_condition(model)]
+        latent = {"latent": Endpoint(model.latent, signature)}
         exact = model.dequantization is None
-        return {**latent, "log_prob": Endpoint(model.log_prob, [x])} if exact else latent
+        return {**latent, "log_prob": Endpoint(model.log_prob, signature)} if exact else latent
     return {}
 
 

@@ -193,5 +193,4 @@ class GAN(AdversarialModel):
 
     def call(self, inputs: Any) -> tf.Tensor:
         """G(z); a conditional GAN takes pairs [z, condition]."""
-        is_pair = isinstance(inputs, tuple | list) and self.conditional_network is not None
-        return mean_of(self.decode(*inputs) if is_pair else self.decode(inputs))
+        return mean_of(self.decode(*self.as_pair(inputs)))

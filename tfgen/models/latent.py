@@ -442,7 +442,7 @@ class LatentVariableModel(GenerativeModel):
         """Gives the networks a condition; None leaves them what they are given already.
 
         Raises:
-            ValueError: if the model takes no conditions, or others: see `layers.Conditional.check`.
+            ValueError: if the model takes no conditions, or others: see `layers.Condition.check`.
         """
         if condition is None:
             yield
@@ -454,13 +454,34 @@ class LatentVariableModel(GenerativeModel):
         """Conditions of as many examples, as the networks take them; None is none."""
         if condition is None:
             return None
-        if self.conditional_network is None:
+        if self.conditions is None:
             raise ValueError(
                 f"This {type(self).__name__} takes no condition: none of its networks does. "
                 f"Received: condition={condition!r}. Build them with num_classes or "
                 "condition_shape."
             )
-        return self.conditional_network.check(condition, num_examples)
+        return self.conditions.check(condition, num_examples)
+
+    def as_pair(self, inputs: Any) -> tuple[Any, Any]:
+        """What `call` is given: (x, condition) of a conditional model, else (x, None).
+
+        Raises:
+            ValueError: if a condition is missing.
+        """
+        if self.conditions is None or current_condition() is not None:
+            return inputs, None
+        if not isinstance(inputs, tuple | list) or len(inputs) != 2:
+            raise ValueError(
+                f"A conditional {type(self).__name__} takes pairs [x, condition]. Received: "
+                f"{type(inputs).__name__}. Give it such, or a data set of pairs to predict."
+            )
+        return inputs[0], inputs[1]
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """`call` on a batch, of a data set of pairs too where the model is conditional."""
+        x, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
+        pairs = self.conditions is not None and condition is not None
+        return self((x, condition) if pairs else x, training=False)
 
     def given(self, condition: Any) -> Self:
         """The model under one condition, of the same class and with the same weights.
@@ -521,7 +542,7 @@ class LatentVariableModel(GenerativeModel):
             prior: what z is drawn from in the place of the model's own prior, such as a fitted
                 sampler of `tfgen.samplers`.
             condition: of a conditional model, one for all or one for each sample; see
-                `layers.Conditional.check`. None for the classes in turn, where there are classes.
+                `layers.Condition.check`. None for the classes in turn, where there are classes.
 
         Returns:
             Tensor, shape (num_samples, *data_shape).
@@ -723,7 +744,7 @@ class AutoencodingModel(LatentVariableModel):
     def batches_with_conditions(self, x: Any, condition: Any = None) -> Iterable[tuple[Any, Any]]:
         """Pairs of examples and their conditions, or None; of what `embed` takes."""
         if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
-            return map(parted, batches_of(x, self.unpack if self.conditional_network else unpack))
+            return map(parted, batches_of(x, self.unpack if self.conditions else unpack))
         x = as_array(x)
         condition = self.checked_condition(condition, len(x))
         conditions = itertools.repeat(None) if condition is None else batches_of(condition)
@@ -737,20 +758,7 @@ class AutoencodingModel(LatentVariableModel):
 
     def call(self, inputs: Any) -> tf.Tensor:
         """`reconstruct`; a conditional model takes pairs [x, condition]."""
-        if self.conditional_network is None or current_condition() is not None:
-            return self.reconstruct(inputs)
-        if not isinstance(inputs, tuple | list) or len(inputs) != 2:
-            raise ValueError(
-                f"A conditional {type(self).__name__} takes pairs [x, condition]. Received: "
-                f"{type(inputs).__name__}. Give it such, or a data set of pairs to predict."
-            )
-        return self.reconstruct(*inputs)
-
-    def predict_step(self, data: Any) -> tf.Tensor:
-        """`call` on a batch, of a data set of pairs too where the model is conditional."""
-        x, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
-        pairs = self.conditional_network is not None and condition is not None
-        return self((x, condition) if pairs else x, training=False)
+        return self.reconstruct(*self.as_pair(inputs))
 
     def interpolate(
         self, start: TensorLike, end: TensorLike, num_steps: int = 7, condition: Any = None

@@ -12,13 +12,14 @@ from typing_extensions import Unpack
 
 from tfgen._utils import keras_private
 from tfgen._utils.typing import ModelOptions, Seed, TensorLike
-from tfgen.bijectors import Bijector, UniformDequantization
+from tfgen.bijectors import Bijector, Given, UniformDequantization
 from tfgen.bijectors.glow import ActNorm
+from tfgen.layers import Condition, Prior, given
 from tfgen.losses import bits_per_dim
 from tfgen.models import training_data
 from tfgen.models.base import Update
 from tfgen.models.checks import as_array, as_examples, check_weights_of_draws
-from tfgen.models.latent import LatentVariableModel
+from tfgen.models.latent import LatentVariableModel, given_conditions
 from tfgen.models.vae import repeat_batch
 
 __all__ = ["NormalizingFlow"]
@@ -43,6 +44,12 @@ class NormalizingFlow(LatentVariableModel):
 
     The first `fit` begins by setting the scales of `ActNorm` from a batch of its data.
 
+    With a bijector that needs a context it is a density p(x|c), whose condition c is that context:
+    it learns from pairs, `fit(x, condition)`, or from a data set that gives such, and `log_prob`,
+    `log_weights`, `latent`, `decode`, `generate` and `sample` are given `condition`, one for all
+    examples or one for each. `given(condition)` is the model of one condition, with whatever else a
+    flow can do.
+
     Args:
         bijector: `tfgen.bijectors.Bijector` with an inverse; `forward` leads from latents to data.
         dequantization: `tfgen.bijectors.UniformDequantization`, `VariationalDequantization`, or
@@ -51,7 +58,8 @@ class NormalizingFlow(LatentVariableModel):
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
-        ValueError: if the shapes differ, or `fit` is given other than whole numbers to dequantize.
+        ValueError: if the shapes differ, `fit` is given other than whole numbers to dequantize, or
+            a condition is missing, misshapen, or given to a model of p(x).
 
     Example:
         >>> from tfgen import bijectors, networks
@@ -63,6 +71,11 @@ class NormalizingFlow(LatentVariableModel):
         ['bits_per_dim', 'elbo', 'loss']
         >>> model.sample(3, seed=0).shape
         TensorShape([3, 8, 8, 1])
+        >>> conditional = NormalizingFlow(bijectors.maf(2, context_size=3), seed=0)  # p(x|c)
+        >>> conditional.log_prob(tf.zeros((8, 2)), condition=tf.zeros((8, 3))).shape
+        TensorShape([8])
+        >>> conditional.sample(5, condition=[1.0, 0.0, 0.0]).shape
+        TensorShape([5, 2])
     """
 
     fixed = {
@@ -75,7 +88,7 @@ class NormalizingFlow(LatentVariableModel):
         self,
         bijector: Bijector,
         dequantization: UniformDequantization | None = None,
-        prior: keras.layers.Layer | None = None,
+        prior: Prior | None = None,
         **kwargs: Unpack[ModelOptions],
     ) -> None:
         _check_maps(bijector, dequantization)
@@ -95,11 +108,18 @@ class NormalizingFlow(LatentVariableModel):
         return self.decoder
 
     @property
+    def conditions(self) -> Condition | None:
+        """What c of p(x|c) is, the bijector's context; None of p(x)."""
+        shape = self.bijector.context_shape
+        return super().conditions if shape is None else Condition(tuple(shape))
+
+    @property
     def updates(self) -> list[Update]:
         networks = (self.bijector, self.prior, self.dequantization)
         return [Update("flow", tuple(filter(None, networks)), self.terms)]
 
-    def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
+    @given_conditions
+    def terms(self, x: Any, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         log_prob = self.log_weights(x, 1, self.next_seed(training))[0]
         if self.dequantization is None:
@@ -109,11 +129,12 @@ class NormalizingFlow(LatentVariableModel):
 
     # Likelihood.
 
-    def log_prob(self, x: TensorLike) -> tf.Tensor:
+    def log_prob(self, x: TensorLike, condition: TensorLike | None = None) -> tf.Tensor:
         """The exact log-density of real data, in nats.
 
         Args:
             x: tensor, shape (batch, *data_shape).
+            condition: of p(x|c), tensor of shape (batch, *condition_shape), or condition_shape.
 
         Returns:
             Tensor, shape (batch,).
@@ -127,17 +148,25 @@ class NormalizingFlow(LatentVariableModel):
                 f"{type(self.dequantization).__name__}, whose log-probability is an integral over "
                 "noise. Estimate it: log_weights(x, num_samples, seed)."
             )
-        return self._log_density(as_examples(x, self.data_shape, "x"))
+        x = as_examples(x, self.data_shape, "x")
+        with self.conditioned_on(condition, x.shape[0]):
+            return self._log_density(x)
 
     def _log_density(self, y):
-        z, log_det = self.bijector.inverse(y)
+        z, log_det = self.bijector.inverse(y, self._context(y))
         return self.prior_distribution().log_prob(z) + log_det
 
-    def log_weights(self, x: TensorLike, num_samples: int, seed: Seed) -> tf.Tensor:
-        """Logs of unbiased estimates of p(x), one for each draw of noise.
+    def _context(self, examples):
+        """The condition that is given, of each example, where the bijector needs it."""
+        shape = self.bijector.context_shape
+        return None if shape is None else Condition(tuple(shape)).rows_for(examples)
+
+    @given_conditions
+    def log_weights(self, x: Any, num_samples: int, seed: Seed) -> tf.Tensor:
+        """Logs of unbiased estimates of p(x), or p(x|c), one for each draw of noise.
 
         Args:
-            x: tensor, shape (batch, *data_shape).
+            x: tensor, shape (batch, *data_shape), or with conditions `Conditioned(x, c)`.
             num_samples: int, draws of u from q(u|x); real data have none, and all are log p(x).
             seed: stateless seed, shape (2,).
 
@@ -147,55 +176,70 @@ class NormalizingFlow(LatentVariableModel):
         check_weights_of_draws(num_samples, seed)
         x = as_examples(x, self.data_shape, "x")
         if self.dequantization is None:
-            return tf.repeat(self.log_prob(x)[None], num_samples, axis=0)
+            return tf.repeat(self._log_density(x)[None], num_samples, axis=0)
         y, log_weight = self.dequantization.dequantize(repeat_batch(x, num_samples), seed)
         return tf.reshape(self._log_density(y) + log_weight, (num_samples, -1))
 
+    def given(self, condition: Any) -> "NormalizingFlow":
+        """The flow of p(x|c) at one c, a model without condition, which shares all weights."""
+        context = self.checked_condition(condition, 1)
+        return self._sharing_weights(bijector=Given(self.bijector, context[0]))
+
     # Latents.
 
-    def latent(self, x: TensorLike) -> tf.Tensor:
+    def latent(self, x: TensorLike, condition: Any = None) -> tf.Tensor:
         """The latents of data, shape of `x`; those of whole numbers x at x + 1/2."""
         x = as_examples(x, self.data_shape, "x")
-        return self.bijector.inverse(self.dequantization.middle(x) if self.dequantization else x)[0]
+        y = self.dequantization.middle(x) if self.dequantization else x
+        with self.conditioned_on(condition, x.shape[0]):
+            return self.bijector.inverse(y, self._context(y))[0]
 
-    def call(self, x: TensorLike) -> tf.Tensor:
-        return self.latent(x)
+    def call(self, inputs: Any) -> tf.Tensor:
+        """`latent`; of p(x|c) of pairs [x, condition]."""
+        return self.latent(*self.as_pair(inputs))
 
     def decode(self, z: TensorLike, condition: Any = None) -> tf.Tensor:
         """The data at `z`, shape of `z`; whole numbers where there is a dequantization."""
         z = as_examples(z, self.latent_shape, "z")
         with self.conditioned_on(condition, z.shape[0]):
-            y, _ = self.bijector.forward(z)
+            y, _ = self.bijector.forward(z, self._context(z))
         return self.dequantization.requantize(y) if self.dequantization else y
 
-    def interpolate(self, start: TensorLike, end: TensorLike, num_steps: int = 7) -> tf.Tensor:
+    def interpolate(
+        self, start: TensorLike, end: TensorLike, num_steps: int = 7, condition: Any = None
+    ) -> tf.Tensor:
         """Data between two batches on lines in latent space; see `interpolate_latents`."""
-        start = as_examples(start, self.data_shape, "start")
-        end = as_examples(end, self.data_shape, "end")
-        return self.interpolate_latents(self.latent(start), self.latent(end), num_steps)
+        start, end = (self.latent(x, condition) for x in (start, end))
+        return self.interpolate_latents(start, end, num_steps, condition)
 
     # Training.
 
     def prepare(self, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
+        x, y = super().prepare(x, y, training)
         if training and int(keras.ops.convert_to_numpy(self.steps)) == 0 and self._has_scales():
-            self.initialize(_batch_to_look_at(x))
-        return super().prepare(x, y, training)
+            batch, condition = _batch_to_look_at(x, y)
+            self.initialize(batch, condition if self.conditions else None)
+        return x, y
 
     def _has_scales(self):
         parts = keras_private.sublayers(self.bijector)
         return any(isinstance(part, ActNorm) and part.trainable for part in parts)
 
-    def initialize(self, x: np.ndarray | tf.Tensor) -> None:
+    def initialize(self, x: np.ndarray | tf.Tensor, condition: Any = None) -> None:
         """Sets weights that depend on data, those of `ActNorm`, from a batch; `fit` does so.
 
         Args:
             x: array or tensor, shape (batch, *data_shape), of which the first 256 are used.
+            condition: as in `log_prob`.
         """
-        x = as_examples(as_array(x, "x")[:INITIAL_EXAMPLES], self.data_shape, "x")
+        x = as_array(x, "x")
+        condition = self.checked_condition(condition, len(x))
+        x = as_examples(x[:INITIAL_EXAMPLES], self.data_shape, "x")
         y = training_data.check(x, self)
         if self.dequantization is not None:
             y, _ = self.dequantization.dequantize(y, self.sampling_seed(0))
-        self.bijector.initialize(y)
+        with given(None if condition is None else condition[:INITIAL_EXAMPLES]):
+            self.bijector.initialize(y, self._context(y))
 
     def check_batch(self, x: np.ndarray) -> None:
         if self.dequantization is not None:
@@ -221,14 +265,19 @@ def _check_maps(bijector, dequantization):
             "The dequantization must be a bijectors.UniformDequantization or "
             f"VariationalDequantization, or None. Received: dequantization={dequantization!r}."
         )
+    if None in (bijector.context_shape or ()):
+        raise ValueError(
+            "The condition must be of known shape. Received: a bijector with context_shape="
+            f"{bijector.context_shape}. Give its networks an input of known shape."
+        )
 
 
-def _batch_to_look_at(x):
-    batch = training_data.first_batch(x)
+def _batch_to_look_at(x, y):
+    batch, y = training_data.first_pair(x, y)
     if batch is None:
         raise ValueError(
             "The scales of ActNorm are set by the first batch, which cannot be looked at without "
             f"taking it away. Received: data of type {type(x).__name__}. Pass arrays or a "
             "tf.data.Dataset."
         )
-    return batch
+    return batch, y

@@ -21,6 +21,7 @@ __all__ = [
     "check_batch_size_belongs",
     "check_goes_with",
     "first_batch",
+    "first_pair",
     "inputs_of",
     "num_batches",
     "parted",
@@ -227,12 +228,20 @@ def _examples(batch):
 
 def first_batch(x: Any) -> np.ndarray | None:
     """A NumPy batch to look at (all of an array), or None where looking would consume it."""
+    return first_pair(x)[0]
+
+
+def first_pair(x: Any, y: Any = None) -> tuple[np.ndarray | None, Any]:
+    """The `first_batch`, and its y."""
     if isinstance(x, tf.data.Dataset):
         batch = next(iter(x), None)
-        return np.empty((0,)) if batch is None else _examples(batch)
-    if isinstance(x, keras.utils.PyDataset):
-        return _examples(x[0]) if len(x) else np.empty((0,))
-    return np.asarray(x) if is_array(x) else None
+    elif isinstance(x, keras.utils.PyDataset):
+        batch = x[0] if len(x) else None
+    else:
+        return (np.asarray(x) if is_array(x) else None), y
+    if batch is None:
+        return np.empty((0,)), None
+    return _examples(batch), keras.utils.unpack_x_y_sample_weight(batch)[1]
 
 
 # Checks.

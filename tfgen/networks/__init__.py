@@ -19,6 +19,8 @@ from tfgen.networks.dcgan import dcgan_discriminator, dcgan_encoder, dcgan_gener
 from tfgen.networks.draw import DRAWDecoder, DRAWEncoder
 from tfgen.networks.flows import (
     gated_conv_net,
+    glow,
+    glow_net,
     multiscale_flow,
     simple_flow,
     variational_dequantization,
@@ -50,6 +52,8 @@ __all__ = [
     "dcgan_encoder",
     "dcgan_generator",
     "gated_conv_net",
+    "glow",
+    "glow_net",
     "gvae_encoder",
     "joint_discriminator",
     "ladder_decoder",

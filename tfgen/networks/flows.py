@@ -4,13 +4,14 @@ P. Lippe, UvA Deep Learning Tutorials, tutorial 11 (normalizing flows on image m
 Soons's course has.
 """
 
+import math
 from collections.abc import Sequence
 
 import keras
 
 from tfgen._utils.arguments import as_event_shape, check_size
 from tfgen._utils.typing import Shape
-from tfgen.bijectors import Chain
+from tfgen.bijectors import Bijector, Chain
 from tfgen.bijectors.coupling import (
     AffineCoupling,
     SplineCoupling,
@@ -18,12 +19,14 @@ from tfgen.bijectors.coupling import (
     coupling_network,
 )
 from tfgen.bijectors.dequantization import VariationalDequantization
-from tfgen.bijectors.glow import ActNorm
+from tfgen.bijectors.glow import ActNorm, Invertible1x1Conv
 from tfgen.bijectors.image import Split, Squeezed, channel_mask, checkerboard_mask
 from tfgen.networks._blocks import check_arguments, output_dtype
 
 __all__ = [
     "gated_conv_net",
+    "glow",
+    "glow_net",
     "multiscale_flow",
     "simple_flow",
     "variational_dequantization",
@@ -31,6 +34,8 @@ __all__ = [
 ]
 
 _KERNEL_SIZE = 3
+# Standard deviations beyond which the splines of an image flow are the identity.
+_SPLINE_BOUND = 4.0
 
 
 def _concat_elu(x):
@@ -66,7 +71,8 @@ def gated_conv_net(
         num_outputs: int >= 1, channels of the output.
         width: int >= 1, channels inside.
         num_layers: int >= 0, gated blocks.
-        context_shape: tuple of int, (height, width, channels) of a second input, or None.
+        context_shape: tuple of int, (height, width, channels) of a second input, whose channels are
+            joined to the image's; or (size,), of one that every pixel is given; or None.
 
     Returns:
         `keras.Model` from (batch, *image_shape), or from this and the context, to (batch, height,
@@ -83,53 +89,104 @@ def gated_conv_net(
     image_shape = check_arguments(image_shape, width=width)
     check_size(1, num_outputs=num_outputs)
     check_size(0, num_layers=num_layers)
-    shapes = [image_shape]
-    if context_shape is not None:
-        shapes.append(as_event_shape(context_shape=context_shape))
-        if shapes[1][:-1] != image_shape[:-1]:
-            raise ValueError(
-                f"context_shape must be {(*image_shape[:-1], 'channels')}, as high and wide as the "
-                f"images. Received: context_shape={context_shape!r}."
-            )
-    inputs = [keras.Input(shape) for shape in shapes]
-    x = inputs[0] if len(inputs) == 1 else keras.layers.Concatenate()(inputs)
+    inputs, x = _inputs(image_shape, context_shape)
     x = keras.layers.Conv2D(width, _KERNEL_SIZE, padding="same")(x)
     for _ in range(num_layers):
         x = _gated_block(x, width)
-    output = keras.layers.Conv2D(
+    return keras.Model(inputs, _last(num_outputs)(_concat_elu(x)), name="gated_conv_net")
+
+
+def _inputs(image_shape, context_shape):
+    """Inputs of a network over images, and the image's channels with those of the context."""
+    image = keras.Input(image_shape)
+    if context_shape is None:
+        return image, image
+    shape = as_event_shape(context_shape=context_shape)
+    if len(shape) != 1 and shape[:-1] != image_shape[:-1]:
+        raise ValueError(
+            f"context_shape must be {(*image_shape[:-1], 'channels')}, as high and wide as the "
+            f"images, or (size,). Received: context_shape={context_shape!r}."
+        )
+    context = keras.Input(shape)
+    pixels = context
+    if len(shape) == 1:
+        pixels = keras.layers.RepeatVector(math.prod(image_shape[:-1]))(context)
+        pixels = keras.layers.Reshape((*image_shape[:-1], *shape))(pixels)
+    return [image, context], keras.layers.Concatenate()([image, pixels])
+
+
+def glow_net(
+    image_shape: Shape, num_outputs: int, width: int = 64, context_shape: Shape | None = None
+) -> keras.Model:
+    """Convolutional network of Glow's couplings: 3x3, 1x1, and a 3x3 that begins as zero.
+
+    Source: Kingma & Dhariwal, arXiv:1807.03039v2, with ReLU between (initial weights not checked).
+
+    Args:
+        image_shape: tuple of int, (height, width, channels).
+        num_outputs: int >= 1, channels of the output.
+        width: int >= 1, channels inside; 512 in the paper.
+        context_shape: as in `gated_conv_net`.
+
+    Returns:
+        `keras.Model` as of `gated_conv_net`, zeros at first.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> glow_net((8, 8, 1), num_outputs=2, width=4)(keras.ops.ones((3, 8, 8, 1))).shape
+        TensorShape([3, 8, 8, 2])
+    """
+    image_shape = check_arguments(image_shape, width=width)
+    check_size(1, num_outputs=num_outputs)
+    inputs, x = _inputs(image_shape, context_shape)
+    x = keras.layers.Conv2D(width, _KERNEL_SIZE, padding="same", activation="relu")(x)
+    x = keras.layers.Conv2D(width, 1, activation="relu")(x)
+    return keras.Model(inputs, _last(num_outputs)(x), name="glow_net")
+
+
+def _last(num_outputs):
+    """The last convolution of a network, zero at first."""
+    return keras.layers.Conv2D(
         num_outputs,
         _KERNEL_SIZE,
         padding="same",
         kernel_initializer="zeros",
         dtype=output_dtype(),
     )
-    return keras.Model(
-        inputs if context_shape else inputs[0], output(_concat_elu(x)), name="gated_conv_net"
-    )
 
 
-def _coupling(shape, mask, width, num_layers, context_shape=None):
-    network = gated_conv_net(shape, 2 * shape[-1], width, num_layers, context_shape)
-    return AffineCoupling(network, mask)
-
-
-def _checkerboard_couplings(shape, num_couplings, width, num_layers, context_shape=None):
-    """From latents to data, the last mask not inverted."""
+def _couplings(masks, shape, width, num_layers, context_shape=None):
+    """Affine couplings from latents to data, whose masks are given from data to latents."""
     return [
-        _coupling(shape, checkerboard_mask(shape, i % 2 == 1), width, num_layers, context_shape)
-        for i in reversed(range(num_couplings))
+        AffineCoupling(gated_conv_net(shape, 2 * shape[-1], width, num_layers, context_shape), mask)
+        for mask in reversed(masks)
     ]
 
 
-def _channel_couplings(shape, num_couplings, width, num_layers):
-    return [
-        _coupling(shape, channel_mask(shape[-1], i % 2 == 1), width, num_layers)
-        for i in reversed(range(num_couplings))
-    ]
+def _checkerboard_couplings(shape, num_couplings, *args):
+    masks = [checkerboard_mask(shape, i % 2 == 1) for i in range(num_couplings)]
+    return _couplings(masks, shape, *args)
+
+
+def _channel_couplings(shape, num_couplings, *args):
+    masks = [channel_mask(shape[-1], i % 2 == 1) for i in range(num_couplings)]
+    return _couplings(masks, shape, *args)
+
+
+def _vector(context_size):
+    """Shape of a context of so many numbers, or None for none."""
+    check_size(0, context_size=context_size)
+    return (context_size,) if context_size else None
 
 
 def simple_flow(
-    image_shape: Shape, num_couplings: int = 8, width: int = 32, num_layers: int = 3
+    image_shape: Shape,
+    num_couplings: int = 8,
+    width: int = 32,
+    num_layers: int = 3,
+    context_size: int = 0,
 ) -> Chain:
     """Flow over images of one scale: affine couplings with alternating checkerboard masks.
 
@@ -141,6 +198,7 @@ def simple_flow(
         num_couplings: int >= 1.
         width: int >= 1, channels inside the networks.
         num_layers: int >= 0, gated blocks of a network; see `gated_conv_net`.
+        context_size: int >= 0, size of the context, a vector that all networks see; 0 for none.
 
     Returns:
         `tfgen.bijectors.Chain`, for `tfgen.models.NormalizingFlow` with a dequantization; the
@@ -155,7 +213,10 @@ def simple_flow(
     """
     image_shape = check_arguments(image_shape, width=width)
     check_size(1, num_couplings=num_couplings)
-    return Chain(_checkerboard_couplings(image_shape, num_couplings, width, num_layers))
+    context_shape = _vector(context_size)
+    return Chain(
+        _checkerboard_couplings(image_shape, num_couplings, width, num_layers, context_shape)
+    )
 
 
 def variational_dequantization(
@@ -193,7 +254,9 @@ def variational_dequantization(
     return VariationalDequantization(Chain(couplings), num_values)
 
 
-def multiscale_flow(image_shape: Shape, width: int = 32, num_layers: int = 3) -> Chain:
+def multiscale_flow(
+    image_shape: Shape, width: int = 32, num_layers: int = 3, context_size: int = 0
+) -> Chain:
     """Flow over images of three scales, half of whose latents leave at the second.
 
     From data to latents: 2 couplings with checkerboard masks and networks of `width` channels;
@@ -207,6 +270,7 @@ def multiscale_flow(image_shape: Shape, width: int = 32, num_layers: int = 3) ->
         image_shape: tuple of int, (height, width, channels); height and width multiples of 4.
         width: int >= 1, channels inside the networks of the largest scale.
         num_layers: int >= 0, gated blocks of a network; see `gated_conv_net`.
+        context_size: int >= 0, size of the context, a vector that all networks see; 0 for none.
 
     Returns:
         `tfgen.bijectors.Chain` over images, the identity at first; latents have the image's shape.
@@ -218,33 +282,100 @@ def multiscale_flow(image_shape: Shape, width: int = 32, num_layers: int = 3) ->
         >>> multiscale_flow((8, 8, 1), width=4).event_shape
         (8, 8, 1)
     """
-    height, columns, channels = _check_two_squeezes(check_arguments(image_shape, width=width))
+    shape = _check_squeezes("multiscale_flow", check_arguments(image_shape, width=width), 2)
+    height, columns, channels = shape
     half = (height // 2, columns // 2, 4 * channels)
     quarter = (height // 4, columns // 4, 8 * channels)
-    return Chain(
-        [
-            Squeezed(
-                Chain(
-                    [
-                        Split(
-                            Squeezed(Chain(_channel_couplings(quarter, 4, 2 * width, num_layers)))
-                        ),
-                        *_channel_couplings(half, 2, 3 * width // 2, num_layers),
-                    ]
-                )
-            ),
-            *_checkerboard_couplings(tuple(image_shape), 2, width, num_layers),
-        ]
-    )
+    options = (num_layers, _vector(context_size))
+    coarsest = Squeezed(Chain(_channel_couplings(quarter, 4, 2 * width, *options)))
+    middle = _channel_couplings(half, 2, 3 * width // 2, *options)
+    finest = _checkerboard_couplings(shape, 2, width, *options)
+    return Chain([Squeezed(Chain([Split(coarsest), *middle])), *finest])
 
 
-def _check_two_squeezes(image_shape):
-    if any(pixels % 4 for pixels in image_shape[:2]):
+def _check_squeezes(name, image_shape, num_squeezes):
+    factor = 2**num_squeezes
+    if any(pixels % factor for pixels in image_shape[:2]):
         raise ValueError(
-            "multiscale_flow squeezes images twice and expects height and width to be multiples of "
-            f"4. Received: image_shape={image_shape}. Resize the images, or use simple_flow."
+            f"{name} squeezes images {num_squeezes} times and expects height and width to be "
+            f"multiples of {factor}. Received: image_shape={image_shape}. Resize the images, or "
+            "use a flow of fewer scales, such as simple_flow."
         )
     return image_shape
+
+
+def glow(
+    image_shape: Shape,
+    num_levels: int = 2,
+    num_steps: int = 8,
+    width: int = 64,
+    num_bins: int | None = None,
+    context_size: int = 0,
+) -> Bijector:
+    """Glow: at each scale steps of ActNorm, a 1x1 convolution and a coupling.
+
+    From data to latents: squares of 2 x 2 pixels become channels; `num_steps` steps, whose coupling
+    leaves the first half of the channels; half of the channels are final, and the others go on to
+    the next level. At first it only rotates the channels of each pixel, until the first batch sets
+    the scales (`tfgen.models.NormalizingFlow` does so).
+
+    With `num_bins` the couplings are monotonic splines, which are the identity beyond 4 standard
+    deviations of what `ActNorm` gives: a neural spline flow over images.
+
+    Source: Kingma & Dhariwal, arXiv:1807.03039v2, Sec. 3; with splines Durkan et al.,
+    arXiv:1906.04032v2 (settings for images not checked).
+    Deviation: `AffineCoupling` bounds its scales by a tanh; latents that leave early are judged by
+    the prior as all others are, not by a normal that the others give.
+
+    Args:
+        image_shape: tuple of int, (height, width, channels); height and width multiples of
+            2^num_levels.
+        num_levels: int >= 1, scales L.
+        num_steps: int >= 1, steps K of each scale; 32 in the paper.
+        width: int >= 1, channels inside the networks (`glow_net`); 512 in the paper.
+        num_bins: int >= 2, bins of a spline; None for affine couplings.
+        context_size: int >= 0, size of the context, a vector that all networks see; 0 for none.
+
+    Returns:
+        `tfgen.bijectors.Bijector` over images, for `tfgen.models.NormalizingFlow`; latents have the
+        image's shape.
+
+    Raises:
+        ValueError: if an argument is out of range.
+
+    Example:
+        >>> flow = glow((8, 8, 1), num_levels=2, num_steps=1, width=4)
+        >>> z, log_det = flow.inverse(keras.ops.ones((3, 8, 8, 1)))
+        >>> z.shape, log_det.shape
+        (TensorShape([3, 8, 8, 1]), TensorShape([3]))
+    """
+    check_size(num_levels=num_levels, num_steps=num_steps)
+    shape = _check_squeezes("glow", check_arguments(image_shape, width=width), num_levels)
+    if num_bins is not None:
+        check_size(2, num_bins=num_bins)
+    return _glow_level(shape, num_levels, num_steps, width, num_bins, _vector(context_size))
+
+
+def _glow_level(image_shape, num_levels, num_steps, *options):
+    height, columns, channels = image_shape
+    shape = (height // 2, columns // 2, 4 * channels)
+    parts = [part for _ in range(num_steps) for part in _glow_step(shape, *options)]
+    if num_levels > 1:
+        half = (*shape[:-1], 2 * channels)
+        parts = [Split(_glow_level(half, num_levels - 1, num_steps, *options)), *parts]
+    return Squeezed(Chain(parts))
+
+
+def _glow_step(shape, width, num_bins, context_shape):
+    """From latents to data."""
+    mask = channel_mask(shape[-1])
+    num_parameters = 2 if num_bins is None else 3 * num_bins - 1
+    network = glow_net(shape, num_parameters * shape[-1], width, context_shape)
+    if num_bins is None:
+        coupling = AffineCoupling(network, mask)
+    else:
+        coupling = SplineCoupling(network, mask, num_bins, _SPLINE_BOUND)
+    return [coupling, Invertible1x1Conv(shape), ActNorm(shape)]
 
 
 def vector_flow(
@@ -253,6 +384,7 @@ def vector_flow(
     hidden: Sequence[int] = (64, 64),
     num_bins: int = 8,
     bound: float = 4.0,
+    context_size: int = 0,
 ) -> Chain:
     """Flow over vectors, such as the rows of a table: spline couplings on standardized data.
 
@@ -265,6 +397,7 @@ def vector_flow(
         hidden: sequence of int, units of the networks' hidden layers.
         num_bins: int >= 2, bins of a spline.
         bound: float > 0, standard deviations from which on a spline is the identity.
+        context_size: int >= 0, size of the context that all networks see; 0 for none.
 
     Returns:
         `tfgen.bijectors.Chain`, for `tfgen.models.NormalizingFlow`; the identity at first.
@@ -280,7 +413,9 @@ def vector_flow(
     check_size(1, num_couplings=num_couplings)
     couplings = [
         SplineCoupling(
-            coupling_network(size, hidden, num_parameters=3 * num_bins - 1),
+            coupling_network(
+                size, hidden, context_size=context_size, num_parameters=3 * num_bins - 1
+            ),
             alternating_mask(size, i % 2),
             num_bins,
             bound,

@@ -12,6 +12,7 @@ from tfgen import bijectors, models
 from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import Seed
 from tfgen.layers import FlowDistribution, StandardNormal
+from tfgen.layers.flow import check_no_context
 from tfgen.samplers.sampler import Noise
 from tfgen.samplers.trained import TrainedSampler, TrainingOptions
 
@@ -56,6 +57,7 @@ class NormalizingFlow(TrainedSampler):
     def create_weights(self, size: int) -> None:
         if self.bijector is None:
             self.bijector = bijectors.maf(size, self.num_steps, self.hidden)
+        check_no_context(self.bijector)
         if tuple(self.bijector.event_shape) != (size,):
             raise ValueError(
                 f"The bijector of a sampler maps flat codes, here of {size} numbers. Received: a "
