@@ -37,6 +37,25 @@ def vae(run, shape):
     return models.VAE(encoder(run, shape), decoder(run, shape), seed=run.seed)
 
 
+def spherical_vae(run, shape):
+    posterior = encoder(run, shape, layers.VonMisesFisher)
+    prior = layers.SphericalUniform(posterior.output_shape[-1])
+    return models.VAE(posterior, decoder(run, shape), prior, seed=run.seed)
+
+
+def relaxed_vae(run, shape):
+    """20 variables of 10 classes."""
+    variables, classes = run.pick((20, 10), (20, 10), (2, 3))
+    size = variables * classes
+    head = functools.partial(layers.RelaxedOneHot, num_classes=classes, temperature=0.5)
+    return models.VAE(
+        networks.mlp_encoder(shape, size, head, width(run), depth=1),
+        networks.mlp_decoder(shape, size, width=width(run), depth=1),
+        layers.RelaxedOneHotPrior(size, classes, temperature=0.5),
+        seed=run.seed,
+    )
+
+
 def vamp_prior(run, shape):
     prior = layers.VampPrior(shape, num_components=50, seed=run.seed)
     return models.VAE(encoder(run, shape), decoder(run, shape), prior, seed=run.seed)

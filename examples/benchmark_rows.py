@@ -117,6 +117,20 @@ ROWS = (
         "InfoVAE, alpha 0, lambda 1000",
         5,
     ),
+    Row(
+        "spherical-vae",
+        models.VAE,
+        builders.spherical_vae,
+        "VAE with codes on the unit sphere: von Mises-Fisher posterior, uniform prior",
+        6,
+    ),
+    Row(
+        "relaxed-vae",
+        models.VAE,
+        builders.relaxed_vae,
+        "VAE with 20 relaxed one-hot variables of 10 classes, both temperatures 0.5",
+        6,
+    ),
     _point_row(
         "wae",
         models.WAE,
