@@ -15,7 +15,8 @@ CONTEXT_SIZE = 64
 
 # Filters of the networks of GANs and hybrids, of VQ-VAE, and of the flows over images: between 0.3
 # and 0.6 million parameters each, as the networks of 400 units have 0.7.
-GAN_WIDTH, VQ_WIDTH, FLOW_WIDTH, GLOW_WIDTH = 24, 64, 16, 96
+GAN_WIDTH, VQ_WIDTH, FLOW_WIDTH = 24, 64, 16
+GLOW_WIDTH = 96
 
 
 # VAEs, and the models of Sagar's Table 7.
@@ -289,20 +290,17 @@ def mixture(run, shape):
     return models.MixtureEM(components, shape, "bernoulli", min_probability=1e-3, seed=run.seed)
 
 
-def dequantized(run, shape, flow):
-    noise = bijectors.UniformDequantization(shape, run.pick(256, 256, 17))
-    return models.NormalizingFlow(flow, noise, seed=run.seed)
-
-
 def image_flow(run, shape):
     flow = networks.multiscale_flow(shape, run.pick(FLOW_WIDTH, FLOW_WIDTH, 4))
-    return dequantized(run, shape, flow)
+    noise = bijectors.UniformDequantization(shape, run.pick(256, 256, 17))
+    return models.NormalizingFlow(flow, noise, seed=run.seed)
 
 
 def glow(run, shape):
     """Two scales: 28 pixels halve twice."""
     flow = networks.glow(shape, 2, run.pick(8, 8, 1), run.pick(GLOW_WIDTH, GLOW_WIDTH, 4))
-    return dequantized(run, shape, flow)
+    noise = bijectors.UniformDequantization(shape, run.pick(256, 256, 17))
+    return models.NormalizingFlow(flow, noise, seed=run.seed)
 
 
 # GANs and hybrids of DCGAN's networks, z 40, pixels in [-1, 1].

@@ -108,7 +108,7 @@ ROWS = (
         models.FlowVAE,
         builders.sylvester,
         "VAE + orthogonal Sylvester flow: 4 steps of rank 8 from a context of 64",
-        6,
+        8,
     ),
     Row(
         "info-vae",
@@ -443,7 +443,7 @@ ROWS = (
         optimizer=ADAM,
         pixels="levels",
         measures=(BOUND, SAMPLES),
-        minutes=75,
+        minutes=55,
     ),
     Row(
         "vae-cosine",
