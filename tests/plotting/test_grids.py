@@ -36,7 +36,7 @@ def test_samples_ask_for_means_where_draws_are_the_default(tile):
         assert tile(plotting.samples(Mixture(), 1, mean=mean)[1], 0, 0).mean() == pixel
 
 
-@pytest.mark.parametrize("arguments", [{"mean": False}, {"labels": [0, 1]}])
+@pytest.mark.parametrize("arguments", [{"mean": False}, {"condition": [0, 1]}])
 def test_samples_refuse_what_the_model_does_not_take(arguments):
     class Generator:
         def sample(self, num_samples, seed=None):
