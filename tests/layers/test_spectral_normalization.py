@@ -161,7 +161,7 @@ def test_files_with_the_wrapper_of_keras_load(reloaded):
 
 
 def test_mixed_precision(mixed_precision):
-    network = dense(num_calls=3)
+    network = dense()
     assert network(X, training=True).dtype == mixed_precision.split("_")[1]
     assert network.layers[0].u.dtype == "float32"
     kernel = network.layers[0].layer.kernel.numpy()
