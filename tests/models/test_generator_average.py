@@ -168,3 +168,15 @@ def test_averages_of_two_kinds(build_model, blobs):
         model.fit(blobs, callbacks=[keras.callbacks.SwapEMAWeights()], verbose=0)
     with pytest.raises(ValueError, match="Samples come from the averages already"):
         model.swap_averages()
+
+
+def test_averages_of_conditional_generators(build_model, blobs):
+    model = build_model("conditional_gan", generator_average=MOMENTUM, proximity=0.0)
+    model.compile("adam", steps_per_execution=1)
+    follow, labels = Follow(), np.arange(len(blobs)) % 2
+    model.fit(blobs, labels, batch_size=32, verbose=0, callbacks=[follow])
+    twin = models.GAN(model.generator, model.discriminator)
+    expected = with_weights(twin, follow.average, lambda: twin.sample(4, seed=1, condition=1))
+    sample = model.sample(4, seed=1, condition=1)
+    assert_allclose(sample, expected, rtol=1e-4, atol=1e-6)
+    assert np.abs(sample - twin.sample(4, seed=1, condition=1)).max() > 1e-4
