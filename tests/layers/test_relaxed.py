@@ -209,3 +209,12 @@ def test_iwae_takes_it_too(clusters):
     model = vae(3, 2, models.IWAE)
     model.compile()
     assert np.isfinite(model.fit(clusters, epochs=1, verbose=0).history["loss"][0])
+
+
+def test_other_numbers_of_classes_are_other_vectors():
+    head = functools.partial(layers.RelaxedOneHot, num_classes=2)
+    networks_of = networks.mlp_encoder(SHAPE, 6, head), networks.mlp_decoder(SHAPE, 6)
+    with pytest.raises(ValueError, match="Received: .*of 2 classes and a prior over .*of 3"):
+        models.VAE(*networks_of, layers.RelaxedOneHotPrior(6, 3))
+    with pytest.raises(ValueError, match="and a prior over all vectors"):
+        models.VAE(*networks_of)

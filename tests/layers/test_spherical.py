@@ -270,3 +270,31 @@ def test_iwae_and_beta_vae_take_it_too(circle):
         built.compile()
         history = built.fit(circle, epochs=1, verbose=0).history
         assert np.isfinite(history["loss"][0])
+
+
+def normal_encoder(size):
+    return networks.mlp_encoder(SHAPE, size, width=8)
+
+
+def spherical_encoder(size):
+    return networks.mlp_encoder(SHAPE, size, layers.VonMisesFisher, width=8)
+
+
+@pytest.mark.parametrize("model", [models.VAE, models.IWAE])
+@pytest.mark.parametrize(
+    "encoder, prior, message",
+    [
+        (spherical_encoder, lambda: None, "unit vectors and a prior over all"),
+        (normal_encoder, lambda: layers.SphericalUniform(6), "all vectors and a prior over unit"),
+        (spherical_encoder, lambda: layers.RelaxedOneHotPrior(6, 3), "a prior over relaxed"),
+    ],
+)
+def test_densities_over_different_vectors_are_refused(model, encoder, prior, message):
+    with pytest.raises(ValueError, match=f"Received: .*{message}"):
+        model(encoder(6), networks.mlp_decoder(SHAPE, 6, width=8), prior())
+
+
+def test_a_vamp_prior_of_the_sphere_is_over_the_sphere(circle):
+    prior = layers.VampPrior(SHAPE, 3, activation="linear", seed=0)
+    model = models.VAE(spherical_encoder(3), networks.mlp_decoder(SHAPE, 3, width=8), prior)
+    assert np.all(np.isfinite(model.terms(np.clip(circle, 0, 1))["elbo"]))

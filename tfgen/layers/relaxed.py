@@ -82,6 +82,11 @@ class RelaxedOneHotDistribution(tfd.Distribution):
             name=name,
         )
 
+    @property
+    def space(self) -> str:
+        """What it is a density over."""
+        return f"relaxed one-hot vectors of {self.logits.shape[-1]} classes"
+
     def _batch_shape_tensor(self):
         return tf.shape(self.logits)[:-2]
 

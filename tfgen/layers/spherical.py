@@ -169,6 +169,8 @@ class UniformOnSphere(tfd.SphericalUniform):
         TensorShape([4, 3])
     """
 
+    space = "unit vectors"
+
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         is_on_sphere = tf.abs(tf.norm(x, axis=-1) - 1.0) < ROUNDING
         return tf.where(is_on_sphere, super()._log_prob(x), -math.inf)
@@ -191,6 +193,8 @@ class VonMisesFisherDistribution(tfd.VonMisesFisher):
         >>> float(tf.norm(q.sample(seed=[0, 0])))
         1.0
     """
+
+    space = "unit vectors"
 
     @property
     def reparameterization_type(self) -> Any:

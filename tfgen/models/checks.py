@@ -35,6 +35,7 @@ __all__ = [
     "check_pairs",
     "check_prior_layer",
     "check_reparameterized",
+    "check_same_space",
     "check_seed",
     "check_several_examples",
     "check_values",
@@ -115,6 +116,24 @@ def check_reparameterized(output: Any, role: str) -> None:
             "layer such as layers.IndependentNormal or FixedScaleNormal, or build it with "
             "head=None."
         )
+
+
+def check_same_space(posterior: Any, prior: Any) -> None:
+    """Raises ValueError if q(z|x) and p(z) are densities over different kinds of vectors."""
+    q, p = (_space(d) for d in (posterior, prior))
+    if is_distribution(posterior) and q != p:
+        raise ValueError(
+            "q(z|x) and p(z) must be densities over the same vectors. Received: an encoder that "
+            f"returns {q} and a prior over {p}. Unit vectors have layers.VonMisesFisher and "
+            "SphericalUniform, relaxed one-hot ones layers.RelaxedOneHot and RelaxedOneHotPrior of "
+            "as many classes."
+        )
+
+
+def _space(distribution):
+    """What a density is over, which its class says unless it is over all vectors."""
+    inner = getattr(distribution, "components_distribution", distribution)
+    return getattr(inner, "space", "all vectors")
 
 
 def check_diagonal_normal(posterior: Any, what: str) -> None:

@@ -39,6 +39,7 @@ from tfgen.models.checks import (
     check_num_samples,
     check_prior_layer,
     check_reparameterized,
+    check_same_space,
     check_seed,
     check_values,
     input_shape,
@@ -722,7 +723,9 @@ class AutoencodingModel(LatentVariableModel):
         A model that trains its encoder without such a gradient overrides it.
         """
         if type(self.encoder).call is not keras.Model.call:  # DRAW has a network of its own.
-            check_reparameterized(output_on_zeros(self.encoder), "encoder")
+            output = output_on_zeros(self.encoder)
+            check_reparameterized(output, "encoder")
+            check_same_space(output, self.prior_distribution())
 
     def encode(self, x: TensorLike, condition: Any = None) -> Any:
         """q(z|x), or z where the encoder is deterministic; q(z|x, c) given a condition."""
