@@ -26,6 +26,7 @@ import tfgen
 from tfgen import datasets, metrics, models, plotting
 
 SMOKE_EPOCHS = 2
+GREY = {"value_range": (0, 1), "binarize": None, "labels": True}  # What samples are held against.
 QUIET = 0.5  # Cores that others may use while an epoch is timed.
 
 
@@ -262,9 +263,8 @@ def samples(row, run, model):
 
     One classifier of grey images, of two dense layers, judges the samples of all models.
     """
-    grey = {"value_range": (0, 1), "binarize": None, "labels": True}
     train_data, test_data = (
-        load_data(row, run, split, **grey)[0] for split in (train_split(run), "test")
+        load_data(row, run, split, **GREY)[0] for split in (train_split(run), "test")
     )
     judge = metrics.classifier(train_data, steps=run.pick(2500, 2500, 100), verbose=False)
     scores = metrics.evaluate_samples(
@@ -282,6 +282,30 @@ def samples(row, run, model):
         **{f"real_{name}": value for name, value in scores.real.items()},
         "num_samples": scores.settings["num_samples"],
     }
+
+
+def of_classes(row, run, model):
+    """Accuracy on test images of a classifier trained on samples of given classes alone.
+
+    In `real_` that of one trained on as many training images.
+    """
+    num_samples = run.pick(10_000, 10_000, 200)
+    train, test = (grey_images(row, run, split) for split in (f"train[:{num_samples}]", "test"))
+    options = {"steps": run.pick(2500, 2500, 100), "seed": run.seed}
+    images = np.clip(unit_samples(row, run, model).sample(num_samples, seed=run.seed), 0, 1)
+    drawn = images, np.arange(num_samples) % model.num_classes
+    scores = {
+        name: metrics.classification_accuracy_score(*source, *test, **options).mean
+        for name, source in {"": drawn, "real_": train}.items()
+    }
+    return {f"{name}classification_accuracy": score for name, score in scores.items()}
+
+
+def grey_images(row, run, split):
+    """Images in [0, 1] and their labels, as arrays."""
+    data = load_data(row, run, split, **GREY)[0]
+    images, labels = zip(*data.as_numpy_iterator(), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 def pictures(row, run, model):
@@ -306,7 +330,8 @@ def parts_of(row):
         NLL: {"nll_200": few_samples, "nll_5000": many_samples},
     }
     chosen = [parts for measure, parts in named.items() if measure in row.measures]
-    return {"pictures": pictures, "terms": terms} | {
+    by_class = {"classes": of_classes} if row.labels else {}
+    return {"pictures": pictures, "terms": terms, **by_class} | {
         k: f for group in chosen for k, f in group.items()
     }
 

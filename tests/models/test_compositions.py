@@ -27,6 +27,7 @@ REFUSED = {
     **{(models.IWAE, option): "weighed by densities" for option in ("capacity", "free_bits")},
     **{(models.LadderVAE, option): "HierarchicalNormal" for option in PRIORS},
     **{(models.DRAW, option): "standard normal" for option in PRIORS},
+    (models.AdaGVAE, "classes"): "learns from pairs of images",
     (models.DRAW, "classes"): "must be a networks.DRAWEncoder",
     (models.DRAW, "flow posterior"): "must be a networks.DRAWEncoder",
     **{

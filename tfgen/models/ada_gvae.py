@@ -43,7 +43,8 @@ class AdaGVAE(VAE):
         **kwargs: other arguments of `VAE`, such as `beta`.
 
     Raises:
-        ValueError: if q(z|x) is something else; and as `VAE`.
+        ValueError: if q(z|x) is something else, or the networks need a condition, which would take
+            the place of second images; and as `VAE`.
 
     Example:
         >>> from tfgen import networks
@@ -62,6 +63,12 @@ class AdaGVAE(VAE):
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
         check_diagonal_normal(output_on_zeros(encoder), "AdaGVAE")
+        if self.conditions is not None:
+            raise ValueError(
+                "AdaGVAE learns from pairs of images, the second of which is y in fit. Received: "
+                f"networks that need a condition as y, {self.conditions.expected}. Build them "
+                "without num_classes and condition_shape."
+            )
 
     def examples(self, x: Any) -> tf.Tensor:
         """The images of a batch, of pairs all first and then all second ones."""
