@@ -47,6 +47,7 @@ CONSTRUCTORS = dict(
         event_size=3, num_components=2, sample_dtype="float32", **OPTIONS
     ),
     CodeFrequencies=dict(num_positions=2, num_codes=3),
+    ConditionalBatchNormalization=dict(momentum=0.9, epsilon=1e-3),
     DistributionLambda=dict(make_distribution_fn=to_normal, **CONVERT),
     FiniteScalarQuantizer=dict(levels=[3, 2]),
     FixedScaleNormal=dict(scale=1.0, **INDEPENDENT),

@@ -10,6 +10,7 @@ from tfgen.layers.conditional import (
     current_condition,
     given,
 )
+from tfgen.layers.conditional_normalization import ConditionalBatchNormalization
 from tfgen.layers.distribution_lambda import DistributionLambda
 from tfgen.layers.flow import FlowDistribution, FlowNormal, FlowPrior
 from tfgen.layers.hierarchical import HierarchicalDistribution, HierarchicalNormal
@@ -43,6 +44,7 @@ __all__ = [
     "CodeFrequencies",
     "Condition",
     "Conditional",
+    "ConditionalBatchNormalization",
     "DistributionLambda",
     "FiniteScalarQuantizer",
     "FixedScaleNormal",
