@@ -137,6 +137,8 @@ NETWORKS = table(
         spectral_norm=True,
         dropout=0.1,
         minibatch_discrimination=2,
+        projection=True,
+        num_classes=2,
     ),
     dcgan_encoder=dict(
         image_shape=LARGE, latent_dim=2, head=layers.IndependentNormal, width=4, batch_norm=True
@@ -148,6 +150,8 @@ NETWORKS = table(
         batch_norm=True,
         output_activation="tanh",
         head=None,
+        conditional_norm=True,
+        num_classes=2,
     ),
     gated_conv_net=dict(
         image_shape=SHAPE, num_outputs=2, width=4, num_layers=1, context_shape=SHAPE
@@ -191,6 +195,8 @@ NETWORKS = table(
         dropout=0.1,
         activation="relu",
         minibatch_discrimination=2,
+        projection=True,
+        condition_shape=2,
     ),
     mlp_encoder=dict(**_CONV, head=layers.IndependentNormal, depth=1, activation="relu"),
     mlp_generator=dict(

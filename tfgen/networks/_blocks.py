@@ -20,6 +20,7 @@ from tfgen._utils.arguments import (
 from tfgen._utils.typing import Activation, Shape
 from tfgen.layers import (
     Conditional,
+    ConditionalBatchNormalization,
     IndependentBernoulli,
     IndependentPoisson,
     MinibatchDiscrimination,
@@ -51,8 +52,10 @@ __all__ = [
     "normalization",
     "output_channels",
     "output_layer",
+    "projection_stack",
     "stack",
     "upsample",
+    "vector_condition",
 ]
 
 Layers: TypeAlias = list[Callable[..., Any]]
@@ -96,6 +99,38 @@ def stack(
     begin = layers[:1] if isinstance(layers[0], keras.layers.Flatten) else []
     joined = join(chain(inputs, begin), c)
     return network_of(inputs, c, chain(joined, layers[len(begin) :]), name, **condition)
+
+
+def projection_stack(
+    input_shape: Shape,
+    layers: Layers,
+    name: str,
+    embedding: Callable[[int], keras.layers.Layer],
+    **condition: Unpack[ConditionOptions],
+) -> keras.Model:
+    """The logit psi(phi(x)) + <V c, phi(x)>: `layers` are those of phi, a vector, and then psi.
+
+    `embedding` makes the layer V, from c to vectors of the size that it is given.
+    """
+    *features, psi = layers
+    inputs, c = keras.Input(input_shape), vector_condition("projection", **condition)
+    phi = chain(inputs, features)
+    product = keras.layers.Dot(axes=1, dtype=output_dtype())([embedding(phi.shape[-1])(c), phi])
+    outputs = keras.layers.Add(dtype=output_dtype())([psi(phi), product])
+    return network_of(inputs, c, outputs, name, **condition)
+
+
+def vector_condition(use: str, **condition: Unpack[ConditionOptions]) -> Any:
+    """The last input of a network with the option `use`; ValueError unless it is a vector."""
+    c = condition_input(**condition)
+    if c is None or len(c.shape) != 2:
+        raise ValueError(
+            f"{use}=True takes a condition that is a vector. Received: num_classes="
+            f"{condition.get('num_classes')!r} and condition_shape="
+            f"{condition.get('condition_shape')!r}. Give num_classes, or an int condition_shape, "
+            f"or leave {use} out."
+        )
+    return c
 
 
 def network_of(
@@ -298,14 +333,19 @@ def _dropout(rate):
     return [keras.layers.Dropout(rate)] if rate else []
 
 
-def normalization(batch_norm: bool) -> Layers:
-    """Batch normalization, or nothing.
+def normalization(batch_norm: bool, condition: Any = None) -> Layers:
+    """Batch normalization, with gain and shift of a condition if there is one; or nothing.
 
     Its averages forget within tens of steps, as is usual for adversarial networks: they move, and
     samples drawn during training use the averages.
     """
     check_flags(batch_norm=batch_norm)
-    return [keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)] if batch_norm else []
+    if not batch_norm:
+        return []
+    if condition is None:
+        return [keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5)]
+    conditional = ConditionalBatchNormalization(momentum=0.9, epsilon=1e-5)
+    return [lambda x: conditional([x, condition])]
 
 
 def nonlinearity(
@@ -313,11 +353,12 @@ def nonlinearity(
     activation: Activation = "leaky_relu",
     dropout: float = 0.0,
     name: str | None = None,
+    condition: Any = None,
 ) -> Layers:
     """Layers between two with weights; `name` is the activation's. Keras' leaky slope is 0.2."""
     check_activation(activation=activation)
     activate = keras.layers.Activation(fast(activation), name=name)
-    return [*normalization(batch_norm), activate, *_dropout(dropout)]
+    return [*normalization(batch_norm, condition), activate, *_dropout(dropout)]
 
 
 def logit(**kwargs: Any) -> keras.layers.Layer:

@@ -17,6 +17,7 @@ from tfgen.networks._blocks import (
     FEATURES,
     ConditionOptions,
     Head,
+    chain,
     check_arguments,
     check_image_shape,
     convolution,
@@ -24,12 +25,15 @@ from tfgen.networks._blocks import (
     image_output,
     logit,
     minibatch_features,
+    network_of,
     nonlinearity,
     output_channels,
     output_dtype,
     output_layer,
+    projection_stack,
     stack,
     upsample,
+    vector_condition,
 )
 
 __all__ = ["dcgan_discriminator", "dcgan_encoder", "dcgan_generator"]
@@ -83,6 +87,7 @@ def dcgan_generator(
     batch_norm: bool = True,
     output_activation: Activation = "tanh",
     head: Head = None,
+    conditional_norm: bool = False,
     **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from latent variables to images.
@@ -105,6 +110,8 @@ def dcgan_generator(
             for [0, 1], None for any range.
         head: callable from `image_shape` to a distribution layer with the same number of
             parameters for every pixel; None for plain images.
+        conditional_norm: bool, whether a condition, a vector, is not joined to z but sets gain and
+            shift of each batch normalization: `tfgen.layers.ConditionalBatchNormalization`.
         **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
             `tfgen.layers.Conditional`.
 
@@ -114,7 +121,8 @@ def dcgan_generator(
 
     Raises:
         ValueError: if an argument is out of range, the image too small, or `head` is no head or
-            does not fit `output_activation`.
+            does not fit `output_activation`, or there is a `conditional_norm` of no vector or
+            without `batch_norm`.
 
     Example:
         >>> generator = dcgan_generator((32, 32, 3), latent_dim=100, width=8)
@@ -123,30 +131,40 @@ def dcgan_generator(
     """
     image_shape = _check(image_shape, latent_dim, width)
     output, num_parameters = image_output(head, image_shape, output_activation)
-    check_flags(batch_norm=batch_norm)
+    check_flags(batch_norm=batch_norm, conditional_norm=conditional_norm)
+    c = _condition_of_norm(batch_norm, **condition) if conditional_norm else None
+    activate = functools.partial(nonlinearity, batch_norm, "relu", condition=c)
     full, *sizes, smallest = halved_sizes(image_shape, _num_halvings(image_shape))
     feature_map = (*smallest, width * 2 ** len(sizes))
     double = functools.partial(_initialized, upsample)
     blocks = [
         [
             *double(width * 2**step, _KERNEL_SIZE, size, use_bias=not batch_norm),
-            *nonlinearity(batch_norm, "relu"),
+            *activate(),
         ]
         for step, size in enumerate(sizes)
     ]
-    return stack(
-        (latent_dim,),
-        [
-            _dense(math.prod(feature_map), use_bias=not batch_norm),
-            keras.layers.Reshape(feature_map),
-            *nonlinearity(batch_norm, "relu"),
-            *sum(reversed(blocks), []),
-            *double(output_channels(num_parameters, image_shape), _KERNEL_SIZE, full),
-            *output,
-        ],
-        name="dcgan_generator",
-        **condition,
-    )
+    enlarge = [
+        _dense(math.prod(feature_map), use_bias=not batch_norm),
+        keras.layers.Reshape(feature_map),
+        *activate(),
+        *sum(reversed(blocks), []),
+        *double(output_channels(num_parameters, image_shape), _KERNEL_SIZE, full),
+        *output,
+    ]
+    if c is None:
+        return stack((latent_dim,), enlarge, "dcgan_generator", **condition)
+    z = keras.Input((latent_dim,))
+    return network_of(z, c, chain(z, enlarge), "dcgan_generator", **condition)
+
+
+def _condition_of_norm(batch_norm, **condition):
+    if not batch_norm:
+        raise ValueError(
+            "conditional_norm=True sets gain and shift of batch normalization. Received: "
+            "batch_norm=False. Leave one of the two out."
+        )
+    return vector_condition("conditional_norm", **condition)
 
 
 def dcgan_discriminator(
@@ -156,6 +174,7 @@ def dcgan_discriminator(
     spectral_norm: bool = False,
     dropout: float = 0.0,
     minibatch_discrimination: int = 0,
+    projection: bool = False,
     **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from images to one logit, the reverse of `dcgan_generator`.
@@ -165,8 +184,10 @@ def dcgan_discriminator(
     first, leaky ReLU of slope 0.2 all of them; the last leaky ReLU is named "features".
 
     Source: Radford et al., arXiv:1511.06434v2, Sec. 3 and 4; filters are those of the generator.
-    Miyato et al., arXiv:1802.05957v1, Eq. 8, for `spectral_norm`.
-    Deviation: no sigmoid at the end, since the losses take logits.
+    Miyato et al., arXiv:1802.05957v1, Eq. 8, for `spectral_norm`. Miyato & Koyama, arXiv:1802.05637
+    (equations not checked), for `projection`.
+    Deviation: no sigmoid at the end, since the losses take logits. Features are flattened for a
+    `projection`, as they are for the last layer, where the paper's networks sum them over pixels.
 
     Args:
         image_shape: tuple of int, (height, width, channels), from 2 pixels on.
@@ -179,6 +200,9 @@ def dcgan_discriminator(
         dropout: float in [0, 1), rate after each activation.
         minibatch_discrimination: int >= 0, numbers that `tfgen.layers.MinibatchDiscrimination`
             appends to the last features. Not under a gradient penalty.
+        projection: bool, whether a condition c, a vector, is not joined to the images but adds
+            <V c, phi(x)> to the logit, phi the flat input of the last layer and V a trained matrix.
+            `spectral_norm` normalizes V too.
         **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
             `tfgen.layers.Conditional`.
 
@@ -186,7 +210,8 @@ def dcgan_discriminator(
         `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
 
     Raises:
-        ValueError: if an argument is out of range or the image too small.
+        ValueError: if an argument is out of range or the image too small, or there is a
+            `projection` of no vector.
 
     Example:
         >>> discriminator = dcgan_discriminator((32, 32, 3), width=8)
@@ -195,15 +220,22 @@ def dcgan_discriminator(
     """
     check_fractions("Use 0 for none.", dropout=dropout)
     image_shape = _check(image_shape, 1, width)
-    check_flags(spectral_norm=spectral_norm)
+    check_flags(spectral_norm=spectral_norm, projection=projection)
     wrapper = layers.SpectralNormalization if spectral_norm else None
     last, compared = _initialized(logit), minibatch_features(minibatch_discrimination)
     if wrapper is not None:
         last = wrapper(last, dtype=output_dtype())
         compared = [wrapper(layer) for layer in compared]
     convolutions = _convolutions(image_shape, width, batch_norm, dropout, wrapper)
-    judges = [*convolutions, *compared, last]
-    return stack(image_shape, judges, "dcgan_discriminator", **condition)
+    arguments = image_shape, [*convolutions, *compared, last], "dcgan_discriminator"
+    if not projection:
+        return stack(*arguments, **condition)
+
+    def embedding(units):
+        layer = _dense(units, use_bias=False, name="embedding")
+        return wrapper(layer, name="embedding") if wrapper else layer
+
+    return projection_stack(*arguments, embedding, **condition)
 
 
 def dcgan_encoder(

@@ -3,10 +3,12 @@
 Soons, "Practical 3: Deep Generative Models", 2020, Question 2.3.
 """
 
+import functools
+
 import keras
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_size
+from tfgen._utils.arguments import check_flags, check_size
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
@@ -23,6 +25,7 @@ from tfgen.networks._blocks import (
     logit,
     minibatch_features,
     network_of,
+    projection_stack,
     stack,
 )
 
@@ -105,6 +108,7 @@ def mlp_discriminator(
     dropout: float = 0.3,
     activation: Activation = "leaky_relu",
     minibatch_discrimination: int = 0,
+    projection: bool = False,
     **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Fully connected network from images to one logit.
@@ -114,7 +118,7 @@ def mlp_discriminator(
 
     Source: Soons, "Practical 3: Deep Generative Models", 2020, Question 2.3, with the slope 0.2 of
     the assignment's text. Mi et al., arXiv:1812.05676v2, Sec. 3: width=(392, 196, 98), dropout=0,
-    activation="relu".
+    activation="relu". Miyato & Koyama, arXiv:1802.05637 (equations not checked), for `projection`.
     Deviation: no sigmoid at the end, since the losses take logits.
 
     Args:
@@ -124,6 +128,8 @@ def mlp_discriminator(
         activation: Keras activation of the hidden layers.
         minibatch_discrimination: int >= 0, numbers that `tfgen.layers.MinibatchDiscrimination`
             appends to the last features. Not under a gradient penalty.
+        projection: bool, whether a condition c, a vector, is not joined to the images but adds
+            <V c, phi(x)> to the logit, phi the input of the last layer and V a trained matrix.
         **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
             `tfgen.layers.Conditional`.
 
@@ -131,7 +137,7 @@ def mlp_discriminator(
         `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
 
     Raises:
-        ValueError: if an argument is out of range.
+        ValueError: if an argument is out of range, or there is a `projection` of no vector.
 
     Example:
         >>> discriminator = mlp_discriminator((28, 28, 1))
@@ -141,12 +147,12 @@ def mlp_discriminator(
     judges = _discriminator_layers(
         width, dropout, activation, minibatch_discrimination=minibatch_discrimination
     )
-    return stack(
-        check_arguments(image_shape),
-        [keras.layers.Flatten(), *judges],
-        name="mlp_discriminator",
-        **condition,
-    )
+    check_flags(projection=projection)
+    arguments = check_arguments(image_shape), [keras.layers.Flatten(), *judges], "mlp_discriminator"
+    if projection:
+        embedding = functools.partial(keras.layers.Dense, use_bias=False, name="embedding")
+        return projection_stack(*arguments, embedding, **condition)
+    return stack(*arguments, **condition)
 
 
 def mlp_code_discriminator(
