@@ -342,6 +342,32 @@ def spectral_gan(run, shape):
     return models.GAN(generator(run, shape), judge, loss="hinge", seed=run.seed)
 
 
+# GANs that are given the class.
+
+
+def class_generator(run, shape, **options):
+    options = {"num_classes": 10, **options}
+    return networks.dcgan_generator(shape, latent_size(run), gan_width(run), **options)
+
+
+def conditional_gan(run, shape):
+    judge = networks.dcgan_discriminator(shape, gan_width(run), num_classes=10)
+    return models.GAN(class_generator(run, shape), judge, seed=run.seed)
+
+
+def projection_gan(run, shape):
+    judge = networks.dcgan_discriminator(
+        shape, gan_width(run), False, spectral_norm=True, projection=True, num_classes=10
+    )
+    made = class_generator(run, shape, conditional_norm=True)
+    return models.GAN(made, judge, loss="hinge", seed=run.seed)
+
+
+def ac_gan(run, shape):
+    judge = networks.dcgan_encoder(shape, 1 + 10, None, gan_width(run))
+    return models.ACGAN(class_generator(run, shape), judge, seed=run.seed)
+
+
 def hybrid(model, batch_norm=False, **options):
     """Builder of a VAE whose images an adversary judges."""
 

@@ -242,6 +242,28 @@ ROWS = (
         "DCGAN, non-saturating loss, samples from the average of the generator's weights",
     ),
     _gan_row(
+        "gan-conditional",
+        models.GAN,
+        builders.conditional_gan,
+        "DCGAN, both networks given the class beside z and x; samples of the classes in turn",
+        labels=True,
+    ),
+    _gan_row(
+        "gan-projection",
+        models.GAN,
+        builders.projection_gan,
+        "DCGAN, hinge loss, given the class by conditional batch normalization and by a projection, "
+        "spectral normalization of the discriminator",
+        labels=True,
+    ),
+    _gan_row(
+        "ac-gan",
+        models.ACGAN,
+        builders.ac_gan,
+        "AC-GAN: DCGAN whose discriminator also tells the class, class_weight 1",
+        labels=True,
+    ),
+    _gan_row(
         "wgan-gp",
         models.WGANGP,
         builders.gan(models.WGANGP, batch_norm=False),

@@ -130,6 +130,11 @@ _BUILDERS = {
     "gan_proximity": lambda n, **kwargs: models.GAN(
         n.generator, n.discriminator, proximity=5.0, r1=0.1, label_smoothing=0.1, **kwargs
     ),
+    "ac_gan": lambda n, **kwargs: models.ACGAN(
+        *_of_classes(n.generator),
+        _network(SHAPE, 1 + 2, noisy=n.noisy),
+        **{"class_weight": 0.5, "r1": 0.1, "discriminator_steps": 2, **kwargs},
+    ),
     "gan_options": lambda n, **kwargs: models.GAN(
         n.generator,
         _comparing_critic(n.noisy),

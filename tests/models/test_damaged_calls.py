@@ -105,6 +105,16 @@ def _constructors():
             reconstruction_weight=1.0,
             loss="hinge",
         ),
+        "ACGAN": dict(
+            generator=networks.mlp_decoder(SHAPE, LATENT, head=None, num_classes=2, **_SIZE),
+            discriminator=networks.mlp_encoder(SHAPE, 1 + 2, head=None, **_SIZE),
+            prior=prior,
+            **_GAN,
+            loss="hinge",
+            discriminator_steps=2,
+            label_smoothing=0.0,
+            class_weight=0.5,
+        ),
         "AE": auto,
         "AdaGVAE": dict(**vae, **_KL, free_bits=None),
         "ALI": dict(
@@ -246,6 +256,8 @@ CONSTRUCTORS = {
 
 # Methods.
 
+OF_CLASSES = ("ACGAN", "BetaVAE")
+
 
 @functools.cache
 def model(name):
@@ -258,13 +270,13 @@ def model(name):
 
 def _images(name):
     """Data of a model, and what it takes beside x, z and a number of samples."""
-    condition = {"condition": np.array([0, 1, 0])} if name == "BetaVAE" else {}
+    condition = {"condition": np.array([0, 1, 0])} if name in OF_CLASSES else {}
     return (normal(N, 2) if name == "MixtureEM" else X), condition
 
 
 def _latent_methods(name):
     shape = model(name).latent_shape
-    z, condition = normal(N, *shape), {"condition": 1} if name == "BetaVAE" else {}
+    z, condition = normal(N, *shape), {"condition": 1} if name in OF_CLASSES else {}
     yield "sample", dict(num_samples=N, seed=0, mean=True, **condition)
     yield "sample_latents", dict(num_samples=2, seed=0)
     yield "sample_latents", dict(num_samples=2, seed=SEED)

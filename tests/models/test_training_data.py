@@ -503,7 +503,8 @@ def test_the_loss_comes_first(build_model, blobs):
 
 
 @pytest.mark.parametrize(
-    "monitor, mode", [("val_elbo", "max"), ("val_loss", "min"), ("kl", "auto"), ("elbo", "max")]
+    "monitor, mode",
+    [("val_elbo", "max"), ("val_loss", "min"), ("kl", "auto"), ("fake_accuracy", "max")],
 )
 def test_directions_of_what_is_watched(eager, monitor, mode, tmp_path):
     stop = keras.callbacks.EarlyStopping(monitor)

@@ -151,6 +151,7 @@ SOME = {
 }
 # They need other networks, which a subclass of a hypermodel builds, or have none.
 OTHERS = {
+    "ACGAN",
     "AE",
     "AuxiliaryVAE",
     "DRAW",

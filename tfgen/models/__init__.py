@@ -1,6 +1,7 @@
 """Generative models: `keras.Model` subclasses over one base with one training step."""
 
 from tfgen.models.aae import AAE
+from tfgen.models.acgan import ACGAN
 from tfgen.models.ada_gvae import AdaGVAE
 from tfgen.models.ali import ALI
 from tfgen.models.alpha_gan import AlphaGAN
@@ -36,6 +37,7 @@ from tfgen.models.wgan import WGAN, WGANGP
 
 __all__ = [
     "AAE",
+    "ACGAN",
     "AE",
     "ALI",
     "AdaGVAE",

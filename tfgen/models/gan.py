@@ -16,7 +16,7 @@ from tfgen.models.checks import check_discriminator, input_shape
 from tfgen.models.latent import mean_of
 from tfgen.models.training_data import parted, with_condition
 
-__all__ = ["GAN", "GANOptions"]
+__all__ = ["GAN", "AllGANOptions", "GANOptions"]
 
 
 class GANOptions(JudgeOptions, total=False):
@@ -26,6 +26,14 @@ class GANOptions(JudgeOptions, total=False):
     generator_steps: int | None
     r1: float
     prior: Prior | None
+
+
+class AllGANOptions(GANOptions, total=False):
+    """All arguments of `GAN` behind its networks."""
+
+    loss: str
+    discriminator_steps: int
+    label_smoothing: float
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -140,14 +148,21 @@ class GAN(AdversarialModel):
         real = tf.cast(x, tf.float32)
         z = self.sample_latents(tf.shape(x)[0], self.next_seed(training))
         real, fake = self.as_shown(training, real, self.generate_in_training(z, training))
-        real_logits = self.discriminator(real, training=training)
-        fake_logits = self.discriminator(fake, training=training)
-        terms = {
-            "discriminator_loss": self.adversarial_loss.of_discriminator(real_logits, fake_logits),
-            "real_logits": real_logits,
-            "fake_logits": fake_logits,
-        }
+        outputs = [self.discriminator(images, training=training) for images in (real, fake)]
+        terms = self.terms_of_discriminator(*outputs)
         return with_penalty(terms, self.discriminator_penalty(real, fake, training))
+
+    def terms_of_discriminator(
+        self, real_outputs: tf.Tensor, fake_outputs: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The same without a penalty, of the discriminator's outputs: what a variant overrides."""
+        return {
+            "discriminator_loss": self.adversarial_loss.of_discriminator(
+                real_outputs, fake_outputs
+            ),
+            "real_logits": real_outputs,
+            "fake_logits": fake_outputs,
+        }
 
     def discriminator_penalty(
         self, real: tf.Tensor, fake: tf.Tensor, training: bool
@@ -184,12 +199,28 @@ class GAN(AdversarialModel):
         """What the generator minimises, per example, shape (batch,)."""
         z, old, *real = latents_and_old_samples
         fake = self.generate_in_training(z, training)
-        logits = map(self.discriminate(training), self.as_shown(training, fake, *real))
-        loss = self.adversarial_loss.of_generator(*logits)
+        shown = self.as_shown(training, fake, *real)
+        outputs = [self.discriminator(images, training=training) for images in shown]
+        terms = self.terms_of_generator(z, fake, training, *outputs)
         if old is None:
-            return {"generator_loss": loss}
+            return terms
         distance = proximity(fake, old)
-        return {"generator_loss": loss + self.proximity * distance, "proximity": distance}
+        loss = terms["generator_loss"] + self.proximity * distance
+        return {**terms, "generator_loss": loss, "proximity": distance}
+
+    def terms_of_generator(
+        self, z: tf.Tensor, fake: tf.Tensor, training: bool, *outputs: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        """The same without `proximity`: what a variant overrides.
+
+        Args:
+            z: latents.
+            fake: G(z).
+            training: bool.
+            *outputs: the discriminator's on `fake` as shown to it, and with a relativistic loss on
+                data.
+        """
+        return {"generator_loss": self.adversarial_loss.of_generator(*outputs)}
 
     def call(self, inputs: Any) -> tf.Tensor:
         """G(z); a conditional GAN takes pairs [z, condition]."""

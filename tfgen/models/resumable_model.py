@@ -28,6 +28,7 @@ RISING = (
     "recall",
     "density",
     "coverage",
+    "accuracy",
 )
 FALLING = ("loss", "reconstruction", "bits_per_dim", "regularization", "squared_mmd", "distance")
 # Batches per call of the compiled loop, between which Python runs.
