@@ -252,7 +252,7 @@ ROWS = (
         "gan-projection",
         models.GAN,
         builders.projection_gan,
-        "DCGAN, hinge loss, given the class by conditional batch normalization and by a projection, "
+        "DCGAN, hinge loss, given the class by conditional batch normalization and a projection, "
         "spectral normalization of the discriminator",
         labels=True,
     ),

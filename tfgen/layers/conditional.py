@@ -138,7 +138,8 @@ class Condition(NamedTuple):
         if self.num_classes and rows.size and not 0 <= rows.min() <= rows.max() < self.num_classes:
             raise ValueError(
                 f"Classes must be in [0, {self.num_classes}), the num_classes of the networks. "
-                f"Received: classes from {rows.min()} to {rows.max()}. They are y in fit."
+                f"Received: classes from {rows.min()} to {rows.max()}. They are the "
+                "condition, y in fit."
             )
 
     def _checked_in_graph(self, condition):
