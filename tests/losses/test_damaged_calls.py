@@ -47,6 +47,7 @@ FUNCTIONS = dict(
     bits_per_dim=dict(nats=PER_EXAMPLE, event_shape=(2, 2)),
     bound_terms=dict(reconstruction=PER_EXAMPLE, kl=PER_EXAMPLE, discrete_shape=(2, 2)),
     check_support=dict(distribution=prior(), x=X),
+    class_posterior=dict(logits=normal(4, 3), labels=np.array([0, 2, -1, -1])),
     constraint_penalty=dict(loss=PER_EXAMPLE, bound=0.5),
     diff_augment=dict(images=normal(4, 8, 8, 1), policy="color,cutout", seed=SEED),
     dip_penalty=dict(mean=Z, variance=np.exp(Z), lambda_od=10.0, lambda_d=5.0),

@@ -116,6 +116,9 @@ _BUILDERS = {
     "conditional_vae_gan": lambda n, **kwargs: models.VAEGAN(
         *_of_classes(n.posterior, n.decoder, n.discriminator), **{**_TURNS, **kwargs}
     ),
+    "semi_supervised_vae": lambda n, **kwargs: models.SemiSupervisedVAE(
+        *_of_classes(n.posterior, n.decoder), _network(SHAPE, 2, noisy=n.noisy), **kwargs
+    ),
     "spherical_vae": lambda n, **kwargs: models.VAE(
         _network(SHAPE, LATENT + 1, layers.VonMisesFisher(LATENT), noisy=n.noisy),
         n.decoder,

@@ -223,6 +223,15 @@ def _constructors():
             decay=0.99,
             restart_below=0.1,
         ),
+        "SemiSupervisedVAE": dict(
+            encoder=encoder(num_classes=2),
+            decoder=decoder(num_classes=2),
+            classifier=networks.mlp_encoder(SHAPE, 2, head=None, **_SIZE),
+            classifier_weight=1.0,
+            prior=prior,
+            **_KL,
+            free_bits=None,
+        ),
         "RAE": dict(**auto, kind="gradient", embedding_weight=0.1, reg_weight=0.1),
         "RQVAE": dict(
             encoder=_plain(),
@@ -256,7 +265,7 @@ CONSTRUCTORS = {
 
 # Methods.
 
-OF_CLASSES = ("ACGAN", "BetaVAE")
+OF_CLASSES = ("ACGAN", "BetaVAE", "SemiSupervisedVAE")
 
 
 @functools.cache
@@ -340,6 +349,8 @@ def _methods(name):
             yield method, dict(x=x)
         indices = np.zeros((N, model(name).num_indices), "int32")
         yield "decoder_input", dict(indices=indices)
+    if name == "SemiSupervisedVAE":
+        yield "classify", dict(x=x)
     if name == "DRAW":
         yield "canvases", dict(z=normal(N, 2, LATENT))
 

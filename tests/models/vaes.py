@@ -37,6 +37,11 @@ def flow(base=models.FlowVAE, **kwargs):
     return base(encoder(flow_head()), decoder(), **kwargs)
 
 
+def semi_supervised(base=models.SemiSupervisedVAE, **kwargs):
+    classifier = networks.mlp_encoder(SHAPE, 2, head=None, **SIZE)
+    return base(encoder(num_classes=2), decoder(num_classes=2), classifier, **kwargs)
+
+
 def factor(base=models.FactorVAE, **kwargs):
     return base(
         encoder(), decoder(), networks.mlp_code_discriminator(LATENT, depth=1, **SIZE), **kwargs
@@ -80,6 +85,7 @@ BUILDERS = {
     models.InfoVAE: plain(models.InfoVAE, lambda_mmd=10.0),
     models.IWAE: plain(models.IWAE, num_samples=3),
     models.FlowVAE: flow,
+    models.SemiSupervisedVAE: semi_supervised,
     models.HVI: hvi,
     models.VGP: vgp,
     models.LadderVAE: ladder,

@@ -165,6 +165,7 @@ OTHERS = {
     "RAE",
     "RQVAE",
     "ResumableModel",
+    "SemiSupervisedVAE",
     "VGP",
     "VQVAE",
     "WAE",

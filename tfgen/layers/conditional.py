@@ -60,16 +60,19 @@ class Condition(NamedTuple):
     Attributes:
         shape: tuple, shape of one condition, () of the number of a class.
         num_classes: int, if conditions are classes, or None: they are real numbers.
+        optional: bool, whether -1 stands for a class that nobody knows.
     """
 
     shape: tuple[int, ...]
     num_classes: int | None = None
+    optional: bool = False
 
     @property
     def expected(self) -> str:
         """What conditions are, in words."""
         if self.num_classes:
-            return f"the number of a class in [0, {self.num_classes}), or its one-hot row"
+            missing = ", or -1 where it is missing" * self.optional
+            return f"the number of a class in [0, {self.num_classes}), or its one-hot row{missing}"
         return f"real numbers of shape {self.shape}"
 
     def check(self, condition: Any, num_examples: int | None = None) -> Any:
@@ -135,16 +138,24 @@ class Condition(NamedTuple):
         return rows.astype("float32") if fits else None
 
     def _check_range(self, rows):
-        if self.num_classes and rows.size and not 0 <= rows.min() <= rows.max() < self.num_classes:
+        if not self.num_classes or not rows.size:
+            return
+        if not -self.optional <= rows.min() <= rows.max() < self.num_classes:
             raise ValueError(
-                f"Classes must be in [0, {self.num_classes}), the num_classes of the networks. "
-                f"Received: classes from {rows.min()} to {rows.max()}. They are the "
+                f"{self._range} Received: classes from {rows.min()} to {rows.max()}. They are the "
                 "condition, y in fit."
             )
 
+    @property
+    def _range(self):
+        missing = ", or -1 where they are missing" * self.optional
+        return (
+            f"Classes must be in [0, {self.num_classes}), the num_classes of the networks{missing}."
+        )
+
     def _checked_in_graph(self, condition):
         if self.num_classes:
-            return _classes_in_graph(condition, self.num_classes)
+            return _classes_in_graph(condition, self.num_classes, -self.optional, self._range)
         shape = condition.shape
         if not shape[1:].is_compatible_with(self.shape) and shape != self.shape:
             raise ValueError(
@@ -211,7 +222,7 @@ class Conditional(keras.Model):
         >>> from tfgen import networks
         >>> decoder = networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16, num_classes=10)
         >>> decoder.takes
-        Condition(shape=(), num_classes=10)
+        Condition(shape=(), num_classes=10, optional=False)
         >>> decoder(tf.zeros((4, 2)), condition=7).event_shape
         TensorShape([8, 8, 1])
     """
@@ -352,7 +363,7 @@ def _classes(labels, num_classes):
     return labels.astype("int64") if whole else None
 
 
-def _classes_in_graph(labels, num_classes):
+def _classes_in_graph(labels, num_classes, lowest, message):
     """The same of labels in a compiled step, with checks that XLA drops."""
     shape = labels.shape
     if shape.rank == 2 and shape[1] == num_classes > 1:
@@ -362,13 +373,12 @@ def _classes_in_graph(labels, num_classes):
     elif shape.rank in (0, 1) or (shape.rank == 2 and shape[1] == 1):
         numbers = tf.cast(labels[:, 0] if shape.rank == 2 else labels, tf.int32)
         whole = tf.reduce_all(tf.cast(numbers, labels.dtype) == tf.reshape(labels, [-1]))
-        valid = whole & tf.reduce_all((numbers >= 0) & (numbers < num_classes))
+        valid = whole & tf.reduce_all((numbers >= lowest) & (numbers < num_classes))
     else:
         raise ValueError(
             f"Classes must have shape (batch,), (batch, 1) or (batch, {num_classes}), one-hot. "
             f"Received: a data set with classes of shape {shape}. Map them to numbers."
         )
-    message = f"Classes must be in [0, {num_classes}), the num_classes of the networks."
     with tf.control_dependencies([tf.debugging.Assert(valid, [message, labels])]):
         return tf.reshape(numbers, [-1])
 

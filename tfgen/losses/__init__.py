@@ -23,6 +23,7 @@ from tfgen.losses.free_bits import free_bits_kl, kl_of_dimensions
 from tfgen.losses.likelihood import bits_per_dim, bound_terms, is_discrete, squared_error
 from tfgen.losses.maximum_mean_discrepancy import squared_mmd
 from tfgen.losses.negative_log_likelihood import NegativeLogLikelihood
+from tfgen.losses.semi_supervised import class_posterior
 from tfgen.losses.support import check_support
 from tfgen.losses.total_correlation import (
     KLDecomposition,
@@ -46,6 +47,7 @@ __all__ = [
     "bits_per_dim",
     "bound_terms",
     "check_support",
+    "class_posterior",
     "constraint_penalty",
     "diff_augment",
     "dip_penalty",

@@ -28,6 +28,7 @@ from tfgen.models.pretrained import load_pretrained, pretrained_models
 from tfgen.models.rae import RAE
 from tfgen.models.resumable_model import ResumableModel
 from tfgen.models.rq_vae import RQVAE
+from tfgen.models.semi_supervised_vae import SemiSupervisedVAE
 from tfgen.models.vae import VAE, Draw
 from tfgen.models.vaegan import GVAE, VAEGAN, ConstrainedVAEGAN
 from tfgen.models.vgp import VGP
@@ -64,6 +65,7 @@ __all__ = [
     "RAE",
     "RQVAE",
     "ResumableModel",
+    "SemiSupervisedVAE",
     "Update",
     "VAE",
     "VAEGAN",

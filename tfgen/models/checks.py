@@ -172,13 +172,14 @@ def check_pairs(network: keras.Model, name: str, shapes: Sequence[Shape], remedy
         )
 
 
-def check_logits(network: keras.Model, name: str) -> None:
+def check_logits(network: keras.Model, name: str, num_logits: int = 1) -> None:
     """Raises ValueError if a network ends in probabilities."""
     activation = getattr(_last_layer(network), "activation", None)
     if activation in (keras.activations.sigmoid, keras.activations.softmax):
         raise ValueError(
-            f"The {name} must return logits: the losses take the sigmoid where they need one. "
-            f"Received: a {name} that ends in {activation.__name__}. End it with Dense(1)."
+            f"The {name} must return logits: the losses take the sigmoid or softmax where they "
+            f"need one. Received: a {name} that ends in {activation.__name__}. End it with "
+            f"Dense({num_logits})."
         )
 
 
