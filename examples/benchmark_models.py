@@ -368,6 +368,16 @@ def ac_gan(run, shape):
     return models.ACGAN(class_generator(run, shape), judge, seed=run.seed)
 
 
+def info_gan(run, shape):
+    """Of 40 latents as the others have, ten are categories and two continuous."""
+    prior = layers.InfoGANPrior(
+        run.pick(28, 28, 1), (run.pick(10, 10, 2),), num_continuous=run.pick(2, 2, 1)
+    )
+    auxiliary = networks.dcgan_encoder(shape, prior.num_parameters, None, gan_width(run))
+    parts = generator(run, shape), discriminator(run, shape), auxiliary
+    return models.InfoGAN(*parts, prior, seed=run.seed)
+
+
 def hybrid(model, batch_norm=False, **options):
     """Builder of a VAE whose images an adversary judges."""
 

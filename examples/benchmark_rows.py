@@ -264,6 +264,13 @@ ROWS = (
         labels=True,
     ),
     _gan_row(
+        "info-gan",
+        models.InfoGAN,
+        builders.info_gan,
+        "InfoGAN: DCGAN with a code of 10 categories and 2 continuous ones, info_weight 1",
+        minutes=14,
+    ),
+    _gan_row(
         "wgan-gp",
         models.WGANGP,
         builders.gan(models.WGANGP, batch_norm=False),

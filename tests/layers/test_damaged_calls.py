@@ -66,6 +66,7 @@ CONSTRUCTORS = dict(
     IndependentLogistic=LOC_SCALE,
     IndependentNormal=LOC_SCALE,
     IndependentPoisson=INDEPENDENT,
+    InfoGANPrior=dict(noise_dim=1, categories=[3], num_continuous=1),
     KLDivergenceAddLoss=dict(distribution_b=layers.StandardNormal(2), **KL),
     KLDivergenceRegularizer=dict(distribution_b=layers.StandardNormal(2), **KL),
     MinibatchDiscrimination=dict(num_kernels=2, kernel_dim=3),
@@ -173,6 +174,9 @@ def methods():
     return {
         "HierarchicalNormal.density": Call(
             hierarchy.density, dict(level=0, above=normal(3, 4), training=False)
+        ),
+        "InfoGANPrior.code_posterior": Call(
+            layers.InfoGANPrior(1, (3,), 1).code_posterior, dict(params=normal(2, 5))
         ),
         "VampPrior.as_distribution": Call(vamp.as_distribution, dict(encoder=encoder())),
         **quantizer_methods("FiniteScalarQuantizer", layers.FiniteScalarQuantizer([3, 2])),

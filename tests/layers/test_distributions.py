@@ -26,6 +26,7 @@ TRIL = np.linalg.cholesky(np.eye(3) + LOC[:, None] * LOC[:, :, None]).astype("fl
 ARGUMENTS = {
     "Normal": (LOC, SCALE),
     "Logistic": (LOC, SCALE),
+    "Uniform": (LOC - SCALE, LOC + SCALE),
     "Bernoulli": (LOC,),
     "MultivariateNormalTriL": (LOC, TRIL),
     "Categorical": (LOC,),
@@ -260,6 +261,7 @@ PRIORS = {
     "VampPrior": lambda: layers.VampPrior((3,), num_components=4, seed=0),
     "FlowPrior": lambda: layers.FlowPrior(bijectors.maf(2, num_steps=1, hidden=(4,))),
     "HierarchicalNormal": _hierarchical,
+    "InfoGANPrior": lambda: layers.InfoGANPrior(2, (3,), num_continuous=2),
     "CodeFrequencies": lambda: layers.CodeFrequencies(num_positions=3, num_codes=5),
 }
 

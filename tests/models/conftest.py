@@ -138,6 +138,12 @@ _BUILDERS = {
         _network(SHAPE, 1 + 2, noisy=n.noisy),
         **{"class_weight": 0.5, "r1": 0.1, "discriminator_steps": 2, **kwargs},
     ),
+    "info_gan": lambda n, **kwargs: models.InfoGAN(
+        _network((5,), 4, keras.layers.Reshape(SHAPE), noisy=n.noisy),
+        n.discriminator,
+        _network(SHAPE, 5, noisy=n.noisy),
+        **{"prior": layers.InfoGANPrior(1, (3,), 1), "info_weight": 0.5, **kwargs},
+    ),
     "gan_options": lambda n, **kwargs: models.GAN(
         n.generator,
         _comparing_critic(n.noisy),

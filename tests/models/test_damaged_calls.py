@@ -188,6 +188,17 @@ def _constructors():
             elbo_weight=0.5,
             partial=True,
         ),
+        "InfoGAN": dict(
+            generator=_image(),
+            discriminator=critic(),
+            auxiliary=networks.mlp_encoder(SHAPE, 2, head=None, **_SIZE),
+            prior=layers.InfoGANPrior(1, (2,)),
+            **_GAN,
+            loss="hinge",
+            discriminator_steps=2,
+            label_smoothing=0.0,
+            info_weight=0.5,
+        ),
         "InfoVAE": dict(**vae, alpha=0.5, lambda_mmd=2.0, kernel="gaussian"),
         "LadderVAE": dict(**_ladder(), **_FREE),
         "MixtureEM": dict(
@@ -351,6 +362,8 @@ def _methods(name):
         yield "decoder_input", dict(indices=indices)
     if name == "SemiSupervisedVAE":
         yield "classify", dict(x=x)
+    if name == "InfoGAN":
+        yield "predict_codes", dict(x=x)
     if name == "DRAW":
         yield "canvases", dict(z=normal(N, 2, LATENT))
 

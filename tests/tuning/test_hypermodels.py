@@ -159,6 +159,7 @@ OTHERS = {
     "FlowVAE",
     "GenerativeModel",
     "HVI",
+    "InfoGAN",
     "LadderVAE",
     "MixtureEM",
     "NormalizingFlow",

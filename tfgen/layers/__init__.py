@@ -22,6 +22,7 @@ from tfgen.layers.independent import (
     IndependentPoisson,
     SharedScaleNormal,
 )
+from tfgen.layers.info_gan_prior import InfoGANPrior
 from tfgen.layers.kl_divergence import KLDivergenceAddLoss, KLDivergenceRegularizer
 from tfgen.layers.minibatch_discrimination import MinibatchDiscrimination
 from tfgen.layers.mixtures import (
@@ -57,6 +58,7 @@ __all__ = [
     "IndependentLogistic",
     "IndependentNormal",
     "IndependentPoisson",
+    "InfoGANPrior",
     "KLDivergenceAddLoss",
     "KLDivergenceRegularizer",
     "MinibatchDiscrimination",

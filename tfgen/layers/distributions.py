@@ -23,6 +23,7 @@ __all__ = [
     "MultivariateNormalTriL",
     "Normal",
     "OneHotCategorical",
+    "Uniform",
 ]
 
 
@@ -42,6 +43,18 @@ class Normal(tfd.Normal):
 
     def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
         return self.loc + self.scale * _noise(random.normal, self, n, seed)
+
+
+class Uniform(tfd.Uniform):
+    """`tfd.Uniform`.
+
+    Example:
+        >>> Uniform(-1.0, 1.0).sample(3, seed=[0, 0]).shape
+        TensorShape([3])
+    """
+
+    def _sample_n(self, n: Any, seed: Any = None) -> tf.Tensor:
+        return self.low + (self.high - self.low) * _noise(random.uniform, self, n, seed)
 
 
 class Logistic(tfd.Logistic):

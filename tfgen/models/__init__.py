@@ -18,6 +18,7 @@ from tfgen.models.flow_vae import FlowVAE
 from tfgen.models.fsq_vae import FSQVAE
 from tfgen.models.gan import GAN
 from tfgen.models.hvi import HVI
+from tfgen.models.info_gan import InfoGAN
 from tfgen.models.info_vae import InfoVAE
 from tfgen.models.iwae import IWAE
 from tfgen.models.ladder_vae import LadderVAE
@@ -58,6 +59,7 @@ __all__ = [
     "GenerativeModel",
     "HVI",
     "IWAE",
+    "InfoGAN",
     "InfoVAE",
     "LadderVAE",
     "MixtureEM",

@@ -10,13 +10,13 @@ from typing_extensions import Unpack
 from tfgen._utils.arguments import check_ints
 from tfgen.layers import Prior, given
 from tfgen.losses import proximity, with_penalty
-from tfgen.models.adversarial import AdversarialModel, JudgeOptions
+from tfgen.models.adversarial import AdversarialModel, AdversarialOptions, JudgeOptions
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator, input_shape
 from tfgen.models.latent import mean_of
 from tfgen.models.training_data import parted, with_condition
 
-__all__ = ["GAN", "AllGANOptions", "GANOptions"]
+__all__ = ["GAN", "AllGANOptions", "GANOptions", "PriorlessGANOptions"]
 
 
 class GANOptions(JudgeOptions, total=False):
@@ -28,12 +28,18 @@ class GANOptions(JudgeOptions, total=False):
     prior: Prior | None
 
 
-class AllGANOptions(GANOptions, total=False):
-    """All arguments of `GAN` behind its networks."""
+class PriorlessGANOptions(JudgeOptions, AdversarialOptions, total=False):
+    """All arguments of `GAN` but its networks and its prior."""
 
     loss: str
-    discriminator_steps: int
-    label_smoothing: float
+    proximity: float
+    generator_steps: int | None
+
+
+class AllGANOptions(PriorlessGANOptions, total=False):
+    """All arguments of `GAN` but its networks."""
+
+    prior: Prior | None
 
 
 @keras.saving.register_keras_serializable("tfgen")

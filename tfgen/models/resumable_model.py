@@ -29,6 +29,7 @@ RISING = (
     "density",
     "coverage",
     "accuracy",
+    "information_bound",
 )
 FALLING = ("loss", "reconstruction", "bits_per_dim", "regularization", "squared_mmd", "distance")
 # Batches per call of the compiled loop, between which Python runs.
