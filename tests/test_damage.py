@@ -59,6 +59,7 @@ BIJECTORS = table(
     ActNorm=dict(event_shape=2),
     AffineCoupling=dict(network=network(), mask=np.array([1.0, 0.0])),
     Chain=dict(bijectors=[bijectors.Permute(2)]),
+    Given=dict(bijector=bijectors.Planar(2, context_size=14), context=np.zeros(14, "float32")),
     Invert=dict(bijector=bijectors.Permute(2)),
     Invertible1x1Conv=dict(event_shape=(2, 2, 2), seed=0),
     MaskedAutoregressive=dict(
@@ -77,6 +78,7 @@ BIJECTORS = table(
     ),
     Split=dict(bijector=bijectors.ActNorm((2, 2, 1))),
     Squeezed=dict(bijector=bijectors.ActNorm((2, 2, 4))),
+    Sylvester=dict(event_shape=3, rank=2, num_steps=2, context_size=2),
     UniformDequantization=dict(event_shape=(2, 2, 1), num_values=4, alpha=0.1),
     VariationalDequantization=dict(bijector=bijectors.ActNorm((2, 2, 1)), num_values=4, alpha=0.1),
     alternating_mask=dict(size=3, first=1),
@@ -156,6 +158,8 @@ NETWORKS = table(
     gated_conv_net=dict(
         image_shape=SHAPE, num_outputs=2, width=4, num_layers=1, context_shape=SHAPE
     ),
+    glow=dict(image_shape=SHAPE, num_levels=1, num_steps=1, width=4, num_bins=4, context_size=2),
+    glow_net=dict(image_shape=SHAPE, num_outputs=2, width=4, context_shape=SHAPE),
     gvae_encoder=dict(
         image_shape=LARGE, latent_dim=2, head=layers.IndependentNormal, width=4, batch_norm=True
     ),

@@ -449,7 +449,7 @@ def _conditional_flow():
         yield f"flow of p(x|c).{method}", Call(getattr(flow, method), dict(z=x, **condition))
     sampling = dict(num_samples=N, seed=0, mean=True, **condition)
     yield "flow of p(x|c).sample", Call(flow.sample, sampling)
-    weights = dict(x=x, num_samples=2, seed=SEED, **condition)
+    weights = dict(x=Conditioned(x, *condition.values()), num_samples=2, seed=SEED)
     yield "flow of p(x|c).log_weights", Call(flow.log_weights, weights)
 
 
