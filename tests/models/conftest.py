@@ -119,6 +119,12 @@ _BUILDERS = {
     "semi_supervised_vae": lambda n, **kwargs: models.SemiSupervisedVAE(
         *_of_classes(n.posterior, n.decoder), _network(SHAPE, 2, noisy=n.noisy), **kwargs
     ),
+    "missing_data_vae": lambda n, **kwargs: models.MissingDataVAE(
+        _conditional(n.posterior, SHAPE), n.decoder, **kwargs
+    ),
+    "miwae": lambda n, **kwargs: models.MIWAE(
+        _conditional(n.posterior, SHAPE), n.decoder, **kwargs
+    ),
     "spherical_vae": lambda n, **kwargs: models.VAE(
         _network(SHAPE, LATENT + 1, layers.VonMisesFisher(LATENT), noisy=n.noisy),
         n.decoder,

@@ -30,6 +30,16 @@ REFUSED = {
     (models.AdaGVAE, "classes"): "learns from pairs of images",
     (models.DRAW, "classes"): "must be a networks.DRAWEncoder",
     (models.SemiSupervisedVAE, "vamp prior"): "needs a condition",
+    **{
+        (cls, option): message
+        for cls in (models.MissingDataVAE, models.MIWAE)
+        for option, message in {
+            "classes": "takes a mask",
+            "flow posterior": "takes a mask",
+            "vamp prior": "needs a condition",
+        }.items()
+    },
+    **{(models.MIWAE, option): "weighed by densities" for option in ("capacity", "free_bits")},
     (models.DRAW, "flow posterior"): "must be a networks.DRAWEncoder",
     **{
         (cls, "flow posterior"): "independent normals"
@@ -132,7 +142,8 @@ def terms_of(model, **weights):
     return model.terms(batch(model), training=False)
 
 
-WEIGHTED = [cls for cls in BUILDERS if cls not in (models.InfoVAE, models.BetaTCVAE, models.IWAE)]
+OTHER_WEIGHTS = (models.InfoVAE, models.BetaTCVAE, models.IWAE)
+WEIGHTED = [cls for cls in BUILDERS if not issubclass(cls, OTHER_WEIGHTS)]
 
 
 def kl_in_loss(terms):

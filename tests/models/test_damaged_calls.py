@@ -201,6 +201,20 @@ def _constructors():
         ),
         "InfoVAE": dict(**vae, alpha=0.5, lambda_mmd=2.0, kernel="gaussian"),
         "LadderVAE": dict(**_ladder(), **_FREE),
+        "MIWAE": dict(
+            encoder=encoder(condition_shape=SHAPE),
+            decoder=decoder(),
+            prior=prior,
+            num_samples=2,
+            estimator="doubly_reparameterized",
+            beta=1.0,
+            num_groups=2,
+            elbo_weight=0.5,
+            partial=True,
+        ),
+        "MissingDataVAE": dict(
+            encoder=encoder(condition_shape=SHAPE), decoder=decoder(), prior=prior, **_FREE
+        ),
         "MixtureEM": dict(
             num_components=2,
             data_shape=(2,),
@@ -360,6 +374,8 @@ def _methods(name):
             yield method, dict(x=x)
         indices = np.zeros((N, model(name).num_indices), "int32")
         yield "decoder_input", dict(indices=indices)
+    if issubclass(kind, models.MissingDataVAE):
+        yield "impute", dict(x=x, mask=X, num_samples=3, seed=0)
     if name == "SemiSupervisedVAE":
         yield "classify", dict(x=x)
     if name == "InfoGAN":

@@ -66,12 +66,17 @@ def arguments_of(endpoint):
     rng = np.random.default_rng(0)
     given = {
         "condition": np.array([0, 1, 1, 0, 1], "int32"),
+        "mask": np.resize([1.0, 1.0, 0.0], (5, 2, 2, 1)).astype("float32"),
         "num_samples": np.array(5, "int32"),
         "seed": np.array([SEED, 0], "int32"),
     }
+    names = {
+        spec: "mask" if spec.name == "condition" and len(spec.shape) > 1 else spec.name
+        for spec in endpoint.signature
+    }
     return {
-        spec.name: given[spec.name]
-        if spec.name in given
+        spec.name: given[names[spec]]
+        if names[spec] in given
         else rng.uniform(-2, 2, size=(5, *spec.shape[1:])).astype("float32")
         for spec in endpoint.signature
     }
@@ -115,7 +120,7 @@ def assert_served_as_computed(names, build, folder):
 
 
 def test_models_of_each_kind_are_served(build, tmp_path):
-    assert_served_as_computed(["conditional_vae", "em_full"], build, tmp_path)
+    assert_served_as_computed(["conditional_vae", "miwae", "em_full"], build, tmp_path)
 
 
 @pytest.mark.slow

@@ -42,6 +42,10 @@ def semi_supervised(base=models.SemiSupervisedVAE, **kwargs):
     return base(encoder(num_classes=2), decoder(num_classes=2), classifier, **kwargs)
 
 
+def of_missing_data(cls):
+    return lambda base=cls, **kwargs: base(encoder(condition_shape=SHAPE), decoder(), **kwargs)
+
+
 def factor(base=models.FactorVAE, **kwargs):
     return base(
         encoder(), decoder(), networks.mlp_code_discriminator(LATENT, depth=1, **SIZE), **kwargs
@@ -86,6 +90,8 @@ BUILDERS = {
     models.IWAE: plain(models.IWAE, num_samples=3),
     models.FlowVAE: flow,
     models.SemiSupervisedVAE: semi_supervised,
+    models.MissingDataVAE: of_missing_data(models.MissingDataVAE),
+    models.MIWAE: of_missing_data(models.MIWAE),
     models.HVI: hvi,
     models.VGP: vgp,
     models.LadderVAE: ladder,

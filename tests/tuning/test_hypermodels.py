@@ -161,6 +161,8 @@ OTHERS = {
     "HVI",
     "InfoGAN",
     "LadderVAE",
+    "MIWAE",
+    "MissingDataVAE",
     "MixtureEM",
     "NormalizingFlow",
     "RAE",

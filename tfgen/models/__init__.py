@@ -23,6 +23,7 @@ from tfgen.models.info_vae import InfoVAE
 from tfgen.models.iwae import IWAE
 from tfgen.models.ladder_vae import LadderVAE
 from tfgen.models.loading import load_model
+from tfgen.models.missing_data import MIWAE, MissingDataVAE
 from tfgen.models.mixture_em import MixtureEM
 from tfgen.models.normalizing_flow import NormalizingFlow
 from tfgen.models.pretrained import load_pretrained, pretrained_models
@@ -62,6 +63,8 @@ __all__ = [
     "InfoGAN",
     "InfoVAE",
     "LadderVAE",
+    "MIWAE",
+    "MissingDataVAE",
     "MixtureEM",
     "NormalizingFlow",
     "RAE",
