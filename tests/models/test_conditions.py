@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfgen import datasets, layers, metrics, networks
-from tfgen.models import GAN, VAE, VAEGAN, load_model
+from tfgen.models import GAN, VAE, VAEGAN, LadderVAE, load_model
 from tfgen.models.training_data import Conditioned
 
 SHAPE, LATENT, CLASSES = (4, 4, 1), 2, 3
@@ -452,3 +452,30 @@ def test_importance_sampled_nll_of_pairs(model, images):
     result = metrics.importance_sampled_nll(model, (images, LABELS), 20, at=(1,), verbose=False)
     assert len(result.nlls) == 48
     assert result.nll < result.bounds[1]
+
+
+# A ladder.
+
+
+def test_a_conditional_ladder(images):
+    """Terms are those of the ladder of each class, and samples follow the class."""
+    keras.utils.set_random_seed(0)
+    sizes, widths = (2, 1), (16, 8)
+    decoder = networks.mlp_decoder(SHAPE, 2, width=16, num_classes=CLASSES)
+    model = LadderVAE(
+        networks.ladder_encoder(SHAPE, sizes, widths, num_classes=CLASSES),
+        networks.ladder_decoder(decoder, sizes),
+        networks.ladder_prior(sizes, widths),
+        seed=0,
+    )
+    for label in range(CLASSES):
+        one = model.given(label)
+        assert one.conditions is None
+        found = model.terms(Conditioned(images, np.full(48, label)), training=False)
+        expected = one.terms(images, training=False)
+        model.evaluation_seed_generator.state.assign([0, 0])
+        for name, value in expected.items():
+            assert_allclose(found[name], value, rtol=1e-4, atol=1e-5, err_msg=name)
+    model.compile(keras.optimizers.Adam(0.02))
+    model.fit(np.tile(images, (4, 1, 1, 1)), np.tile(LABELS, 4), 48, epochs=40, verbose=0)
+    assert_allclose(model.sample(9, seed=0), images[:9], atol=0.2)

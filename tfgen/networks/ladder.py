@@ -3,15 +3,20 @@
 from collections.abc import Sequence
 
 import keras
+from typing_extensions import Unpack
 
 from tfgen import layers
 from tfgen._utils.arguments import check_activation, check_flags, check_size
 from tfgen._utils.typing import Activation, Shape
 from tfgen.layers.hierarchical import HierarchicalNormal
 from tfgen.networks._blocks import (
+    ConditionOptions,
     chain,
     check_arguments,
+    condition_input,
+    join,
     layer_widths,
+    network_of,
     normalization,
     output_dtype,
     stack,
@@ -63,6 +68,7 @@ def ladder_encoder(
     depth: int = 2,
     batch_norm: bool = True,
     activation: Activation = "leaky_relu",
+    **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Bottom-up pass of a ladder VAE: what the image alone says about every level.
 
@@ -80,6 +86,8 @@ def ladder_encoder(
         depth: int >= 0, hidden layers of each MLP.
         batch_norm: bool, whether to normalize the hidden layers by batch.
         activation: Keras activation of the hidden layers.
+        **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
+            `layers.Conditional`.
 
     Returns:
         `keras.Model` from (batch, height, width, channels) to the normal approximate likelihood of
@@ -95,14 +103,15 @@ def ladder_encoder(
     """
     _check_levels(latent_dims, widths)
     inputs = keras.Input(check_arguments(image_shape))
-    features, locs, scales = keras.layers.Flatten()(inputs), [], []
+    c = condition_input(**condition)
+    features, locs, scales = join(keras.layers.Flatten()(inputs), c), [], []
     for size, width in zip(latent_dims, widths, strict=True):
         features = chain(features, _mlp(width, depth, batch_norm, activation))
         locs.append(keras.layers.Dense(size, dtype=output_dtype())(features))
         scales.append(keras.layers.Dense(size, dtype=output_dtype())(features))
     params = keras.layers.Concatenate(dtype=output_dtype())([*locs, *scales])
     outputs = layers.IndependentNormal(sum(latent_dims))(params)
-    return keras.Model(inputs, outputs, name="ladder_encoder")
+    return network_of(inputs, c, outputs, "ladder_encoder", **condition)
 
 
 def ladder_prior(
@@ -159,7 +168,8 @@ def ladder_decoder(decoder: keras.Model, latent_dims: Sequence[int] = LATENT_DIM
     Source: Sonderby et al., arXiv:1602.02282v3, Eq. 3: p(x|z) = p(x|z_1).
 
     Args:
-        decoder: `keras.Model` from z_1 to p(x|z_1), such as `mlp_decoder(image_shape, 64)`.
+        decoder: `keras.Model` from z_1 to p(x|z_1), such as `mlp_decoder(image_shape, 64)`; a
+            conditional one makes one.
         latent_dims: sequence of int, sizes of z_1, ..., z_L.
 
     Returns:
@@ -187,4 +197,9 @@ def ladder_decoder(decoder: keras.Model, latent_dims: Sequence[int] = LATENT_DIM
             f"Build it with latent_dim={latent_dims[0]}."
         )
     z = keras.Input((sum(latent_dims),))
-    return keras.Model(z, decoder(z[:, : latent_dims[0]]), name="ladder_decoder")
+    lowest, name = z[:, : latent_dims[0]], "ladder_decoder"
+    if not isinstance(decoder, layers.Conditional):
+        return keras.Model(z, decoder(lowest), name=name)
+    c = keras.Input(decoder.network.input_shape[-1][1:], name="condition")
+    network = keras.Model([z, c], decoder.network([lowest, c]), name=name)
+    return layers.Conditional(network, decoder.num_classes)
