@@ -162,7 +162,7 @@ def test_unlabelled_examples_teach_the_classifier():
     y = np.full(600, -1, "int32")
     y[shown] = labels[shown]
     model.fit(x, y, batch_size=60, epochs=40, verbose=0)
-    assert accuracy(model, test, truth) > supervised + 0.1
+    assert accuracy(model, test, truth) > supervised + 0.05
 
 
 @pytest.mark.parametrize("missing", ["none", "some", "all"])
