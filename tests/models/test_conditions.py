@@ -334,6 +334,14 @@ def test_models_without_conditions_take_none(images):
             call()
 
 
+def test_networks_of_one_condition_inside_others_are_refused(model):
+    outer = keras.Sequential([keras.Input((LATENT,)), model.decoder])
+    nested = VAE(model.encoder, outer)
+    assert nested.sample(2, condition=1).shape == (2, *SHAPE)
+    with pytest.raises(ValueError, match="Received: a VAE with such a network inside another"):
+        nested.given(1)
+
+
 def test_a_prior_of_posteriors_needs_its_conditions():
     with pytest.raises(ValueError, match="needs a condition.*Received: none"):
         build(prior=layers.VampPrior(SHAPE, 2, seed=0))
@@ -369,7 +377,11 @@ def test_an_encoder_may_see_more_than_is_modelled(images):
     model = VAE(encoder, networks.mlp_decoder(SHAPE, LATENT, width=16), seed=0)
     model.compile("adam")
     model.fit(images, np.ones_like(images), verbose=0)
-    assert model.sample(3).shape == (3, *SHAPE)
+    assert model.sample(3).shape == (3, *SHAPE) and not model.samples_are_conditional
+    assert model.interpolate(images[:2], images[2:4], 3, images[:2]).shape == (2, 3, *SHAPE)
+    for call in (model.sample, lambda condition: model.decode(tf.zeros((3, 2)), condition)):
+        with pytest.raises(ValueError, match="decoder of this VAE takes no condition"):
+            call(condition=images[:3])
     assert_array_equal(
         model.given(np.ones(SHAPE)).embed(images), model.embed(images, np.ones(SHAPE))
     )

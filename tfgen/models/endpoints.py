@@ -78,14 +78,15 @@ def _latent_endpoints(model):
     """Those that begin with latent variables; they decode all at once, `generate` in parts."""
     z = tf.TensorSpec((None, *model.latent_shape), name="z")
     num_samples, seed = _SAMPLING
+    condition = _condition(model) if model.samples_are_conditional else []
 
     def sample(num_samples, *condition_and_seed):
-        *condition, seed = condition_and_seed
-        return mean_of(model.decode(model.sample_latents(num_samples, seed), *condition))
+        *given, seed = condition_and_seed
+        return mean_of(model.decode(model.sample_latents(num_samples, seed), *given))
 
     return {
-        "generate": Endpoint(lambda *z: mean_of(model.decode(*z)), [z, *_condition(model)]),
-        "sample": Endpoint(sample, [num_samples, *_condition(model), seed], draws=True),
+        "generate": Endpoint(lambda *z: mean_of(model.decode(*z)), [z, *condition]),
+        "sample": Endpoint(sample, [num_samples, *condition, seed], draws=True),
     }
 
 

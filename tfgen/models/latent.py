@@ -25,6 +25,7 @@ from tfgen.layers import (
     FixedScaleNormal,
     Prior,
     StandardNormal,
+    conditionals_in,
     current_condition,
     given,
 )
@@ -484,6 +485,24 @@ class LatentVariableModel(GenerativeModel):
         pairs = self.conditions is not None and condition is not None
         return self((x, condition) if pairs else x, training=False)
 
+    @property
+    def samples_are_conditional(self) -> bool:
+        """Whether p(x|z) is given the condition; of some models q(z|x) alone is."""
+        return bool(conditionals_in(self.decoder))
+
+    def condition_of_samples(self, condition: Any, num_examples: int | None = None) -> Any:
+        """As `checked_condition`, of what is decoded.
+
+        Raises:
+            ValueError: if the decoder takes no condition.
+        """
+        if condition is not None and self.conditions and not self.samples_are_conditional:
+            raise ValueError(
+                f"The decoder of this {type(self).__name__} takes no condition, its encoder alone "
+                f"does. Received: condition={condition!r}. Leave it out where z is decoded."
+            )
+        return self.checked_condition(condition, num_examples)
+
     def given(self, condition: Any) -> Self:
         """The model under one condition, of the same class and with the same weights.
 
@@ -503,12 +522,19 @@ class LatentVariableModel(GenerativeModel):
         self.checked_condition(condition, 1)
         arguments = self.arguments().items()
         networks = {name: v for name, v in arguments if isinstance(v, Conditional)}
-        return self._sharing_weights(**{k: v.under(condition) for k, v in networks.items()})
+        model = self._sharing_weights(**{k: v.under(condition) for k, v in networks.items()})
+        if model.conditions is not None:
+            raise ValueError(
+                "given(condition) replaces conditional networks that are arguments of the model. "
+                f"Received: a {type(self).__name__} with such a network inside another. Make the "
+                "outer one the layers.Conditional, and its inner one a part of that."
+            )
+        return model
 
     def decode(self, z: TensorLike, condition: Any = None) -> Any:
         """p(x|z), or x where the decoder is deterministic; p(x|z, c) given a condition."""
         z = as_examples(z, self.latent_shape, "z")
-        with self.conditioned_on(condition, z.shape[0]):
+        with self.conditioned_on(self.condition_of_samples(condition), z.shape[0]):
             return self.decoder(z)
 
     def generate_in_training(self, z: tf.Tensor, training: bool) -> tf.Tensor:
@@ -518,7 +544,7 @@ class LatentVariableModel(GenerativeModel):
     def generate(self, z: TensorLike, condition: Any = None) -> tf.Tensor:
         """The decoder's mean E[x|z] or E[x|z, c], shape (len(z), *data_shape)."""
         z = as_examples(z, self.latent_shape, "z")
-        condition = self.checked_condition(condition, z.shape[0])
+        condition = self.condition_of_samples(condition, z.shape[0])
         return decode_in_chunks(self.decode, z, None, condition)
 
     def sampling_seed(self, seed: int | None = None) -> tf.Tensor:
@@ -555,9 +581,9 @@ class LatentVariableModel(GenerativeModel):
         check_flags(mean=mean)
         check_num_samples(num_samples)
         seed = self.sampling_seed(seed)
-        if condition is None and self.num_classes:
+        if condition is None and self.num_classes and self.samples_are_conditional:
             condition = np.arange(num_samples) % self.num_classes
-        condition = self.checked_condition(condition, num_samples)
+        condition = self.condition_of_samples(condition, num_samples)
         z = self.sample_latents(num_samples, seed, prior)
         return decode_in_chunks(self.decode, z, None if mean else seed, condition)
 
@@ -588,7 +614,7 @@ class LatentVariableModel(GenerativeModel):
             )
         weights = tf.reshape(tf.linspace(0.0, 1.0, num_steps), (-1, *[1] * len(self.latent_shape)))
         z = start[:, None] + weights * (end - start)[:, None]
-        condition = self.checked_condition(condition, len(start))
+        condition = self.condition_of_samples(condition, len(start))
         return self._generate_grid(z, condition)
 
     def traverse_latents(
@@ -619,7 +645,7 @@ class LatentVariableModel(GenerativeModel):
         for row, dim in enumerate(rows):
             grid[row, :, dim] = shown
         grid = tf.reshape(tf.cast(grid, tf.float32), (len(rows), len(shown), *self.latent_shape))
-        return self._generate_grid(grid, self.checked_condition(condition, len(rows)))
+        return self._generate_grid(grid, self.condition_of_samples(condition, len(rows)))
 
     def _generate_grid(self, z, condition):
         """`generate` for latents with two leading axes, and conditions with the first of them."""
@@ -770,6 +796,7 @@ class AutoencodingModel(LatentVariableModel):
         start = as_examples(start, self.data_shape, "start")
         end = as_examples(end, self.data_shape, "end")
         start, end = (self.embed(x, condition) for x in (start, end))
+        condition = condition if self.samples_are_conditional else None
         return self.interpolate_latents(start, end, num_steps, condition)
 
     def traverse(
@@ -783,4 +810,5 @@ class AutoencodingModel(LatentVariableModel):
         if x is None:
             return self.traverse_latents(np.zeros(self.latent_shape), dims, values, condition)
         z = self.embed(as_example(x, self.data_shape, "x"), condition)[0]
+        condition = condition if self.samples_are_conditional else None
         return self.traverse_latents(z, dims, values, condition)

@@ -63,8 +63,8 @@ class MissingDataVAE(VAE):
     `bits_per_dim` divides by all dimensions, the missing ones too.
 
     Source: Mattei & Frellsen, "MIWAE: Deep Generative Modelling and Imputation of Incomplete Data
-    Sets", arXiv:1812.02633 (equations not checked). Deviation: their encoder sees x with zeros and
-    no mask. With several draws it is a `MIWAE`.
+    Sets", arXiv:1812.02633 (equations not checked, nor whether their encoder sees the mask). With
+    several draws it is a `MIWAE`.
 
     Args:
         encoder: `keras.Model` from x and the mask to q(z|x), built with `condition_shape`, the

@@ -114,6 +114,10 @@ class NormalizingFlow(LatentVariableModel):
         return super().conditions if shape is None else Condition(tuple(shape))
 
     @property
+    def samples_are_conditional(self) -> bool:
+        return self.conditions is not None
+
+    @property
     def updates(self) -> list[Update]:
         networks = (self.bijector, self.prior, self.dequantization)
         return [Update("flow", tuple(filter(None, networks)), self.terms)]

@@ -281,7 +281,7 @@ class VAE(AutoencodingModel):
     def decode(self, z: TensorLike, condition: Any = None) -> Distribution:
         """p(x|z), or p(x|z, c) given a condition."""
         z = as_examples(z, self.latent_shape, "z")
-        with self.conditioned_on(condition, z.shape[0]):
+        with self.conditioned_on(self.condition_of_samples(condition), z.shape[0]):
             return self.likelihood(z, None, training=False)
 
     # Likelihoods.
