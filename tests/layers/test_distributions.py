@@ -262,6 +262,8 @@ PRIORS = {
     "FlowPrior": lambda: layers.FlowPrior(bijectors.maf(2, num_steps=1, hidden=(4,))),
     "HierarchicalNormal": _hierarchical,
     "InfoGANPrior": lambda: layers.InfoGANPrior(2, (3,), num_continuous=2),
+    "RelaxedOneHotPrior": lambda: layers.RelaxedOneHotPrior(4, num_classes=2),
+    "SphericalUniform": lambda: layers.SphericalUniform(3),
     "CodeFrequencies": lambda: layers.CodeFrequencies(num_positions=3, num_codes=5),
 }
 

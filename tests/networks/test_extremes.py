@@ -70,6 +70,8 @@ BUILDERS = {
     "dcgan_encoder": PAIR,
     "dcgan_generator": PAIR,
     "gated_conv_net": dict(image_shape=SHAPE, num_outputs=2, width=4, num_layers=2),
+    "glow": dict(image_shape=SHAPE, num_levels=1, num_steps=1, width=4),
+    "glow_net": dict(image_shape=SHAPE, num_outputs=2, width=4),
     "gvae_encoder": dict(image_shape=(16, 16, 1), latent_dim=2, width=4),
     "joint_discriminator": PAIR,
     "ladder_decoder": dict(latent_dims=(3, 2)),

@@ -114,15 +114,19 @@ def _check_classes(labels, class_names):
 
 
 def _check_codes(codes, labels):
-    if len(codes) != len(labels):
-        raise ValueError(
-            "latent_scatter expects labels of shape (n,), one for each image. "
-            f"Received: labels of shape {labels.shape} for {len(codes)} images."
-        )
+    _check_number(labels, len(codes))
     if len(codes) < 2 or not np.all(np.isfinite(codes)):
         raise ValueError(
             f"x must be at least 2 images whose codes are finite. Received: {len(codes)} images, "
             f"{np.sum(~np.isfinite(codes))} values of their codes NaN or infinite."
+        )
+
+
+def _check_number(labels, num_images):
+    if num_images != len(labels):
+        raise ValueError(
+            "latent_scatter expects labels of shape (n,), one for each image. "
+            f"Received: labels of shape {labels.shape} for {num_images} images."
         )
 
 
@@ -131,6 +135,8 @@ def _embed(model, x, labels):
     if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
         return np.asarray(model.embed(x))
     x = as_numbers(x=x)
+    if x.ndim:
+        _check_number(labels, len(x))
     is_told = getattr(model, "num_classes", None)
     return np.asarray(model.embed(x, labels) if is_told else model.embed(x))
 
