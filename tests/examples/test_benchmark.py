@@ -19,11 +19,6 @@ from tfgen import models
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 BASES = {"AuxiliaryVAE", "GenerativeModel", "ResumableModel"}
 OTHER_DATA = {"AdaGVAE", "MIWAE", "MissingDataVAE", "SemiSupervisedVAE"}  # Pairs, masks, -1.
-    "AdaGVAE",
-    "MIWAE",
-    "MissingDataVAE",
-    "SemiSupervisedVAE",
-}  # Pairs, masks, few labels.
 
 
 @pytest.fixture(scope="module")

@@ -137,8 +137,15 @@ def _embed(model, x, labels):
     x = as_numbers(x=x)
     if x.ndim:
         _check_number(labels, len(x))
-    is_told = getattr(model, "num_classes", None)
-    return np.asarray(model.embed(x, labels) if is_told else model.embed(x))
+    num_classes = getattr(model, "num_classes", None)
+    if not num_classes:
+        return np.asarray(model.embed(x))
+    if not np.isin(labels, np.arange(num_classes)).all():
+        raise ValueError(
+            f"labels of a model of {num_classes} classes must be integers from 0 to "
+            f"{num_classes - 1}. Received: labels {np.unique(labels)[:12]}."
+        )
+    return np.asarray(model.embed(x, labels))
 
 
 def _project(codes):
