@@ -4,7 +4,7 @@
 
 A row is stale when the files of its model have changed, if only by a check or a new option. For
 each stale result this trains the row for five batches, with the code of the result's commit and
-with today's, on this machine: if all weights and logged values then agree bit for bit, the result
+with today's, on this machine: if all weights of networks and logged values then agree bit for bit, the result
 gets today's fingerprint, and says under `renewed` at which commit that was found. Other results are
 left alone, to be run again. Commits must be in this clone, and what is checked must be committed.
 """
@@ -120,7 +120,7 @@ def run_in(tree, row, data_dir):
 
 
 def digest_of(name, dataset, seed, data_dir):
-    """SHA-256 of all weights and logged values after the first batches."""
+    """SHA-256 of all weights of networks, and of logged values, after the first batches."""
     benchmark_run.NUM_IMAGES = NUM_IMAGES
     row = benchmark.row_of(name)._replace(epochs=1)
     with tempfile.TemporaryDirectory() as folder:
@@ -130,7 +130,9 @@ def digest_of(name, dataset, seed, data_dir):
         run = benchmark.run_of(benchmark.job_of(row, dataset, int(seed), args), args)
         run.folder.mkdir(parents=True)
         model, history = benchmark_run.fitted(row, run, [])
-    values = [np.asarray(variable) for variable in model.variables]
+    networks = [network for update in getattr(model, "updates", ()) for network in update.networks]
+    variables = [v for network in networks for v in network.variables] or model.variables
+    values = [np.asarray(variable) for variable in variables]
     values += [np.asarray(history[k]) for k in sorted(history) if k != "seconds"]
     return hashlib.sha256(b"".join(value.tobytes() for value in values)).hexdigest()
 
