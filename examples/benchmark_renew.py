@@ -4,9 +4,10 @@
 
 A row is stale when the files of its model have changed, if only by a check or a new option. For
 each stale result this trains the row for five batches, with the code of the result's commit and
-with today's, on this machine: if all weights of networks and logged values then agree bit for bit, the result
-gets today's fingerprint, and says under `renewed` at which commit that was found. Other results are
-left alone, to be run again. Commits must be in this clone, and what is checked must be committed.
+with today's, on this machine: if all weights of networks and logged values then agree bit for bit,
+the result gets today's fingerprint, and says under `renewed` at which commit that was found. Other
+results are left alone, to be run again. Commits must be in this clone, and what is checked must be
+committed.
 """
 
 import argparse
