@@ -16,11 +16,15 @@ import pytest
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 RESULTS = REPOSITORY / "docs" / "results"
+BENCHMARK = "benchmark/*/*/*/result"
 # Files by page; the others may print what is in any.
 FILES = {
-    "README.md": ["soons*", "mi_*", "su_*", "sagar*", "schik*", "quickstart*", "cost*"],
+    "README.md": [
+        *("soons*", "mi_*", "su_*", "sagar*", "schik*", "kingma*", "quickstart*", "cost*"),
+        BENCHMARK,
+    ],
     "docs/benchmark.md": ["cost*", "train_speed*", "*cost", "bfloat16", "streaming"],
-    "docs/comparison.md": ["initialisation"],
+    "docs/comparison.md": ["initialisation", BENCHMARK],
     "docs/soons.md": ["soons*"],
     "docs/mi.md": ["mi_*"],
     "docs/su.md": ["su_*"],
