@@ -80,6 +80,9 @@ def test_shapes_and_specs():
     assert_array_equal(classes.takes.zeros(2), [0, 0])
     pairs = networks.joint_discriminator((8, 8, 1), 2, num_classes=3)
     assert pairs.input_shape == [(None, 8, 8, 1), (None, 2)]
+    inputs = [tf.ones((3, 8, 8, 1)), tf.ones((3, 2))]
+    assert_array_equal(pairs.under(1)(inputs), pairs(inputs, condition=1))
+    assert pairs.under(1).input_shape == pairs.input_shape
 
 
 def test_images_of_another_size_become_a_plane():

@@ -9,7 +9,7 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
 from tfgen import datasets, layers, metrics, networks
-from tfgen.models import GAN, VAE, VAEGAN, LadderVAE, load_model
+from tfgen.models import ALI, GAN, VAE, VAEGAN, LadderVAE, load_model
 from tfgen.models.training_data import Conditioned
 
 SHAPE, LATENT, CLASSES = (4, 4, 1), 2, 3
@@ -421,6 +421,25 @@ def test_discriminators_see_the_condition(images):
     model.compile("sgd", run_eagerly=True)
     logs = model.evaluate(images, LABELS, verbose=0, return_dict=True)
     assert logs["fake_logits"] == pytest.approx(2.0)
+
+
+def test_the_ali_of_one_class(images, tmp_path):
+    options = {"width": (8,), "num_classes": CLASSES}
+    generator = networks.mlp_generator(SHAPE, LATENT, output_activation="sigmoid", **options)
+    model = ALI(
+        networks.mlp_encoder(SHAPE, LATENT, **options),
+        generator,
+        networks.joint_discriminator(SHAPE, LATENT, dropout=0.0, **options),
+        seed=0,
+    )
+    under = model.given(1)
+    for each in (model, under):
+        each.compile("sgd", run_eagerly=True)
+    logs = model.evaluate(images[:6], np.ones(6), verbose=0, return_dict=True)
+    expected = under.evaluate(images[:6], verbose=0, return_dict=True)
+    assert logs == pytest.approx(expected, rel=1e-5)
+    under.save(tmp_path / "model.keras")
+    assert_array_equal(load_model(tmp_path / "model.keras").sample(2, 0), under.sample(2, 0))
 
 
 def test_features_of_conditional_discriminators(images, tmp_path):

@@ -287,9 +287,11 @@ class Conditional(keras.Model):
             >>> decoder.under(7)(tf.zeros((4, 2))).event_shape
             TensorShape([8, 8, 1])
         """
-        inputs = keras.Input(self.input_shape[1:])
         fixed = FixedCondition(self, np.asarray(self.takes.check(condition, 1))[0].tolist())
-        return keras.Sequential([inputs, fixed], name=self.name)
+        if isinstance(self.input_shape, list):
+            several = [keras.Input(shape[1:]) for shape in self.input_shape]
+            return keras.Model(several, fixed(several), name=self.name)
+        return keras.Sequential([keras.Input(self.input_shape[1:]), fixed], name=self.name)
 
 
 @keras.saving.register_keras_serializable("tfgen")
