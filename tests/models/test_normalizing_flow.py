@@ -310,3 +310,10 @@ def test_shapes_must_fit():
         NormalizingFlow(ActNorm(2), UniformDequantization(3))
     with pytest.raises(ValueError, match=r"prior over shape \(3,\)"):
         NormalizingFlow(ActNorm(2), prior=layers.StandardNormal(3))
+
+
+@pytest.mark.parametrize("name", ["start", "end"])
+def test_interpolations_name_what_is_misshapen(name):
+    model, x = NormalizingFlow(ActNorm(2)), np.zeros((3, 2), "float32")
+    with pytest.raises(ValueError, match=f"{name} must have shape"):
+        model.interpolate(**{"start": x, "end": x, name: x[:, :1]})

@@ -213,6 +213,8 @@ class NormalizingFlow(LatentVariableModel):
         self, start: TensorLike, end: TensorLike, num_steps: int = 7, condition: Any = None
     ) -> tf.Tensor:
         """Data between two batches on lines in latent space; see `interpolate_latents`."""
+        start = as_examples(start, self.data_shape, "start")
+        end = as_examples(end, self.data_shape, "end")
         start, end = (self.latent(x, condition) for x in (start, end))
         return self.interpolate_latents(start, end, num_steps, condition)
 
