@@ -92,7 +92,8 @@ class GenerativeModel(ResumableModel):
 
     def zeros(self, num_examples: int) -> Any:
         """A batch of zeros, as `unpack` returns it."""
-        condition = None if self.conditions is None else self.conditions.zeros(num_examples)
+        conditions = self.conditions
+        condition = None if conditions is None else conditions.zeros(num_examples)
         return with_condition(tf.zeros((num_examples, *self.data_shape)), condition)
 
     # Conditions.
@@ -105,12 +106,12 @@ class GenerativeModel(ResumableModel):
     @property
     def condition_shape(self) -> tuple[int, ...] | None:
         """Shape of one condition, () of the number of a class; None of a model without."""
-        return None if self.conditions is None else self.conditions.shape
+        return getattr(self.conditions, "shape", None)
 
     @property
     def num_classes(self) -> int | None:
         """How many classes there are, where conditions are classes."""
-        return None if self.conditions is None else self.conditions.num_classes
+        return getattr(self.conditions, "num_classes", None)
 
     def check_constructed(self) -> None:
         """Raises ValueError if networks take different conditions."""
@@ -123,25 +124,27 @@ class GenerativeModel(ResumableModel):
             )
 
     def prepare(self, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
-        if self.conditions is None:
+        conditions = self.conditions
+        if conditions is None:
             return super().prepare(x, y, training)
         if y is None:
             return x, None
         check_goes_with(x, y)
-        return x, self.conditions.check(y, len(x))
+        return x, conditions.check(y, len(x))
 
     def unpack(self, data: Any) -> Any:
         """What a step takes of a batch: in a conditional model `Conditioned`, y the conditions."""
-        if self.conditions is None:
+        conditions = self.conditions
+        if conditions is None:
             return super().unpack(data)
         _, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
         if condition is None:
             raise ValueError(
                 f"A conditional {type(self).__name__} learns from examples with conditions. "
-                f"Received: a batch without. Call fit(x, y), y {self.conditions.expected}, or give "
+                f"Received: a batch without. Call fit(x, y), y {conditions.expected}, or give "
                 "it a data set of pairs, as datasets.load does with labels=True."
             )
-        return Conditioned(unpack(data), self.conditions.check(condition))
+        return Conditioned(unpack(data), conditions.check(condition))
 
     # Compiling.
 
