@@ -42,6 +42,13 @@ SUMMARY = ("elbo", "nll_200", "classifier_frechet_distance", "coverage", "second
 DIFFERENCE, PYTHAE = "NLL minus the VAE's", "pythae, or as it says: ELBO, NLL, s/epoch"
 PICTURES = ("samples.png", "reconstructions.png")
 
+# Where a name may stand, in points from its model: on rings, the nearest first.
+PLACES = [(4.0, 3.0)] + [
+    (radius * np.cos(angle), radius * np.sin(angle))
+    for radius in range(8, 160, 6)
+    for angle in np.linspace(0, 2 * np.pi, 24, endpoint=False)
+]
+
 # Models of the picture of samples.
 SHOWN = (
     *("vae", "conv-vae", "iaf", "draw-attention", "ladder", "vq-vae", "wae", "gan"),
@@ -146,14 +153,34 @@ def scatter(results, x, y, labels, log=False):
     if not points:
         return None
     fig, ax = plt.subplots(figsize=(7, 5), layout="constrained")
-    for name, (left, up) in points.items():
-        ax.plot(left, up, "o", color="#0072b2", markersize=5)
-        ax.annotate(name, (left, up), xytext=(4, 3), textcoords="offset points", fontsize=7)
-    ax.set(xlabel=labels[0], ylabel=labels[1])
-    ax.margins(0.12)  # Names stand to the right of points.
-    if log:
-        ax.set_yscale("log")
+    ax.plot(*zip(*points.values(), strict=True), "o", color="#0072b2", markersize=5)
+    ax.set(xlabel=labels[0], ylabel=labels[1], yscale="log" if log else "linear")
+    ax.margins(0.12)
+    write_names(ax, points)
     return fig
+
+
+def write_names(ax, points):
+    """Writes each name at the free place that is nearest to its point, with a line between."""
+    from matplotlib.text import Text
+    from matplotlib.transforms import Bbox
+
+    ax.figure.canvas.draw()  # Lays the figure out, so that places are known.
+    at = ax.transData.transform
+    taken = [Bbox.from_bounds(*(at(point) - 4), 8, 8) for point in points.values()]
+    for name, point in points.items():
+        line = dict(arrowstyle="-", color="grey", linewidth=0.5, shrinkA=0, shrinkB=3)
+        text = ax.annotate(
+            name, point, (0, 0), textcoords="offset points", fontsize=7, arrowprops=line
+        )
+        for offset in PLACES:
+            text.set_position(offset)
+            text.update_positions(ax.figure.canvas.get_renderer())
+            box = Text.get_window_extent(text)  # Without the line.
+            inside = ax.bbox.containsx(box.x1) and ax.bbox.containsy(box.y1)
+            if inside and not box.count_overlaps(taken):
+                break
+        taken.append(box)
 
 
 PLOTS = {
