@@ -248,8 +248,8 @@ class EpochSeconds(keras.callbacks.Callback):
         logs["seconds"] = time.perf_counter() - self._start
 
 
-def fit_resumable(model, dataset, run, epochs, validation_data=None, callbacks=()):
-    """`model.fit` that goes on where a killed run stopped.
+def fit_resumable(model, dataset, run, epochs, validation_data=None, callbacks=(), **arrays):
+    """`model.fit` that goes on where a killed run stopped; `arrays` may be its y and batch_size.
 
     Returns:
         Dict of lists, one value an epoch, of all epochs, those before a kill included.
@@ -260,6 +260,7 @@ def fit_resumable(model, dataset, run, epochs, validation_data=None, callbacks=(
         epochs=epochs,
         validation_data=validation_data,
         verbose=2,
+        **arrays,
         callbacks=[
             *callbacks,
             EpochSeconds(),

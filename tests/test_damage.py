@@ -118,6 +118,7 @@ def maps():
 
 BIJECTORS |= dict(maps())
 
+_DENSE = dict(data_shape=SHAPE, latent_dim=2, width=4)
 _CONV = dict(image_shape=SHAPE, latent_dim=2, width=4)
 _LADDER = dict(latent_dims=(3, 2), widths=(4, 4), depth=1, batch_norm=True, activation="relu")
 NETWORKS = table(
@@ -192,9 +193,9 @@ NETWORKS = table(
         activation="relu",
     ),
     mlp_code_discriminator=dict(latent_dim=2, width=4, depth=1, dropout=0.1, activation="relu"),
-    mlp_decoder=dict(**_CONV, head=layers.IndependentBernoulli, depth=1, activation="relu"),
+    mlp_decoder=dict(**_DENSE, head=layers.IndependentBernoulli, depth=1, activation="relu"),
     mlp_discriminator=dict(
-        image_shape=SHAPE,
+        data_shape=SHAPE,
         width=(4,),
         dropout=0.1,
         activation="relu",
@@ -202,9 +203,9 @@ NETWORKS = table(
         projection=True,
         condition_shape=2,
     ),
-    mlp_encoder=dict(**_CONV, head=layers.IndependentNormal, depth=1, activation="relu"),
+    mlp_encoder=dict(**_DENSE, head=layers.IndependentNormal, depth=1, activation="relu"),
     mlp_generator=dict(
-        image_shape=SHAPE,
+        data_shape=SHAPE,
         latent_dim=2,
         width=(4,),
         dropout=0.1,

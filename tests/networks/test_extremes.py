@@ -48,6 +48,7 @@ def test_means_of_encoders_and_decoders(name):
 # Extreme inputs.
 
 PAIR = dict(image_shape=SHAPE, latent_dim=2, width=4)
+DENSE = dict(data_shape=SHAPE, latent_dim=2, width=4)
 LARGE = dict(image_shape=(64, 64, 1), latent_dim=2, width=2)
 LEVELS = dict(latent_dims=(3, 2), widths=(8, 4))
 
@@ -82,13 +83,13 @@ BUILDERS = {
     "larsen_encoder": PAIR,
     "mlp_auxiliary": dict(data_shape=SHAPE, latent_dim=2, width=4),
     "mlp_code_discriminator": dict(latent_dim=2, width=4),
-    "mlp_decoder": PAIR,
-    "mlp_decoder, normal": dict(**PAIR, head=IndependentNormal),
-    "mlp_decoder, logistic": dict(**PAIR, head=layers.IndependentLogistic),
-    "mlp_decoder, poisson": dict(**PAIR, head=layers.IndependentPoisson),
-    "mlp_discriminator": dict(image_shape=SHAPE, width=4),
-    "mlp_encoder": PAIR,
-    "mlp_generator": PAIR,
+    "mlp_decoder": DENSE,
+    "mlp_decoder, normal": dict(**DENSE, head=IndependentNormal),
+    "mlp_decoder, logistic": dict(**DENSE, head=layers.IndependentLogistic),
+    "mlp_decoder, poisson": dict(**DENSE, head=layers.IndependentPoisson),
+    "mlp_discriminator": dict(data_shape=SHAPE, width=4),
+    "mlp_encoder": DENSE,
+    "mlp_generator": DENSE,
     "multiscale_flow": dict(image_shape=SHAPE, width=4, num_layers=1),
     "residual_discriminator": dict(image_shape=SHAPE, width=4),
     "residual_generator": PAIR,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import layers, networks
+from tfgen import layers, models, networks
 
 
 def test_encoder_has_the_papers_parameter_count():
@@ -96,9 +96,9 @@ def test_decoder_takes_any_head(head):
 @pytest.mark.parametrize(
     "arguments, text",
     [
-        (dict(image_shape=(28, 28)), r"image_shape=\(28, 28\)"),
-        (dict(image_shape=784), "image_shape=784"),
-        (dict(image_shape=(28, 0, 1)), r"image_shape=\(28, 0, 1\)"),
+        (dict(data_shape=None), "data_shape=None"),
+        (dict(data_shape=(28, None)), r"data_shape=\(28, None\)"),
+        (dict(data_shape=(28, 0, 1)), r"data_shape=\(28, 0, 1\)"),
         (dict(latent_dim=0), "latent_dim must be an int of at least 1. Received: latent_dim=0"),
         (dict(latent_dim=2.5), "latent_dim=2.5"),
         (dict(width=0), "width must be an int of at least 1. Received: width=0"),
@@ -111,4 +111,19 @@ def test_decoder_takes_any_head(head):
 )
 def test_errors_say_what_was_received(network, arguments, text):
     with pytest.raises(ValueError, match=text):
-        network(**{"image_shape": (28, 28, 1), "latent_dim": 2, **arguments})
+        network(**{"data_shape": (28, 28, 1), "latent_dim": 2, **arguments})
+
+
+@pytest.mark.parametrize("shape", [(12,), (5, 3), (28, 28, 1), (4, 3, 2, 1)])
+def test_dense_networks_take_data_of_any_shape(shape):
+    x, z = tf.random.normal((6, *shape), seed=0), tf.zeros((6, 2))
+    assert networks.mlp_encoder(shape, 2, width=4)(x).event_shape == (2,)
+    decoder = networks.mlp_decoder(shape, 2, layers.IndependentNormal, width=4)
+    assert decoder(z).event_shape == shape
+    assert networks.mlp_generator(shape, 2, width=(4,))(z).shape == (6, *shape)
+    assert networks.mlp_discriminator(shape, width=(4,))(x).shape == (6, 1)
+    vae = models.VAE(networks.mlp_encoder(shape, 2, width=4), decoder)
+    vae.compile("adam")
+    history = vae.fit(x, epochs=2, verbose=0).history["elbo"]
+    assert np.isfinite(history).all()
+    assert vae.sample(3).shape == (3, *shape)

@@ -4,12 +4,12 @@ import keras
 from typing_extensions import Unpack
 
 from tfgen import layers
+from tfgen._utils.arguments import as_event_shape, check_size
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     ConditionOptions,
     Head,
     Width,
-    check_arguments,
     dense_layers,
     layer_widths,
     output_layer,
@@ -20,7 +20,7 @@ __all__ = ["mlp_decoder", "mlp_encoder"]
 
 
 def mlp_encoder(
-    image_shape: Shape,
+    data_shape: Shape,
     latent_dim: int,
     head: Head = layers.IndependentNormal,
     width: Width = 512,
@@ -28,17 +28,18 @@ def mlp_encoder(
     activation: Activation = "relu",
     **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
-    """Fully connected network from images to latent variables.
+    """Fully connected network from data of any shape to latent variables.
 
     flatten, `depth` times Dense(width), Dense to the parameters of the head.
 
-    `mlp_encoder(image_shape, 100, width=(392, 196, 98))` is the stack of Mi, Shen & Zhang, "A Probe
+    `mlp_encoder(data_shape, 100, width=(392, 196, 98))` is the stack of Mi, Shen & Zhang, "A Probe
     Towards Understanding GAN and VAE Models", arXiv:1812.05676v2, Sec. 3.
 
     Source: Soons, "Practical 3: Deep Generative Models", 2020, Question 1.9: 512-512, z of 20.
 
     Args:
-        image_shape: tuple of int, (height, width, channels), any size.
+        data_shape: tuple of int, shape of one example: (height, width, channels) of an image,
+            (n,) of n numbers, or any other.
         latent_dim: int >= 1, latent dimensions.
         head: callable from `latent_dim` to a distribution layer; None for a plain vector.
         width: int >= 1, units of each hidden layer; or a sequence of int, those of one hidden layer
@@ -49,7 +50,7 @@ def mlp_encoder(
             `tfgen.layers.Conditional`.
 
     Returns:
-        `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
+        `keras.Model` from (batch, *data_shape) to q(z|x) over (batch, latent_dim).
 
     Raises:
         ValueError: if an argument is out of range or `head` is no head.
@@ -59,10 +60,11 @@ def mlp_encoder(
         >>> encoder(keras.ops.zeros((8, 28, 28, 1))).event_shape
         TensorShape([20])
     """
-    image_shape = check_arguments(image_shape, latent_dim)
+    check_size(1, latent_dim=latent_dim)
+    data_shape = as_event_shape(data_shape=data_shape)
     output, num_parameters = output_layer(head, latent_dim)
     return stack(
-        image_shape,
+        data_shape,
         [
             keras.layers.Flatten(),
             *dense_layers(layer_widths(width, depth), activation),
@@ -75,7 +77,7 @@ def mlp_encoder(
 
 
 def mlp_decoder(
-    image_shape: Shape,
+    data_shape: Shape,
     latent_dim: int,
     head: Head = layers.IndependentBernoulli,
     width: Width = 512,
@@ -83,14 +85,15 @@ def mlp_decoder(
     activation: Activation = "relu",
     **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
-    """Fully connected network from latent variables to images, the reverse of `mlp_encoder`.
+    """Fully connected network from latent variables to data of any shape: `mlp_encoder` reversed.
 
     Source: Soons, "Practical 3: Deep Generative Models", 2020, Question 1.9.
 
     Args:
-        image_shape: tuple of int, (height, width, channels), any size.
+        data_shape: tuple of int, shape of one example: (height, width, channels) of an image,
+            (n,) of n numbers, or any other.
         latent_dim: int >= 1, latent dimensions.
-        head: callable from `image_shape` to a distribution layer; None for plain images.
+        head: callable from `data_shape` to a distribution layer; None for plain numbers.
         width: int >= 1, units of each hidden layer; or a sequence of int, those of one hidden layer
             after the other, which leaves `depth` unused.
         depth: int >= 0, hidden layers; 0 makes the network linear.
@@ -99,7 +102,7 @@ def mlp_decoder(
             `tfgen.layers.Conditional`.
 
     Returns:
-        `keras.Model` from (batch, latent_dim) to p(x|z) over (batch, height, width, channels).
+        `keras.Model` from (batch, latent_dim) to p(x|z) over (batch, *data_shape).
 
     Raises:
         ValueError: if an argument is out of range or `head` is no head.
@@ -109,8 +112,9 @@ def mlp_decoder(
         >>> decoder(keras.ops.zeros((8, 20))).event_shape
         TensorShape([28, 28, 1])
     """
-    image_shape = check_arguments(image_shape, latent_dim)
-    output, num_parameters = output_layer(head, image_shape)
+    check_size(1, latent_dim=latent_dim)
+    data_shape = as_event_shape(data_shape=data_shape)
+    output, num_parameters = output_layer(head, data_shape)
     return stack(
         (latent_dim,),
         [

@@ -8,7 +8,7 @@ import functools
 import keras
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_flags, check_size
+from tfgen._utils.arguments import as_event_shape, check_flags, check_size
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
@@ -45,7 +45,7 @@ def _discriminator_layers(width, dropout, activation, depth=1, minibatch_discrim
 
 
 def mlp_generator(
-    image_shape: Shape,
+    data_shape: Shape,
     latent_dim: int,
     width: Width = (128, 256, 512),
     dropout: float = 0.1,
@@ -54,7 +54,7 @@ def mlp_generator(
     head: Head = None,
     **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
-    """Fully connected network from latent variables to images.
+    """Fully connected network from latent variables to data of any shape.
 
     For each of `width` Dense, activation and dropout, then Dense to the pixels.
 
@@ -64,20 +64,21 @@ def mlp_generator(
     output_activation="sigmoid" (z of 100).
 
     Args:
-        image_shape: tuple of int, (height, width, channels), any size.
+        data_shape: tuple of int, shape of one example: (height, width, channels) of an image,
+            (n,) of n numbers, or any other.
         latent_dim: int >= 1, latent dimensions.
         width: sequence of int >= 1, units of one hidden layer after the other; an int for one.
         dropout: float in [0, 1), rate after each hidden layer.
         activation: Keras activation of the hidden layers. "leaky_relu" has slope 0.2 in Keras.
         output_activation: Keras activation of the pixels: "tanh" for images in [-1, 1], "sigmoid"
             for [0, 1], None for any range.
-        head: callable from `image_shape` to a distribution layer; None for plain images.
+        head: callable from `data_shape` to a distribution layer; None for plain numbers.
         **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
             `tfgen.layers.Conditional`.
 
     Returns:
-        `keras.Model` from (batch, latent_dim) to images of shape (batch, height, width, channels),
-        or to p(x|z) over them.
+        `keras.Model` from (batch, latent_dim) to data of shape (batch, *data_shape), or to p(x|z)
+        over them.
 
     Raises:
         ValueError: if an argument is out of range, or `head` is no head or does not fit
@@ -88,8 +89,9 @@ def mlp_generator(
         >>> generator(keras.ops.zeros((8, 32))).shape
         TensorShape([8, 28, 28, 1])
     """
-    image_shape = check_arguments(image_shape, latent_dim)
-    output, num_parameters = image_output(head, image_shape, output_activation)
+    check_size(1, latent_dim=latent_dim)
+    data_shape = as_event_shape(data_shape=data_shape)
+    output, num_parameters = image_output(head, data_shape, output_activation)
     return stack(
         (latent_dim,),
         [
@@ -103,7 +105,7 @@ def mlp_generator(
 
 
 def mlp_discriminator(
-    image_shape: Shape,
+    data_shape: Shape,
     width: Width = (512, 256),
     dropout: float = 0.3,
     activation: Activation = "leaky_relu",
@@ -111,7 +113,7 @@ def mlp_discriminator(
     projection: bool = False,
     **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
-    """Fully connected network from images to one logit.
+    """Fully connected network from data of any shape to one logit.
 
     Flatten, for each of `width` Dense, activation and dropout, then Dense(1). The last hidden layer
     is named "features".
@@ -122,7 +124,8 @@ def mlp_discriminator(
     Deviation: no sigmoid at the end, since the losses take logits.
 
     Args:
-        image_shape: tuple of int, (height, width, channels), any size.
+        data_shape: tuple of int, shape of one example: (height, width, channels) of an image,
+            (n,) of n numbers, or any other.
         width: sequence of int >= 1, units of one hidden layer after the other; an int for one.
         dropout: float in [0, 1), rate after each hidden layer.
         activation: Keras activation of the hidden layers.
@@ -134,7 +137,7 @@ def mlp_discriminator(
             `tfgen.layers.Conditional`.
 
     Returns:
-        `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
+        `keras.Model` from (batch, *data_shape) to logits of shape (batch, 1).
 
     Raises:
         ValueError: if an argument is out of range, or there is a `projection` of no vector.
@@ -148,7 +151,8 @@ def mlp_discriminator(
         width, dropout, activation, minibatch_discrimination=minibatch_discrimination
     )
     check_flags(projection=projection)
-    arguments = check_arguments(image_shape), [keras.layers.Flatten(), *judges], "mlp_discriminator"
+    shape = as_event_shape(data_shape=data_shape)
+    arguments = shape, [keras.layers.Flatten(), *judges], "mlp_discriminator"
     if projection:
         embedding = functools.partial(keras.layers.Dense, use_bias=False, name="embedding")
         return projection_stack(*arguments, embedding, **condition)
