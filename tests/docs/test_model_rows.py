@@ -28,7 +28,7 @@ def rows(page):
     return "\n".join(line for line in text.splitlines() if line.startswith("|"))
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/models.md", "docs/papers.md"])
 def test_every_model_has_a_row(page):
     named = set(re.findall(r"`(?:models\.|~tfgen\.models\.)?(\w+)`", rows(page)))
     assert model_names() <= named, model_names() - named
