@@ -9,6 +9,7 @@ import scipy.stats
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfgen import layers, models, networks
 from tfgen.metrics.annealed_importance_sampling import annealed_importance_sampling
 from tfgen.metrics.importance_sampling import importance_sampled_nll
 
@@ -158,3 +159,12 @@ def test_errors(linear_gaussian, kwargs, message):
     arguments = {"model": linear_gaussian.rough, "data": linear_gaussian.x[:4]}
     with pytest.raises(ValueError, match=message):
         annealed_importance_sampling(**{**arguments, **kwargs}, verbose=False)
+
+
+@pytest.mark.parametrize("start", ["prior", "posterior"])
+def test_codes_on_a_sphere_are_refused(start):
+    encoder = networks.mlp_encoder((2, 2, 1), 3, layers.VonMisesFisher, width=4)
+    decoder = networks.mlp_decoder((2, 2, 1), 3, width=4)
+    model = models.VAE(encoder, decoder, layers.SphericalUniform(3))
+    with pytest.raises(ValueError, match=r"not be on a sphere.* Use importance_sampled_nll"):
+        annealed_importance_sampling(model, np.zeros((2, 2, 2, 1)), start=start, verbose=False)

@@ -29,6 +29,8 @@ from tfgen.metrics._likelihood import (
 from tfgen.metrics.importance_sampling import effective_sample_size, log_mean_exp_of_groups
 from tfgen.metrics.protocols import Data, HasElbo, HasJointDensity, require
 
+tfd = tfp.distributions
+
 __all__ = ["AnnealedNLL", "annealed_importance_sampling"]
 
 # Share of moves to accept, as in Wu et al.
@@ -113,8 +115,8 @@ def annealed_importance_sampling(
         `AnnealedNLL`.
 
     Raises:
-        ValueError: if the model has no joint density, an argument is out of range, or the data are
-            unusable, as in `importance_sampled_nll`.
+        ValueError: if the model has no joint density, or codes on a sphere; an argument is out of
+            range, or the data are unusable, as in `importance_sampled_nll`.
 
     Example:
         >>> from tfgen import models, networks
@@ -170,6 +172,16 @@ def _check_chain(chain):
         check_positive("None tunes it.", step_size=chain.step_size)
 
 
+def _check_is_flat(prior):
+    """Raises ValueError if codes are on a sphere, which the moves of a chain leave."""
+    if isinstance(prior, tfd.SphericalUniform | tfd.VonMisesFisher | tfd.PowerSpherical):
+        raise ValueError(
+            "Annealed importance sampling moves codes in all directions, so that they must not be "
+            f"on a sphere. Received: a model whose prior is a {type(prior).__name__}. Use "
+            "importance_sampled_nll, which draws from the encoder alone."
+        )
+
+
 class _Chain(NamedTuple):
     """Annealed chains: the arguments of `annealed_importance_sampling`."""
 
@@ -198,9 +210,10 @@ class _Chain(NamedTuple):
 
     def _first_draws(self, x: Any, seed: tf.Tensor) -> tuple[Any, tf.Tensor]:
         """The density that chains start from, and z, shape (num_chains, batch, *latent_shape)."""
+        prior = self.model.prior_distribution()
+        _check_is_flat(prior)
         if self.start == "prior":
-            start = self.model.prior_distribution()
-            return start, start.sample((self.num_chains, _batch_size(x)), seed=seed)
+            return prior, prior.sample((self.num_chains, _batch_size(x)), seed=seed)
         start = encode(self.model, x)
         return start, start.sample((self.num_chains,), seed=seed)
 
