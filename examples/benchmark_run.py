@@ -285,20 +285,23 @@ def samples(row, run, model):
 
 
 def of_classes(row, run, model):
-    """Accuracy on test images of a classifier trained on samples of given classes alone.
+    """Accuracy on test images of classifiers trained on samples of given classes alone.
 
-    In `real_` that of one trained on as many training images.
+    Of a dense one and, in `_conv`, of a convolutional one; in `real_` of those trained on as many
+    training images.
     """
     num_samples = run.pick(10_000, 10_000, 200)
     train, test = (grey_images(row, run, split) for split in (f"train[:{num_samples}]", "test"))
     options = {"steps": run.pick(2500, 2500, 100), "seed": run.seed}
     images = np.clip(unit_samples(row, run, model).sample(num_samples, seed=run.seed), 0, 1)
     drawn = images, np.arange(num_samples) % model.num_classes
-    scores = {
-        name: metrics.classification_accuracy_score(*source, *test, **options).mean
+    return {
+        f"{name}classification_accuracy{suffix}": metrics.classification_accuracy_score(
+            *source, *test, kind, **options
+        ).mean
         for name, source in {"": drawn, "real_": train}.items()
+        for suffix, kind in {"": "mlp", "_conv": "conv"}.items()
     }
-    return {f"{name}classification_accuracy": score for name, score in scores.items()}
 
 
 def grey_images(row, run, split):
