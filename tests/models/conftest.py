@@ -90,6 +90,13 @@ def _of_classes(*networks):
     return (_conditional(network, (2,), num_classes=2) for network in networks)
 
 
+def _draw_networks(**condition):
+    size = {"latent_dim": 1, "num_steps": 2, "width": 4, **condition}
+    head = functools.partial(layers.FixedScaleNormal, scale=0.5)
+    encoder = networks.DRAWEncoder(SHAPE, read_size=2, **size)
+    return encoder, networks.DRAWDecoder(SHAPE, head=head, **size)
+
+
 _TURNS = {"discriminator_steps": 2, "label_smoothing": 0.1, "r1": 0.1}
 _PASS_ON = (keras.layers.Flatten, keras.layers.Dropout)
 _SHOWN = {
@@ -228,17 +235,8 @@ _BUILDERS = {
         n.decoder,
         **{"depth": 2, "num_codes": 4, "code_dim": 1, "shared": False, **kwargs},
     ),
-    "draw": lambda n, **kwargs: models.DRAW(
-        networks.DRAWEncoder(SHAPE, latent_dim=1, num_steps=2, width=4, read_size=2),
-        networks.DRAWDecoder(
-            SHAPE,
-            latent_dim=1,
-            num_steps=2,
-            width=4,
-            head=functools.partial(layers.FixedScaleNormal, scale=0.5),
-        ),
-        **kwargs,
-    ),
+    "draw": lambda n, **kwargs: models.DRAW(*_draw_networks(), **kwargs),
+    "conditional_draw": lambda n, **kwargs: models.DRAW(*_draw_networks(num_classes=2), **kwargs),
     "flow": lambda n, **kwargs: models.NormalizingFlow(_flow(), **kwargs),
 }
 

@@ -520,8 +520,8 @@ class LatentVariableModel(GenerativeModel):
             ValueError: if the model takes no conditions, or others.
         """
         self.checked_condition(condition, 1)
-        arguments = self.arguments().items()
-        networks = {name: v for name, v in arguments if isinstance(v, Conditional)}
+        parts = {k: v for k, v in self.arguments().items() if hasattr(v, "under")}
+        networks = {k: v for k, v in parts.items() if conditionals_in(v)}
         model = self._sharing_weights(**{k: v.under(condition) for k, v in networks.items()})
         if model.conditions is not None:
             raise ValueError(
