@@ -424,9 +424,13 @@ class LatentVariableModel(GenerativeModel):
         return (0.0, 1.0) if isinstance(pixel, _UNIT_INTERVAL) else None
 
     def sample_latents(
-        self, num_samples: int, seed: Seed | int | None = None, prior: Prior | None = None
+        self,
+        num_samples: int,
+        seed: Seed | int | None = None,
+        prior: Prior | None = None,
+        condition: Any = None,
     ) -> tf.Tensor:
-        """Draws from p(z), or from another prior, shape (num_samples, *latent_shape)."""
+        """Draws from p(z), p(z|c) or another prior, shape (num_samples, *latent_shape)."""
         check_num_samples(num_samples)
         if isinstance(seed, numbers.Number) or getattr(seed, "shape", None) == ():
             check_seed(seed)
@@ -435,7 +439,8 @@ class LatentVariableModel(GenerativeModel):
             check_stateless_seed(seed=seed)
         check_prior_layer(prior, self)
         density = self.prior_distribution() if prior is None else self._distribution_of(prior)
-        return density.sample(num_samples, seed=seed)
+        with self.conditioned_on(condition, num_samples):
+            return density.sample(num_samples, seed=seed)
 
     # Conditions.
 
@@ -487,8 +492,8 @@ class LatentVariableModel(GenerativeModel):
 
     @property
     def samples_are_conditional(self) -> bool:
-        """Whether p(x|z) is given the condition; of some models q(z|x) alone is."""
-        return bool(conditionals_in(self.decoder))
+        """Whether p(x|z) or p(z) is given the condition; of some models q(z|x) alone is."""
+        return bool(conditionals_in(self.decoder) or conditionals_in(self.prior))
 
     def condition_of_samples(self, condition: Any, num_examples: int | None = None) -> Any:
         """As `checked_condition`, of what is decoded.
@@ -584,7 +589,7 @@ class LatentVariableModel(GenerativeModel):
         if condition is None and self.num_classes and self.samples_are_conditional:
             condition = np.arange(num_samples) % self.num_classes
         condition = self.condition_of_samples(condition, num_samples)
-        z = self.sample_latents(num_samples, seed, prior)
+        z = self.sample_latents(num_samples, seed, prior, condition)
         return decode_in_chunks(self.decode, z, None if mean else seed, condition)
 
     def interpolate_latents(

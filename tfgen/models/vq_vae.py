@@ -234,10 +234,14 @@ class VQVAE(AutoencodingModel):
             self.prior.fit(self, x)  # A sampler.
 
     def sample_latents(
-        self, num_samples: int, seed: Seed | int | None = None, prior: Prior | None = None
+        self,
+        num_samples: int,
+        seed: Seed | int | None = None,
+        prior: Prior | None = None,
+        condition: Any = None,
     ) -> tf.Tensor:
         """Codes drawn from the prior, or another, shape (num_samples, *latent_shape)."""
-        return self.decoder_input(super().sample_latents(num_samples, seed, prior))
+        return self.decoder_input(super().sample_latents(num_samples, seed, prior, condition))
 
 
 def mean_squared_distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
