@@ -14,7 +14,7 @@ from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import LayerOptions
 from tfgen.layers.conditional import Condition
 from tfgen.layers.distribution_lambda import register
-from tfgen.layers.priors import Encoder, Prior
+from tfgen.layers.priors import Encoder, Prior, sample_at
 
 __all__ = ["ConditionalDistribution", "ConditionalPrior"]
 
@@ -56,7 +56,12 @@ class ConditionalDistribution(tfd.Distribution):
         return self._of_rows(q.batch_shape_tensor()[0] if num_rows is None else num_rows)
 
     def _of_rows(self, num_rows):
+        """The densities of the conditions of so many rows."""
         return self.density(tf.zeros((num_rows, *self.one.event_shape), self.dtype))
+
+    def sample_at(self, num_samples: Any, temperature: float, seed: Any) -> tf.Tensor:
+        """As `tfgen.layers.priors.sample_at`, of each condition."""
+        return sample_at(self._of_rows(num_samples), (), temperature, seed)
 
     def _batch_shape(self):
         return tf.TensorShape([])

@@ -177,7 +177,7 @@ class Sampler(Prior):
         check_positive(temperature=temperature)
         if truncation is not None:
             check_positive(truncation=truncation)
-        self._check_options(temperature, truncation)
+        self.check_options(temperature, truncation)
         self.check_fitted()
         noise = _noise(temperature, truncation)
         drawn = self.draw(num_samples, _stateless(seed), noise, temperature)
@@ -213,7 +213,8 @@ class Sampler(Prior):
     def _shape(self):
         return self.event_shape or ()
 
-    def _check_options(self, temperature, truncation):
+    def check_options(self, temperature: float, truncation: float | None) -> None:
+        """Raises ValueError for an option that the sampler has no use for."""
         given = {"temperature": temperature != 1.0, "truncation": truncation is not None}
         unknown = [
             name for name, is_given in given.items() if is_given and name not in self.options
@@ -328,6 +329,13 @@ class _SamplerDistribution(tfd.Distribution):
     def _sample_n(self, n, seed=None):
         seed = tfp.random.sanitize_seed(seed)
         drawn = self.sampler.draw(n, seed, normal, 1.0)
+        return tf.reshape(drawn, (-1, *self.sampler.event_shape))
+
+    def sample_at(self, num_samples, temperature, seed):
+        """Draws at a temperature, where the sampler has one."""
+        self.sampler.check_options(temperature, None)
+        noise, seed = _noise(temperature, None), tfp.random.sanitize_seed(seed)
+        drawn = self.sampler.draw(num_samples, seed, noise, temperature)
         return tf.reshape(drawn, (-1, *self.sampler.event_shape))
 
     def _log_prob(self, value):
