@@ -785,6 +785,11 @@ class AutoencodingModel(LatentVariableModel):
     def batches_with_conditions(self, x: Any, condition: Any = None) -> Iterable[tuple[Any, Any]]:
         """Pairs of examples and their conditions, or None; of what `embed` takes."""
         if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
+            if self.checked_condition(condition) is not None:
+                raise ValueError(
+                    "A data set gives its conditions itself, as pairs (x, condition). Received: "
+                    f"x={x!r} and condition={condition!r}. Leave the condition out."
+                )
             return map(parted, batches_of(x, self.unpack if self.conditions else unpack))
         x = as_array(x)
         condition = self.checked_condition(condition, len(x))
