@@ -302,6 +302,31 @@ def assert_step_by_hand():
     return check
 
 
+@pytest.fixture
+def assert_continues_exactly(tmp_path):
+    """Function that trains a model, saves and loads it, and trains both on, which stay the same.
+
+    Its arguments are a model and images; it returns the model that was loaded.
+    """
+
+    def check(model, x):
+        model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+        model.fit(x, batch_size=32, verbose=0)
+        if hasattr(model, "fit_prior"):
+            model.fit_prior(x)
+        model.save(tmp_path / "model.keras")
+        loaded = models.load_model(tmp_path / "model.keras")
+        np.testing.assert_array_equal(model.sample(3, seed=0), loaded.sample(3, seed=0))
+        for one in (model, loaded):
+            one.fit(x, batch_size=32, verbose=0)
+        for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(model.sample(3, seed=0), loaded.sample(3, seed=0))
+        return loaded
+
+    return check
+
+
 def _descend(forward_pass, rate):
     """One step of gradient descent for each pair that `forward_pass` returns, all from one tape."""
     with tf.GradientTape(persistent=True) as tape:

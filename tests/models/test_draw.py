@@ -300,17 +300,8 @@ def test_learned_scale_reads_what_the_mean_lacks():
 
 
 @pytest.mark.parametrize("kind", ["attention", "vgp"])
-def test_saved_models_continue_exactly(kind, tmp_path):
-    model = build(num_steps=2, **KINDS[kind])
-    model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
-    model.fit(pixels(8), verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = models.load_model(tmp_path / "model.keras")
-    assert_array_equal(loaded.sample(4, seed=0), model.sample(4, seed=0))
-    for one in (model, loaded):
-        one.fit(pixels(8), verbose=0)
-    for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
-        assert_array_equal(a, b)
+def test_saved_models_continue_exactly(kind, assert_continues_exactly):
+    assert_continues_exactly(build(num_steps=2, **KINDS[kind]), pixels(8))
 
 
 def test_mixed_precision(bfloat16, tmp_path):
