@@ -90,6 +90,13 @@ def _of_classes(*networks):
     return (_conditional(network, (2,), num_classes=2) for network in networks)
 
 
+def _draw_networks(**condition):
+    size = {"latent_dim": 1, "num_steps": 2, "width": 4, **condition}
+    head = functools.partial(layers.FixedScaleNormal, scale=0.5)
+    encoder = networks.DRAWEncoder(SHAPE, read_size=2, **size)
+    return encoder, networks.DRAWDecoder(SHAPE, head=head, **size)
+
+
 _TURNS = {"discriminator_steps": 2, "label_smoothing": 0.1, "r1": 0.1}
 _PASS_ON = (keras.layers.Flatten, keras.layers.Dropout)
 _SHOWN = {
@@ -228,17 +235,8 @@ _BUILDERS = {
         n.decoder,
         **{"depth": 2, "num_codes": 4, "code_dim": 1, "shared": False, **kwargs},
     ),
-    "draw": lambda n, **kwargs: models.DRAW(
-        networks.DRAWEncoder(SHAPE, latent_dim=1, num_steps=2, width=4, read_size=2),
-        networks.DRAWDecoder(
-            SHAPE,
-            latent_dim=1,
-            num_steps=2,
-            width=4,
-            head=functools.partial(layers.FixedScaleNormal, scale=0.5),
-        ),
-        **kwargs,
-    ),
+    "draw": lambda n, **kwargs: models.DRAW(*_draw_networks(), **kwargs),
+    "conditional_draw": lambda n, **kwargs: models.DRAW(*_draw_networks(num_classes=2), **kwargs),
     "flow": lambda n, **kwargs: models.NormalizingFlow(_flow(), **kwargs),
 }
 
@@ -300,6 +298,31 @@ def assert_step_by_hand():
             np.testing.assert_allclose(
                 variable - start, value - start, rtol=1e-3, atol=2e-6, err_msg=variable.path
             )
+
+    return check
+
+
+@pytest.fixture
+def assert_continues_exactly(tmp_path):
+    """Function that trains a model, saves and loads it, and trains both on, which stay the same.
+
+    Its arguments are a model and images; it returns the model that was loaded.
+    """
+
+    def check(model, x):
+        model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
+        model.fit(x, batch_size=32, verbose=0)
+        if hasattr(model, "fit_prior"):
+            model.fit_prior(x)
+        model.save(tmp_path / "model.keras")
+        loaded = models.load_model(tmp_path / "model.keras")
+        np.testing.assert_array_equal(model.sample(3, seed=0), loaded.sample(3, seed=0))
+        for one in (model, loaded):
+            one.fit(x, batch_size=32, verbose=0)
+        for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(model.sample(3, seed=0), loaded.sample(3, seed=0))
+        return loaded
 
     return check
 

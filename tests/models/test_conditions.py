@@ -1,6 +1,8 @@
 """Conditional models: terms against NumPy, what conditions do, saving, resuming, errors."""
 
+import contextlib
 import functools
+import inspect
 
 import keras
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfgen import datasets, layers, metrics, networks
+from tfgen import datasets, layers, metrics, networks, samplers
 from tfgen.models import ALI, GAN, VAE, VAEGAN, LadderVAE, load_model
 from tfgen.models.training_data import Conditioned
 
@@ -332,6 +334,52 @@ def test_models_without_conditions_take_none(images):
     ):
         with pytest.raises(ValueError, match="takes no condition: none of its networks does"):
             call()
+
+
+def methods_with_conditions(model):
+    """Public methods that take a condition, by name, with what else they need."""
+    x, z = tf.zeros((2, *model.data_shape)), tf.zeros((2, *model.latent_shape))
+    values = {"x": x, "z": z, "start": x, "end": x, "num_samples": 2}
+    for name, method in inspect.getmembers(model, inspect.ismethod):
+        parameters = inspect.signature(method).parameters
+        if "condition" in parameters and not name.startswith("_"):
+            needed = {
+                key: values[key]
+                for key, parameter in parameters.items()
+                if parameter.default is inspect.Parameter.empty and key in values
+            }
+            if name == "traverse_latents":
+                needed["z"] = z[0]
+            elif name.endswith("_latents") and "start" in needed:
+                needed |= {"start": z, "end": z}
+            yield name, functools.partial(method, **needed)
+
+
+def test_no_method_of_a_model_without_conditions_takes_one(model_name, build_model, blobs):
+    """Whatever it is called, and in pairs of examples and conditions too."""
+    model = build_model(model_name)
+    if model.conditions is not None:
+        return
+    names = []
+    for name, method in methods_with_conditions(model):
+        names.append(name)
+        with pytest.raises(ValueError, match="takes no condition"), contextlib.ExitStack() as stack:
+            result = method(condition=1)
+            if hasattr(result, "__enter__"):
+                stack.enter_context(result)
+    assert {"decode", "generate", "sample", "sample_latents", "given"} <= set(names)
+    assert not hasattr(model, "encode") or {"encode", "embed", "reconstruct"} <= set(names)
+    if hasattr(model, "log_weights"):
+        with pytest.raises(ValueError, match="takes no condition"):
+            model.log_weights(Conditioned(blobs[:2], [0, 1]), 1, [0, 1])
+
+
+def test_a_condition_beside_a_data_set_is_refused(model, images):
+    """The data set has conditions of its own."""
+    data = tf.data.Dataset.from_tensor_slices((images, LABELS)).batch(16)
+    for call in (model.embed, functools.partial(samplers.Histogram().fit, model)):
+        with pytest.raises(ValueError, match="A data set gives .* Received: .* condition=1"):
+            call(data, condition=1)
 
 
 def test_networks_of_one_condition_inside_others_are_refused(model):

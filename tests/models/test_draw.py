@@ -11,11 +11,13 @@ from scipy import special, stats
 
 from tfgen import layers, models, networks
 from tfgen.models import DRAW
+from tfgen.models.training_data import Conditioned
 from tfgen.networks import DRAWDecoder, DRAWEncoder
 
 SHAPE = (2, 3, 1)
 ATTENTION = dict(read_size=2, write_size=2)
 KINDS = {"whole": {}, "attention": ATTENTION, "vgp": dict(with_vgp=True)}
+CLASSES = {"num_classes": 3}
 
 
 def build(
@@ -26,11 +28,14 @@ def build(
     with_vgp=False,
     spread=0.0,
     head=layers.IndependentBernoulli,
+    num_classes=None,
+    condition_shape=None,
     **kwargs,
 ):
     """A tiny model; with `spread`, that is the size of all its weights."""
     keras.utils.set_random_seed(0)
     size = dict(latent_dim=latent_dim, num_steps=num_steps, width=6)
+    size |= dict(num_classes=num_classes, condition_shape=condition_shape)
     sizes_of_vgp = dict(input_dim=2, num_points=3, width=4, seed=0)
     posterior = networks.VGPPosterior(latent_dim, 6, **sizes_of_vgp) if with_vgp else None
     encoder = DRAWEncoder(SHAPE, read_size=read_size, posterior=posterior, **size)
@@ -53,17 +58,26 @@ def sigmoid(values):
 # The bound.
 
 
-def lstm(layer, inputs, output, carry):
+def rows_of_condition(network):
+    """The weights of the gates that a condition has."""
+    return network.condition_gates.trainable_variables[0].numpy()
+
+
+def lstm(layer, inputs, output, carry, c, rows_of_c):
     kernel, bias = (w.numpy() for w in layer.gates.weights)
-    gates = np.concatenate([inputs, output]) @ kernel + bias
+    gates = np.concatenate([inputs, output, c]) @ np.concatenate([kernel, rows_of_c]) + bias
     take, keep, new, show = np.split(gates, 4)
     carry = sigmoid(keep) * carry + sigmoid(take) * np.tanh(new)
     return sigmoid(show) * np.tanh(carry), carry
 
 
-def bound_in_numpy(model, x, z):
-    """Eq. 3 to 11 without attention, for one image and its z_1..z_T: log p(x|z), KL, log q / p."""
+def bound_in_numpy(model, x, z, c=()):
+    """Eq. 3 to 11 without attention, for one image and its z_1..z_T: log p(x|z), KL, log q / p.
+
+    A condition c is appended to what both LSTMs see.
+    """
     encoder, decoder = model.encoder, model.decoder
+    of_c = [np.zeros((0, 24)) if not len(c) else rows_of_condition(n) for n in (encoder, decoder)]
     # [read, h_dec, h_enc] with read = [x, error]: the rows of x are stored apart.
     rows_of_x = encoder.image_gates.kernel.numpy()
     kernel, bias = (w.numpy() for w in encoder.lstm.gates.weights)
@@ -72,7 +86,8 @@ def bound_in_numpy(model, x, z):
     canvas, x = decoder.initial_canvas.numpy(), x.ravel()
     kl = log_ratio = 0.0
     for z_step in z:
-        gates = np.concatenate([x - sigmoid(canvas), h_dec, h_enc]) @ kernel + bias + x @ rows_of_x
+        seen = np.concatenate([x - sigmoid(canvas), h_dec, h_enc, x, c])
+        gates = seen @ np.concatenate([kernel, rows_of_x, of_c[0]]) + bias
         take, keep, new, show = np.split(gates, 4)
         carry_enc = sigmoid(keep) * carry_enc + sigmoid(take) * np.tanh(new)
         h_enc = sigmoid(show) * np.tanh(carry_enc)
@@ -81,7 +96,7 @@ def bound_in_numpy(model, x, z):
         kl += 0.5 * np.sum(loc**2 + np.exp(2 * log_scale) - 2 * log_scale - 1)
         log_q = stats.norm.logpdf(z_step, loc, np.exp(log_scale))
         log_ratio += np.sum(log_q - stats.norm.logpdf(z_step))
-        h_dec, carry_dec = lstm(decoder.lstm, z_step, h_dec, carry_dec)
+        h_dec, carry_dec = lstm(decoder.lstm, z_step, h_dec, carry_dec, c, of_c[1])
         canvas = canvas + h_dec @ decoder.write.kernel.numpy() + decoder.write.bias.numpy()
     return (
         np.sum(np.where(x == 1, np.log(sigmoid(canvas)), np.log(sigmoid(-canvas)))),
@@ -90,20 +105,31 @@ def bound_in_numpy(model, x, z):
     )
 
 
-def test_a_run_against_numpy():
-    model, x = build(spread=0.7), pixels(4)
+@pytest.mark.parametrize("kind", ["alone", "of classes", "of vectors"])
+def test_a_run_against_numpy(kind):
+    options = {"of classes": CLASSES, "of vectors": {"condition_shape": 2}}.get(kind, {})
+    model, x = build(spread=0.7, **options), pixels(4)
+    labels, vectors = [0, 1, 2, 1], np.random.default_rng(1).normal(size=(4, 2))
+    given = {"of classes": labels, "of vectors": vectors}.get(kind)
+    rows = {"of classes": np.eye(3)[labels], "of vectors": vectors}.get(kind, np.zeros((4, 0)))
+    with layers.given(given):
+        check_run(model, x, rows)
+
+
+def check_run(model, x, rows):
     inference = model.infer(tf.constant(x), tf.constant([3, 4]), training=True)
     assert inference.z.shape == (4, 3, 2)
-    for image, z, *ours in zip(
+    for image, z, c, *ours in zip(
         x,
         inference.z.numpy(),
+        rows,
         inference.likelihood.log_prob(x),
         inference.kl,
         inference.log_ratio,
         strict=True,
     ):
         # Float32 rounding through three steps.
-        assert_allclose(ours, bound_in_numpy(model, image, z), rtol=1e-4, atol=1e-4)
+        assert_allclose(ours, bound_in_numpy(model, image, z, c), rtol=1e-4, atol=1e-4)
     log_weights = model.log_weights(x, 1, tf.constant([3, 4]))
     expected = inference.likelihood.log_prob(x) - inference.log_ratio
     assert_allclose(log_weights[0], expected, rtol=1e-5)
@@ -188,6 +214,64 @@ def test_canvases_end_in_the_sample_and_depend_on_the_past_only(kind):
     assert list(changed) == [False, True, True]
 
 
+# Conditions.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_model_of_one_class_is_one_without_classes(kind, tmp_path):
+    """Terms, weights, codes and images are those of the class, and the file holds it."""
+    model, x = build(spread=0.5, **KINDS[kind], **CLASSES), pixels(6)
+    seed = tf.constant([0, 1])
+    for label in range(3):
+        one = model.given(label)
+        assert one.conditions is None and type(one.encoder) is DRAWEncoder
+        assert [v.path for v in one.trainable_variables] == [
+            v.path for v in model.trainable_variables
+        ]
+        pair = Conditioned(x, np.full(6, label))
+        weights = model.log_weights(pair, 5, seed)
+        assert_allclose(weights, one.log_weights(x, 5, seed), rtol=1e-4, atol=1e-5)
+        assert_allclose(model.embed(x, label), one.embed(x), rtol=1e-5, atol=1e-6)
+        assert_allclose(model.reconstruct(x, label), one.reconstruct(x), rtol=1e-5, atol=1e-6)
+        samples = model.sample(4, seed=0, condition=label)
+        assert_allclose(one.sample(4, seed=0), samples, rtol=1e-5, atol=1e-6)
+        z = model.sample_latents(4, tf.constant([0, 0]))
+        assert_allclose(one.canvases(z)[:, -1], samples, rtol=1e-5, atol=1e-6)
+        assert_array_equal(model.canvases(z, label), one.canvases(z))
+    assert not np.allclose(model.sample(4, seed=0, condition=0), samples, atol=0.01)
+    one.save(tmp_path / "model.keras")
+    loaded = models.load_model(tmp_path / "model.keras")
+    assert loaded.conditions is None
+    assert_array_equal(loaded.sample(4, seed=0), one.sample(4, seed=0))
+    loaded.decoder.condition_gates.trainable_variables[0].assign_add(tf.ones((3, 24)))
+    assert not np.allclose(loaded.sample(4, seed=0), one.sample(4, seed=0), atol=0.01)
+
+
+def test_it_draws_what_it_is_told():
+    """Images of which class k has its k-th column white: the latents have nothing to tell."""
+    model = build(latent_dim=1, num_steps=2, **CLASSES)
+    labels = np.arange(96) % 3
+    x = np.zeros((96, *SHAPE), "float32")
+    x[np.arange(96), :, labels] = 1.0
+    model.compile(keras.optimizers.Adam(0.03), jit_compile=False)
+    model.fit(x, labels, batch_size=32, epochs=60, verbose=0)
+    assert_allclose(model.sample(9, seed=0), x[:9], atol=0.15)
+    with pytest.raises(ValueError, match="needs a condition"):
+        model.encode(x)
+
+
+def test_conditions_that_do_not_fit():
+    model = build()
+    for call in (lambda: model.encode(pixels(), 1), lambda: model.canvases(np.zeros((1, 3, 2)), 1)):
+        with pytest.raises(ValueError, match="takes no condition: none of its networks does"):
+            call()
+    for network in (model.encoder, model.decoder, build(**CLASSES).given(1).decoder):
+        with pytest.raises(ValueError, match=f"This {type(network).__name__} takes no condition"):
+            network.under(1)
+    with pytest.raises(ValueError, match="give num_classes or condition_shape"):
+        build(num_classes=2, condition_shape=2)
+
+
 # Training and saving.
 
 
@@ -216,17 +300,8 @@ def test_learned_scale_reads_what_the_mean_lacks():
 
 
 @pytest.mark.parametrize("kind", ["attention", "vgp"])
-def test_saved_models_continue_exactly(kind, tmp_path):
-    model = build(num_steps=2, **KINDS[kind])
-    model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
-    model.fit(pixels(8), verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = models.load_model(tmp_path / "model.keras")
-    assert_array_equal(loaded.sample(4, seed=0), model.sample(4, seed=0))
-    for one in (model, loaded):
-        one.fit(pixels(8), verbose=0)
-    for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
-        assert_array_equal(a, b)
+def test_saved_models_continue_exactly(kind, assert_continues_exactly):
+    assert_continues_exactly(build(num_steps=2, **KINDS[kind]), pixels(8))
 
 
 def test_mixed_precision(bfloat16, tmp_path):

@@ -13,7 +13,7 @@ PAGE = pathlib.Path(__file__).parents[2] / "docs" / "keras.md"
 
 
 # Models of the battery that take images alone.
-ONLY_IMAGES = ("draw", "flow")
+ONLY_IMAGES = ("draw", "conditional_draw", "flow")
 # Their y are masks, of which what is exported takes one: tests/models/test_missing_data.py.
 OF_MASKS = ("missing_data_vae", "miwae")
 WITH_Y = (" y", "labels", "targets", "`export` and")

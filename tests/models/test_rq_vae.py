@@ -150,18 +150,9 @@ def test_samplers_draw_all_depths(shared):
 
 
 @SHARED
-def test_saved_model_continues_exactly(shared, tmp_path):
+def test_saved_model_continues_exactly(shared, assert_continues_exactly):
     model = build(shared=shared, decay=0.9, restart_below=0.5)
-    model.compile(keras.optimizers.Adam(1e-2), run_eagerly=True)
-    model.fit(pixels(), batch_size=32, verbose=0)
-    model.fit_prior(pixels())
-    model.save(tmp_path / "model.keras")
-    loaded = models.load_model(tmp_path / "model.keras")
-    for one in (model, loaded):
-        one.fit(pixels(), batch_size=32, verbose=0)
-    for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
-        assert_array_equal(a, b)
-    assert_array_equal(model.sample(3, seed=0), loaded.sample(3, seed=0))
+    assert_continues_exactly(model, pixels())
 
 
 def test_errors():

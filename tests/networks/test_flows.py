@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
 from tfgen._utils.keras_private import sublayers
-from tfgen.bijectors import ActNorm, Invertible1x1Conv
+from tfgen.bijectors import ActNorm, Invertible1x1Conv, SplineCoupling
 from tfgen.models.normalizing_flow import NormalizingFlow
 from tfgen.networks import flows
 
@@ -106,6 +106,7 @@ def test_glow_begins_as_rotations_of_channels(num_bins):
     [
         ("simple_flow", {"num_layers": 0}),
         ("multiscale_flow", {"num_layers": 0}),
+        ("multiscale_flow", {"num_layers": 0, "num_bins": 4}),
         ("glow", {"num_steps": 2}),
         ("glow", {"num_steps": 1, "num_bins": 4}),
     ],
@@ -196,6 +197,19 @@ def test_the_first_batch_sets_the_scales_of_glow():
     assert_allclose(np.mean(np.square(last)), 1, rtol=1e-4)
 
 
+def test_splines_of_a_multiscale_flow_are_of_standardized_data():
+    """The flow of shifted and scaled data is that of the data, once the first batch was seen."""
+    keras.utils.set_random_seed(0)
+    y = images(64, 4, 4, 1)
+    flow = flows.multiscale_flow((4, 4, 1), width=2, num_layers=0, num_bins=4)
+    x = flow.initialize(3 + 50 * y)
+    # Splines begin as the identity: latents are the data, standardized.
+    assert_allclose(x, (y - y.mean()) / y.std(), rtol=1e-3, atol=1e-3)
+    kinds = [part for part in sublayers(flow) if isinstance(part, SplineCoupling)]
+    shapes = 4 * [(1, 1, 8)] + 2 * [(2, 2, 4)] + 2 * [(4, 4, 1)]
+    assert sorted(coupling.event_shape for coupling in kinds) == shapes
+
+
 def test_variational_dequantization_is_uniform_at_first():
     dequantization = flows.variational_dequantization(SHAPE, 2, width=2, num_layers=1)
     x = tf.zeros((2, *SHAPE))
@@ -240,6 +254,7 @@ def test_vector_flow_fits_a_ring():
         (lambda: flows.glow((12, 8, 1), 3), r"glow squeezes.*multiples of 8. Received: .*\(12"),
         (lambda: flows.glow(SHAPE, 0), "Received: num_levels=0"),
         (lambda: flows.glow(SHAPE, num_steps=0), "Received: num_steps=0"),
+        (lambda: flows.multiscale_flow(SHAPE, num_bins=1), "at least 2. Received: num_bins=1"),
         (lambda: flows.glow(SHAPE, num_bins=1), "at least 2. Received: num_bins=1"),
         (lambda: flows.glow(SHAPE, context_size=-1), "Received: context_size=-1"),
         (lambda: flows.glow_net(SHAPE, 0), "Received: num_outputs=0"),

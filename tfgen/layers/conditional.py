@@ -183,9 +183,10 @@ class Condition(NamedTuple):
         return _one_for_each_row(condition, inputs, self.expected)
 
 
-def conditionals_in(layer: keras.layers.Layer) -> list["Conditional"]:
-    """The networks in a layer that need a condition, at any depth, itself included.
+def conditionals_in(layer: keras.layers.Layer) -> list[Any]:
+    """The layers in a layer that need a condition, at any depth, itself included.
 
+    They are `Conditional` networks and whatever else `takes` a `Condition`, such as a prior p(z|c).
     Those that have theirs, of `Conditional.under`, are not among them.
 
     Example:
@@ -194,7 +195,7 @@ def conditionals_in(layer: keras.layers.Layer) -> list["Conditional"]:
     """
     parts = keras_private.sublayers(layer)
     fixed = {id(part.network) for part in parts if isinstance(part, FixedCondition)}
-    found = (part for part in parts if isinstance(part, Conditional))
+    found = (part for part in parts if isinstance(getattr(part, "takes", None), Condition))
     return [network for network in found if id(network) not in fixed]
 
 

@@ -126,7 +126,8 @@ class HierarchicalNormal(Prior):
 
     Args:
         networks: sequence of `keras.Model`, from z_2 to p(z_1|z_2), from z_3 to p(z_2|z_3), and so
-            on, each of which ends in `IndependentNormal`.
+            on, each of which ends in `IndependentNormal`. Conditional ones make p(z_i|z_{i+1}, c),
+            below p(z_L) = N(0, I) whatever c is.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
@@ -178,6 +179,11 @@ class HierarchicalNormal(Prior):
 
     def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:
         return HierarchicalDistribution(self.density, self.latent_dims)
+
+    def under(self, condition: Any) -> "HierarchicalNormal":
+        """The prior under one condition, of conditional networks, with the same weights."""
+        networks = [n.under(condition) if hasattr(n, "under") else n for n in self.networks]
+        return HierarchicalNormal(networks, name=self.name)
 
     def get_config(self) -> dict[str, Any]:
         networks = [keras.saving.serialize_keras_object(network) for network in self.networks]

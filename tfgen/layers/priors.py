@@ -15,14 +15,49 @@ from tfgen._utils.typing import Activation, LayerOptions, Shape
 from tfgen.layers.distribution_lambda import register
 from tfgen.layers.distributions import Categorical, Normal
 from tfgen.layers.parameters import as_shape, bounded_scale
+from tfgen.losses.divergences import is_diagonal_normal
 
-__all__ = ["Encoder", "MixtureOfNormals", "Prior", "StandardNormal", "VampPrior"]
+__all__ = ["Encoder", "MixtureOfNormals", "Prior", "StandardNormal", "VampPrior", "sample_at"]
 
 # Numbers in one weight, 1 GiB of float32.
 MAX_WEIGHTS = 2**28
 
 Encoder: TypeAlias = Callable[[tf.Tensor], tfd.Distribution]
 """A network from data to q(z|x)."""
+
+
+def sample_at(
+    density: tfd.Distribution, shape: Any, temperature: float, seed: Any = None
+) -> tf.Tensor:
+    """Draws whose distances from the mean are `temperature` times as large as those of `sample`.
+
+    Args:
+        density: independent normals, or a distribution with a method `sample_at` of its own.
+        shape: as `sample` takes it.
+        temperature: float > 0.
+        seed: as `sample` takes it.
+
+    Raises:
+        ValueError: if the temperature is not 1, and the density another.
+
+    Example:
+        >>> p, seed = StandardNormal(2).as_distribution(), [0, 1]
+        >>> bool(tf.reduce_all(sample_at(p, 3, 0.5, seed) == 0.5 * p.sample(3, seed=seed)))
+        True
+    """
+    if temperature == 1.0:
+        return density.sample(shape, seed=seed)
+    if hasattr(density, "sample_at"):
+        return density.sample_at(shape, temperature, seed)
+    if not is_diagonal_normal(density):
+        raise ValueError(
+            "A temperature scales draws of independent normals, or of a sampler that has one. "
+            f"Received: temperature={temperature} and z drawn from {density.name} "
+            f"({type(density).__name__}). Leave it 1, or give a prior such as layers.StandardNormal"
+            "."
+        )
+    mean = density.mean()
+    return mean + temperature * (density.sample(shape, seed=seed) - mean)
 
 
 class Prior(keras.layers.Layer):

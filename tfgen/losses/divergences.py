@@ -8,7 +8,7 @@ from tensorflow_probability import distributions as tfd
 from tfgen._utils.tensors import check_broadcast, check_distributions, check_tensors
 from tfgen._utils.typing import TensorLike
 
-__all__ = ["is_diagonal_normal", "kl_divergence"]
+__all__ = ["beside", "is_diagonal_normal", "kl_divergence"]
 
 
 def is_diagonal_normal(distribution: tfd.Distribution) -> bool:
@@ -16,6 +16,11 @@ def is_diagonal_normal(distribution: tfd.Distribution) -> bool:
     return isinstance(distribution, tfd.Independent) and isinstance(
         distribution.distribution, tfd.Normal
     )
+
+
+def beside(p: tfd.Distribution, q: tfd.Distribution) -> tfd.Distribution:
+    """p, or where it depends on a condition what it is for each row of q."""
+    return p.beside(q) if hasattr(p, "beside") else p
 
 
 def _as_multivariate_normal(distribution):
@@ -56,6 +61,7 @@ def kl_divergence(
     if z is not None and not isinstance(q, tfd.JointDistribution):
         check_tensors(q.event_shape.rank or 0, "numbers", z=z)
         check_broadcast(q.batch_shape + q.event_shape, z=z)
+    p = beside(p, q)
     for convert in (lambda d: d, _as_multivariate_normal):
         with contextlib.suppress(NotImplementedError):
             return tfd.kl_divergence(convert(q), convert(p))

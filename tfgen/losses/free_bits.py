@@ -5,7 +5,7 @@ from tensorflow_probability import distributions as tfd
 
 from tfgen._utils.replicas import whole_batch
 from tfgen._utils.tensors import check_distributions, check_finite, check_rows, check_tensors
-from tfgen.losses.divergences import is_diagonal_normal
+from tfgen.losses.divergences import beside, is_diagonal_normal
 
 __all__ = ["free_bits_kl", "kl_of_dimensions"]
 
@@ -27,6 +27,7 @@ def kl_of_dimensions(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor | No
         array([[0.5, 2. ]], dtype=float32)
     """
     check_distributions(q=q, p=p)
+    p = beside(p, q)
     if not (is_diagonal_normal(q) and is_diagonal_normal(p)):
         return None
     kl = tfd.kl_divergence(q.distribution, p.distribution)

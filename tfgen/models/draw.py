@@ -27,7 +27,8 @@ class DRAW(AuxiliaryVAE):
 
         E_q[-log p(x|z) + sum_t KL(q(z_t|x, z_1..z_{t-1}) || N(0, I))]
 
-    with each KL divergence in closed form at the draws before it.
+    with each KL divergence in closed form at the draws before it. Given a condition c, which both
+    networks may see in each step, it is a bound of log p(x|c); the z_t are N(0, I) whatever c is.
 
     Source: Gregor et al., arXiv:1502.04623v2, Eq. 3 to 12; Fig. 2. With a VGP as the encoder's
     posterior it is the DRAW + VGP of Tran, Ranganath & Blei, arXiv:1511.06499v4, Sec. 5.1.
@@ -80,7 +81,7 @@ class DRAW(AuxiliaryVAE):
         super().__init__(encoder, decoder, prior, **kwargs)
 
     def _check_distributions(self):
-        return self.decoder.likelihood(self.decoder.begin(1)[-1])
+        return self.decoder.likelihood(tf.zeros((1, *self.decoder.canvas_shape)))
 
     def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
         """Draws z_1 to z_T, each from what the decoder has made of those before."""
@@ -116,25 +117,27 @@ class DRAW(AuxiliaryVAE):
             state = self.decoder.step(draws[-1][0], state)
         return draws, self.decoder.likelihood(state[-1])
 
-    def encode(self, x: Any, condition: None = None) -> tf.Tensor:
+    def encode(self, x: Any, condition: Any = None) -> tf.Tensor:
         """Means of the z_t, each carried on to the next step, shape (batch, T, latent_dim)."""
-        self.checked_condition(condition)
-        mean = self.encoder.posterior.mean
-        draws, _ = self._unroll(self.inputs(x), lambda _, features: (mean(features),))
+        x, mean = self.inputs(x), self.encoder.posterior.mean
+        with self.conditioned_on(condition, x.shape[0]):
+            draws, _ = self._unroll(x, lambda _, features: (mean(features),))
         return tf.stack([z for (z,) in draws], axis=1)
 
-    def canvases(self, z: TensorLike) -> tf.Tensor:
+    def canvases(self, z: TensorLike, condition: Any = None) -> tf.Tensor:
         """The image after each step: the means of what would be p(x|z) if it were the last.
 
         Args:
             z: latents, shape (n, T, latent_dim).
+            condition: of a conditional model, one for all or one for each.
 
         Returns:
             Tensor, shape (n, T, *data_shape).
         """
         z = as_examples(z, self.latent_shape, "z")
-        means = [mean_of(self.decoder.likelihood(canvas)) for canvas in self.decoder.canvases(z)]
-        return tf.stack(means, axis=1)
+        with self.conditioned_on(self.condition_of_samples(condition), z.shape[0]):
+            canvases = self.decoder.canvases(z)
+        return tf.stack([mean_of(self.decoder.likelihood(c)) for c in canvases], axis=1)
 
 
 def _check_networks(encoder, decoder):

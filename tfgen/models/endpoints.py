@@ -82,7 +82,8 @@ def _latent_endpoints(model):
 
     def sample(num_samples, *condition_and_seed):
         *given, seed = condition_and_seed
-        return mean_of(model.decode(model.sample_latents(num_samples, seed), *given))
+        with model.conditioned_on(*given or [None]):
+            return mean_of(model.decode(model.sample_latents(num_samples, seed)))
 
     return {
         "generate": Endpoint(lambda *z: mean_of(model.decode(*z)), [z, *condition]),

@@ -9,6 +9,7 @@ from typing_extensions import Unpack
 
 from tfgen._utils.random import split
 from tfgen._utils.typing import Distribution, Seed
+from tfgen.layers import current_condition, given
 from tfgen.layers.hierarchical import (
     HierarchicalDistribution,
     HierarchicalNormal,
@@ -105,10 +106,12 @@ class LadderVAE(AuxiliaryVAE):
     def encode(self, x: Any, condition: Any = None) -> HierarchicalDistribution:
         """q(z|x), a `HierarchicalDistribution`."""
         with self.conditioned_on(condition, self.inputs(x).shape[0]):
+            condition = current_condition()
             likelihoods = self._likelihoods(x, training=False)
 
         def density(level, above):
-            return self._densities_of_level(likelihoods, level, above)[0]
+            with given(condition):
+                return self._densities_of_level(likelihoods, level, above)[0]
 
         return HierarchicalDistribution(density, self.prior.latent_dims)
 

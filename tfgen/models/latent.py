@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Self, Unpack
 
-from tfgen._utils.arguments import check_flags, check_ints, check_weights
+from tfgen._utils.arguments import check_flags, check_ints, check_positive, check_weights
 from tfgen._utils.constructors import check_fixed
 from tfgen._utils.random import fold_in
 from tfgen._utils.tensors import check_stateless_seed
@@ -29,6 +29,7 @@ from tfgen.layers import (
     current_condition,
     given,
 )
+from tfgen.layers.priors import sample_at
 from tfgen.losses import check_support, expected_value, squared_mmd
 from tfgen.models.base import GenerativeModel
 from tfgen.models.checks import (
@@ -424,10 +425,16 @@ class LatentVariableModel(GenerativeModel):
         return (0.0, 1.0) if isinstance(pixel, _UNIT_INTERVAL) else None
 
     def sample_latents(
-        self, num_samples: int, seed: Seed | int | None = None, prior: Prior | None = None
+        self,
+        num_samples: int,
+        seed: Seed | int | None = None,
+        prior: Prior | None = None,
+        condition: Any = None,
+        temperature: float = 1.0,
     ) -> tf.Tensor:
-        """Draws from p(z), or from another prior, shape (num_samples, *latent_shape)."""
+        """Draws from p(z), p(z|c) or another prior, shape (num_samples, *latent_shape)."""
         check_num_samples(num_samples)
+        check_positive(temperature=temperature)
         if isinstance(seed, numbers.Number) or getattr(seed, "shape", None) == ():
             check_seed(seed)
             seed = int(seed)  # type: ignore[arg-type]  # A NumPy int is no seed of TFP.
@@ -435,7 +442,8 @@ class LatentVariableModel(GenerativeModel):
             check_stateless_seed(seed=seed)
         check_prior_layer(prior, self)
         density = self.prior_distribution() if prior is None else self._distribution_of(prior)
-        return density.sample(num_samples, seed=seed)
+        with self.conditioned_on(condition, num_samples):
+            return sample_at(density, num_samples, temperature, seed)
 
     # Conditions.
 
@@ -487,8 +495,8 @@ class LatentVariableModel(GenerativeModel):
 
     @property
     def samples_are_conditional(self) -> bool:
-        """Whether p(x|z) is given the condition; of some models q(z|x) alone is."""
-        return bool(conditionals_in(self.decoder))
+        """Whether p(x|z) or p(z) is given the condition; of some models q(z|x) alone is."""
+        return bool(conditionals_in(self.decoder) or conditionals_in(self.prior))
 
     def condition_of_samples(self, condition: Any, num_examples: int | None = None) -> Any:
         """As `checked_condition`, of what is decoded.
@@ -520,8 +528,8 @@ class LatentVariableModel(GenerativeModel):
             ValueError: if the model takes no conditions, or others.
         """
         self.checked_condition(condition, 1)
-        arguments = self.arguments().items()
-        networks = {name: v for name, v in arguments if isinstance(v, Conditional)}
+        parts = {k: v for k, v in self.arguments().items() if hasattr(v, "under")}
+        networks = {k: v for k, v in parts.items() if conditionals_in(v)}
         model = self._sharing_weights(**{k: v.under(condition) for k, v in networks.items()})
         if model.conditions is not None:
             raise ValueError(
@@ -559,6 +567,7 @@ class LatentVariableModel(GenerativeModel):
         mean: bool = True,
         prior: Prior | None = None,
         condition: Any = None,
+        temperature: float = 1.0,
     ) -> tf.Tensor:
         """New examples.
 
@@ -570,13 +579,16 @@ class LatentVariableModel(GenerativeModel):
                 sampler of `tfgen.samplers`.
             condition: of a conditional model, one for all or one for each sample; see
                 `layers.Condition.check`. None for the classes in turn, where there are classes.
+            temperature: float > 0, factor of the standard deviations of z: less variety below 1, as
+                in Glow (Kingma & Dhariwal, arXiv:1807.03039v2; section not checked). For z of
+                independent normals, and under samplers that have a temperature.
 
         Returns:
             Tensor, shape (num_samples, *data_shape).
 
         Raises:
             ValueError: if `num_samples` or `seed` is negative, no int or beyond 32 bits, or the
-                prior or the condition does not fit.
+                prior, the condition or the temperature does not fit.
         """
         check_flags(mean=mean)
         check_num_samples(num_samples)
@@ -584,7 +596,7 @@ class LatentVariableModel(GenerativeModel):
         if condition is None and self.num_classes and self.samples_are_conditional:
             condition = np.arange(num_samples) % self.num_classes
         condition = self.condition_of_samples(condition, num_samples)
-        z = self.sample_latents(num_samples, seed, prior)
+        z = self.sample_latents(num_samples, seed, prior, condition, temperature)
         return decode_in_chunks(self.decode, z, None if mean else seed, condition)
 
     def interpolate_latents(
@@ -773,6 +785,11 @@ class AutoencodingModel(LatentVariableModel):
     def batches_with_conditions(self, x: Any, condition: Any = None) -> Iterable[tuple[Any, Any]]:
         """Pairs of examples and their conditions, or None; of what `embed` takes."""
         if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
+            if self.checked_condition(condition) is not None:
+                raise ValueError(
+                    "A data set gives its conditions itself, as pairs (x, condition). Received: "
+                    f"x={x!r} and condition={condition!r}. Leave the condition out."
+                )
             return map(parted, batches_of(x, self.unpack if self.conditions else unpack))
         x = as_array(x)
         condition = self.checked_condition(condition, len(x))

@@ -234,10 +234,16 @@ class VQVAE(AutoencodingModel):
             self.prior.fit(self, x)  # A sampler.
 
     def sample_latents(
-        self, num_samples: int, seed: Seed | int | None = None, prior: Prior | None = None
+        self,
+        num_samples: int,
+        seed: Seed | int | None = None,
+        prior: Prior | None = None,
+        condition: Any = None,
+        temperature: float = 1.0,
     ) -> tf.Tensor:
         """Codes drawn from the prior, or another, shape (num_samples, *latent_shape)."""
-        return self.decoder_input(super().sample_latents(num_samples, seed, prior))
+        indices = super().sample_latents(num_samples, seed, prior, condition, temperature)
+        return self.decoder_input(indices)
 
 
 def mean_squared_distance(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:

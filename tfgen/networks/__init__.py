@@ -28,7 +28,7 @@ from tfgen.networks.flows import (
 )
 from tfgen.networks.ladder import ladder_decoder, ladder_encoder, ladder_prior
 from tfgen.networks.larsen import larsen_decoder, larsen_discriminator, larsen_encoder
-from tfgen.networks.mlp import mlp_decoder, mlp_encoder
+from tfgen.networks.mlp import mlp_decoder, mlp_encoder, mlp_prior
 from tfgen.networks.mlp_gan import (
     joint_discriminator,
     mlp_code_discriminator,
@@ -68,6 +68,7 @@ __all__ = [
     "mlp_discriminator",
     "mlp_encoder",
     "mlp_generator",
+    "mlp_prior",
     "multiscale_flow",
     "residual_discriminator",
     "residual_generator",

@@ -11,14 +11,17 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from typing_extensions import Unpack
+from typing_extensions import Self, Unpack
 
 from tfgen._utils.arguments import check_size
 from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape
-from tfgen.layers import IndependentBernoulli, IndependentNormal, StandardNormal
+from tfgen.layers import Conditional, IndependentBernoulli, IndependentNormal, StandardNormal
 from tfgen.losses import kl_divergence
 from tfgen.networks._blocks import (
+    ConditionOptions,
     check_arguments,
+    condition_input,
+    network_of,
     output_channels,
     output_layer,
 )
@@ -233,13 +236,79 @@ class NormalPosterior(keras.layers.Layer):
         }
 
 
+class DRAWOptions(LayerOptions, ConditionOptions, total=False):
+    """Arguments of both networks, for `**kwargs: Unpack[DRAWOptions]`."""
+
+
+def _condition_options(kwargs):
+    """Takes those of `ConditionOptions` out of keyword arguments."""
+    return {name: kwargs.pop(name, None) for name in ConditionOptions.__annotations__}
+
+
 def _window(num_features, dtype):
     """Linear layer to the window's parameters (Eq. 21): at first it covers the whole image."""
     return _built(keras.layers.Dense(5, dtype=dtype, name="window"), num_features)
 
 
+class _DRAWNetwork(keras.Model):
+    """An LSTM that is told a condition in each step, if there is one."""
+
+    lstm: _LSTM
+
+    def _add_condition(self, units, options):
+        self.options = options
+        self.condition = self.condition_gates = None
+        c = condition_input(**options)
+        if c is not None:
+            dense = keras.layers.Dense(4 * units, use_bias=False, dtype=self.dtype_policy)
+            gates = dense(keras.layers.Flatten()(c))
+            rows = keras.Input((units,))
+            self.condition_gates = network_of(rows, c, gates, "condition_gates", **options)
+
+    def _begin_lstm(self, batch_size):
+        """Output and carry before the first step, and what the condition adds to the gates."""
+        output, carry = self.lstm.begin(batch_size)
+        if self.condition_gates is None:
+            return output, carry, 0.0
+        return output, carry, tf.cast(self.condition_gates(output), tf.float32)
+
+    def under(self, condition: Any) -> Self:
+        """The network under one condition, of the same class and with the same weights.
+
+        Args:
+            condition: one condition; see `layers.Condition.check`.
+
+        Raises:
+            ValueError: if the network takes no condition, or another.
+        """
+        if not isinstance(self.condition_gates, Conditional):
+            raise ValueError(
+                f"This {type(self).__name__} takes no condition. Received: condition="
+                f"{condition!r}. Build it with num_classes or condition_shape."
+            )
+        twin = type(self).__new__(type(self))
+        keras.Model.__init__(twin, autocast=False, name=self.name, dtype=self.dtype_policy)
+        for name in [name for name in vars(self) if name not in vars(twin)]:
+            if name != "condition_gates":
+                setattr(twin, name, getattr(self, name))
+        twin.condition_gates = self.condition_gates.under(condition)
+        twin.condition = twin.condition_gates.layers[-1].condition
+        twin.built = True
+        return twin
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **self.options, "condition": self.condition}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        config, condition = dict(config), config.get("condition")
+        config.pop("condition", None)
+        network = cls(**config)
+        return network if condition is None else network.under(condition)
+
+
 @_register
-class DRAWEncoder(keras.Model):
+class DRAWEncoder(_DRAWNetwork):
     """The encoder of DRAW: an LSTM that looks at an image once in each step.
 
     h_t = LSTM(h_{t-1}, [read(x, x - E[x|c_{t-1}], h_dec), h_dec]) with the decoder's output h_dec
@@ -258,7 +327,8 @@ class DRAWEncoder(keras.Model):
         read_size: int >= 1, rows and columns of the patch that is read, 2 in the paper; None for no
             attention.
         posterior: layer with the methods of `NormalPosterior`, which is the default.
-        **kwargs: arguments of `keras.Model`.
+        **kwargs: `num_classes` or `condition_shape`, of a network that is given a condition, which
+            is appended to the inputs of the LSTM; and arguments of `keras.Model`.
 
     Raises:
         ValueError: if an argument is out of range, or the posterior is over another latent_dim.
@@ -278,8 +348,9 @@ class DRAWEncoder(keras.Model):
         decoder_width: int | None = None,
         read_size: int | None = None,
         posterior: keras.layers.Layer | None = None,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[DRAWOptions],
     ) -> None:
+        options = _condition_options(kwargs)
         super().__init__(autocast=False, **kwargs)
         self.image_shape = check_arguments(image_shape, latent_dim, width)
         self.latent_dim, self.num_steps, self.width = latent_dim, num_steps, width
@@ -287,6 +358,7 @@ class DRAWEncoder(keras.Model):
         self.read_size = read_size
         check_size(1, num_steps=num_steps, decoder_width=self.decoder_width)
         self._build_read()
+        self._add_condition(width, options)
         if posterior is None:
             posterior = NormalPosterior(latent_dim, width, dtype=self.dtype_policy)
         self.posterior = posterior
@@ -318,12 +390,12 @@ class DRAWEncoder(keras.Model):
     def begin(self, x: tf.Tensor) -> tuple[tf.Tensor, ...]:
         """The state before the first step: output and carry, and what all steps see alike.
 
-        Without attention each step takes the same weighted sum of pixels of `x` (Eq. 17).
+        That is a weighted sum of the condition, and without attention of pixels of `x` (Eq. 17).
         """
-        weighted = 0.0
+        output, carry, weighted = self._begin_lstm(tf.shape(x)[0])
         if self.read_size is None:
-            weighted = tf.cast(self.image_gates(_flat(x)), tf.float32)
-        return (*self.lstm.begin(tf.shape(x)[0]), weighted)
+            weighted += tf.cast(self.image_gates(_flat(x)), tf.float32)
+        return output, carry, weighted
 
     def step(
         self,
@@ -370,9 +442,9 @@ class DRAWEncoder(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "DRAWEncoder":
+    def from_config(cls, config: dict[str, Any]) -> Self:
         posterior = keras.saving.deserialize_keras_object(config["posterior"])
-        return cls(**{**config, "posterior": posterior})
+        return super().from_config({**config, "posterior": posterior})
 
 
 def _check_posterior(posterior, latent_dim):
@@ -385,7 +457,7 @@ def _check_posterior(posterior, latent_dim):
 
 
 @_register
-class DRAWDecoder(keras.Model):
+class DRAWDecoder(_DRAWNetwork):
     """The decoder of DRAW: an LSTM that adds to a canvas in each step.
 
     h_t = LSTM(h_{t-1}, z_t), c_t = c_{t-1} + write(h_t); p(x|z) takes the last canvas as its
@@ -403,7 +475,8 @@ class DRAWDecoder(keras.Model):
             for no attention.
         head: callable from `image_shape` to a distribution layer with the same number of parameters
             for every pixel, or such a layer.
-        **kwargs: arguments of `keras.Model`.
+        **kwargs: `num_classes` or `condition_shape`, of a network that is given a condition, which
+            is appended to the inputs of the LSTM; and arguments of `keras.Model`.
 
     Call arguments:
         z: tensor, shape (batch, num_steps, latent_dim).
@@ -428,14 +501,16 @@ class DRAWDecoder(keras.Model):
         width: int = 256,
         write_size: int | None = None,
         head: Callable[..., keras.layers.Layer] | keras.layers.Layer = IndependentBernoulli,
-        **kwargs: Unpack[LayerOptions],
+        **kwargs: Unpack[DRAWOptions],
     ) -> None:
+        options = _condition_options(kwargs)
         super().__init__(autocast=False, **kwargs)
         self.image_shape = check_arguments(image_shape, latent_dim, width)
         check_size(1, num_steps=num_steps)
         self.latent_dim, self.num_steps, self.width = latent_dim, num_steps, width
         self.write_size = write_size
         self.lstm = _LSTM(width, latent_dim, dtype=self.dtype_policy)
+        self._add_condition(width, options)
         saved = isinstance(head, keras.layers.Layer)
         make_head = (lambda _: head) if saved else head
         output, num_parameters = output_layer(make_head, self.image_shape)
@@ -465,9 +540,9 @@ class DRAWDecoder(keras.Model):
         return (None, *self.image_shape)
 
     def begin(self, batch_size: int | tf.Tensor) -> tuple[tf.Tensor, ...]:
-        """The state before the first step: output, carry and canvas."""
+        """The state before the first step: output, carry, what all steps see alike, and canvas."""
         canvas = _rows(self.initial_canvas, batch_size)
-        return *self.lstm.begin(batch_size), tf.reshape(canvas, (-1, *self.canvas_shape))
+        return *self._begin_lstm(batch_size), tf.reshape(canvas, (-1, *self.canvas_shape))
 
     def step(self, z: tf.Tensor, state: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         """One step.
@@ -477,11 +552,11 @@ class DRAWDecoder(keras.Model):
             state: tuple, from `begin` or the step before.
 
         Returns:
-            State after the step: output, shape (batch, width), carry, and canvas.
+            State after the step: output, shape (batch, width), first, and the canvas last.
         """
-        output, carry, canvas = state
-        output, carry = self.lstm.step([z], output, carry)
-        return output, carry, canvas + self._write(output)
+        output, carry, weighted, canvas = state
+        output, carry = self.lstm.step([z], output, carry, weighted)
+        return output, carry, weighted, canvas + self._write(output)
 
     def _write(self, output):
         written = tf.cast(self.write(output), tf.float32)
@@ -521,5 +596,6 @@ class DRAWDecoder(keras.Model):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "DRAWDecoder":
-        return cls(**{**config, "head": keras.saving.deserialize_keras_object(config["head"])})
+    def from_config(cls, config: dict[str, Any]) -> Self:
+        head = keras.saving.deserialize_keras_object(config["head"])
+        return super().from_config({**config, "head": head})

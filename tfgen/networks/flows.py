@@ -157,12 +157,22 @@ def _last(num_outputs):
     )
 
 
-def _couplings(masks, shape, width, num_layers, context_shape=None):
-    """Affine couplings from latents to data, whose masks are given from data to latents."""
-    return [
-        AffineCoupling(gated_conv_net(shape, 2 * shape[-1], width, num_layers, context_shape), mask)
-        for mask in reversed(masks)
-    ]
+def _coupling(make_network, shape, mask, num_bins):
+    """An affine coupling, or of splines, with a network from the number of its outputs."""
+    if num_bins is None:
+        return AffineCoupling(make_network(2 * shape[-1]), mask)
+    check_size(2, num_bins=num_bins)
+    network = make_network((3 * num_bins - 1) * shape[-1])
+    return SplineCoupling(network, mask, num_bins, _SPLINE_BOUND)
+
+
+def _couplings(masks, shape, width, num_layers, context_shape=None, num_bins=None):
+    """Couplings from latents to data, whose masks are given from data to latents."""
+
+    def network(num_outputs):
+        return gated_conv_net(shape, num_outputs, width, num_layers, context_shape)
+
+    return [_coupling(network, shape, mask, num_bins) for mask in reversed(masks)]
 
 
 def _checkerboard_couplings(shape, num_couplings, *args):
@@ -255,7 +265,11 @@ def variational_dequantization(
 
 
 def multiscale_flow(
-    image_shape: Shape, width: int = 32, num_layers: int = 3, context_size: int = 0
+    image_shape: Shape,
+    width: int = 32,
+    num_layers: int = 3,
+    context_size: int = 0,
+    num_bins: int | None = None,
 ) -> Chain:
     """Flow over images of three scales, half of whose latents leave at the second.
 
@@ -263,14 +277,18 @@ def multiscale_flow(
     squares of 2 x 2 pixels become channels; 2 couplings with channel masks, 3/2 `width`; half of
     the channels are final; the others are squeezed once more; 4 couplings, 2 `width`.
 
+    With `num_bins` the couplings are monotonic splines, which are the identity beyond 4 standard
+    deviations of the data: an `ActNorm` comes first, whose scales the first batch sets.
+
     Source: UvA Deep Learning Tutorial 11, `create_multiscale_flow`; Dinh et al.,
-    arXiv:1605.08803v3, Sec. 3.6.
+    arXiv:1605.08803v3, Sec. 3.6; with splines Durkan et al., arXiv:1906.04032v2, Sec. 3.1.
 
     Args:
         image_shape: tuple of int, (height, width, channels); height and width multiples of 4.
         width: int >= 1, channels inside the networks of the largest scale.
         num_layers: int >= 0, gated blocks of a network; see `gated_conv_net`.
         context_size: int >= 0, size of the context, a vector that all networks see; 0 for none.
+        num_bins: int >= 2, bins of a spline; None for affine couplings.
 
     Returns:
         `tfgen.bijectors.Chain` over images, the identity at first; latents have the image's shape.
@@ -286,11 +304,12 @@ def multiscale_flow(
     height, columns, channels = shape
     half = (height // 2, columns // 2, 4 * channels)
     quarter = (height // 4, columns // 4, 8 * channels)
-    options = (num_layers, _vector(context_size))
+    options = (num_layers, _vector(context_size), num_bins)
     coarsest = Squeezed(Chain(_channel_couplings(quarter, 4, 2 * width, *options)))
     middle = _channel_couplings(half, 2, 3 * width // 2, *options)
     finest = _checkerboard_couplings(shape, 2, width, *options)
-    return Chain([Squeezed(Chain([Split(coarsest), *middle])), *finest])
+    norm = [] if num_bins is None else [ActNorm(shape)]
+    return Chain([Squeezed(Chain([Split(coarsest), *middle])), *finest, *norm])
 
 
 def _check_squeezes(name, image_shape, num_squeezes):
@@ -351,8 +370,6 @@ def glow(
     """
     check_size(num_levels=num_levels, num_steps=num_steps)
     shape = _check_squeezes("glow", check_arguments(image_shape, width=width), num_levels)
-    if num_bins is not None:
-        check_size(2, num_bins=num_bins)
     return _glow_level(shape, num_levels, num_steps, width, num_bins, _vector(context_size))
 
 
@@ -368,13 +385,12 @@ def _glow_level(image_shape, num_levels, num_steps, *options):
 
 def _glow_step(shape, width, num_bins, context_shape):
     """From latents to data."""
-    mask = channel_mask(shape[-1])
-    num_parameters = 2 if num_bins is None else 3 * num_bins - 1
-    network = glow_net(shape, num_parameters * shape[-1], width, context_shape)
-    if num_bins is None:
-        coupling = AffineCoupling(network, mask)
-    else:
-        coupling = SplineCoupling(network, mask, num_bins, _SPLINE_BOUND)
+    coupling = _coupling(
+        lambda num_outputs: glow_net(shape, num_outputs, width, context_shape),
+        shape,
+        channel_mask(shape[-1]),
+        num_bins,
+    )
     return [coupling, Invertible1x1Conv(shape), ActNorm(shape)]
 
 

@@ -120,6 +120,7 @@ def ladder_prior(
     depth: int = 2,
     batch_norm: bool = True,
     activation: Activation = "leaky_relu",
+    **condition: Unpack[ConditionOptions],
 ) -> HierarchicalNormal:
     """The levels' prior p(z_L) p(z_{L-1}|z_L) ...: an MLP from each level to the one below.
 
@@ -133,6 +134,8 @@ def ladder_prior(
         depth: int >= 0, hidden layers of each MLP.
         batch_norm: bool, whether to normalize the hidden layers by batch.
         activation: Keras activation of the hidden layers.
+        **condition: `num_classes` or `condition_shape`, of p(z_i|z_{i+1}, c), the levels below the
+            top one: see `layers.Conditional`.
 
     Returns:
         `HierarchicalNormal`.
@@ -156,6 +159,7 @@ def ladder_prior(
                     layers.IndependentNormal(size),
                 ],
                 name=f"ladder_prior_{level}",
+                **condition,
             )
             for level, (size, above, width) in enumerate(levels, start=1)
         ]

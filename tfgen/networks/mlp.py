@@ -10,13 +10,15 @@ from tfgen.networks._blocks import (
     ConditionOptions,
     Head,
     Width,
+    chain,
+    condition_input,
     dense_layers,
     layer_widths,
     output_layer,
     stack,
 )
 
-__all__ = ["mlp_decoder", "mlp_encoder"]
+__all__ = ["mlp_decoder", "mlp_encoder", "mlp_prior"]
 
 
 def mlp_encoder(
@@ -125,3 +127,52 @@ def mlp_decoder(
         name="mlp_decoder",
         **condition,
     )
+
+
+def mlp_prior(
+    latent_dim: int,
+    head: Head = layers.IndependentNormal,
+    width: Width = 512,
+    depth: int = 1,
+    activation: Activation = "relu",
+    **condition: Unpack[ConditionOptions],
+) -> layers.ConditionalPrior:
+    """Fully connected network from a condition to p(z|c), the prior of a conditional model.
+
+    flatten, `depth` times Dense(width), Dense to the parameters of the head.
+
+    Source: Sohn, Lee & Yan, "Learning Structured Output Representation using Deep Conditional
+    Generative Models", NIPS 2015, the prior network of Eq. 4 (its sizes not checked).
+
+    Args:
+        latent_dim: int >= 1, latent dimensions.
+        head: callable from `latent_dim` to a distribution layer.
+        width: int >= 1, units of each hidden layer; or a sequence of int, those of one hidden layer
+            after the other, which leaves `depth` unused.
+        depth: int >= 0, hidden layers; 0 makes the network linear, a density for each class.
+        activation: Keras activation of the hidden layers.
+        **condition: `num_classes` or `condition_shape`, one of which is needed.
+
+    Returns:
+        `tfgen.layers.ConditionalPrior`.
+
+    Raises:
+        ValueError: if an argument is out of range, there is no condition, or `head` is no head.
+
+    Example:
+        >>> prior = mlp_prior(latent_dim=20, width=64, num_classes=10)
+        >>> prior.takes
+        Condition(shape=(), num_classes=10, optional=False)
+    """
+    check_size(latent_dim=latent_dim)
+    c = condition_input(**condition)
+    if c is None:
+        raise ValueError(
+            "mlp_prior is p(z|c), of a condition. Received: neither num_classes nor "
+            "condition_shape. Give one, or take layers.StandardNormal for p(z)."
+        )
+    output, num_parameters = output_layer(head, latent_dim)
+    hidden = dense_layers(layer_widths(width, depth), activation)
+    parts = [keras.layers.Flatten(), *hidden, keras.layers.Dense(num_parameters), output]
+    network = keras.Model(c, chain(c, parts), name="mlp_prior")
+    return layers.ConditionalPrior(network, condition.get("num_classes"))

@@ -86,6 +86,10 @@ class Sampler(Prior):
         """Fits the weights on codes, shape (n, size)."""
         raise NotImplementedError
 
+    def fit_given(self, codes: np.ndarray, condition: Any, seed: int, verbose: bool) -> None:
+        """Fits the weights on codes and their conditions, or None, which most have no use for."""
+        self.fit_codes(codes, seed, verbose)
+
     def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
         """Draws, shape (num_samples, size), made of `noise` where a class has normal noise."""
         raise NotImplementedError
@@ -138,9 +142,9 @@ class Sampler(Prior):
                 f"{type(model).__name__}, which has no encode. Sample from its own prior."
             )
         batches = _batches(model, x, condition)
-        codes = _collected(self, model, batches, max_codes, seed, verbose)
+        codes, conditions = _collected(self, model, batches, max_codes, seed, verbose)
         self._shape_for(codes.shape[1 + self.axes_of_parts :])
-        self.fit_codes(codes.reshape(len(codes), -1), seed, verbose)
+        self.fit_given(codes.reshape(len(codes), -1), conditions, seed, verbose)
         self.fitted = True
         return self
 
@@ -173,7 +177,7 @@ class Sampler(Prior):
         check_positive(temperature=temperature)
         if truncation is not None:
             check_positive(truncation=truncation)
-        self._check_options(temperature, truncation)
+        self.check_options(temperature, truncation)
         self.check_fitted()
         noise = _noise(temperature, truncation)
         drawn = self.draw(num_samples, _stateless(seed), noise, temperature)
@@ -209,7 +213,8 @@ class Sampler(Prior):
     def _shape(self):
         return self.event_shape or ()
 
-    def _check_options(self, temperature, truncation):
+    def check_options(self, temperature: float, truncation: float | None) -> None:
+        """Raises ValueError for an option that the sampler has no use for."""
         given = {"temperature": temperature != 1.0, "truncation": truncation is not None}
         unknown = [
             name for name, is_given in given.items() if is_given and name not in self.options
@@ -261,30 +266,37 @@ def _batches(model, x, condition):
     """Batches of examples and their conditions, or None, of any model with `encode`."""
     if hasattr(model, "batches_with_conditions"):
         return model.batches_with_conditions(x, condition)
+    if condition is not None:
+        raise ValueError(
+            f"A {type(model).__name__} takes no condition. Received: condition={condition!r}. "
+            "Leave it out, or give a conditional model of tfgen.models."
+        )
     return ((batch, None) for batch in batches_of(x))
 
 
 def _collected(sampler, model, batches, max_codes, seed, verbose):
-    """Codes of data, at most so many, each as likely to be kept as any other."""
+    """Codes of data, at most so many, each as likely to be kept as any other; and conditions."""
     rng, bar = np.random.default_rng(seed), ProgressBar(None, verbose)
-    codes, keys = [], []
+    parts = []
     for i, (x, condition) in enumerate(batches):
         with given(condition):
-            codes.append(np.asarray(sampler.codes_of(model, x, fold_in([0, seed], i))))
-        keys.append(rng.random(len(codes[-1])))
-        bar.add(len(codes[-1]))
-        if sum(map(len, keys)) > 2 * max_codes:
-            codes, keys = ([part] for part in _smallest(codes, keys, max_codes))
-    if not codes or not sum(map(len, keys)):
+            codes = np.asarray(sampler.codes_of(model, x, fold_in([0, seed], i)))
+        conditions = np.zeros(len(codes)) if condition is None else np.asarray(condition)
+        parts.append((rng.random(len(codes)), codes, conditions))
+        bar.add(len(codes))
+        if sum(len(keys) for keys, *_ in parts) > 2 * max_codes:
+            parts = [_smallest(parts, max_codes)]
+    if not parts or not sum(len(keys) for keys, *_ in parts):
         raise ValueError("x must have examples. Received: x without any. Give some.")
-    return _smallest(codes, keys, max_codes)[0]
+    _, codes, conditions = _smallest(parts, max_codes)
+    return codes, None if condition is None else conditions
 
 
-def _smallest(codes, keys, count):
-    """Those with the smallest keys, in the order in which they came."""
-    codes, keys = np.concatenate(codes), np.concatenate(keys)
-    chosen = np.sort(np.argsort(keys, kind="stable")[:count])
-    return codes[chosen], keys[chosen]
+def _smallest(parts, count):
+    """The rows with the smallest keys, which come first, in the order in which they came."""
+    arrays = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+    chosen = np.sort(np.argsort(arrays[0], kind="stable")[:count])
+    return tuple(array[chosen] for array in arrays)
 
 
 class _SamplerDistribution(tfd.Distribution):
@@ -317,6 +329,13 @@ class _SamplerDistribution(tfd.Distribution):
     def _sample_n(self, n, seed=None):
         seed = tfp.random.sanitize_seed(seed)
         drawn = self.sampler.draw(n, seed, normal, 1.0)
+        return tf.reshape(drawn, (-1, *self.sampler.event_shape))
+
+    def sample_at(self, num_samples, temperature, seed):
+        """Draws at a temperature, where the sampler has one."""
+        self.sampler.check_options(temperature, None)
+        noise, seed = _noise(temperature, None), tfp.random.sanitize_seed(seed)
+        drawn = self.sampler.draw(num_samples, seed, noise, temperature)
         return tf.reshape(drawn, (-1, *self.sampler.event_shape))
 
     def _log_prob(self, value):
