@@ -89,7 +89,9 @@ BUILDERS = {
     "mlp_discriminator": dict(image_shape=SHAPE, width=4),
     "mlp_encoder": PAIR,
     "mlp_generator": PAIR,
+    "mlp_prior": dict(latent_dim=2, width=4, condition_shape=3),
     "multiscale_flow": dict(image_shape=SHAPE, width=4, num_layers=1),
+    "multiscale_flow, splines": dict(image_shape=SHAPE, width=4, num_layers=1, num_bins=4),
     "residual_discriminator": dict(image_shape=SHAPE, width=4),
     "residual_generator": PAIR,
     "simple_flow": dict(image_shape=SHAPE, num_couplings=2, width=4, num_layers=1),
@@ -118,6 +120,8 @@ def input_shapes(network):
     """Shapes of all inputs, without the batch."""
     if isinstance(network, layers.HierarchicalNormal):
         return [network.as_distribution().event_shape]
+    if isinstance(network, layers.ConditionalPrior):
+        return [network.takes.shape]
     if isinstance(network, networks.GaussianProcessMapping):
         return [network.feature_shape]
     if isinstance(network, networks.VGPPosterior):
@@ -173,6 +177,10 @@ def of_prior(prior, z, training):
     return [distribution.log_prob(z)]
 
 
+def of_conditional_prior(prior, c, training):
+    return of_distribution(prior.network(c))
+
+
 def of_mapping(mapping, features, training):
     q = IndependentNormal(2)(features)
     return [*mapping.draw(q, StandardNormal(2).as_distribution(), features, seed=SEED)]
@@ -197,6 +205,7 @@ def terms_of(network):
         bijectors.Bijector: of_bijector,
         bijectors.VariationalDequantization: of_dequantization,
         layers.HierarchicalNormal: of_prior,
+        layers.ConditionalPrior: of_conditional_prior,
         networks.GaussianProcessMapping: of_mapping,
         networks.VGPPosterior: of_posterior,
         networks.DRAWEncoder: of_draw,
