@@ -213,7 +213,15 @@ NETWORKS = table(
         output_activation="tanh",
         head=None,
     ),
-    multiscale_flow=dict(image_shape=SHAPE, width=4, num_layers=1),
+    mlp_prior=dict(
+        latent_dim=2,
+        head=layers.IndependentNormal,
+        width=4,
+        depth=1,
+        activation="relu",
+        num_classes=3,
+    ),
+    multiscale_flow=dict(image_shape=SHAPE, width=4, num_layers=1, num_bins=4),
     residual_discriminator=dict(image_shape=LARGE, width=4, batch_norm=True, dropout=0.1),
     residual_generator=dict(
         image_shape=LARGE,

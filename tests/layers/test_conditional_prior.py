@@ -244,6 +244,8 @@ def test_networks_that_do_not_fit():
         layers.ConditionalPrior(density, num_classes=3).under(3)
     with pytest.raises(ValueError, match="Received: neither num_classes nor"):
         networks.mlp_prior(2)
+    with pytest.raises(ValueError, match="is a density.* Received: head=None"):
+        networks.mlp_prior(2, head=None, num_classes=3)
 
 
 def test_missing_conditions(images):

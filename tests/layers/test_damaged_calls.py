@@ -55,6 +55,7 @@ CONSTRUCTORS = dict(
     CodeFrequencies=dict(num_positions=2, num_codes=3),
     Conditional=dict(network=of_classes(), num_classes=3),
     ConditionalBatchNormalization=dict(momentum=0.9, epsilon=1e-3),
+    ConditionalPrior=dict(network=encoder(3), num_classes=3),
     DistributionLambda=dict(make_distribution_fn=to_normal, **CONVERT),
     FiniteScalarQuantizer=dict(levels=[3, 2]),
     FixedScaleNormal=dict(scale=1.0, **INDEPENDENT),

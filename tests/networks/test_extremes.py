@@ -90,7 +90,9 @@ BUILDERS = {
     "mlp_discriminator": dict(data_shape=SHAPE, width=4),
     "mlp_encoder": DENSE,
     "mlp_generator": DENSE,
+    "mlp_prior": dict(latent_dim=2, width=4, condition_shape=3),
     "multiscale_flow": dict(image_shape=SHAPE, width=4, num_layers=1),
+    "multiscale_flow, splines": dict(image_shape=SHAPE, width=4, num_layers=1, num_bins=4),
     "residual_discriminator": dict(image_shape=SHAPE, width=4),
     "residual_generator": PAIR,
     "simple_flow": dict(image_shape=SHAPE, num_couplings=2, width=4, num_layers=1),
@@ -119,6 +121,8 @@ def input_shapes(network):
     """Shapes of all inputs, without the batch."""
     if isinstance(network, layers.HierarchicalNormal):
         return [network.as_distribution().event_shape]
+    if isinstance(network, layers.ConditionalPrior):
+        return [network.takes.shape]
     if isinstance(network, networks.GaussianProcessMapping):
         return [network.feature_shape]
     if isinstance(network, networks.VGPPosterior):
@@ -174,6 +178,10 @@ def of_prior(prior, z, training):
     return [distribution.log_prob(z)]
 
 
+def of_conditional_prior(prior, c, training):
+    return of_distribution(prior.network(c))
+
+
 def of_mapping(mapping, features, training):
     q = IndependentNormal(2)(features)
     return [*mapping.draw(q, StandardNormal(2).as_distribution(), features, seed=SEED)]
@@ -198,6 +206,7 @@ def terms_of(network):
         bijectors.Bijector: of_bijector,
         bijectors.VariationalDequantization: of_dequantization,
         layers.HierarchicalNormal: of_prior,
+        layers.ConditionalPrior: of_conditional_prior,
         networks.GaussianProcessMapping: of_mapping,
         networks.VGPPosterior: of_posterior,
         networks.DRAWEncoder: of_draw,

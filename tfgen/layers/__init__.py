@@ -11,7 +11,7 @@ from tfgen.layers.conditional import (
     given,
 )
 from tfgen.layers.conditional_normalization import ConditionalBatchNormalization
-from tfgen.layers.conditional_prior import ConditionalDistribution, ConditionalPrior
+from tfgen.layers.conditional_prior import ConditionalPrior
 from tfgen.layers.distribution_lambda import DistributionLambda
 from tfgen.layers.flow import FlowDistribution, FlowNormal, FlowPrior
 from tfgen.layers.hierarchical import HierarchicalDistribution, HierarchicalNormal
@@ -47,7 +47,6 @@ __all__ = [
     "Condition",
     "Conditional",
     "ConditionalBatchNormalization",
-    "ConditionalDistribution",
     "ConditionalPrior",
     "DistributionLambda",
     "FiniteScalarQuantizer",

@@ -171,6 +171,11 @@ def mlp_prior(
             "mlp_prior is p(z|c), of a condition. Received: neither num_classes nor "
             "condition_shape. Give one, or take layers.StandardNormal for p(z)."
         )
+    if head is None:
+        raise ValueError(
+            "The prior is a density, p(z|c). Received: head=None. Give it a distribution layer, "
+            "such as layers.IndependentNormal."
+        )
     output, num_parameters = output_layer(head, latent_dim)
     hidden = dense_layers(layer_widths(width, depth), activation)
     parts = [keras.layers.Flatten(), *hidden, keras.layers.Dense(num_parameters), output]
