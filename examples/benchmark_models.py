@@ -121,6 +121,14 @@ def hvi(leapfrog_steps):
     return build
 
 
+def hvae(run, shape):
+    """Hamiltonian VAE of 4 leapfrog steps."""
+    steps = run.pick(4, 4, 2)
+    return models.HVAE(
+        encoder(run, shape), decoder(run, shape), leapfrog_steps=steps, seed=run.seed
+    )
+
+
 def iaf(run, shape):
     """VAE + IAF."""
     latent_dim, units = run.pick(LATENT_DIM, LATENT_DIM, 4), run.pick(128, 128, 8)

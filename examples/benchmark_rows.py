@@ -376,6 +376,14 @@ ROWS = (
         nll_images_5000=200,
     ),
     Row(
+        "hvae-4",
+        models.HVAE,
+        builders.hvae,
+        "Hamiltonian VAE, 4 leapfrog steps, fixed tempering from a temperature of 1.5",
+        7,
+        nll_images_5000=200,
+    ),
+    Row(
         "draw",
         models.DRAW,
         builders.draw(),

@@ -208,6 +208,9 @@ _BUILDERS = {
         networks.mlp_auxiliary(SHAPE, LATENT, width=8),
         **{"leapfrog_steps": 2, **kwargs},
     ),
+    "hvae": lambda n, **kwargs: models.HVAE(
+        n.posterior, n.decoder, **{"leapfrog_steps": 2, "free_bits": 0.1, **kwargs}
+    ),
     "vgp": lambda n, **kwargs: models.VGP(
         n.posterior,
         n.decoder,

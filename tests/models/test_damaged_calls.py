@@ -170,6 +170,14 @@ def _constructors():
             discriminator_steps=2,
             **_JUDGE,
         ),
+        "HVAE": dict(
+            **vae,
+            leapfrog_steps=1,
+            step_size=0.1,
+            max_step_size=0.5,
+            tempering="free",
+            temperature=2.0,
+        ),
         "HVI": dict(
             **vae,
             reverse=_auxiliary(),
