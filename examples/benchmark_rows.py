@@ -79,6 +79,12 @@ ROWS = (
         builders.point_model(models.AE),
         "autoencoder, squared error, sigmoid outputs; samples from codes of N(0, I)",
     ),
+    _point_row(
+        "ae-ms-ssim",
+        models.AE,
+        builders.point_model(models.AE, reconstruction_loss="ms_ssim"),
+        "autoencoder, 1 - MS-SSIM at three scales, sigmoid outputs; samples from codes of N(0, I)",
+    ),
     Row(
         "beta-vae",
         models.BetaVAE,
