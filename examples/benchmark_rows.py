@@ -131,6 +131,13 @@ ROWS = (
         6,
     ),
     Row(
+        "poincare-vae",
+        models.VAE,
+        builders.poincare_vae,
+        "VAE with 10 codes in the Poincare ball of curvature -1: wrapped normals, log map",
+        6,
+    ),
+    Row(
         "relaxed-vae",
         models.VAE,
         builders.relaxed_vae,

@@ -130,6 +130,11 @@ _BUILDERS = {
         n.decoder,
         **{"prior": layers.SphericalUniform(LATENT), **kwargs},
     ),
+    "poincare_vae": lambda n, **kwargs: models.VAE(
+        _network(SHAPE, 2 * LATENT, layers.PoincareNormal(LATENT), noisy=n.noisy),
+        keras.Sequential([keras.Input((LATENT,)), layers.PoincareLogMap(), *n.decoder.layers]),
+        **{"prior": layers.PoincareNormalPrior(LATENT), **kwargs},
+    ),
     "relaxed_vae": lambda n, **kwargs: models.VAE(
         _network(SHAPE, LATENT, layers.RelaxedOneHot(LATENT, 2), noisy=n.noisy),
         n.decoder,
