@@ -64,11 +64,13 @@ def test_density_integrates_to_one(loc, scale, curvature):
 
 @pytest.mark.parametrize("curvature", CURVATURES)
 @pytest.mark.parametrize("dim", [2, 3, 5])
-def test_log_prob_by_change_of_variables(dim, curvature):
+@pytest.mark.parametrize("distance", [0.19, 1.0, 4.0])
+def test_log_prob_by_change_of_variables(distance, dim, curvature):
     """log N(v) - log |det dz/dv|, the Jacobian of the exponential map by central differences."""
     rng = np.random.default_rng(dim)
     loc = 0.5 * rng.uniform(-1, 1, size=dim) / np.sqrt(dim * curvature)
     scale, v = rng.uniform(0.5, 1.5, size=dim), rng.normal(size=dim)
+    v *= distance / np.sqrt(curvature) / np.linalg.norm(v)
     steps = 1e-5 * np.eye(dim)
     ends = [[exp_map(loc, v + sign * step, curvature) for step in steps] for sign in (1, -1)]
     jacobian = (np.array(ends[0]) - np.array(ends[1])) / 2e-5
