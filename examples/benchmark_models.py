@@ -7,6 +7,8 @@ not said otherwise, GANs and their hybrids DCGAN's networks.
 
 import functools
 
+import keras
+
 from tfgen import bijectors, layers, models, networks
 
 NUM_IMAGES = 55_000
@@ -42,6 +44,19 @@ def spherical_vae(run, shape):
     posterior = encoder(run, shape, layers.VonMisesFisher)
     prior = layers.SphericalUniform(posterior.output_shape[-1])
     return models.VAE(posterior, decoder(run, shape), prior, seed=run.seed)
+
+
+def poincare_vae(run, shape):
+    """Of 10 codes, in whose hyperbolic space float32 has room."""
+    size = run.pick(10, 10, 2)
+    options = {"width": width(run), "depth": 1}
+    pixels = networks.mlp_decoder(shape, size, **options)
+    return models.VAE(
+        networks.mlp_encoder(shape, size, layers.PoincareNormal, **options),
+        keras.Sequential([keras.Input((size,)), layers.PoincareLogMap(), pixels]),
+        layers.PoincareNormalPrior(size),
+        seed=run.seed,
+    )
 
 
 def relaxed_vae(run, shape):
@@ -119,6 +134,14 @@ def hvi(leapfrog_steps):
         return hamiltonian(run, shape, parts, run.pick(leapfrog_steps, leapfrog_steps, 2))
 
     return build
+
+
+def hvae(run, shape):
+    """Hamiltonian VAE of 4 leapfrog steps."""
+    steps = run.pick(4, 4, 2)
+    return models.HVAE(
+        encoder(run, shape), decoder(run, shape), leapfrog_steps=steps, seed=run.seed
+    )
 
 
 def iaf(run, shape):

@@ -79,6 +79,12 @@ ROWS = (
         builders.point_model(models.AE),
         "autoencoder, squared error, sigmoid outputs; samples from codes of N(0, I)",
     ),
+    _point_row(
+        "ae-ms-ssim",
+        models.AE,
+        builders.point_model(models.AE, reconstruction_loss="ms_ssim"),
+        "autoencoder, 1 - MS-SSIM at three scales, sigmoid outputs; samples from codes of N(0, I)",
+    ),
     Row(
         "beta-vae",
         models.BetaVAE,
@@ -122,6 +128,13 @@ ROWS = (
         models.VAE,
         builders.spherical_vae,
         "VAE with codes on the unit sphere: von Mises-Fisher posterior, uniform prior",
+        6,
+    ),
+    Row(
+        "poincare-vae",
+        models.VAE,
+        builders.poincare_vae,
+        "VAE with 10 codes in the Poincare ball of curvature -1: wrapped normals, log map",
         6,
     ),
     Row(
@@ -373,6 +386,14 @@ ROWS = (
         builders.hvi(4),
         "HVI, one iteration of 4 leapfrog steps, velocities by networks of 300 units",
         8,
+        nll_images_5000=200,
+    ),
+    Row(
+        "hvae-4",
+        models.HVAE,
+        builders.hvae,
+        "Hamiltonian VAE, 4 leapfrog steps, fixed tempering from a temperature of 1.5",
+        7,
         nll_images_5000=200,
     ),
     Row(

@@ -86,6 +86,9 @@ CONSTRUCTORS = dict(
     ),
     MultivariateNormalTriL=dict(event_size=2, **OPTIONS),
     OneHotCategorical=dict(event_size=2, sample_dtype="float32", **OPTIONS),
+    PoincareLogMap=dict(curvature=0.5),
+    PoincareNormal=dict(event_size=2, curvature=0.5, **OPTIONS),
+    PoincareNormalPrior=dict(event_size=2, curvature=0.5, scale=2.0),
     Prior=dict(),
     RelaxedOneHot=dict(event_size=4, num_classes=2, temperature=0.5, **CONVERT),
     RelaxedOneHotPrior=dict(event_size=4, num_classes=2, temperature=0.5),
@@ -113,6 +116,7 @@ SIZES = dict(
     MixtureNormal=(10, dict(num_components=2, event_shape=2)),
     MultivariateNormalTriL=(5, dict(event_size=2)),
     OneHotCategorical=(2, dict(event_size=2)),
+    PoincareNormal=(4, dict(event_size=2)),
     SharedScaleNormal=(2, dict(event_shape=2)),
     VonMisesFisher=(4, dict(event_size=3)),
 )

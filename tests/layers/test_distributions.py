@@ -263,6 +263,7 @@ PRIORS = {
     "HierarchicalNormal": _hierarchical,
     "InfoGANPrior": lambda: layers.InfoGANPrior(2, (3,), num_continuous=2),
     "RelaxedOneHotPrior": lambda: layers.RelaxedOneHotPrior(4, num_classes=2),
+    "PoincareNormalPrior": lambda: layers.PoincareNormalPrior(3, curvature=0.5),
     "SphericalUniform": lambda: layers.SphericalUniform(3),
     "CodeFrequencies": lambda: layers.CodeFrequencies(num_positions=3, num_codes=5),
 }

@@ -39,6 +39,7 @@ def squashed():
 SEED = np.array([0, 1], "int32")
 X, Z = normal(4, 2), normal(4, 2)
 PER_EXAMPLE = normal(4)
+IMAGES = normal(2, 4, 4, 1)
 
 FUNCTIONS = dict(
     adversarial_loss=dict(name="non_saturating", label_smoothing=0.1),
@@ -63,6 +64,7 @@ FUNCTIONS = dict(
     kl_of_dimensions=dict(q=posterior(), p=prior()),
     log_importance_weights=dict(batch_size=4, dataset_size=9, estimator="stratified"),
     mean_of_draws=dict(distribution=squashed(), num_draws=4, seed=SEED),
+    ms_ssim=dict(a=IMAGES, b=IMAGES, value_range=(0, 1), filter_size=3),
     permute_dims=dict(z=Z, seed=SEED),
     proximity=dict(samples=X, old_samples=Z),
     relativistic_loss=dict(name="relativistic"),

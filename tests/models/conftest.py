@@ -137,6 +137,11 @@ _BUILDERS = {
         n.decoder,
         **{"prior": layers.SphericalUniform(LATENT), **kwargs},
     ),
+    "poincare_vae": lambda n, **kwargs: models.VAE(
+        _network(SHAPE, 2 * LATENT, layers.PoincareNormal(LATENT), noisy=n.noisy),
+        keras.Sequential([keras.Input((LATENT,)), layers.PoincareLogMap(), *n.decoder.layers]),
+        **{"prior": layers.PoincareNormalPrior(LATENT), **kwargs},
+    ),
     "relaxed_vae": lambda n, **kwargs: models.VAE(
         _network(SHAPE, LATENT, layers.RelaxedOneHot(LATENT, 2), noisy=n.noisy),
         n.decoder,
@@ -214,6 +219,9 @@ _BUILDERS = {
         networks.mlp_auxiliary(SHAPE, LATENT, width=8),
         networks.mlp_auxiliary(SHAPE, LATENT, width=8),
         **{"leapfrog_steps": 2, **kwargs},
+    ),
+    "hvae": lambda n, **kwargs: models.HVAE(
+        n.posterior, n.decoder, **{"leapfrog_steps": 2, "free_bits": 0.1, **kwargs}
     ),
     "vgp": lambda n, **kwargs: models.VGP(
         n.posterior,

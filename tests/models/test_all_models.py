@@ -212,7 +212,7 @@ def test_a_sampler_takes_the_place_of_the_prior(model_name, build_model, blobs):
         return
     sampler.fit(model, x, verbose=False, condition=condition)
     images = model.sample(3, seed=0, prior=sampler)
-    own_space = model_name in ("spherical_vae", "relaxed_vae")
+    own_space = model_name in ("spherical_vae", "poincare_vae", "relaxed_vae")
     if own_space or isinstance(model, (models.LadderVAE, models.DRAW)):
         message = "HierarchicalNormal|standard normal priors|densities over the same vectors"
         with pytest.raises(ValueError, match=message):

@@ -163,7 +163,7 @@ def test_beta_capacity_and_free_bits(cls):
     model = build(cls, beta=1.0, free_bits=40.0)
     free = terms_of(model)
     parts = {models.LadderVAE: 2, models.DRAW: 2}
-    whole = (models.FlowVAE, models.HVI, models.VGP, models.SemiSupervisedVAE)
+    whole = (models.FlowVAE, models.HVAE, models.HVI, models.VGP, models.SemiSupervisedVAE)
     groups = parts.get(cls, 1 if cls in whole else LATENT)
     assert_allclose(free["free_kl"], 40.0 * groups, rtol=1e-6)
     assert_allclose(kl_in_loss(free) - kl_in_loss(without), 40.0 * groups, rtol=1e-4)

@@ -42,6 +42,10 @@ def _image():
     return networks.mlp_decoder(SHAPE, LATENT, head=None, **_SIZE)
 
 
+def _pixels():
+    return networks.mlp_generator(SHAPE, LATENT, width=8, output_activation="sigmoid")
+
+
 def _prior():
     return layers.StandardNormal(LATENT)
 
@@ -97,6 +101,7 @@ def _constructors():
     prior = _prior()
     vae = dict(**_networks(), prior=prior)
     auto = dict(**_deterministic(), prior=prior)
+    pixels = dict(encoder=_plain(), decoder=_pixels(), prior=prior)
     return {
         "AAE": dict(
             **auto,
@@ -115,7 +120,7 @@ def _constructors():
             label_smoothing=0.0,
             class_weight=0.5,
         ),
-        "AE": auto,
+        "AE": dict(**pixels, reconstruction_loss="ms_ssim"),
         "AdaGVAE": dict(**vae, **_KL, free_bits=None),
         "ALI": dict(
             **auto,
@@ -169,6 +174,14 @@ def _constructors():
             gradient_penalty=1.0,
             discriminator_steps=2,
             **_JUDGE,
+        ),
+        "HVAE": dict(
+            **vae,
+            leapfrog_steps=1,
+            step_size=0.1,
+            max_step_size=0.5,
+            tempering="free",
+            temperature=2.0,
         ),
         "HVI": dict(
             **vae,
@@ -257,7 +270,13 @@ def _constructors():
             **_KL,
             free_bits=None,
         ),
-        "RAE": dict(**auto, kind="gradient", embedding_weight=0.1, reg_weight=0.1),
+        "RAE": dict(
+            **pixels,
+            kind="gradient",
+            embedding_weight=0.1,
+            reg_weight=0.1,
+            reconstruction_loss="ms_ssim",
+        ),
         "RQVAE": dict(
             encoder=_plain(),
             decoder=decoder(),
@@ -270,7 +289,7 @@ def _constructors():
             decay=0.99,
             restart_below=0.1,
         ),
-        "WAE": dict(**auto, lambda_mmd=1.0, kernel="gaussian"),
+        "WAE": dict(**pixels, lambda_mmd=1.0, kernel="gaussian", reconstruction_loss="ms_ssim"),
         "WGAN": dict(**_gan(), **_GAN, clip=0.01, discriminator_steps=2),
         "WGANGP": dict(
             **_gan(),

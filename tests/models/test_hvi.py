@@ -16,7 +16,8 @@ from linear_gaussian import (
 from numpy.testing import assert_allclose
 
 from tfgen import models
-from tfgen.models.hvi import HVI, leapfrog
+from tfgen.models.hvi import HVI
+from tfgen.models.leapfrog import leapfrog
 from tfgen.networks.auxiliary import mlp_auxiliary
 
 SEED = tf.constant([1, 2])

@@ -92,6 +92,7 @@ BUILDERS = {
     models.SemiSupervisedVAE: semi_supervised,
     models.MissingDataVAE: of_missing_data(models.MissingDataVAE),
     models.MIWAE: of_missing_data(models.MIWAE),
+    models.HVAE: plain(models.HVAE, leapfrog_steps=1),
     models.HVI: hvi,
     models.VGP: vgp,
     models.LadderVAE: ladder,

@@ -147,6 +147,7 @@ SOME = {
     "generator_steps": 1,
     "lambda_d": 1.0,
     "name": "some",
+    "temperature": 2.0,
     "trainable": True,
 }
 # They need other networks, which a subclass of a hypermodel builds, or have none.

@@ -33,6 +33,7 @@ from tfgen.layers.mixtures import (
     MixtureSameFamily,
 )
 from tfgen.layers.multivariate import MultivariateNormalTriL, OneHotCategorical
+from tfgen.layers.poincare import PoincareLogMap, PoincareNormal, PoincareNormalPrior
 from tfgen.layers.priors import MixtureOfNormals, Prior, StandardNormal, VampPrior
 from tfgen.layers.relaxed import RelaxedOneHot, RelaxedOneHotPrior
 from tfgen.layers.residual_quantizer import ResidualVectorQuantizer
@@ -70,13 +71,16 @@ __all__ = [
     "MixtureSameFamily",
     "MultivariateNormalTriL",
     "OneHotCategorical",
+    "PoincareLogMap",
+    "PoincareNormal",
+    "PoincareNormalPrior",
     "Prior",
     "RelaxedOneHot",
     "RelaxedOneHotPrior",
     "ResidualVectorQuantizer",
     "SharedScaleNormal",
-    "SphericalUniform",
     "SpectralNormalization",
+    "SphericalUniform",
     "StandardNormal",
     "VampPrior",
     "VectorQuantizer",

@@ -22,6 +22,7 @@ from tfgen.losses.expectations import expected_value, has_mean, mean_of_draws
 from tfgen.losses.free_bits import free_bits_kl, kl_of_dimensions
 from tfgen.losses.likelihood import bits_per_dim, bound_terms, is_discrete, squared_error
 from tfgen.losses.maximum_mean_discrepancy import squared_mmd
+from tfgen.losses.ms_ssim import ms_ssim
 from tfgen.losses.negative_log_likelihood import NegativeLogLikelihood
 from tfgen.losses.semi_supervised import class_posterior
 from tfgen.losses.support import check_support
@@ -60,6 +61,7 @@ __all__ = [
     "kl_divergence",
     "kl_of_dimensions",
     "log_importance_weights",
+    "ms_ssim",
     "mean_of_draws",
     "permute_dims",
     "proximity",

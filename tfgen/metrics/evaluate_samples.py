@@ -18,6 +18,7 @@ from tfgen._utils.arguments import (
 )
 from tfgen._utils.progress import ProgressBar
 from tfgen._utils.typing import TensorLike
+from tfgen.losses.ms_ssim import check_window
 from tfgen.metrics._images import check_image_shape, check_pixels
 from tfgen.metrics._tables import markdown
 from tfgen.metrics.class_entropy import class_entropy, image_entropies, mode_count
@@ -29,7 +30,7 @@ from tfgen.metrics.classifier import (
 )
 from tfgen.metrics.frechet import frechet_distance
 from tfgen.metrics.mmd import BANDWIDTH_FACTORS, median_bandwidth, squared_mmd
-from tfgen.metrics.ms_ssim import check_window, pairwise_ms_ssim
+from tfgen.metrics.ms_ssim import pairwise_ms_ssim
 from tfgen.metrics.neighbours import PrecisionRecall, precision_recall
 from tfgen.metrics.protocols import HasSamples, require
 

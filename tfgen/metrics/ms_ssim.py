@@ -9,16 +9,15 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfgen import losses
 from tfgen._utils.arguments import as_numbers, as_pair, check_ints, check_seed, check_size
-from tfgen._utils.typing import Shape, TensorLike
+from tfgen._utils.typing import TensorLike
+from tfgen.losses.ms_ssim import check_window
 from tfgen.metrics._images import check_image_shape
 from tfgen.metrics._samples import flat_samples
 
 __all__ = ["MeanAndError", "ms_ssim", "pairwise_ms_ssim"]
 
-_EXPONENTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # Wang et al., 2003, Sec. 3.2.
-_MAX_FILTER_SIZE = 11
-_NUM_SCALES = 3  # As many as the window is shrunk for.
 _BATCH_SIZE = 256
 
 
@@ -27,34 +26,6 @@ class MeanAndError(NamedTuple):
 
     mean: float
     standard_error: float
-
-
-def _scale_sizes(size: int) -> list[int]:
-    """Shorter side of the image at each scale: halved, an odd one rounded up."""
-    sizes = [size]
-    while len(sizes) < len(_EXPONENTS):
-        sizes.append(-(-sizes[-1] // 2))
-    return sizes
-
-
-def _choose_filter_size(size: int) -> int:
-    """The largest odd window, up to 11, that fits the image at 3 scales."""
-    smallest = _scale_sizes(size)[_NUM_SCALES - 1]
-    return min(_MAX_FILTER_SIZE, smallest - 1 + smallest % 2)
-
-
-def check_window(image_shape: Shape, filter_size: int | None) -> tuple[int, int]:
-    """The window and the number of scales at which it fits; ValueError if at none."""
-    size = min(image_shape[:2])
-    if filter_size is None:
-        filter_size = max(_choose_filter_size(size), 3)
-    check_ints(filter_size=filter_size)
-    if filter_size % 2 == 0 or not 3 <= filter_size <= size:
-        raise ValueError(
-            "filter_size must be odd, at least 3 and at most the image's shorter side. Received: "
-            f"{filter_size} for images of shape {tuple(image_shape)}."
-        )
-    return filter_size, sum(scale >= filter_size for scale in _scale_sizes(size))
 
 
 def _check_images(
@@ -72,15 +43,12 @@ def _check_images(
     return images
 
 
-@tf.function(reduce_retracing=True)
+@tf.function
 def _similarities(
-    a: tf.Tensor, b: tf.Tensor, low: float, width: float, filter_size: int, num_scales: int
+    a: tf.Tensor, b: tf.Tensor, value_range: tuple[float, float], filter_size: int
 ) -> tf.Tensor:
-    exponents = np.array(_EXPONENTS[:num_scales]) / sum(_EXPONENTS[:num_scales])
-    a, b = tf.cast(a, tf.float32) - low, tf.cast(b, tf.float32) - low
-    return tf.image.ssim_multiscale(
-        a, b, max_val=width, power_factors=exponents.tolist(), filter_size=filter_size
-    )
+    a, b = tf.cast(a, tf.float32), tf.cast(b, tf.float32)
+    return losses.ms_ssim(a, b, value_range, filter_size)
 
 
 def _batches(num_pairs: int) -> list[slice]:
@@ -93,15 +61,9 @@ def ms_ssim(
     value_range: tuple[float, float] = (0.0, 1.0),
     filter_size: int | None = None,
 ) -> np.ndarray:
-    """Multi-scale structural similarity of each pair of images, by `tf.image.ssim_multiscale`.
+    """Multi-scale structural similarity of each pair of images; see `tfgen.losses.ms_ssim`.
 
-    The image is compared at up to 5 scales, each of half the size, as many as the window fits into:
-    at 28x28 two with a window of 11, three with 7 or 5, four with 3. The paper's exponents of these
-    scales are divided by their sum. Negative contrast terms count as 0. Channels are compared each
-    on its own and averaged.
-
-    Source: Wang, Simoncelli & Bovik, 2003, Eq. 7 and Sec. 3.2 (exponents, window of 11 pixels with
-    standard deviation 1.5). Deviation: smaller images have fewer scales, and a smaller window.
+    At 28x28 there are two scales with a window of 11, three with 7 or 5, four with 3.
 
     Args:
         a: array or tensor, shape (num_images, height, width, channels).
@@ -126,10 +88,9 @@ def ms_ssim(
     a, b = _check_images(a, value_range, "a"), _check_images(b, value_range, "b")
     if a.shape != b.shape:
         raise ValueError(f"a and b must have one shape. Received: {a.shape} and {b.shape}.")
-    filter_size, num_scales = check_window(a.shape[1:], filter_size)
-    low, high = value_range
+    filter_size, _ = check_window(a.shape[1:], filter_size)
     values = [
-        _similarities(a[rows], b[rows], float(low), float(high - low), filter_size, num_scales)
+        _similarities(a[rows], b[rows], tuple(value_range), filter_size)
         for rows in _batches(len(a))
     ]
     return np.concatenate(values)
@@ -162,8 +123,8 @@ def pairwise_ms_ssim(
         ValueError: as `ms_ssim`, and for fewer than 2 images or pairs.
 
     Example:
-        >>> pairwise_ms_ssim(np.full((5, 28, 28, 1), 0.3), num_pairs=10)
-        MeanAndError(mean=1.0, standard_error=0.0)
+        >>> round(pairwise_ms_ssim(np.full((5, 28, 28, 1), 0.3), num_pairs=10).mean, 4)
+        1.0
     """
     images = _check_images(images, value_range)
     flat_samples(images, "images")

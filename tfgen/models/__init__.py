@@ -17,6 +17,7 @@ from tfgen.models.factor_vae import FactorVAE
 from tfgen.models.flow_vae import FlowVAE
 from tfgen.models.fsq_vae import FSQVAE
 from tfgen.models.gan import GAN
+from tfgen.models.hvae import HVAE
 from tfgen.models.hvi import HVI
 from tfgen.models.info_gan import InfoGAN
 from tfgen.models.info_vae import InfoVAE
@@ -58,6 +59,7 @@ __all__ = [
     "GAN",
     "GVAE",
     "GenerativeModel",
+    "HVAE",
     "HVI",
     "IWAE",
     "InfoGAN",

@@ -126,7 +126,8 @@ def check_same_space(posterior: Any, prior: Any) -> None:
             "q(z|x) and p(z) must be densities over the same vectors. Received: an encoder that "
             f"returns {q} and a prior over {p}. Unit vectors have layers.VonMisesFisher and "
             "SphericalUniform, relaxed one-hot ones layers.RelaxedOneHot and RelaxedOneHotPrior of "
-            "as many classes."
+            "as many classes, those of a ball PoincareNormal and PoincareNormalPrior of one "
+            "curvature."
         )
 
 

@@ -1,102 +1,25 @@
 """Hamiltonian variational inference. Salimans, Kingma & Welling, arXiv:1410.6460v4."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
-import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_numbers, check_size
-from tfgen._utils.random import normal, split
-from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape
+from tfgen._utils.arguments import check_size
+from tfgen._utils.random import normal
+from tfgen._utils.typing import Seed
 from tfgen.layers import Prior, StandardNormal
-from tfgen.models.auxiliary_vae import AuxiliaryVAE
 from tfgen.models.checks import check_pairs, is_distribution
-from tfgen.models.vae import Draw, VAEOptions
+from tfgen.models.leapfrog import LeapfrogVAE, StepSizes, leapfrog
+from tfgen.models.vae import VAEOptions
 
-tfd = tfp.distributions
-
-__all__ = ["HVI", "leapfrog"]
-
-
-def leapfrog(
-    gradient: Callable[[tf.Tensor], tf.Tensor],
-    z: tf.Tensor,
-    velocity: tf.Tensor,
-    step_sizes: Sequence[tf.Tensor | float],
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Follows Hamilton's equations by leapfrog steps, which keep volume in (z, velocity).
-
-    Each step adds half a step along the gradient to the velocity, a step along the velocity to z,
-    and half a step along the gradient there to the velocity. With the mirrored list of steps, and
-    from the end with the velocity turned round, it comes back to where it began.
-
-    Source: Neal, "MCMC using Hamiltonian dynamics", arXiv:1206.1901v1, Eq. 2.28 to 2.30, with unit
-    mass; Salimans, Kingma & Welling, arXiv:1410.6460v4, Sec. 4.
-
-    Args:
-        gradient: callable from z to the gradient of a log-density, one for each row of z.
-        z: tensor, shape (batch, *latent_shape), in units of the latents.
-        velocity: tensor, the same shape, in units of z per unit of step.
-        step_sizes: sequence of numbers, or of tensors that broadcast to z, a size for each step.
-
-    Returns:
-        Tuple (z, velocity) at the end, shapes as given. The gradient is taken once more than there
-        are steps.
-
-    Example:
-        >>> z, velocity = leapfrog(lambda z: -z, tf.ones(1), tf.zeros(1), 10 * [0.1])
-        >>> round(float(z[0]), 2), round(float(velocity[0]), 2)  # After a time of 1: cos 1, -sin 1.
-        (0.54, -0.84)
-    """
-    slope = gradient(z)
-    for step_size in step_sizes:
-        velocity = velocity + 0.5 * step_size * slope
-        z = z + step_size * velocity
-        slope = gradient(z)
-        velocity = velocity + 0.5 * step_size * slope
-    return z, velocity
-
-
-class StepSizes(keras.layers.Layer):
-    """Trained step sizes between 0 and a maximum.
-
-    Args:
-        shape: tuple, shape of all step sizes together.
-        initial: float, all of them when training begins.
-        maximum: float > `initial`.
-        **kwargs: arguments of `keras.layers.Layer`.
-
-    Example:
-        >>> StepSizes((2, 3), initial=0.5, maximum=1.0).values().numpy()
-        array([[0.5, 0.5, 0.5],
-               [0.5, 0.5, 0.5]], dtype=float32)
-    """
-
-    def __init__(
-        self, shape: Shape, initial: float, maximum: float, **kwargs: Unpack[LayerOptions]
-    ) -> None:
-        super().__init__(**kwargs)
-        self.maximum = maximum
-        logit = math.log(initial / (maximum - initial))
-        self.logits = self.add_weight(
-            shape=shape,
-            initializer=keras.initializers.Constant(logit),
-            autocast=False,
-            name="logits",
-        )
-        self.built = True
-
-    def values(self) -> tf.Tensor:
-        """The step sizes as a float32 tensor."""
-        return self.maximum * tf.sigmoid(tf.convert_to_tensor(self.logits))
+__all__ = ["HVI"]
 
 
 @keras.saving.register_keras_serializable("tfgen")
-class HVI(AuxiliaryVAE):
+class HVI(LeapfrogVAE):
     """VAE whose draws from the encoder move on towards the posterior by Hamiltonian dynamics.
 
     z_0 ~ q(z_0|x). An iteration t draws a velocity v ~ q(v|x, z), and takes leapfrog steps along
@@ -161,7 +84,8 @@ class HVI(AuxiliaryVAE):
         **kwargs: Unpack[VAEOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
-        _check_numbers(num_iterations, leapfrog_steps, step_size, max_step_size)
+        check_size(0, num_iterations=num_iterations)
+        check_size(leapfrog_steps=leapfrog_steps)
         self.reverse, self.momentum = reverse, momentum
         self._check_velocities(reverse, "reverse")
         if momentum is not None:
@@ -187,22 +111,7 @@ class HVI(AuxiliaryVAE):
     @property
     def networks(self) -> tuple[keras.layers.Layer, ...]:
         momentum = (self.momentum,) if self.momentum else ()
-        return (*super().networks, self.step_sizes, self.reverse, *momentum)
-
-    def infer(self, x: Any, seed: Seed, training: bool) -> Draw:
-        """Draws z_0, and moves it on."""
-        seeds = split(seed, self.num_iterations + 1)
-        q, prior = self.posterior(x, training), self.prior_distribution()
-        z_0 = z = q.sample(seed=seeds[0])
-        correction = prior.log_prob(z_0)
-        gradient = self.log_joint_gradient(x, prior)
-        for sizes, seed in zip(tf.unstack(self.step_sizes.values()), seeds[1:], strict=True):
-            z, log_ratio = self.iterate(x, z, gradient, tf.unstack(sizes), seed, training)
-            correction += log_ratio
-        correction -= prior.log_prob(z)
-        kl = self.kl_divergence(q, prior, z_0) + correction
-        log_ratio = q.log_prob(z_0) - prior.log_prob(z_0) + correction
-        return self.draw(x, z, kl, training, q=q, prior=prior, log_ratio=log_ratio)
+        return (*super().networks, self.reverse, *momentum)
 
     def iterate(
         self,
@@ -228,26 +137,3 @@ class HVI(AuxiliaryVAE):
         q = self.momentum([self.inputs(x), z], training=training)
         velocity = q.sample(seed=seed)
         return velocity, q.log_prob(velocity)
-
-    def log_joint_gradient(self, x: Any, prior: Distribution) -> Callable[[tf.Tensor], tf.Tensor]:
-        """Function from z to the gradient of log p(x, z) in z, given the density p(z)."""
-
-        def gradient(z):
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(z)
-                likelihood = self.likelihood(z, x, training=False)
-                log_joint = likelihood.log_prob(self.examples(x)) + prior.log_prob(z)
-            return tape.gradient(log_joint, z)
-
-        return gradient
-
-
-def _check_numbers(num_iterations, leapfrog_steps, step_size, max_step_size):
-    check_size(0, num_iterations=num_iterations)
-    check_size(leapfrog_steps=leapfrog_steps)
-    check_numbers(step_size=step_size, max_step_size=max_step_size)
-    if not 0 < step_size < max_step_size:
-        raise ValueError(
-            "step_size must lie between 0 and max_step_size. Received: "
-            f"step_size={step_size}, max_step_size={max_step_size}."
-        )

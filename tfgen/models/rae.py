@@ -8,11 +8,10 @@ from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_one_of
 from tfgen._utils.random import normal
-from tfgen._utils.typing import ModelOptions
 from tfgen.layers import Prior
 from tfgen.losses import squared_error
-from tfgen.models.autoencoder import AE
-from tfgen.models.training_data import inputs_of, targets_of
+from tfgen.models.autoencoder import AE, AEOptions
+from tfgen.models.training_data import inputs_of
 
 __all__ = ["RAE"]
 
@@ -33,8 +32,8 @@ class RAE(AE):
     Source: Ghosh et al., arXiv:1903.12436v4 (equations not checked).
     Deviation: errors are summed over pixels, not averaged, as those of `AE`.
 
-    It logs `loss`, `reconstruction`, which is the squared error, `embedding`, ||f(x)||^2 / 2, and
-    `decoder_penalty`, R.
+    It logs `loss`, `reconstruction`, the error that `reconstruction_loss` names, `embedding`,
+    ||f(x)||^2 / 2, and `decoder_penalty`, R.
 
     Args:
         encoder: `keras.Model` from x to z.
@@ -43,7 +42,8 @@ class RAE(AE):
         kind: "l2" or "gradient".
         embedding_weight: float >= 0.
         reg_weight: float >= 0.
-        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: arguments of `AE`: `reconstruction_loss`, "ms_ssim" asks for smaller weights; and
+            those of `GenerativeModel`, such as `seed`.
 
     Raises:
         ValueError: for another kind or a negative weight; and as `AE`.
@@ -64,7 +64,7 @@ class RAE(AE):
         kind: Literal["l2", "gradient"] = "l2",
         embedding_weight: float = 0.01,
         reg_weight: float = 1e-3,
-        **kwargs: Unpack[ModelOptions],
+        **kwargs: Unpack[AEOptions],
     ) -> None:
         check_one_of(_KINDS, kind=kind)
         super().__init__(encoder, decoder, prior, **kwargs)
@@ -76,7 +76,7 @@ class RAE(AE):
         """All that is logged, per example, shape (batch,)."""
         z = tf.cast(self.encoder(inputs_of(x), training=training), tf.float32)
         output, penalty = self._decoded(z, training)
-        error = squared_error(tf.cast(targets_of(x), tf.float32), output)
+        error = self.reconstruction_error(x, output)
         embedding = squared_error(z, tf.zeros_like(z)) / 2
         loss = error + self.embedding_weight * embedding + self.reg_weight * penalty
         return {

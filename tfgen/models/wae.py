@@ -6,14 +6,12 @@ import keras
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from tfgen._utils.typing import ModelOptions
 from tfgen.layers import Prior
-from tfgen.losses import squared_error
 from tfgen.losses.maximum_mean_discrepancy import check_kernel
-from tfgen.models.autoencoder import AE
+from tfgen.models.autoencoder import AE, AEOptions
 from tfgen.models.checks import check_several_examples
 from tfgen.models.latent import mmd_to_prior
-from tfgen.models.training_data import inputs_of, targets_of
+from tfgen.models.training_data import inputs_of
 
 __all__ = ["WAE"]
 
@@ -29,8 +27,8 @@ class WAE(AE):
     Source: Tolstikhin et al., "Wasserstein Auto-Encoders", arXiv:1711.01558v4, Algorithm 2, with
     deterministic networks and the kernel of Sec. 4. Deviation: one width of the kernel, C = 2 d, as
     the paper prints; the authors' code sums those of 0.1 to 10 times C, and weights the squared
-    error by 0.05. It logs `loss`, `reconstruction`, which is the squared error, and `squared_mmd`
-    without its weight. `InfoVAE(alpha=1)` is its relative with distributions.
+    error by 0.05. It logs `loss`, `reconstruction`, the error that `reconstruction_loss` names, and
+    `squared_mmd` without its weight. `InfoVAE(alpha=1)` is its relative with distributions.
 
     Args:
         encoder: `keras.Model` from x to z.
@@ -38,7 +36,8 @@ class WAE(AE):
         prior: a prior of `tfgen.layers`, which is not trained; `StandardNormal` if None.
         lambda_mmd: float >= 0, lambda. The paper has 10 on MNIST and 100 on CelebA.
         kernel: "inverse_multiquadratic" or "gaussian".
-        **kwargs: arguments of `GenerativeModel`, such as `seed`.
+        **kwargs: arguments of `AE`: `reconstruction_loss`, a cost that may be "ms_ssim", at most 1,
+            which asks for a smaller `lambda_mmd`; and those of `GenerativeModel`, such as `seed`.
 
     Raises:
         ValueError: if `lambda_mmd` is negative, for an unknown kernel, or a batch of one example;
@@ -59,7 +58,7 @@ class WAE(AE):
         prior: Prior | None = None,
         lambda_mmd: float = 10.0,
         kernel: Literal["inverse_multiquadratic", "gaussian"] = "inverse_multiquadratic",
-        **kwargs: Unpack[ModelOptions],
+        **kwargs: Unpack[AEOptions],
     ) -> None:
         super().__init__(encoder, decoder, prior, **kwargs)
         check_kernel(kernel)
@@ -69,9 +68,7 @@ class WAE(AE):
     def terms(self, x: tf.Tensor, training: bool = True) -> dict[str, tf.Tensor]:
         """All that is logged, per example, shape (batch,)."""
         z = tf.cast(self.encoder(inputs_of(x), training=training), tf.float32)
-        error = squared_error(
-            tf.cast(targets_of(x), tf.float32), self.decoder(z, training=training)
-        )
+        error = self.reconstruction_error(x, self.decoder(z, training=training))
         mmd = mmd_to_prior(self, z, self.next_seed(training), self.kernel)
         loss = error + self.lambda_mmd * mmd
         return {"loss": loss, "reconstruction": error, "squared_mmd": mmd}
