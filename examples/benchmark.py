@@ -9,10 +9,11 @@
 
 The rows are in `benchmark_rows.py`: each a model, its networks, optimizer and measures. With
 `--budget small` all have 30 epochs of the first 55,000 images in batches of 100 and keep the
-weights of the last; GANs, their hybrids and the flow over images see grey pixels, others such as
-were drawn once as Bernoulli(intensity) with seed 0. `--budget paper` has the rows in their authors'
-own setup; static_mnist is the binarization of Larochelle, whose files binarized_mnist_train.amat
-and _test.amat of 50,000 and 10,000 images must be in a folder already.
+weights of the last; but GANs, their hybrids and the flows over images have 10, and stand in a table
+of their own. These see grey pixels, others such as were drawn once as Bernoulli(intensity) with
+seed 0. `--budget paper` has the rows in their authors' own setup; static_mnist is the binarization
+of Larochelle, whose files binarized_mnist_train.amat and _test.amat of 50,000 and 10,000 images
+must be in a folder already.
 
 `elbo`, `rate` and `distortion` are on all 10,000 test images, `nll_200` and `nll_5000` by so many
 importance samples from the model's posterior on the first `images_200` and `images_5000` of them,

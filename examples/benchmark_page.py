@@ -57,8 +57,8 @@ SHOWN = (
 
 # Sorts by the column whose heading is clicked: numbers as numbers, what is missing last.
 SORTED = """<script>
-document.querySelectorAll("table.benchmark th").forEach((th, i) => th.onclick = () => {
-  const body = document.querySelector("table.benchmark tbody"), up = th.classList.toggle("up");
+document.querySelectorAll("table.benchmark th").forEach((th) => th.onclick = () => {
+  const body = th.closest("table").tBodies[0], i = th.cellIndex, up = th.classList.toggle("up");
   const key = (row) => parseFloat(row.cells[i].textContent.replaceAll(",", ""));
   [...body.rows].sort((a, b) => {
     const [x, y] = [key(a), key(b)];
@@ -98,7 +98,7 @@ def main(argv=None):
         save(draw(results), target / name)
     save(gallery(pictures), target / "gallery.png")
     links = {n: [relative(p, target) for p in paths] for n, paths in pictures.items()}
-    table = "\n".join(html_table(results, compared))
+    table = "\n".join(html_tables(results, compared))
     paper_script.write_text(target / "index.html", page(results, table, links, target))
     paper_script.write_text(target / "table.html", f"<style>{STYLE}</style>{table}{SORTED}")
     paper_script.write_text(target / "gallery.md", "\n".join(markdown(results, links)))
@@ -288,6 +288,22 @@ def markdown(results, links):
             yield f"![{pathlib.Path(file).stem} of {name}]({file})"
 
 
+def by_epochs(results):
+    """Those of equally many epochs, which alone can be compared; the most first."""
+    epochs = {name: seeds[0]["configuration"]["epochs"] for name, seeds in results.items()}
+    return {
+        number: {name: seeds for name, seeds in results.items() if epochs[name] == number}
+        for number in sorted(set(epochs.values()), reverse=True)
+    }
+
+
+def html_tables(results, compared):
+    """One for each number of epochs."""
+    for epochs, part in by_epochs(results).items():
+        yield f"<p><b>{epochs} epochs</b></p>"
+        yield from html_table(part, compared)
+
+
 def html_table(results, compared):
     """One row a model, one for the training images in the place of samples."""
     headings = ["model", "seeds", *(heading for _, heading, _ in COLUMNS), DIFFERENCE]
@@ -314,14 +330,21 @@ def figure(name, result, files):
 
 
 def summary(results, compared):
-    """A Markdown table of few columns, with the peers' values beside ours."""
+    """Markdown tables of few columns, with the peers' values beside ours."""
+    peers = PEERS if next(iter(results.values()))[0]["dataset"] == "mnist" else {}
+    for i, (epochs, part) in enumerate(by_epochs(results).items()):
+        yield from ("", f"{epochs} epochs:", "")
+        missing = {name: [] for name in peers if name not in results and i == 0}
+        yield from markdown_table({**part, **missing}, compared, peers)
+
+
+def markdown_table(results, compared, peers):
     chosen = [column for column in COLUMNS if column[0] in SUMMARY]
     headings = ["model", *(heading for _, heading, _ in chosen), DIFFERENCE, PYTHAE]
     yield "| " + " | ".join(headings) + " |"
     yield "| " + " | ".join("---" for _ in headings) + " |"
-    peers = PEERS if next(iter(results.values()))[0]["dataset"] == "mnist" else {}
-    for name in (*results, *(name for name in peers if name not in results)):
-        seeds, peer = results.get(name, []), ", ".join(map(str, peers.get(name, ())))
+    for name, seeds in results.items():
+        peer = ", ".join(map(str, peers.get(name, ())))
         cells = [text(values_of(seeds, metric), digits) for metric, _, digits in chosen]
         yield "| " + " | ".join([name, *cells, compared.get(name, ""), peer]) + " |"
 
