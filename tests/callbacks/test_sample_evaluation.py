@@ -260,6 +260,7 @@ class Kill(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_resumed_run_remembers_the_best(make, tmp_path):
     def run(folder, *kill):
         model, path = shifted(), folder / "best.weights.h5"

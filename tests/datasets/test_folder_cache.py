@@ -265,6 +265,7 @@ print(peak("train[20%:]", cache_dir=sys.argv[2]) - before, peak("train[20%:]") -
 """
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_folder(measured, tmp_path):
     """200 MiB of images take less than half of a copy; without a cache they take more than one."""
     for i in range(1300):

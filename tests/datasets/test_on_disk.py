@@ -369,6 +369,7 @@ print((x.nbytes >> 20), writing - before_fit, fitting - before_fit)
 
 
 @pytest.mark.parametrize("num_replicas", [1, 2])
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_data(measured, tmp_path, num_replicas):
     """300 MiB are written and trained on, after 100 MiB, and take no more memory than these."""
     size, writing, fitting = measured(MEMORY, tmp_path, num_replicas)

@@ -89,6 +89,7 @@ def test_rows_share_one_budget(scripts):
         assert row.pixels == "binary" or "nll" not in row.measures
 
 
+@pytest.mark.slow
 def test_builders_make_what_rows_declare(scripts, tmp_path):
     for row in scripts.rows.ROWS:
         assert type(row.build(run_of(scripts, row, tmp_path), (8, 8, 1))) is row.model, row.name
@@ -443,6 +444,7 @@ def test_smoke(scripts, tmp_path, capsys):
     assert keras.models.load_model(folder / "model.keras").data_shape == (8, 8, 1)
 
 
+@pytest.mark.slow
 def test_row_with_labels(scripts, row, tmp_path):
     run = run_of(scripts, row("conditional-vae"), tmp_path)
     assert scripts.run.measure(row("conditional-vae"), run)

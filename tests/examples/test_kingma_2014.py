@@ -16,6 +16,7 @@ def script(monkeypatch):
     return importlib.import_module("kingma_2014_semi_supervised")
 
 
+@pytest.mark.slow
 def test_smoke(script, tmp_path):
     script.main(["--smoke", "--output-dir", str(tmp_path)])
     folder = tmp_path / "digits-smoke"

@@ -24,6 +24,7 @@ def predictions(num_clear, num_images, num_classes=10):
     return np.concatenate([clear, np.full((num_images - num_clear, num_classes), 0.1)])
 
 
+@pytest.mark.slow
 def test_smoke_run(mi, monkeypatch, tmp_path):
     monkeypatch.setattr("sys.argv", ["mi_2018_gan_vae_probe.py"])
     mi.main(["--smoke", "--run", "real", "wgan", "--output-dir", str(tmp_path)])

@@ -28,6 +28,7 @@ def smoke(script, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_table_4_and_5(smoke):
     folder = smoke("gvae", "z-100", "figure-4")
     results = json.loads((folder / "results.json").read_text(encoding="utf-8"))

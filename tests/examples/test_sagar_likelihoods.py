@@ -31,6 +31,7 @@ def metrics_of(folder, name):
     return json.loads(path.read_text(encoding="utf-8"))["metrics"]
 
 
+@pytest.mark.slow
 def test_table_is_ranked(folder):
     lines = (folder / "table-7" / "seed_0" / "table_7.md").read_text(encoding="utf-8").splitlines()
     names = [line.split(" | ")[0].strip("| ") for line in lines[2:]]

@@ -36,6 +36,7 @@ def test_quickstart_has_labels_for_its_pictures(script, dataset):
     assert len(test.element_spec) == 2
 
 
+@pytest.mark.slow
 def test_quickstart_on_sprites(script, tmp_path):
     script("quickstart").main(["--smoke", "--dataset", "sprites", "--output-dir", str(tmp_path)])
     assert len(list(tmp_path.glob("*.png"))) == 5
@@ -57,6 +58,7 @@ def test_soons(script, monkeypatch, tmp_path, capsys):
     assert "done before" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_soons_flows(script, monkeypatch, tmp_path):
     soons = script("soons_2020_vae_gan_flow")
     monkeypatch.setattr(sys, "argv", ["soons_2020_vae_gan_flow.py"])

@@ -100,6 +100,7 @@ def short_run(su, tmp_path, *names):
     return folder, results
 
 
+@pytest.mark.slow
 def test_short_run_of_proximity(su, tmp_path):
     folder = short_run(su, tmp_path, "proximity")[0] / "proximity" / "seed_0"
     first, last = (
@@ -119,6 +120,7 @@ def test_short_run_of_inference(su, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_short_run_of_em(su, tmp_path):
     folder, results = short_run(su, tmp_path, "em-digits", "em-bernoulli")
     # Both are float64, from the same start; sums in another order.

@@ -18,6 +18,7 @@ def script(monkeypatch):
     return importlib.import_module("tune_beta_latent")
 
 
+@pytest.mark.slow
 def test_smoke_run(script, monkeypatch, tmp_path, capsys):
     flags = ["--smoke", "--output-dir", str(tmp_path)]
     script.main(flags)

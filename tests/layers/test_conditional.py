@@ -127,7 +127,7 @@ def test_every_builder_makes_a_network_that_obeys(make):
     sizes = {"conv64_encoder": 64, "conv64_decoder": 64, "gvae_encoder": 16}
     shape = 2 * (sizes.get(make.__name__, 8),) + (1,)
     names = make.__code__.co_varnames[: make.__code__.co_argcount]
-    values = {"image_shape": shape, "latent_dim": 2, "width": 4, "head": None}
+    values = {"image_shape": shape, "data_shape": shape, "latent_dim": 2, "width": 4, "head": None}
     values |= {"code_dim": 2, "num_blocks": 1}
     network = make(**{k: v for k, v in values.items() if k in names}, num_classes=3)
     assert isinstance(network, Conditional) and network.num_classes == 3

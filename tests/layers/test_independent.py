@@ -207,6 +207,7 @@ def test_gradient_of_a_shared_scale(scale):
     np.testing.assert_allclose(slope, 6 * (1 - np.mean((x - loc) ** 2) / scale**2), rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_shared_scale_of_a_regression_is_the_rms_of_its_residuals(reloaded):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(50, 2)).astype("float32")

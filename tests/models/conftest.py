@@ -249,10 +249,26 @@ _BUILDERS = {
 }
 
 
+# One model of each way to train, for tests that take seconds a model.
+_KINDS = {
+    *("ae", "vae", "conditional_vae", "semi_supervised_vae", "ada_gvae", "factor_vae", "iwae"),
+    *("gan_options", "info_gan", "wgan_gp", "aae", "constrained", "gvae", "hvi", "ladder_vae"),
+    *("vq_vae", "draw", "flow"),
+}
+
+
 def pytest_generate_tests(metafunc):
-    """Runs a test that asks for `name` once for every model in `_BUILDERS`."""
-    if "model_name" in metafunc.fixturenames:
-        metafunc.parametrize("model_name", _BUILDERS)
+    """Runs a test that asks for `model_name` once for every model in `_BUILDERS`.
+
+    One marked `one_of_each_kind` is slow but for those in `_KINDS`.
+    """
+    if "model_name" not in metafunc.fixturenames:
+        return
+    quick = _KINDS if metafunc.definition.get_closest_marker("one_of_each_kind") else _BUILDERS
+    metafunc.parametrize(
+        "model_name",
+        [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in _BUILDERS],
+    )
 
 
 @pytest.fixture(scope="session")

@@ -274,6 +274,7 @@ def test_turns(name, build_model, blobs):
     assert logs[0] == logs[1]
 
 
+@pytest.mark.slow
 def test_multiplier_rises_once_a_batch(build_model, blobs):
     """Not in the discriminator's turns: with a loss held at ln 2, by the same for any steps."""
     rises = []

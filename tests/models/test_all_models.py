@@ -60,6 +60,7 @@ class StepsAtBegin(keras.callbacks.Callback):
 # Training, evaluation, sampling.
 
 
+@pytest.mark.one_of_each_kind
 def test_trains_evaluates_and_samples(model_name, build_model, blobs):
     """As a compiled loop; the two autoencoding losses that are minimised fall."""
     model = build_model(model_name)
@@ -109,6 +110,7 @@ def check_codes(model, x):
 # Saving and resuming, with Dropout and BatchNormalization in all networks that may have them.
 
 
+@pytest.mark.one_of_each_kind
 def test_resumed_and_loaded_runs_continue_exactly(model_name, build_model, blobs, tmp_path):
     """From a backup in the middle of the second epoch, and from a file at its end."""
 
@@ -137,6 +139,7 @@ def test_resumed_and_loaded_runs_continue_exactly(model_name, build_model, blobs
 # Precision and XLA.
 
 
+@pytest.mark.one_of_each_kind
 def test_mixed_precision(model_name, bfloat16, build_model, blobs):
     model = build_model(model_name)
     assert any(part.compute_dtype == "bfloat16" for part in keras_private.sublayers(model.decoder))
@@ -197,6 +200,7 @@ def test_trained_priors(build_model, blobs):
         assert [not np.array_equal(a, b) for a, b in pairs] == [moves] * 3, name
 
 
+@pytest.mark.one_of_each_kind
 def test_a_sampler_takes_the_place_of_the_prior(model_name, build_model, blobs):
     """Of every model with codes of one kind; the others say why not."""
     model = build_model(model_name)

@@ -355,6 +355,7 @@ def methods_with_conditions(model):
             yield name, functools.partial(method, **needed)
 
 
+@pytest.mark.one_of_each_kind
 def test_no_method_of_a_model_without_conditions_takes_one(model_name, build_model, blobs):
     """Whatever it is called, and in pairs of examples and conditions too."""
     model = build_model(model_name)
@@ -399,6 +400,7 @@ def test_a_prior_of_posteriors_needs_its_conditions():
 
 
 @pytest.mark.parametrize("shape", [(2,), (3, 2), SHAPE])
+@pytest.mark.slow
 def test_real_conditions(images, shape):
     """Vectors, matrices and images: x is their mean everywhere."""
     c = np.random.default_rng(0).uniform(size=(48, *shape)).astype("float32")
@@ -536,6 +538,7 @@ def test_importance_sampled_nll_of_pairs(model, images):
 # A ladder.
 
 
+@pytest.mark.slow
 def test_a_conditional_ladder(images):
     """Terms are those of the ladder of each class, and samples follow the class."""
     keras.utils.set_random_seed(0)

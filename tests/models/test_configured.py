@@ -124,6 +124,7 @@ def test_wrong_arguments_are_named_as_python_does():
 # Arguments are fixed.
 
 
+@pytest.mark.one_of_each_kind
 def test_every_argument_is_fixed_or_a_weight(model_name, build_model):
     """Setting has its effect or raises; `trainable`, `name` and `dtype` are Keras' own."""
     model = build_model(model_name)

@@ -28,6 +28,7 @@ def test_default_weights(build_model):
         assert model.initial_loss_weights["lambda_d"] == lambda_d
 
 
+@pytest.mark.slow
 def test_training_moves_the_covariance_to_the_identity(build_model, blobs):
     """Kind "ii": the images tell one bit, so that nothing but the penalty asks for more."""
     model = build_model("dip_vae", kind="ii", lambda_od=100.0)

@@ -69,6 +69,7 @@ MORE_NAMES = ["vae", "wgan", "wgan_gp", "constrained", "factor_vae"]
 
 
 @pytest.mark.parametrize("names", [NAMES, pytest.param(MORE_NAMES, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_two_replicas(names):
     folder = str(pathlib.Path(__file__).parent)
     result = subprocess.run(

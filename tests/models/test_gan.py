@@ -129,6 +129,7 @@ def test_relativistic_step_by_hand(average, build_model, assert_step_by_hand, bl
     assert_step_by_hand(model, x, judge, lambda: [(loss(generated(), x), generator)])
 
 
+@pytest.mark.slow
 def test_relativistic_turns_with_several_steps_proximity_and_noise(build_model, blobs):
     model = build_model(
         "gan_options", loss="relativistic", discriminator_steps=3, proximity=1.0, r1=0.1

@@ -45,6 +45,7 @@ def with_weights(model, weights, function):
 
 
 @pytest.mark.parametrize("name", ALL)
+@pytest.mark.slow
 def test_samples_are_those_of_the_average_and_training_of_the_weights(name, build_model, blobs):
     model, average = trained(build_model, blobs, name, generator_average=MOMENTUM)
     twin, _ = trained(build_model, blobs, name)
@@ -89,6 +90,7 @@ def test_several_steps_of_the_generator_count_alike(build_model, blobs):
 
 
 @pytest.mark.parametrize("name", ["gan", "vae_gan", "gvae"])
+@pytest.mark.slow
 def test_files_hold_both(name, build_model, blobs, tmp_path):
     model, _ = trained(build_model, blobs, name, generator_average=MOMENTUM)
     model.save(tmp_path / "model.keras")

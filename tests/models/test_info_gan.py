@@ -51,6 +51,7 @@ def test_terms_of_the_generator_by_numpy():
     assert set(terms) == {"generator_loss", "information_bound"}
 
 
+@pytest.mark.slow
 def test_without_weight_it_is_a_gan_in_every_step():
     """Q is the one that then stays."""
     model, gan = build(info_weight=0.0), build(GAN)

@@ -59,6 +59,7 @@ def minimised(model, x):
     return values
 
 
+@pytest.mark.one_of_each_kind
 def test_setting_assigns_to_the_variable_in_the_loss(model_name, build_model, blobs):
     model, x = build_model(model_name), tf.constant(blobs[:8])
     names = weights_in_use(model)

@@ -65,6 +65,7 @@ def run(mode, names):
 
 
 @pytest.mark.parametrize("name", IN_GRAPHS)
+@pytest.mark.slow
 def test_in_graphs(name):
     run("graph", [name])
 

@@ -163,6 +163,7 @@ def assert_equal(got, expected, **tolerance):
         np.testing.assert_allclose(got[key], value, err_msg=key, **tolerance)
 
 
+@pytest.mark.slow
 def test_two_workers_are_one_process(tmp_path, build_model):
     """And each of them has the same weights and logs, bit for bit; only the chief writes files."""
     run(*start_cluster(tmp_path, "files", "flow"))

@@ -147,6 +147,7 @@ def accuracy(model, x, y):
     return np.mean(model.classify(x).argmax(axis=1) == y)
 
 
+@pytest.mark.slow
 def test_unlabelled_examples_teach_the_classifier():
     """Six labels among 600 examples, against the same classifier on the six alone."""
     x, labels = noisy_prototypes(600)

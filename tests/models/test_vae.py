@@ -94,6 +94,7 @@ def test_elbo_is_a_lower_bound_that_importance_samples_tighten():
 
 @pytest.mark.parametrize("head", LIKELIHOODS)
 @pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.slow
 def test_every_variant_trains_with_every_likelihood(name, head):
     model = build(CLASSES[name], LIKELIHOODS[head])
     model.compile(keras.optimizers.Adam(1e-2))

@@ -140,6 +140,7 @@ MAKERS = {
 
 
 @pytest.mark.parametrize("name", ["mixture", *MAKERS])
+@pytest.mark.slow
 def test_saved_and_exported_with_the_model(model, images, fitted, name, tmp_path):
     sampler = fitted
     if name != "mixture":
@@ -156,6 +157,7 @@ def test_saved_and_exported_with_the_model(model, images, fitted, name, tmp_path
     assert_allclose(served.sample(5, [2] * 5, [3, 0]), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_codes_of_a_codebook(images):
     """Classes have codes of their own: the sum over all codes is one under each."""
     keras.utils.set_random_seed(0)

@@ -153,6 +153,7 @@ def test_autoregressive_density_sums_to_one_and_is_causal(vq_vae, images):
     assert np.abs(logits[0, 1] - logits[2, 1]).max() > 1e-4
 
 
+@pytest.mark.slow
 def test_autoregressive_learns_what_counts_cannot():
     class Copier:
         num_codes = 4
@@ -265,6 +266,7 @@ def test_bound_of_a_vq_vae(vq_vae, images):
     assert model.sample(4, seed=0).shape == (4, *SHAPE)
 
 
+@pytest.mark.slow
 def test_fit_prior_fits_a_sampler_again(vq_vae, images):
     sampler = samplers.Autoregressive(width=8, depth=1, num_heads=2, epochs=1)
     model = vq_vae.with_prior(fit(sampler, images[:50], vq_vae))

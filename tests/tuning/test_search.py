@@ -112,6 +112,7 @@ def trained(trained_and_graphs):
     return trained_and_graphs[0]
 
 
+@pytest.mark.slow
 def test_trials_leave_no_graph_behind(trained_and_graphs):
     assert trained_and_graphs[1] <= 0
 
