@@ -35,6 +35,10 @@ class SemiSupervisedVAE(VAE):
     `beta`, `capacity` and `free_bits` weight as one. `classification_loss` is -log q(y|x) in nats,
     0 where y is missing. A step costs about K steps of a VAE.
 
+    With few labels y may come to say something else than the class, one more code of style. On the
+    codes of a VAE of all images (the paper's M1) it is less free to:
+    `examples/kingma_2014_semi_supervised.py` does both.
+
     All else is that of a conditional model: `encode`, `reconstruct` and likelihoods are those given
     classes, which must be known there, and `sample(condition=y)` draws from p(x|y).
 
