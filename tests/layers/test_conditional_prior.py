@@ -7,7 +7,7 @@ import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy import stats
 
-from tfgen import layers, losses, models, networks
+from tfgen import layers, losses, metrics, models, networks
 from tfgen.models.training_data import Conditioned
 
 SHAPE, LATENT, CLASSES = (4, 4, 1), 2, 3
@@ -227,6 +227,23 @@ def test_a_ladder_whose_prior_sees_the_class(images):
 
 
 # Errors.
+
+
+def test_measures_of_one_class_are_those_of_its_model(images):
+    model = build("num_classes")
+    pairs = tf.data.Dataset.from_tensor_slices((images[:4], np.full(4, 2))).batch(4)
+    one = model.given(2)
+    options = dict(num_chains=2, num_steps=5, step_size=0.1, verbose=False)
+    assert_allclose(
+        metrics.annealed_importance_sampling(model, pairs, **options).nlls,
+        metrics.annealed_importance_sampling(one, images[:4], **options).nlls,
+        rtol=1e-4,
+    )
+    report, of_one = (
+        metrics.posterior_collapse_report(m, data, verbose=False)
+        for m, data in ((model, pairs), (one, images[:4]))
+    )
+    assert report.value == pytest.approx(of_one.value, rel=1e-4, abs=1e-4)
 
 
 def test_networks_that_do_not_fit():

@@ -19,6 +19,7 @@ __all__ = [
     "NO_LIKELIHOOD",
     "bits_of",
     "compiled_as",
+    "conditioned_on",
     "encode",
     "open_batches",
     "seed_of",
@@ -118,6 +119,14 @@ def encode(model: HasEncoder, x: Any) -> Any:
     """q(z|x) of a batch as `open_batches` gives it: examples, or examples with labels."""
     examples, *labels = tf.nest.flatten(x)
     return model.encode(tf.cast(examples, tf.float32), *labels)
+
+
+def conditioned_on(model: Any, x: Any) -> contextlib.AbstractContextManager[None]:
+    """Gives the networks of a conditional model the conditions of a batch, as p(z|c) needs them."""
+    _, *conditions = tf.nest.flatten(x)
+    if len(conditions) == 1 and hasattr(model, "conditioned_on"):
+        return model.conditioned_on(*conditions)
+    return contextlib.nullcontext()
 
 
 def open_batches(

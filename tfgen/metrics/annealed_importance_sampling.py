@@ -21,6 +21,7 @@ from tfgen.metrics._likelihood import (
     NO_LIKELIHOOD,
     bits_of,
     compiled_as,
+    conditioned_on,
     encode,
     open_batches,
     seed_of,
@@ -237,7 +238,8 @@ class _Chain(NamedTuple):
 def _run(model: Any, *arguments: Any) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """`_Chain.run` of a model, given the other arguments of a chain, x and a seed."""
     *settings, x, seed = arguments
-    return _Chain(model, *settings).run(x, seed)
+    with conditioned_on(model, x):
+        return _Chain(model, *settings).run(x, seed)
 
 
 def _batch_size(x: Any) -> int:

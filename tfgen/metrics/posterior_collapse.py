@@ -17,6 +17,7 @@ from tfgen.metrics._figures import kl_bars
 from tfgen.metrics._likelihood import (
     NO_LIKELIHOOD,
     compiled_as,
+    conditioned_on,
     encode,
     open_batches,
     seed_of,
@@ -278,6 +279,11 @@ def _draw_all(model: HasElbo, batches: list[tuple[Any, int]], seed: int) -> _Dra
 
 
 def _draw(model: HasElbo, x: Any, seed: tf.Tensor) -> _Draws:
+    with conditioned_on(model, x):
+        return _drawn(model, x, seed)
+
+
+def _drawn(model, x, seed):
     q, prior = encode(model, x), model.prior_distribution()
     if not isinstance(q, tfd.Distribution):
         raise ValueError(
