@@ -83,7 +83,10 @@ def test_every_model_has_a_row(scripts):
 
 def test_rows_share_one_budget(scripts):
     small = [row for row in scripts.rows.ROWS if row.budget == "small"]
-    assert {row.epochs for row in small} == {30}
+    # Those of 10 epochs, in a table of their own, are models of grey images that are convolutional.
+    assert {row.epochs for row in small} == {10, 30}
+    grey = {row.name for row in small if row.pixels != "binary"}
+    assert {row.name for row in small if row.epochs == 10} <= grey
     assert len({row.name for row in scripts.rows.ROWS}) == len(scripts.rows.ROWS)
     for row in small:
         assert row.pixels == "binary" or "nll" not in row.measures
