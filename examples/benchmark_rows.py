@@ -169,12 +169,7 @@ ROWS = (
         "RAE, embeddings 0.01, decoder's gradient 0.001; samples from codes of N(0, I)",
     ),
     _point_row(
-        "aae",
-        models.AAE,
-        builders.aae,
-        "AAE, code discriminator of 1000-1000 units",
-        minutes=6,
-        epochs=EPOCHS,
+        "aae", models.AAE, builders.aae, "AAE, code discriminator of 1000-1000 units", minutes=6
     ),
     Row(
         "dip-vae-i",
