@@ -89,7 +89,10 @@ def m1(run):
 
 
 def codes_of(x, test, run):
-    """Means of the codes of all images, by a VAE that is trained on those of training."""
+    """Means of the codes of all images, by a VAE that is trained on those of training.
+
+    It is trained once for all experiments of a seed.
+    """
     sizes = sizes_of(run)
     vae = models.VAE(
         networks.mlp_encoder(x.shape[1:], **sizes),
@@ -97,8 +100,8 @@ def codes_of(x, test, run):
         seed=run.seed,
     )
     vae.compile(keras.optimizers.Adam(1e-3))
-    folder = run.folder / "m1"
-    folder.mkdir(exist_ok=True)
+    folder = run.folder.parents[1] / "vae" / run.folder.name
+    folder.mkdir(parents=True, exist_ok=True)
     epochs = run.pick(**M1_EPOCHS)
     paper_script.fit_resumable(vae, x, run._replace(folder=folder), epochs, batch_size=BATCH_SIZE)
     return [vae.embed(images) for images in (x, test)]
