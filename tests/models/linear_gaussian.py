@@ -2,6 +2,8 @@
 
 import keras
 import numpy as np
+import pytest
+import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfgen import layers
@@ -50,3 +52,28 @@ def assert_training_tightens_the_bound(model):
     # A bound, and closer than a factorial posterior can be.
     assert np.mean(differences) > -5 * standard_error
     assert np.mean(differences) < 0.5 * GAP - 5 * standard_error
+
+
+def assert_gradient_is_that_of_differences(model):
+    """Along one random direction of all weights, every one of which has a gradient."""
+    variables = model.trainable_variables
+
+    def loss():
+        model.seed_generator.state.assign([0, 0])
+        return tf.reduce_sum(model.terms(X)["loss"])
+
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = tape.gradient(value, [v.value for v in variables])
+    assert all(np.abs(gradient).max() > 1e-3 for gradient in gradients)
+    rng = np.random.default_rng(0)
+    directions = [rng.normal(size=v.shape).astype("float32") for v in variables]
+    losses = []
+    for size in (1e-3, -2e-3):
+        for variable, direction in zip(variables, directions, strict=True):
+            variable.assign_add(size * direction)
+        losses.append(float(loss()))
+    expected = (losses[0] - losses[1]) / 2e-3
+    actual = sum(np.sum(g * d) for g, d in zip(gradients, directions, strict=True))
+    # Float32 rounding of losses of order 10 over a step of 2e-3.
+    assert actual == pytest.approx(expected, rel=0.01, abs=0.02)
