@@ -244,6 +244,7 @@ def test_measures_of_one_class_are_those_of_its_model(images):
         for m, data in ((model, pairs), (one, images[:4]))
     )
     assert report.value == pytest.approx(of_one.value, rel=1e-4, abs=1e-4)
+    assert_allclose(report.kl_per_dimension, of_one.kl_per_dimension, rtol=1e-4, atol=1e-5)
 
 
 def test_networks_that_do_not_fit():

@@ -11,8 +11,7 @@ import tensorflow_probability as tfp
 
 from tfgen._utils.arguments import check_ints, check_seed, check_verbose
 from tfgen._utils.progress import ProgressBar
-from tfgen._utils.typing import Distribution
-from tfgen.losses.divergences import is_diagonal_normal
+from tfgen.losses.free_bits import kl_of_dimensions
 from tfgen.metrics._figures import kl_bars
 from tfgen.metrics._likelihood import (
     NO_LIKELIHOOD,
@@ -257,7 +256,8 @@ class _Draws(NamedTuple):
         codes: E[z|x], shape of z.
         reconstruction: -log p(x|z), shape (num_examples,).
         kl: KL(q(z|x) || p(z)), shape (num_examples,).
-        kl_per_dimension: shape of z; None unless q(z|x) and p(z) are diagonal normals.
+        kl_per_dimension: shape (num_examples, latent size); None unless q(z|x) and p(z) are
+            diagonal normals.
     """
 
     z: Any
@@ -271,7 +271,8 @@ class _Draws(NamedTuple):
 def _draw_all(model: HasElbo, batches: list[tuple[Any, int]], seed: int) -> _Draws:
     columns = []
     for step, (x, count) in enumerate(batches):
-        draws = _draw(model, x, seed_of(seed, step))
+        with conditioned_on(model, x):
+            draws = _draw(model, x, seed_of(seed, step))
         columns.append([None if part is None else part.numpy()[:count] for part in draws])
     return _Draws(
         *(None if part[0] is None else np.concatenate(part) for part in zip(*columns, strict=True))
@@ -279,11 +280,6 @@ def _draw_all(model: HasElbo, batches: list[tuple[Any, int]], seed: int) -> _Dra
 
 
 def _draw(model: HasElbo, x: Any, seed: tf.Tensor) -> _Draws:
-    with conditioned_on(model, x):
-        return _drawn(model, x, seed)
-
-
-def _drawn(model, x, seed):
     q, prior = encode(model, x), model.prior_distribution()
     if not isinstance(q, tfd.Distribution):
         raise ValueError(
@@ -297,14 +293,8 @@ def _drawn(model, x, seed):
         code_of(q),
         prior.log_prob(z) - model.log_joint(x, z),
         kl_of(q, prior, z),
-        _kl_per_dimension(q, prior),
+        kl_of_dimensions(q, prior),
     )
-
-
-def _kl_per_dimension(q: Distribution, prior: Distribution) -> tf.Tensor | None:
-    if is_diagonal_normal(q) and is_diagonal_normal(prior):
-        return tfd.kl_divergence(q.distribution, prior.distribution)
-    return None
 
 
 def _log_aggregate(
