@@ -11,6 +11,16 @@ from tfgen import layers
 NUM_FEATURES = 3
 
 
+def _argument(value, module):
+    """An argument of a layer, with layers in the place of their names."""
+    if isinstance(value, list):
+        return [_argument(part, module) for part in value]
+    if isinstance(value, str):
+        return getattr(module, value)(2)
+    is_named = isinstance(value, tuple) and value and isinstance(value[0], str)
+    return getattr(module, value[0])(*value[1]) if is_named else value
+
+
 class Case(NamedTuple):
     """A distribution layer: its class's name, arguments, size of its input, shape of its output."""
 
@@ -21,7 +31,7 @@ class Case(NamedTuple):
 
     def layer(self, module=layers, **kwargs):
         """The layer from `tfgen.layers` or from a module of the same names."""
-        arguments = [getattr(module, a)(2) if isinstance(a, str) else a for a in self.arguments]
+        arguments = [_argument(a, module) for a in self.arguments]
         return getattr(module, self.name)(*arguments, **kwargs)
 
     def model(self, seed=0, **kwargs):
@@ -33,7 +43,8 @@ class Case(NamedTuple):
         return keras.Sequential([keras.Input((NUM_FEATURES,)), dense, self.layer(**kwargs)])
 
 
-# "IndependentNormal" stands for that layer with event shape 2, of the same module.
+# "IndependentNormal" stands for that layer with event shape 2, of the same module, and a pair of a
+# name and arguments for a layer with these.
 TFP_CASES = [
     Case("IndependentBernoulli", ((2, 2, 1),), 4, (2, 2, 1)),
     Case("IndependentNormal", (2,), 4, (2,)),
@@ -58,6 +69,20 @@ CASES = [
     Case("FixedScaleNormal", ((2, 2, 1), 0.5), 4, (2, 2, 1)),
     Case("SharedScaleNormal", ((2, 2, 1), 0.5), 4, (2, 2, 1)),
     Case("VonMisesFisher", (3,), 4, (3,)),
+    Case("IndependentLaplace", (2,), 4, (2,)),
+    Case("IndependentLogNormal", ((2, 2),), 8, (2, 2)),
+    Case("IndependentStudentT", ((2, 1),), 6, (2, 1)),
+    Case("IndependentGamma", (2,), 4, (2,)),
+    Case("IndependentBeta", (2,), 4, (2,)),
+    Case("IndependentContinuousBernoulli", ((2, 2, 1),), 4, (2, 2, 1)),
+    Case("IndependentTruncatedNormal", ((2, 2), (-1.0, 3.0)), 8, (2, 2)),
+    Case("IndependentNegativeBinomial", (2,), 4, (2,)),
+    Case("ZeroInflatedPoisson", (2,), 4, (2,)),
+    Case("ZeroInflatedNegativeBinomial", ((2, 1),), 6, (2, 1)),
+    Case("IndependentCategorical", ((2, 2), 3), 12, (2, 2)),
+    Case("IndependentDiscretizedLogistic", ((2, 2, 1), 5), 8, (2, 2, 1)),
+    Case("MixtureDiscretizedLogistic", (2, (2, 1, 3), 5), 40, (2, 1, 3)),
+    Case("Blockwise", (5, ["IndependentNormal", ("IndependentCategorical", (3, 4))]), 16, (5,)),
 ]
 
 

@@ -49,6 +49,7 @@ LOC_SCALE = dict(scale_activation="softplus", **INDEPENDENT)
 MIXTURE = dict(num_components=2, **INDEPENDENT)
 
 CONSTRUCTORS = dict(
+    Blockwise=dict(event_shape=2, parts=[layers.IndependentNormal(2)], **OPTIONS),
     CategoricalMixtureOfOneHotCategorical=dict(
         event_size=3, num_components=2, sample_dtype="float32", **OPTIONS
     ),
@@ -71,13 +72,24 @@ CONSTRUCTORS = dict(
     ),
     HierarchicalNormal=dict(networks=[encoder()]),
     IndependentBernoulli=dict(sample_dtype="float32", **INDEPENDENT),
+    IndependentBeta=INDEPENDENT,
+    IndependentCategorical=dict(num_classes=3, **INDEPENDENT),
+    IndependentContinuousBernoulli=INDEPENDENT,
+    IndependentDiscretizedLogistic=dict(num_values=4, **INDEPENDENT),
+    IndependentGamma=INDEPENDENT,
+    IndependentLaplace=LOC_SCALE,
+    IndependentLogNormal=LOC_SCALE,
     IndependentLogistic=LOC_SCALE,
+    IndependentNegativeBinomial=INDEPENDENT,
     IndependentNormal=LOC_SCALE,
     IndependentPoisson=INDEPENDENT,
+    IndependentStudentT=LOC_SCALE,
+    IndependentTruncatedNormal=dict(bounds=(-1.0, 1.0), **INDEPENDENT),
     InfoGANPrior=dict(noise_dim=1, categories=[3], num_continuous=1),
     KLDivergenceAddLoss=dict(distribution_b=layers.StandardNormal(2), **KL),
     KLDivergenceRegularizer=dict(distribution_b=layers.StandardNormal(2), **KL),
     MinibatchDiscrimination=dict(num_kernels=2, kernel_dim=3),
+    MixtureDiscretizedLogistic=dict(num_values=4, **MIXTURE),
     MixtureLogistic=MIXTURE,
     MixtureNormal=MIXTURE,
     MixtureOfNormals=dict(event_shape=2, num_components=2, seed=0),
@@ -102,16 +114,30 @@ CONSTRUCTORS = dict(
     VampPrior=dict(input_shape=4, num_components=2, activation="sigmoid", seed=0),
     VectorQuantizer=dict(num_codes=3, code_dim=2, decay=0.9, restart_below=0.1, seed=0),
     VonMisesFisher=dict(event_size=3, **OPTIONS),
+    ZeroInflatedNegativeBinomial=INDEPENDENT,
+    ZeroInflatedPoisson=INDEPENDENT,
 )
 
 # Of `new` and `params_size` of the classes of TFP, and of the numbers of parameters of one event.
 SIZES = dict(
+    Blockwise=(4, dict(event_shape=2, parts=[layers.IndependentNormal(2)])),
     CategoricalMixtureOfOneHotCategorical=(8, dict(event_size=3, num_components=2)),
     FixedScaleNormal=(2, dict(event_shape=2)),
     IndependentBernoulli=(2, dict(event_shape=2)),
+    IndependentBeta=(4, dict(event_shape=2)),
+    IndependentCategorical=(6, dict(event_shape=2, num_classes=3)),
+    IndependentContinuousBernoulli=(2, dict(event_shape=2)),
+    IndependentDiscretizedLogistic=(4, dict(event_shape=2)),
+    IndependentGamma=(4, dict(event_shape=2)),
+    IndependentLaplace=(4, dict(event_shape=2)),
+    IndependentLogNormal=(4, dict(event_shape=2)),
     IndependentLogistic=(4, dict(event_shape=2)),
+    IndependentNegativeBinomial=(4, dict(event_shape=2)),
     IndependentNormal=(4, dict(event_shape=2)),
     IndependentPoisson=(2, dict(event_shape=2)),
+    IndependentStudentT=(6, dict(event_shape=2)),
+    IndependentTruncatedNormal=(4, dict(event_shape=2)),
+    MixtureDiscretizedLogistic=(12, dict(num_components=2, event_shape=2)),
     MixtureLogistic=(10, dict(num_components=2, event_shape=2)),
     MixtureNormal=(10, dict(num_components=2, event_shape=2)),
     MultivariateNormalTriL=(5, dict(event_size=2)),
@@ -119,6 +145,8 @@ SIZES = dict(
     PoincareNormal=(4, dict(event_size=2)),
     SharedScaleNormal=(2, dict(event_shape=2)),
     VonMisesFisher=(4, dict(event_size=3)),
+    ZeroInflatedNegativeBinomial=(6, dict(event_shape=2)),
+    ZeroInflatedPoisson=(4, dict(event_shape=2)),
 )
 
 
@@ -127,7 +155,9 @@ def functions_of_classes():
         kind = getattr(layers, name)
         constructor = CONSTRUCTORS[name]
         more = {"validate_args": False} | {
-            key: constructor[key] for key in ("scale", "scale_activation") if key in constructor
+            key: constructor[key]
+            for key in ("bounds", "num_values", "scale", "scale_activation")
+            if key in constructor
         }
         more |= {"dtype": "float32"} if "sample_dtype" in constructor else {}
         yield f"{name}.new", Call(kind.new, {"params": normal(3, size), **arguments, **more})

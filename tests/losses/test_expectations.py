@@ -68,10 +68,30 @@ def test_inside_a_tf_function(jit_compile, batch):
 
 
 def test_draws_that_are_integers_have_a_mean_in_float32():
-    classes = tfd.Categorical(probs=[[0.5, 0.0, 0.5]])
-    mean = expected_value(classes)
+    grades = tfd.OrderedLogistic([0.0, 1.0], loc=[0.5])  # 0 and 2 with equal probability, and 1.
+    mean = expected_value(grades)
     assert mean.dtype == tf.float32
-    np.testing.assert_allclose(mean, [1.0], atol=5 / 16)  # Five standard errors.
+    np.testing.assert_allclose(mean, [1.0], atol=5 / 16)  # Five standard errors, at most.
+
+
+@pytest.mark.parametrize("dtype", [tf.int32, tf.float32])
+def test_numbers_of_classes_have_no_mean(dtype):
+    """Between classes 0 and 2 there is no class 1: the likeliest one stands for them."""
+    classes = tfd.Categorical(probs=[[0.6, 0.0, 0.4], [0.1, 0.2, 0.7]], dtype=dtype)
+    mean = expected_value(tfd.Independent(classes, 1))
+    assert mean.dtype == tf.float32
+    np.testing.assert_array_equal(mean, [0.0, 2.0])
+
+
+def test_mean_of_blocks():
+    """Each block by the rule of its class: classes by their mode, numbers by their mean."""
+    probs = [[[0.6, 0.0, 0.4]], [[0.1, 0.2, 0.7]]]
+    classes = tfd.Independent(tfd.Categorical(probs=probs, dtype=tf.float32), 1)
+    numbers = tfd.Independent(tfd.Normal(LOC[..., None], 1.0), 2)
+    mean = expected_value(tfd.Blockwise([numbers, classes, squashed(scale=1e-3)]))
+    expected = [LOC, [[0.0], [2.0]], np.tanh(LOC)]
+    # Of the first two exact, of the last draws of a narrow distribution, five standard errors.
+    np.testing.assert_allclose(mean, np.concatenate(expected, axis=1), atol=5e-3 / 16)
 
 
 @pytest.mark.parametrize(

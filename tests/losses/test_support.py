@@ -111,6 +111,18 @@ CASES = {
         [0.1, 0.5, -2],
         r"data in \[-1, 1\]",
     ),
+    "steps": (
+        layers.IndependentDiscretizedLogistic(3, num_values=5)(tf.zeros((1, 6))),
+        [0, 0.25, 1],
+        [0, 0.2, 1],
+        r"one of 5 values in equal steps from 0 to 1.*such as 0.2.*x / 255",
+    ),
+    "steps, colours": (
+        layers.MixtureDiscretizedLogistic(2, 3, num_values=5)(tf.zeros((1, 20))),
+        [0, 0.25, 1],
+        [0, 1, 1.25],
+        "one of 5 values",
+    ),
     "Quantized": (
         each(tfd.QuantizedDistribution(tfd.Normal(ONES, 1.0), 0.0, 255.0)),
         [0, 255, 1],

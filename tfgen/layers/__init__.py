@@ -3,6 +3,7 @@
 And layers of discriminators.
 """
 
+from tfgen.layers.blockwise import Blockwise
 from tfgen.layers.conditional import (
     Condition,
     Conditional,
@@ -12,6 +13,25 @@ from tfgen.layers.conditional import (
 )
 from tfgen.layers.conditional_normalization import ConditionalBatchNormalization
 from tfgen.layers.conditional_prior import ConditionalPrior
+from tfgen.layers.counts import (
+    IndependentCategorical,
+    IndependentNegativeBinomial,
+    ZeroInflatedNegativeBinomial,
+    ZeroInflatedPoisson,
+)
+from tfgen.layers.densities import (
+    IndependentBeta,
+    IndependentContinuousBernoulli,
+    IndependentGamma,
+    IndependentLaplace,
+    IndependentLogNormal,
+    IndependentStudentT,
+    IndependentTruncatedNormal,
+)
+from tfgen.layers.discretized import (
+    IndependentDiscretizedLogistic,
+    MixtureDiscretizedLogistic,
+)
 from tfgen.layers.distribution_lambda import DistributionLambda
 from tfgen.layers.flow import FlowDistribution, FlowNormal, FlowPrior
 from tfgen.layers.hierarchical import HierarchicalDistribution, HierarchicalNormal
@@ -43,6 +63,7 @@ from tfgen.layers.spherical import SphericalUniform, VonMisesFisher
 from tfgen.layers.vector_quantizer import CodeFrequencies, VectorQuantizer
 
 __all__ = [
+    "Blockwise",
     "CategoricalMixtureOfOneHotCategorical",
     "CodeFrequencies",
     "Condition",
@@ -58,13 +79,24 @@ __all__ = [
     "HierarchicalDistribution",
     "HierarchicalNormal",
     "IndependentBernoulli",
+    "IndependentBeta",
+    "IndependentCategorical",
+    "IndependentContinuousBernoulli",
+    "IndependentDiscretizedLogistic",
+    "IndependentGamma",
+    "IndependentLaplace",
+    "IndependentLogNormal",
     "IndependentLogistic",
+    "IndependentNegativeBinomial",
     "IndependentNormal",
     "IndependentPoisson",
+    "IndependentStudentT",
+    "IndependentTruncatedNormal",
     "InfoGANPrior",
     "KLDivergenceAddLoss",
     "KLDivergenceRegularizer",
     "MinibatchDiscrimination",
+    "MixtureDiscretizedLogistic",
     "MixtureLogistic",
     "MixtureNormal",
     "MixtureOfNormals",
@@ -85,6 +117,8 @@ __all__ = [
     "VampPrior",
     "VectorQuantizer",
     "VonMisesFisher",
+    "ZeroInflatedNegativeBinomial",
+    "ZeroInflatedPoisson",
     "conditionals_in",
     "current_condition",
     "given",

@@ -138,7 +138,7 @@ class Categorical(tfd.Categorical):
 
     def _log_prob(self, event: tf.Tensor) -> tf.Tensor:
         logits, shape = self.logits_parameter(), tf.convert_to_tensor(event).shape
-        *batch, depth = logits.shape
+        *batch, depth = (None,) if logits.shape.rank is None else logits.shape.as_list()
         if self.validate_args or not depth or not _are_repeated(batch, shape):
             return super()._log_prob(event)
         index = tf.cast(event, tf.int32)

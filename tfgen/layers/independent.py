@@ -2,6 +2,7 @@
 
 import math
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -33,11 +34,16 @@ from tfgen.layers.tensor_coercible import tensor_coercible
 
 __all__ = [
     "FixedScaleNormal",
+    "LOG_RATES",
     "IndependentBernoulli",
+    "IndependentFamily",
+    "IndependentLayer",
     "IndependentLogistic",
     "IndependentNormal",
     "IndependentPoisson",
+    "LocationScale",
     "SharedScaleNormal",
+    "independent",
 ]
 
 
@@ -54,12 +60,20 @@ def check_scale(scale: Any) -> None:
         )
 
 
-def _independent(distribution, event_shape, validate_args):
+def independent(
+    distribution: tfd.Distribution, event_shape: int | Shape, validate_args: bool = False
+) -> tfd.Distribution:
+    """One distribution over events, of one for each of their elements.
+
+    Example:
+        >>> independent(tfd.Normal(tf.zeros((5, 2, 3)), 1.0), (2, 3)).event_shape
+        TensorShape([2, 3])
+    """
     return tfd.Independent(distribution, len(as_shape(event_shape)), validate_args=validate_args)
 
 
-class _Independent(ParametricDistribution):
-    """Variables with `num_params` parameters each."""
+class IndependentLayer(ParametricDistribution):
+    """Base of layers of variables with `num_params` parameters each."""
 
     num_params = 1
 
@@ -69,8 +83,42 @@ class _Independent(ParametricDistribution):
         return cls.num_params * event_size(event_shape)
 
 
+class IndependentFamily(IndependentLayer):
+    """Base of layers without arguments of their own.
+
+    `single` of a subclass makes the distribution of one variable from its parameters, as a network
+    returns them.
+    """
+
+    single: Callable[..., tfd.Distribution]
+
+    def __init__(
+        self,
+        event_shape: int | Shape = (),
+        convert_to_tensor_fn: ConvertToTensor = "sample",
+        validate_args: bool = False,
+        **kwargs: Unpack[DistributionOptions],
+    ) -> None:
+        arguments = dict(event_shape=as_shape(event_shape), validate_args=validate_args)
+        super().__init__(arguments, convert_to_tensor_fn, **kwargs)
+
+    @classmethod
+    def new(
+        cls,
+        params: TensorLike,
+        event_shape: int | Shape = (),
+        validate_args: bool = False,
+        name: str | None = None,
+    ) -> tfd.Distribution:
+        """The distribution for `params`, of `num_params` equal parts along the last axis."""
+        check_options(validate_args)
+        parts = split_params(params, event_shape, cls.num_params)
+        single = cls.single(*parts, validate_args=validate_args)
+        return independent(single, event_shape, validate_args)
+
+
 @register
-class IndependentBernoulli(_Independent):
+class IndependentBernoulli(IndependentLayer):
     """Independent Bernoulli pixels from logits.
 
     Source: `tfp.layers.IndependentBernoulli`, TFP 0.25; Kingma & Welling, arXiv:1312.6114v10,
@@ -125,11 +173,11 @@ class IndependentBernoulli(_Independent):
         return distributions.IndependentBernoulli(pixel, rank, validate_args=validate_args)
 
 
-class _LocScale(_Independent):
-    """Two parameters, loc and raw scale; subclasses name the family."""
+class LocationScale(IndependentLayer):
+    """Base of layers of a loc, a raw scale and perhaps more; subclasses name the family."""
 
     num_params = 2
-    family: type[tfd.Distribution]
+    family: Callable[..., tfd.Distribution]
 
     def __init__(
         self,
@@ -156,18 +204,17 @@ class _LocScale(_Independent):
         name: str | None = None,
         scale_activation: Activation = "softplus",
     ) -> tfd.Distribution:
-        """The distribution for `params`: first half loc, second half raw scale."""
+        """The distribution for `params`: first the locs, then the raw scales."""
         check_options(validate_args)
         check_activation(scale_activation=scale_activation)
-        loc, raw = split_params(params, event_shape, 2)
+        loc, raw, *more = split_params(params, event_shape, cls.num_params)
         scale = bounded_scale(raw, keras.activations.get(scale_activation))
-        return _independent(
-            cls.family(loc, scale, validate_args=validate_args), event_shape, validate_args
-        )
+        single = cls.family(loc, scale, *more, validate_args=validate_args)
+        return independent(single, event_shape, validate_args)
 
 
 @register
-class IndependentNormal(_LocScale):
+class IndependentNormal(LocationScale):
     """Independent normal variables, such as the diagonal Gaussian q(z|x).
 
     loc, raw = split(inputs, 2, axis=-1); scale = min(scale_activation(raw) + 1e-10, 1e10).
@@ -204,7 +251,7 @@ class IndependentNormal(_LocScale):
 
 
 @register
-class IndependentLogistic(_LocScale):
+class IndependentLogistic(LocationScale):
     """Independent logistic variables; parameters as in `IndependentNormal`.
 
     Source: `tfp.layers.IndependentLogistic`, TFP 0.25.
@@ -218,7 +265,7 @@ class IndependentLogistic(_LocScale):
 
 
 @register
-class IndependentPoisson(_Independent):
+class IndependentPoisson(IndependentFamily):
     """Independent Poisson counts from log rates, which are taken as at least -80 and at most 40.
 
     Source: `tfp.layers.IndependentPoisson`, TFP 0.25. Arguments and shapes as in
@@ -229,33 +276,14 @@ class IndependentPoisson(_Independent):
         array([1., 1.], dtype=float32)
     """
 
-    def __init__(
-        self,
-        event_shape: int | Shape = (),
-        convert_to_tensor_fn: ConvertToTensor = "sample",
-        validate_args: bool = False,
-        **kwargs: Unpack[DistributionOptions],
-    ) -> None:
-        arguments = dict(event_shape=as_shape(event_shape), validate_args=validate_args)
-        super().__init__(arguments, convert_to_tensor_fn, **kwargs)
-
     @staticmethod
-    def new(
-        params: TensorLike,
-        event_shape: int | Shape = (),
-        validate_args: bool = False,
-        name: str | None = None,
-    ) -> tfd.Distribution:
-        """The distribution for `params` as log rates."""
-        check_options(validate_args)
-        (log_rate,) = split_params(params, event_shape, 1)
-        log_rate = bounded(log_rate, *LOG_RATES)
-        count = tfd.Poisson(log_rate=log_rate, validate_args=validate_args)
-        return _independent(count, event_shape, validate_args)
+    def single(log_rate: tf.Tensor, validate_args: bool = False) -> tfd.Distribution:
+        """A count, from its log rate."""
+        return tfd.Poisson(log_rate=bounded(log_rate, *LOG_RATES), validate_args=validate_args)
 
 
 @register
-class FixedScaleNormal(_Independent):
+class FixedScaleNormal(IndependentLayer):
     """Independent normal variables around the inputs, with one constant scale.
 
     Source: M. Schik, "Overview of Variational Autoencoder-based Generative Models", Eq. 5: with
@@ -308,7 +336,7 @@ class FixedScaleNormal(_Independent):
         check_options(validate_args)
         check_scale(scale)
         (loc,) = split_params(params, event_shape, 1)
-        return _independent(
+        return independent(
             Normal(loc, scale, validate_args=validate_args), event_shape, validate_args
         )
 
@@ -370,4 +398,4 @@ class SharedScaleNormal(FixedScaleNormal):
         event_shape, validate_args = self.arguments["event_shape"], self.arguments["validate_args"]
         (loc,) = split_params(inputs, event_shape, 1)
         normal = Normal(loc, self.scale, validate_args=validate_args)
-        return tensor_coercible(_independent(normal, event_shape, validate_args), self._to_tensor)
+        return tensor_coercible(independent(normal, event_shape, validate_args), self._to_tensor)

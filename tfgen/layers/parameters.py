@@ -21,6 +21,7 @@ __all__ = [
     "check_options",
     "checked_params",
     "event_size",
+    "positive",
     "split_components",
     "split_params",
 ]
@@ -237,3 +238,13 @@ def bounded_scale(raw: tf.Tensor, activation: Callable[[Any], Any]) -> tf.Tensor
     is_large = activation(raw) > MAX_SCALE
     scale = activation(tf.where(is_large, tf.zeros_like(raw), raw)) + MIN_SCALE
     return tf.where(is_large, tf.cast(MAX_SCALE, scale.dtype), scale)
+
+
+def positive(raw: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    """softplus(raw) + low, at most `high`, of any finite `raw`; beyond that there is no gradient.
+
+    Example:
+        >>> positive(tf.constant([-1e4, 0.0, 1e4]), 1e-3, 100.0).numpy().round(4)
+        array([1.000e-03, 6.941e-01, 1.000e+02], dtype=float32)
+    """
+    return bounded(tf.nn.softplus(raw) + low, low, high)

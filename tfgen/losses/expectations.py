@@ -46,7 +46,8 @@ def expected_value(
 ) -> tf.Tensor:
     """The mean in closed form; where TFP knows none, the mean of draws (`mean_of_draws`).
 
-    Where there is no mean at all, as of a Cauchy distribution, it is the mode.
+    Where there is no mean at all, as of a Cauchy distribution or of numbers of classes, it is the
+    mode. Of a `tfd.Blockwise` it is that of each block.
 
     Args:
         distribution: `tfd.Distribution`.
@@ -63,6 +64,11 @@ def expected_value(
         (0.76, 2.0)
     """
     _check_draws(distribution, num_draws, seed)
+    if blocks := _blocks(distribution):
+        return tf.concat([_flat_mean(block, num_draws, seed) for block in blocks], axis=-1)
+    if isinstance(_innermost(distribution), tfd.Categorical):
+        mode = distribution.mode()
+        return mode if mode.dtype.is_floating else tf.cast(mode, tf.float32)
     try:
         mean = distribution.mean()
     except NotImplementedError:
@@ -76,6 +82,20 @@ def _check_draws(distribution, num_draws, seed):
     check_distributions(distribution=distribution)
     check_ints(num_draws=num_draws)
     check_stateless_seed(seed=seed)
+
+
+def _blocks(distribution):
+    """The independent parts of a `tfd.Blockwise`; of others, and of a joint distribution, none."""
+    parts = distribution.distributions if isinstance(distribution, tfd.Blockwise) else None
+    return None if isinstance(parts, tfd.JointDistribution) else parts
+
+
+def _flat_mean(block, num_draws, seed):
+    """The mean of a block of any event shape, as a vector."""
+    mean = expected_value(block, num_draws, seed)
+    batch = tf.shape(mean)[: len(mean.shape) - len(block.event_shape)]
+    size = block.event_shape.num_elements()
+    return tf.reshape(mean, tf.concat([batch, [-1 if size is None else size]], axis=0))
 
 
 def _innermost(distribution):

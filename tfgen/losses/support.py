@@ -201,6 +201,10 @@ class _Rule(NamedTuple):
 
 def _rule(distribution):
     """That of the class or its parents, else that of a density."""
+    if num_values := getattr(distribution, "num_values", None):
+        return _steps(num_values, len(distribution.event_shape))
+    if (other := getattr(distribution, "support_of", None)) is not None:
+        return _rule(other)
     for parent in type(distribution).__mro__:
         if parent in _RULES:
             return _RULES[parent](distribution)
@@ -279,6 +283,23 @@ def _whole(low=0, high=np.inf, remedy=f"Give counts, {DENSITY}"):
         expected = f"data in {{{first:g}, ..., {last:g}}}"
     below = np.less_equal if last < np.inf else np.less
     return _Rule(expected, lambda x: (x >= low) & below(x, high) & (np.floor(x) == x), remedy)
+
+
+def _steps(num_values, rank):
+    """Equal steps from 0 to 1, in events of some rank."""
+
+    def inside(x):
+        k = np.asarray(x, "float64") * (num_values - 1)
+        tolerance = 1e-3 + 1e-7 * num_values  # Of x in float32.
+        is_step = (np.abs(k - np.round(k)) < tolerance) & (k > -0.5) & (k < num_values - 0.5)
+        return np.all(is_step, axis=tuple(range(-rank, 0)))
+
+    return _Rule(
+        f"one of {num_values} values in equal steps from 0 to 1",
+        inside,
+        "Give 8-bit images as x / 255, set num_values, or end the decoder with a density, such as "
+        "IndependentNormal.",
+    )
 
 
 def _classes(distribution):

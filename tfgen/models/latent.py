@@ -422,7 +422,10 @@ class LatentVariableModel(GenerativeModel):
         if activation in _RANGES or not isinstance(self.decoder, keras.Model):
             return _RANGES.get(activation)
         pixel = _pixel(output_on_zeros(self.decoder))
-        return (0.0, 1.0) if isinstance(pixel, _UNIT_INTERVAL) else None
+        if isinstance(pixel, tfd.TruncatedNormal):
+            return float(pixel.low), float(pixel.high)
+        is_in_steps = hasattr(pixel, "num_values")
+        return (0.0, 1.0) if is_in_steps or isinstance(pixel, _UNIT_INTERVAL) else None
 
     def sample_latents(
         self,
