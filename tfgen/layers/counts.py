@@ -56,7 +56,8 @@ class IndependentNegativeBinomial(IndependentFamily):
     total_count = softplus + 1e-3, at most 1e4, the inverse dispersion. Support: 0, 1, 2, ...
 
     Source: a likelihood of scVI, whose user guide (docs.scvi-tools.org, read 2026-11) has the same
-    two parameters, mean and inverse dispersion; the activations are tfgen's. Arguments as in `IndependentPoisson`.
+    two parameters, mean and inverse dispersion; the activations are tfgen's. Arguments as in
+    `IndependentPoisson`.
 
     Example:
         >>> p = IndependentNegativeBinomial(2)(tf.constant([[0.0, 1.0, 0.0, 0.0]]))

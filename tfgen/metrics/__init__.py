@@ -35,6 +35,7 @@ from tfgen.metrics.mutual_information import (
     mutual_information_matrix,
 )
 from tfgen.metrics.neighbours import PrecisionRecall, precision_recall
+from tfgen.metrics.outliers import outlier_scores
 from tfgen.metrics.posterior_collapse import (
     ActiveUnits,
     PosteriorCollapseReport,
@@ -93,6 +94,7 @@ __all__ = [
     "modularity",
     "ms_ssim",
     "mutual_information_matrix",
+    "outlier_scores",
     "pairwise_ms_ssim",
     "posterior_collapse_report",
     "precision_recall",

@@ -15,6 +15,7 @@ __all__ = [
     "Data",
     "FlowDensity",
     "HasCodes",
+    "HasDiscriminator",
     "HasElbo",
     "HasEncoder",
     "HasJointDensity",
@@ -65,6 +66,14 @@ class HasCodes(HasEncoder, Protocol):
 
     def decode(self, z: tf.Tensor) -> Any:
         """p(x|z), a tfd.Distribution, or x itself, a tensor of shape (batch, ...)."""
+        ...
+
+
+class HasDiscriminator(Protocol):
+    """What `outlier_scores` of a GAN needs."""
+
+    def discriminate(self, training: bool) -> Any:
+        """the discriminator, a function from x to logits."""
         ...
 
 

@@ -1,0 +1,196 @@
+"""Scores of single examples: closed forms of a linear Gaussian model, and what they find."""
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from tfgen import layers, models, networks
+from tfgen.metrics import importance_sampled_nll, outlier_scores
+
+from .conftest import BIAS, SCALE, WEIGHTS
+
+
+def scores(model, data, kind, **kwargs):
+    return outlier_scores(model, data, kind, **{"verbose": False, **kwargs})
+
+
+# Closed forms.
+
+
+def test_nll_is_that_of_every_example(linear_gaussian):
+    g = linear_gaussian
+    # Float32 rounding of sums of about 10 terms, each up to 30.
+    assert_allclose(scores(g.exact, g.x, "nll", num_samples=3), -g.log_p, rtol=0, atol=3e-5)
+    expected = importance_sampled_nll(g.rough, g.x, 7, batch_size=100, verbose=False).nlls
+    np.testing.assert_array_equal(scores(g.rough, g.x, "nll", num_samples=7), expected)
+
+
+def test_elbo(linear_gaussian):
+    found = scores(linear_gaussian.rough, linear_gaussian.x, "elbo", num_samples=2000)
+    # Five standard errors of 2000 draws, of log weights whose variance is below 4 (a rough q).
+    assert_allclose(found, -linear_gaussian.elbo(0.75, 1.33), rtol=0, atol=5 * np.sqrt(4 / 2000))
+
+
+def test_reconstruction_probability(linear_gaussian):
+    """-E[log N(x; Wz + b, s^2)] of z from N(m, v): the log-density at m, and tr(W v W') / 2 s^2."""
+    g = linear_gaussian
+    q = g.posterior()
+    residual = g.x - BIAS - q.mean() @ WEIGHTS.T
+    spread = np.sum(WEIGHTS**2 * np.asarray(q.stddev())[:, None] ** 2, axis=(1, 2))
+    expected = (np.sum(residual**2, 1) + spread) / (2 * SCALE**2)
+    expected += 4 * np.log(SCALE * np.sqrt(2 * np.pi))
+    found = scores(g.exact, g.x, "reconstruction", num_samples=4000)
+    # Five standard errors of 4000 draws; the variance is below that of half of 4 residuals of 25.
+    assert_allclose(found, expected, rtol=0, atol=5 * np.sqrt(25 / 4000))
+
+
+def test_reconstruction_error(linear_gaussian):
+    g = linear_gaussian
+    residual = g.x - BIAS - g.posterior().mean() @ WEIGHTS.T
+    found = scores(g.exact, g.x, "reconstruction_error")
+    assert_allclose(found, np.sum(residual**2, axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_regret_is_the_gap_of_the_encoder(linear_gaussian):
+    """The best q is p(z|x), whose bound is log p(x): what is gained is KL(q || p(z|x))."""
+    g = linear_gaussian
+    found = scores(g.rough, g.x, "regret", num_samples=4000)
+    # Five standard errors of a mean of 4000 differences of log weights with a variance below 4.
+    gap = g.log_p - g.elbo(0.75, 1.33)
+    assert_allclose(found, gap, rtol=0, atol=5 * np.sqrt(4 / 4000))
+    # The exact encoder has nothing to gain but the fit to 4000 points of noise, d / 2 n of d
+    # parameters in expectation.
+    assert np.all(scores(g.exact, g.x, "regret", num_samples=4000) < 20 * 6 / (2 * 4000))
+
+
+def test_regret_grows_with_steps_and_is_never_negative(linear_gaussian):
+    g = linear_gaussian
+    one, many = (scores(g.rough, g.x, "regret", num_steps=n) for n in (1, 50))
+    assert np.all(one >= 0) and np.all(many >= one - 1e-4) and many.mean() > 1.1 * one.mean()
+
+
+def test_latent_distance(linear_gaussian):
+    """Of codes a linear map of x, whose Mahalanobis distance numpy knows from x alone."""
+    g = linear_gaussian
+    reference = g.p.rvs(500, random_state=1).astype("float32")
+    found = scores(g.exact, g.x, "latent", reference=reference)
+    used = g.projection[:2].T  # The third code is always 0.
+    codes, others = (reference - BIAS) @ used, (g.x - BIAS) @ used
+    precision = np.linalg.inv(np.cov(codes, rowvar=False))
+    difference = others - codes.mean(axis=0)
+    expected = np.sqrt(np.einsum("ni,ij,nj->n", difference, precision, difference))
+    assert_allclose(found, expected, rtol=1e-3)  # A ridge of a millionth, and float32 codes.
+
+
+def test_typicality(linear_gaussian):
+    g = linear_gaussian
+    found = scores(g.exact, g.x[:50], "typicality", reference=g.x, num_samples=2)
+    assert_allclose(found, np.abs(-g.log_p[:50] + g.log_p.mean()), rtol=0, atol=1e-4)
+
+
+# Images.
+
+
+@pytest.fixture(scope="module")
+def vae():
+    sizes = dict(latent_dim=2, width=8)
+    keras.utils.set_random_seed(0)
+    return models.VAE(
+        networks.mlp_encoder((8, 8, 1), **sizes), networks.mlp_decoder((8, 8, 1), **sizes)
+    )
+
+
+def test_complexity_takes_off_what_a_file_needs(vae):
+    """Noise is a longer file than one grey value, by about its 8 bits a pixel."""
+    rng = np.random.default_rng(0)
+    images = np.stack([np.full((8, 8, 1), 0.5), rng.random((8, 8, 1))]).astype("float32")
+    taken_off = scores(vae, images, "nll") / np.log(2) - scores(vae, images, "complexity")
+    assert taken_off[0] < taken_off[1]
+    assert taken_off[1] - taken_off[0] == pytest.approx(8 * 64, rel=0.25)
+    with pytest.raises(ValueError, match=r"complexity.*shape \(4,\)"):
+        scores(linear_vae(), np.zeros((2, 4)), "complexity")
+
+
+def linear_vae():
+    return models.VAE(
+        networks.mlp_encoder((4,), 2, depth=0),
+        networks.mlp_decoder((4,), 2, head=layers.FixedScaleNormal, depth=0),
+    )
+
+
+def test_a_discriminator():
+    generator = networks.mlp_generator((4,), 2, (4,), output_activation=None)
+    discriminator = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    gan = models.GAN(generator, discriminator)
+    x = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
+    expected = -discriminator(x)[:, 0]
+    assert_allclose(scores(gan, x, "discriminator", batch_size=7), expected, rtol=1e-6)
+
+
+def test_deterministic_autoencoders():
+    ae = models.AE(
+        networks.mlp_encoder((4,), 2, head=None, depth=0),
+        networks.mlp_decoder((4,), 2, head=None, depth=0),
+    )
+    x = np.random.default_rng(0).normal(size=(30, 4)).astype("float32")
+    expected = np.sum(np.square(x - ae.reconstruct(x)), axis=1)
+    assert_allclose(scores(ae, x, "reconstruction_error"), expected, rtol=1e-5)
+    with pytest.raises(ValueError, match="needs a model with the method log_weights"):
+        scores(ae, x, "nll")
+
+
+def test_conditional_models():
+    """Each example is scored given its own class: the other class has other scores."""
+    sizes = dict(latent_dim=2, width=8, num_classes=2)
+    keras.utils.set_random_seed(0)
+    model = models.VAE(
+        networks.mlp_encoder((4,), **sizes),
+        networks.mlp_decoder((4,), head=layers.IndependentNormal, **sizes),
+        seed=0,
+    )
+    x, c = np.ones((6, 4), "float32"), np.array([0, 1, 0, 1, 1, 0])
+    for kind in ("nll", "elbo", "reconstruction", "reconstruction_error", "regret"):
+        found = scores(model, (x, c), kind, num_samples=5000)
+        assert np.ptp(found[c == 0]) < 0.5 * abs(found[c == 0].mean() - found[c == 1].mean())
+
+
+@pytest.mark.parametrize("kind", ["nll", "elbo", "reconstruction", "regret", "latent"])
+def test_finds_outliers_of_a_table(kind):
+    """Points on a line and points beside it; scikit-learn's AUROC is far above chance."""
+    from sklearn.metrics import roc_auc_score
+
+    rng = np.random.default_rng(0)
+    line = rng.normal(size=(500, 1)) * [1.0, -1.0, 0.5, 1.0]
+    train = (line + 0.1 * rng.normal(size=(500, 4))).astype("float32")
+    model = models.VAE(
+        networks.mlp_encoder((4,), 1, width=32),
+        networks.mlp_decoder((4,), 1, head=layers.SharedScaleNormal, width=32),
+        seed=0,
+    )
+    keras.utils.set_random_seed(0)
+    model.compile(keras.optimizers.Adam(1e-2))
+    model.fit(train, epochs=15, batch_size=50, verbose=0)
+    test = np.concatenate([train[:100], 4 * rng.normal(size=(100, 4))]).astype("float32")
+    reference = dict(reference=train) if kind == "latent" else {}
+    found = scores(model, test, kind, **reference)
+    # Of 100 and 100 independent scores of no worth the AUROC has a standard error of 0.041.
+    assert roc_auc_score(np.arange(200) >= 100, found) > 0.5 + 5 * 0.041
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (dict(kind="distance"), "kind must be"),
+        (dict(kind="typicality"), "kind='typicality' compares each example with a reference"),
+        (dict(kind="nll", reference=np.zeros((3, 4))), "kind='nll' compares with nothing.*latent"),
+        (dict(num_samples=0), "num_samples must be an int"),
+        (dict(num_steps=0), "num_steps must be an int"),
+        (dict(data=np.zeros((3, 5))), r"examples of shape \(4,\)"),
+        (dict(kind="discriminator"), "method discriminate"),
+    ],
+)
+def test_what_is_refused(linear_gaussian, change, message):
+    arguments = dict(data=linear_gaussian.x, kind="nll") | change
+    with pytest.raises(ValueError, match=message):
+        outlier_scores(linear_gaussian.exact, verbose=False, **arguments)

@@ -1,0 +1,327 @@
+"""Scores of single examples: how far each is from what a model has learnt."""
+
+import io
+import math
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfgen._utils import extras
+from tfgen._utils.arguments import check_ints, check_one_of, check_seed, check_verbose
+from tfgen._utils.progress import ProgressBar
+from tfgen.losses import expected_value
+from tfgen.metrics._likelihood import (
+    compiled_as,
+    conditioned_on,
+    encode,
+    open_batches,
+    seed_of,
+)
+from tfgen.metrics._posteriors import code_of, flat
+from tfgen.metrics.importance_sampling import importance_sampled_nll
+from tfgen.metrics.protocols import (
+    Data,
+    HasCodes,
+    HasDiscriminator,
+    HasElbo,
+    HasEncoder,
+    HasLogWeights,
+    require,
+)
+
+tfd = tfp.distributions
+
+__all__ = ["outlier_scores"]
+
+Kind: TypeAlias = Literal[
+    "complexity",
+    "discriminator",
+    "elbo",
+    "latent",
+    "nll",
+    "reconstruction",
+    "reconstruction_error",
+    "regret",
+    "typicality",
+]
+# Added to the variances of codes, so that a dimension that is never used has no infinite weight.
+_RIDGE = 1e-6
+
+
+class _Settings(NamedTuple):
+    num_samples: int
+    num_steps: int
+    batch_size: int
+    seed: int
+    verbose: bool
+
+
+def outlier_scores(
+    model: Any,
+    data: Data,
+    kind: Kind = "nll",
+    *,
+    reference: Data | None = None,
+    num_samples: int = 100,
+    num_steps: int = 50,
+    batch_size: int = 100,
+    seed: int = 0,
+    verbose: bool = True,
+) -> np.ndarray:
+    """How unlike the training data each example is, by a model of these; higher is stranger.
+
+    Kinds of scores, and what models have them:
+
+    - "nll": -log p(x), by `num_samples` importance samples; models with a likelihood.
+    - "elbo": -ELBO, the mean of as many draws; models with a likelihood.
+    - "reconstruction": -E_q[log p(x|z)], the reconstruction probability of An & Cho, 2015; VAEs.
+    - "reconstruction_error": the squared error of x and its reconstruction; autoencoders.
+    - "regret": what the ELBO gains if q(z|x), a diagonal normal, is fitted to x alone, by
+      `num_steps` steps of L-BFGS on the bound of `num_samples` draws (likelihood regret of Xiao,
+      Yan & Amit, arXiv:2003.02977, with q's parameters in the place of the encoder's); VAEs.
+    - "typicality": |-log p(x) - mean of -log p of `reference`|, after Nalisnick et al.,
+      arXiv:1906.02994, of one example; models with a likelihood.
+    - "complexity": -log2 p(x), less the bits of x as a PNG file, after Serra et al.,
+      arXiv:1909.11480; models of images with a likelihood.
+    - "latent": the Mahalanobis distance of the code from the codes of `reference`; encoders.
+    - "discriminator": -d(x), of the discriminator's logit; GANs.
+
+    The equations of these papers were not checked. Images of another data set often have a higher
+    likelihood than those that the model was trained on: see the page on outliers in the docs before
+    "nll" or "elbo" decide anything.
+
+    Args:
+        model: a model of `tfgen.models`, or anything with the methods that `kind` needs.
+        data: array of examples, shape (num_examples, *data_shape), or a finite `tf.data.Dataset` of
+            batches; with conditions a tuple of arrays or a data set of pairs.
+        kind: str, one of these.
+        reference: data as `data`, such as the training set, for "typicality" and "latent"; None
+            for the others.
+        num_samples: int >= 1, draws for each example where there are any.
+        num_steps: int >= 1, steps of "regret".
+        batch_size: int, examples at a time.
+        seed: int, of all draws.
+        verbose: bool, whether to show a progress bar.
+
+    Returns:
+        float64 array, shape (num_examples,), in nats where it is of a likelihood, for "complexity"
+        in bits.
+
+    Raises:
+        ValueError: if the model lacks what `kind` needs, there is no `reference` or one too many, a
+            number is below 1, or the data are empty, endless or of another shape.
+
+    Example:
+        >>> from tfgen import models, networks
+        >>> shape = (8, 8, 1)
+        >>> model = models.VAE(networks.mlp_encoder(shape, 2), networks.mlp_decoder(shape, 2))
+        >>> images = np.random.default_rng(0).integers(2, size=(30, *shape))
+        >>> outlier_scores(model, images, "regret", verbose=False).shape
+        (30,)
+    """
+    check_one_of(_KINDS, kind=kind)
+    check_ints(num_samples=num_samples, num_steps=num_steps, batch_size=batch_size)
+    check_seed(seed=seed)
+    check_verbose(verbose=verbose)
+    measure, protocol, takes_reference = _KINDS[kind]
+    _check_reference(kind, takes_reference, reference)
+    require(model, protocol, f"outlier_scores(kind={kind!r})", "Take another kind.")
+    settings = _Settings(num_samples, num_steps, batch_size, seed, verbose)
+    given = (reference,) if takes_reference else ()
+    return measure(model, data, settings, *given).astype("float64")
+
+
+def _check_reference(kind, takes_reference, reference):
+    if takes_reference and reference is None:
+        raise ValueError(
+            f"kind={kind!r} compares each example with a reference. Received: reference=None. Give "
+            "data that are no outliers, such as the training set."
+        )
+    if reference is not None and not takes_reference:
+        raise ValueError(
+            f"kind={kind!r} compares with nothing. Received: reference of type "
+            f"{type(reference).__name__}. Leave it out, or take kind='typicality' or 'latent'."
+        )
+
+
+# Each kind.
+
+
+def _nlls(model, data, settings):
+    result = importance_sampled_nll(
+        model,
+        data,
+        settings.num_samples,
+        at=(),
+        batch_size=settings.batch_size,
+        seed=settings.seed,
+        verbose=settings.verbose,
+    )
+    return result.nlls
+
+
+def _typicality(model, data, settings, reference):
+    return np.abs(_nlls(model, data, settings) - _nlls(model, reference, settings).mean())
+
+
+def _negative_elbos(model, data, settings):
+    return _by_batch(model, data, settings, _negative_elbo, settings.num_samples)
+
+
+def _negative_elbo(model, num_samples, x, seed):
+    return -tf.reduce_mean(model.log_weights(x, num_samples, seed), axis=0)
+
+
+def _reconstructions(model, data, settings):
+    return _by_batch(model, data, settings, _reconstruction, settings.num_samples)
+
+
+def _reconstruction(model, num_samples, x, seed):
+    q = _posterior(model, x)
+    z = q.sample(num_samples, seed=seed)
+    log_likelihood = model.log_joint(x, z) - model.prior_distribution().log_prob(z)
+    return -tf.reduce_mean(log_likelihood, axis=0)
+
+
+def _errors(model, data, settings):
+    return _by_batch(model, data, settings, _error)
+
+
+def _error(model, x, seed):
+    del seed
+    examples, *conditions = tf.nest.flatten(x)
+    error = tf.cast(examples, tf.float32) - _mean_of(
+        model.decode(code_of(encode(model, x)), *conditions)
+    )
+    return tf.reduce_sum(tf.square(error), axis=range(1, len(error.shape)))
+
+
+def _regrets(model, data, settings):
+    sizes = settings.num_samples, settings.num_steps
+    return _by_batch(model, data, settings, _regret, *sizes)
+
+
+def _regret(model, num_samples, num_steps, x, seed):
+    """What the bound of fixed noise gains; all examples of a batch at once, each for itself."""
+    q = _posterior(model, x)
+    loc, scale = q.mean(), q.stddev()
+    noise = tf.random.stateless_normal(tf.concat([[num_samples], tf.shape(loc)], 0), seed)
+
+    def negative_bound(flat_parameters):
+        parts = tf.split(flat_parameters, 2, axis=-1)
+        mean, log_scale = (tf.reshape(part, tf.shape(loc)) for part in parts)
+        z = mean + tf.exp(log_scale) * noise
+        entropy = tf.reduce_sum(parts[1], axis=-1)  # Up to a constant.
+        return -tf.reduce_mean(model.log_joint(x, z), axis=0) - entropy
+
+    start = tf.concat([_rows(loc), _rows(tf.math.log(scale))], axis=-1)
+    found = tfp.optimizer.lbfgs_minimize(
+        lambda at: tfp.math.value_and_gradient(negative_bound, at),
+        start,
+        max_iterations=num_steps,
+    )
+    gain = negative_bound(start) - found.objective_value
+    return tf.maximum(tf.where(tf.math.is_finite(gain), gain, 0.0), 0.0)
+
+
+def _complexities(model, data, settings):
+    sizes = [
+        _png_bits(image)
+        for x, count in open_batches(model, data, settings.batch_size)[0]
+        for image in tf.nest.flatten(x)[0].numpy()[:count]
+    ]
+    return _nlls(model, data, settings) / math.log(2) - np.array(sizes)
+
+
+def _png_bits(image):
+    """Size of an image with intensities in [0, 1] as a PNG file of 8 bits a channel."""
+    if image.ndim != 3 or image.shape[-1] not in (1, 3) or image.min() < 0 or image.max() > 1:
+        raise ValueError(
+            "kind='complexity' is of images in [0, 1], shape (height, width, 1 or 3). Received: "
+            f"an example of shape {image.shape} with values from {image.min():g} to "
+            f"{image.max():g}. Rescale it, or take another kind."
+        )
+    pixels = np.round(255 * image).astype("uint8")
+    file = io.BytesIO()
+    grey_or_colour = pixels[..., 0] if pixels.shape[-1] == 1 else pixels
+    picture = extras.require("PIL.Image", "data").fromarray(grey_or_colour)
+    picture.save(file, "PNG", optimize=True)
+    return 8.0 * file.tell()
+
+
+def _latent_distances(model, data, settings, reference):
+    codes = flat(_by_batch(model, reference, settings, _code)).astype("float64")
+    center, covariance = codes.mean(axis=0), np.atleast_2d(np.cov(codes, rowvar=False))
+    precision = np.linalg.inv(covariance + _RIDGE * np.trace(covariance) * np.eye(len(center)))
+    difference = flat(_by_batch(model, data, settings, _code)) - center
+    return np.sqrt(np.einsum("ni,ij,nj->n", difference, precision, difference))
+
+
+def _code(model, x, seed):
+    del seed
+    return code_of(encode(model, x))
+
+
+def _negative_logits(model, data, settings):
+    return _by_batch(model, data, settings, _negative_logit)
+
+
+def _negative_logit(model, x, seed):
+    del seed
+    logits = model.discriminate(training=False)(tf.cast(tf.nest.flatten(x)[0], tf.float32))
+    return -tf.reduce_mean(logits, axis=range(1, len(logits.shape)))  # Of patches their mean.
+
+
+_KINDS: dict[str, tuple[Callable[..., np.ndarray], Any, bool]] = {
+    "complexity": (_complexities, HasLogWeights, False),
+    "discriminator": (_negative_logits, HasDiscriminator, False),
+    "elbo": (_negative_elbos, HasLogWeights, False),
+    "latent": (_latent_distances, HasEncoder, True),
+    "nll": (_nlls, HasLogWeights, False),
+    "reconstruction": (_reconstructions, HasElbo, False),
+    "reconstruction_error": (_errors, HasCodes, False),
+    "regret": (_regrets, HasElbo, False),
+    "typicality": (_typicality, HasLogWeights, True),
+}
+
+
+def _by_batch(model, data, settings, function, *sizes):
+    """What a function of (model, *sizes, batch, seed) returns, for all examples."""
+    batches, num_batches = open_batches(model, data, settings.batch_size)
+    compiled = compiled_as(model, _given, function, *sizes)
+    bar = ProgressBar(num_batches, settings.verbose)
+    rows = []
+    for step, (x, count) in enumerate(batches):
+        rows.append(compiled(x, seed_of(settings.seed, step)).numpy()[:count])
+        bar.add(1)
+    return np.concatenate(rows)
+
+
+def _given(model, function, *arguments):
+    """`function` of a model whose networks are given the conditions of the batch, if it has any."""
+    *_, x, _ = arguments
+    with conditioned_on(model, x):
+        return function(model, *arguments)
+
+
+def _posterior(model, x):
+    """q(z|x), a density with a mean and a standard deviation."""
+    q = encode(model, x)
+    if not isinstance(q, tfd.Distribution):
+        raise ValueError(
+            "This kind of score needs an encoder that returns a density q(z|x). Received: one that "
+            f"returns {type(q).__name__}. Take kind='reconstruction_error' or 'latent'."
+        )
+    return q
+
+
+def _mean_of(output):
+    return expected_value(output) if isinstance(output, tfd.Distribution) else output
+
+
+def _rows(values):
+    """One row for each example."""
+    return tf.reshape(values, [tf.shape(values)[0], -1])
