@@ -5,8 +5,10 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from tfgen.datasets import load
 from tfgen.datasets.tfds_examples import read_tfds
 
 needs_data = pytest.mark.skipif(
@@ -16,8 +18,6 @@ needs_data = pytest.mark.skipif(
 
 def drawn_faces(self, *args, **kwargs):
     """Five records of celeb_a: a red column at x = 40, a green row at y = 60, attributes."""
-    import tensorflow as tf
-
     images = np.zeros((5, 218, 178, 3), "uint8")
     images[:, :, 40, 0] = 255
     images[:, 60, :, 1] = 255
@@ -57,6 +57,105 @@ def test_mock_data_has_the_structure_of_the_faces(tmp_path):
     with tfds.testing.mock_data(num_examples=3):
         examples = read_tfds("celeb_a", "train", data_dir=tmp_path)
     assert examples.rows.shape == (3, 64, 64, 3) and examples.labels.shape == (3, 40)
+
+
+@pytest.mark.parametrize(
+    "name, shape, labels",
+    [
+        ("cifar10", (32, 32, 3), ()),
+        ("svhn_cropped", (32, 32, 3), ()),
+        ("omniglot", (105, 105, 3), ()),
+        ("kmnist", (28, 28, 1), ()),
+        ("emnist/letters", (28, 28, 1), ()),
+        ("binarized_mnist", (28, 28, 1), None),
+        ("dsprites", (64, 64, 1), (5,)),
+        ("shapes3d", (64, 64, 3), (6,)),
+        ("smallnorb", (96, 96, 1), (4,)),
+    ],
+)
+def test_other_data_sets_of_images(name, shape, labels, tmp_path):
+    with tfds.testing.mock_data(num_examples=3):
+        examples = read_tfds(name, "train", data_dir=tmp_path)
+        data, info = load(name, "train", 2, data_dir=tmp_path, labels=labels is not None)
+    assert examples.rows.shape == (3, *shape) and info.image_shape == shape
+    if labels is None:
+        assert examples.labels is None and next(iter(data)).shape == (2, *shape)
+    else:
+        assert examples.labels.shape == (3, *labels)
+        assert next(iter(data))[1].shape == (2, *labels)
+        assert len(info.factor_names) == len(info.factor_sizes) == sum(labels)
+
+
+def test_factors_are_named_and_in_their_order():
+    def drawn(self, *args, **kwargs):
+        keys = [key for key in self.info.features if key.startswith("label_")]
+        columns = {key: np.full(2, i) for i, key in enumerate(keys)}
+        return tf.data.Dataset.from_tensor_slices(
+            {"image": np.zeros((2, 64, 64, 1), "uint8"), **columns}
+        )
+
+    with tfds.testing.mock_data(as_dataset_fn=drawn):
+        examples = read_tfds("dsprites", "train")
+    assert examples.factor_names == ("shape", "scale", "orientation", "x_position", "y_position")
+    assert examples.factor_sizes == (3, 6, 40, 32, 32)
+    np.testing.assert_array_equal(examples.labels, [[0, 1, 2, 3, 4]] * 2)
+
+
+def test_binary_pixels_are_black_and_white():
+    def drawn(self, *args, **kwargs):
+        images = np.eye(28, dtype="uint8")[None, :, :, None]
+        return tf.data.Dataset.from_tensor_slices({"image": images})
+
+    with tfds.testing.mock_data(as_dataset_fn=drawn):
+        data, _ = load("binarized_mnist", "train", 1)
+    np.testing.assert_array_equal(next(iter(data))[0, ..., 0], np.eye(28))
+
+
+def test_images_of_many_sizes_need_one(tmp_path):
+    def drawn(self, *args, **kwargs):
+        def records():
+            for size in (40, 80):
+                yield {"image": np.full((size, 2 * size, 3), size, "uint8"), "label": size // 80}
+
+        spec = {
+            "image": tf.TensorSpec((None, None, 3), tf.uint8),
+            "label": tf.TensorSpec((), tf.int64),
+        }
+        data = tf.data.Dataset.from_generator(records, output_signature=spec)
+        return data.apply(tf.data.experimental.assert_cardinality(2))
+
+    with tfds.testing.mock_data(as_dataset_fn=drawn):
+        examples = read_tfds("cats_vs_dogs", "train", image_size=(16, 16))
+        with pytest.raises(ValueError, match="many sizes. Received: image_size=None"):
+            read_tfds("cats_vs_dogs", "train")
+    assert examples.rows.shape == (2, 16, 16, 3) and list(examples.labels) == [0, 1]
+    assert (examples.rows[0] == 40).all() and (examples.rows[1] == 80).all()
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("iris", "load reads images. Received: source='iris', whose features are"),
+        ("cifar11", r"Did you mean one of \['cifar10"),
+        ("fashion-mnist", "Did you mean one of .'fashion_mnist'"),
+        ("nowhere/to/be/found", "No data set and no folder has this name. Received: .*Expected"),
+    ],
+)
+def test_names_that_are_none(name, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        load(name, data_dir=tmp_path)
+
+
+def test_a_name_is_no_folder(tmp_path, monkeypatch):
+    """What is called like a data set is one; `./` makes it a folder."""
+    from PIL import Image
+
+    (tmp_path / "kmnist").mkdir()
+    Image.fromarray(np.full((6, 6), 200, "uint8")).save(tmp_path / "kmnist" / "a.png")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match="'kmnist' is not prepared"):
+        load("kmnist", data_dir=tmp_path)
+    assert load("./kmnist")[1].image_shape[:2] == (6, 6)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "celeb_a"])

@@ -398,9 +398,9 @@ def test_a_vae_of_a_table(tmp_path):
 @pytest.mark.parametrize(
     "parts, message",
     [
-        ([], r"parts must be distribution layers of an event_shape.*Received: \[\]"),
+        ([], r"parts must be distribution layers, in.*Received: \[\]"),
         (layers.IndependentNormal, "parts must be distribution layers"),
-        ([layers.IndependentNormal(2), layers.OneHotCategorical(2)], "of an event_shape"),
+        ([layers.IndependentNormal(2), layers.StandardNormal(2)], "parts must be distribution"),
         ([layers.IndependentNormal(3)], r"event_shape=\(4,\) and parts of \[3\] columns"),
     ],
 )

@@ -122,7 +122,8 @@ def resize(images: tf.Tensor, size: Sequence[int] | None) -> tf.Tensor:
     """Images of another size, without aliasing.
 
     Shrinking averages over the area that a new pixel covers; enlarging interpolates linearly.
-    The aspect ratio is not kept.
+    The aspect ratio is not kept. Images whose size only the run tells are interpolated linearly,
+    over as large an area where they shrink.
 
     Args:
         images: uint8 or float tensor, shape (..., height, width, channels).
@@ -139,7 +140,7 @@ def resize(images: tf.Tensor, size: Sequence[int] | None) -> tf.Tensor:
     height, width = images.shape[-3:-1]
     if size is None or tuple(size) == (height, width):
         return images
-    shrinks = size[0] <= height and size[1] <= width
+    shrinks = None not in (height, width) and size[0] <= height and size[1] <= width
     method = "area" if shrinks else "bilinear"
     resized = tf.image.resize(images, size, method=method, antialias=True)
     return tf.cast(tf.round(resized), tf.uint8) if images.dtype == tf.uint8 else resized

@@ -18,7 +18,7 @@ from tfgen.datasets.splits import check_split
 
 __all__ = ["DatasetInfo", "load"]
 
-_NAMES = ("digits", "sprites", *tfds_examples.NAMES)
+_NAMES = ("digits", "sprites")
 _BINARIZE_MODES = (None, "threshold", "stochastic", "fixed")
 _BINARIZE_REMEDY = "Use 'stochastic' for dynamic binarization and None for grey images."
 
@@ -84,8 +84,11 @@ def load(
     - "mnist", "fashion_mnist": 28 x 28 x 1; 60,000 to train, 10,000 to test.
     - "celeb_a": faces, cropped to the box (30, 50, 148, 168) and resized to 64 x 64 x 3; splits
       "train", "validation" and "test".
+    - any other data set of images of tensorflow_datasets: "cifar10", "svhn_cropped", "omniglot",
+      "kmnist", "emnist/letters", "binarized_mnist", "dsprites", "shapes3d", "smallnorb", ...
 
-    The last three are read by tensorflow_datasets and never downloaded unless `download` is True.
+    All but the first two are read by tensorflow_datasets and never downloaded unless `download` is
+    True.
 
     The order of a shuffled pipeline depends on the seed and the epoch, its noise on the seed, the
     epoch and the batch, and on nothing else. Each iteration over the dataset is one epoch, and
@@ -94,10 +97,10 @@ def load(
     the same data, noise included, in each epoch.
 
     Args:
-        source: str, a name from the list above; or an array of images, shape (n, height, width)
-            or (n, height, width, channels), uint8 or float in [0, 1]; or a tuple of such an array
-            and of labels with n rows; or the path of a folder of images, whose subfolders, if
-            any, are classes.
+        source: str, a name from the list above, where "./mnist" would be a folder; or an array of
+            images, shape (n, height, width) or (n, height, width, channels), uint8 or float in
+            [0, 1]; or a tuple of such an array and of labels with n rows; or the path of a folder
+            of images, whose subfolders, if any, are classes.
         split: str, "train", "test", "all", or slices in the syntax of tensorflow_datasets, such
             as "train[:55000]" and "train[90%:]". Arrays and folders have no "test".
         batch_size: int >= 1.
@@ -112,8 +115,9 @@ def load(
             environment variable TFDS_DATA_DIR, or else `~/tensorflow_datasets`.
         seed: int >= 0, of order and noise. Splits do not depend on it.
         shuffle: bool; None shuffles splits whose name starts with "train".
-        labels: bool, deliver (images, labels) instead of images. The labels of "sprites" are its
-            five factors, those of "celeb_a" its 40 attributes, int32 of shape (batch, 5 or 40).
+        labels: bool, deliver (images, labels) instead of images. The labels of "sprites",
+            "dsprites", "shapes3d" and "smallnorb" are factors, those of "celeb_a" its 40
+            attributes, int32 of shape (batch, number); `info.factor_names` names them.
         drop_remainder: bool, leave out a last batch that is smaller than the others.
         download: bool, let tensorflow_datasets fetch and prepare data that is missing.
         cache_dir: path of a folder, which is made, in which the images of a folder are kept
@@ -208,20 +212,27 @@ def _read(source, split, image_size, data_dir, download, cache_dir):
         return arrays.read_digits(split, image_size=image_size)
     if source == "sprites":
         return sprites.read_sprites(split, image_size=image_size)
-    if source in tfds_examples.NAMES:
+    if isinstance(source, str) and tfds_examples.is_tfds(source):
         return tfds_examples.read_tfds(
             source, split, image_size=image_size, data_dir=data_dir, download=download
         )
+    alike = tfds_examples.close_names(str(source), _NAMES)
     raise ValueError(
         f"No data set and no folder has this name. Received: source={str(source)!r}. "
-        f"Expected one of {list(_NAMES)}, the path of a folder of images, or an array of images."
+        + f"Did you mean one of {alike}? " * bool(alike)
+        + f"Expected one of {list(_NAMES)}, a data set of tensorflow_datasets such as 'mnist', the "
+        "path of a folder of images, or an array of images."
     )
 
 
 def _is_folder(source):
     """Whether it is the path of a folder, and not the name of a data set."""
     is_path = isinstance(source, str | os.PathLike) and bool(os.fspath(source))
-    return is_path and source not in _NAMES and pathlib.Path(source).is_dir()
+    return is_path and pathlib.Path(source).is_dir() and not _is_name(source)
+
+
+def _is_name(source):
+    return isinstance(source, str) and (source in _NAMES or tfds_examples.is_tfds(source))
 
 
 def _batch_loader(examples, info, labels):

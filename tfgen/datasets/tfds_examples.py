@@ -1,6 +1,10 @@
 """Data sets that tensorflow_datasets prepares, read into memory once."""
 
+import dataclasses
+import difflib
+import functools
 import os
+from collections.abc import Collection
 
 import numpy as np
 import tensorflow as tf
@@ -10,9 +14,7 @@ from tfgen._utils.progress import with_progress
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.images import crop, resize
 
-__all__ = ["NAMES", "read_tfds"]
-
-NAMES = ("mnist", "fashion_mnist", "celeb_a")
+__all__ = ["close_names", "is_tfds", "read_tfds"]
 
 # Schik's crop of the aligned faces: (left, top, right, bottom).
 _CROP_BOXES = {"celeb_a": (30, 50, 148, 168)}
@@ -30,11 +32,14 @@ def read_tfds(
 ) -> Examples:
     """Images and labels of one split, from files that tensorflow_datasets prepared.
 
+    Labels are the classes of a feature "label", the attributes of a feature "attributes", as
+    factors of two values, or the factors of features "label_shape" and the like.
+
     Faces of celeb_a are cropped to the box (30, 50, 148, 168) and resized to 64 x 64 unless
-    `image_size` says otherwise; their labels are the 40 attributes, as factors of two values.
+    `image_size` says otherwise.
 
     Args:
-        name: str, one of `NAMES`.
+        name: str, of a data set with a feature "image", such as "cifar10" or "emnist/letters".
         split: str, split or slice of tensorflow_datasets, such as "train[:90%]".
         image_size: (height, width) or None.
         data_dir: path of the folder of all prepared data sets; None for the environment variable
@@ -42,11 +47,12 @@ def read_tfds(
         download: bool, fetch and prepare the data set if it is missing.
 
     Returns:
-        `Examples` with uint8 pixels and int32 labels.
+        `Examples` with uint8 pixels and int32 labels, or none.
 
     Raises:
         FileNotFoundError: if the data set is not prepared and `download` is False.
-        ValueError: if there is no such split.
+        ValueError: if there is no such split, or the data set has no images, or some of many sizes
+            and there is no `image_size`.
 
     Example:
         >>> import tensorflow_datasets as tfds
@@ -57,13 +63,56 @@ def read_tfds(
     tfds = extras.require("tensorflow_datasets", extra="data")
     data_dir = data_dir or os.environ.get("TFDS_DATA_DIR")
     builder = tfds.builder(name, data_dir=data_dir)
+    features = builder.info.features
+    _check_features(name, features, image_size)
     if download:
         builder.download_and_prepare()
     # Read once, so a cache would only hold the images a second time.
     records = _records(builder, split, data_dir, tfds.ReadConfig(try_autocache=False))
     size = image_size or _DEFAULT_SIZES.get(name)
-    images, labels = _read(records, _preparation(_CROP_BOXES.get(name), size))
-    return Examples(name, images, images.shape[1:], labels, **_label_names(builder.info.features))
+    target = _target_of(features)
+    images, labels = _read(records, _preparation(_CROP_BOXES.get(name), size, target))
+    images = 255 * images if name == "binarized_mnist" else images  # Its pixels are 0 and 1.
+    return Examples(name, images, images.shape[1:], labels, **target.names)
+
+
+def is_tfds(name: str) -> bool:
+    """Whether tensorflow_datasets knows a data set of this name.
+
+    Example:
+        >>> is_tfds("cifar10"), is_tfds("emnist/letters"), is_tfds("cifar11")
+        (True, True, False)
+    """
+    return name.partition("/")[0] in _names()
+
+
+def close_names(name: str, others: Collection[str] = ()) -> list[str]:
+    """Names of data sets that look like this one.
+
+    Example:
+        >>> close_names("fashion-mnist")[0]
+        'fashion_mnist'
+    """
+    return difflib.get_close_matches(name, [*others, *_names()], cutoff=0.7)
+
+
+def _names():
+    tfds = extras.require("tensorflow_datasets", extra="data")
+    return tfds.list_builders(with_community_datasets=False)
+
+
+def _check_features(name, features, image_size):
+    """Raises ValueError unless these are images of one size."""
+    if "image" not in features:
+        raise ValueError(
+            f"load reads images. Received: source={name!r}, whose features are {list(features)}. "
+            "Read others with tensorflow_datasets, and give their arrays to fit."
+        )
+    if None in features["image"].shape and image_size is None:
+        raise ValueError(
+            f"The images of {name!r} have many sizes. Received: image_size=None. Give the one that "
+            "they are resized to, such as image_size=64."
+        )
 
 
 def _records(builder, split, data_dir, read_config):
@@ -90,42 +139,65 @@ def _missing_message(name, data_dir):
     )
 
 
-def _label_names(features):
-    """Names of the classes, or of the attributes and how many values each has."""
+@dataclasses.dataclass(frozen=True)
+class _Target:
+    """What the labels of a data set are.
+
+    Args:
+        paths: keys of the features that they are made of, each a tuple; one for classes.
+        names: dict of what `Examples` are told of them.
+    """
+
+    paths: tuple[tuple[str, ...], ...] = ()
+    names: dict[str, tuple] = dataclasses.field(default_factory=dict)
+
+    def of(self, records):
+        """Classes, shape (...), or factors, shape (..., number), of one record or many; int32."""
+        columns = [
+            tf.cast(functools.reduce(lambda part, key: part[key], path, records), tf.int32)
+            for path in self.paths
+        ]
+        return columns[0] if "class_names" in self.names else tf.stack(columns, axis=-1)
+
+
+def _target_of(features):
+    """The classes, else the attributes, else the factors, else nothing."""
     if "label" in features:
-        return {"class_names": tuple(features["label"].names)}
-    names = tuple(sorted(features["attributes"]))
-    return {"factor_names": names, "factor_sizes": (2,) * len(names)}
+        names = getattr(features["label"], "names", None)
+        return _Target((("label",),), {"class_names": tuple(names or ())})
+    if "attributes" in features:
+        names = tuple(sorted(features["attributes"]))
+        sizes = {"factor_names": names, "factor_sizes": (2,) * len(names)}
+        return _Target(tuple(("attributes", name) for name in names), sizes)
+    keys = [key for key in features if key.startswith("label_")]
+    names = tuple(key.removeprefix("label_") for key in keys)
+    sizes = {"factor_names": names, "factor_sizes": tuple(features[k].num_classes for k in keys)}
+    return _Target(tuple((key,) for key in keys), sizes if keys else {})
 
 
-def _preparation(box, size):
-    """Function from a batch of records to uint8 images and int32 labels."""
+def _preparation(box, size, target):
+    """Function from records to uint8 images, and int32 labels if there are any."""
 
     def prepare(records):
         images = records["image"]
-        return resize(images if box is None else crop(images, box), size), _labels(records)
+        images = resize(images if box is None else crop(images, box), size)
+        return (images, target.of(records)) if target.paths else (images,)
 
     return prepare
 
 
-def _labels(records):
-    """Class, shape (batch,), or attributes in alphabetical order, shape (batch, 40)."""
-    if "label" in records:
-        return tf.cast(records["label"], tf.int32)
-    attributes = records["attributes"]
-    return tf.cast(tf.stack([attributes[name] for name in sorted(attributes)], -1), tf.int32)
-
-
 def _read(records, prepare):
-    """Images and labels of all records, as arrays."""
-    chunks = records.batch(_CHUNK_SIZE).map(
-        prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
-    )
-    image_spec, label_spec = chunks.element_spec
+    """Images, and labels or None, of all records, as arrays."""
+    are_alike = records.element_spec["image"].shape.is_fully_defined()
+    chunks = records.batch(_CHUNK_SIZE) if are_alike else records
+    chunks = chunks.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    chunks = chunks if are_alike else chunks.batch(_CHUNK_SIZE)
     num_examples = int(records.cardinality())
-    images = np.empty((num_examples, *image_spec.shape[1:]), "uint8")
-    labels = np.empty((num_examples, *label_spec.shape[1:]), "int32")
+    arrays = [
+        np.empty((num_examples, *spec.shape[1:]), spec.dtype.name) for spec in chunks.element_spec
+    ]
     for index, chunk in enumerate(with_progress(chunks.as_numpy_iterator(), len(chunks))):
         rows = slice(index * _CHUNK_SIZE, (index + 1) * _CHUNK_SIZE)
-        images[rows], labels[rows] = chunk
-    return images, labels
+        for array, part in zip(arrays, chunk, strict=True):
+            array[rows] = part
+    return arrays[0], arrays[1] if arrays[1:] else None

@@ -1,5 +1,6 @@
 """Likelihoods of tables, whose columns are of several kinds."""
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,30 +26,24 @@ def _as_layers(parts):
     parts = list(parts) if isinstance(parts, Sequence) and len(parts) else [parts]
     layers = [keras.saving.deserialize_keras_object(p) if isinstance(p, dict) else p for p in parts]
     for layer in layers:
-        if not isinstance(layer, ParametricDistribution) or "event_shape" not in layer.arguments:
+        if not isinstance(layer, ParametricDistribution):
             raise ValueError(
-                "parts must be distribution layers of an event_shape, in the order of the columns. "
+                "parts must be distribution layers, in the order of the columns. "
                 f"Received: {layer!r}. Give for example [layers.IndependentNormal(3), "
                 "layers.IndependentCategorical(1, num_classes=4)]."
             )
     return layers
 
 
-def _sizes(layers):
-    return [event_size(layer.arguments["event_shape"]) for layer in layers]
+def _size(layer):
+    """Of one event; one-hot vectors have a size, and no shape."""
+    return event_size(layer.arguments.get("event_shape", layer.arguments.get("event_size")))
 
 
-def _params_sizes(layers):
-    """How many parameters each layer takes."""
-    sizes = []
-    for layer in layers:
-        options = {k: layer.arguments[k] for k in _OPTIONS if k in layer.arguments}
-        sizes.append(layer.params_size(event_shape=layer.arguments["event_shape"], **options))
-    return sizes
-
-
-# What `params_size` of some layers needs beside the event shape.
-_OPTIONS = ("num_classes", "num_components")
+def _params_size(layer):
+    """How many parameters a layer takes, given those of its arguments that this depends on."""
+    names = set(inspect.signature(layer.params_size).parameters) - {"name"}
+    return layer.params_size(**{name: layer.arguments[name] for name in names})
 
 
 @register
@@ -114,7 +109,7 @@ class Blockwise(ParametricDistribution):
         size = Blockwise.params_size(event_shape, parts)
         parts = _as_layers(parts)
         params = checked_params(params, size, "Blockwise")
-        blocks = tf.split(params, _params_sizes(parts), axis=-1)
+        blocks = tf.split(params, [_params_size(part) for part in parts], axis=-1)
         rows = [part(block) for part, block in zip(parts, blocks, strict=True)]
         return tfd.Blockwise(rows, validate_args=validate_args)
 
@@ -124,12 +119,13 @@ class Blockwise(ParametricDistribution):
     ) -> int:
         """Number of parameters of one event."""
         shape, layers = as_shape(event_shape), _as_layers(parts)
-        if len(shape) != 1 or sum(_sizes(layers)) != shape[0]:
+        sizes = [_size(layer) for layer in layers]
+        if len(shape) != 1 or sum(sizes) != shape[0]:
             raise ValueError(
                 f"The sizes of parts must sum to that of a row, a vector. Received: event_shape="
-                f"{shape} and parts of {_sizes(layers)} columns. Give each column to one part."
+                f"{shape} and parts of {sizes} columns. Give each column to one part."
             )
-        return sum(_params_sizes(layers))
+        return sum(map(_params_size, layers))
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -69,7 +69,8 @@ class MissingDataVAE(VAE):
     Args:
         encoder: `keras.Model` from x and the mask to q(z|x), built with `condition_shape`, the
             shape of x.
-        decoder: `keras.Model` from z to p(x|z), a `tfd.Independent`, which takes no condition.
+        decoder: `keras.Model` from z to p(x|z), a `tfd.Independent` or the `tfd.Blockwise` of a
+            `layers.Blockwise`, which takes no condition.
         prior: a prior of `tfgen.layers`; `StandardNormal` if None.
         **kwargs: other arguments of `VAE`, such as `beta`.
 
@@ -98,11 +99,11 @@ class MissingDataVAE(VAE):
                 f"network a condition. Received: conditions {takes}. Build the encoder alone with "
                 f"condition_shape={self.data_shape}."
             )
-        if not isinstance(output_on_zeros(self.decoder), tfd.Independent):
+        if not isinstance(output_on_zeros(self.decoder), tfd.Independent | tfd.Blockwise):
             raise ValueError(
                 "Observed values count alone where p(x|z) is independent over values. Received: a "
                 f"decoder that returns a {type(output_on_zeros(self.decoder)).__name__}. End it "
-                "with a layer such as layers.IndependentBernoulli or IndependentNormal."
+                "with a layer such as layers.IndependentBernoulli, IndependentNormal or Blockwise."
             )
 
     @property
@@ -139,7 +140,7 @@ class MissingDataVAE(VAE):
         mask = None if x is None else self._mask(z)
         if mask is None:
             return likelihood
-        return tfd.Independent(tfd.Masked(likelihood.distribution, mask > 0), len(self.data_shape))
+        return _observed(likelihood, mask > 0, len(self.data_shape))
 
     def _mask(self, rows):
         """The mask that is given, for as many rows, or None."""
@@ -188,6 +189,20 @@ class MissingDataVAE(VAE):
         means = self.generate(tf.reshape(z, (-1, *self.latent_shape)))
         means = tf.reshape(means, (num_samples, -1, *self.data_shape))
         return tf.reduce_sum(means * _with_axes(weights, len(self.data_shape)), axis=0)
+
+
+def _observed(likelihood, mask, rank):
+    """p(x|z) of the values where the mask is True, shape (batch, *data_shape).
+
+    Of a block that is no product over its values, such as a one-hot vector, all or none count.
+    """
+    if isinstance(likelihood, tfd.Blockwise):
+        parts = likelihood.distributions
+        masks = tf.split(mask, [part.event_shape.num_elements() for part in parts], axis=-1)
+        return tfd.Blockwise([_observed(*pair, 1) for pair in zip(parts, masks, strict=True)])
+    if isinstance(likelihood, tfd.Independent):
+        return tfd.Independent(tfd.Masked(likelihood.distribution, mask), rank)
+    return tfd.Masked(likelihood, tf.reduce_all(mask, axis=range(-rank, 0)))
 
 
 def _with_axes(values, number):

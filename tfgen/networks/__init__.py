@@ -36,6 +36,7 @@ from tfgen.networks.mlp_gan import (
     mlp_generator,
 )
 from tfgen.networks.residual import gvae_encoder, residual_discriminator, residual_generator
+from tfgen.networks.table import table_head
 from tfgen.networks.vgp import GaussianProcessMapping, VGPPosterior
 from tfgen.networks.vq import vq_decoder, vq_encoder
 
@@ -73,6 +74,7 @@ __all__ = [
     "residual_discriminator",
     "residual_generator",
     "simple_flow",
+    "table_head",
     "variational_dequantization",
     "vector_flow",
     "vq_decoder",

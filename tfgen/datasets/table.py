@@ -1,0 +1,358 @@
+"""Tables: CSV files, data frames and arrays, as numbers that a network takes, and back again."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen._utils import extras
+from tfgen._utils.arguments import as_numbers, check_one_of
+from tfgen._utils.typing import TensorLike
+from tfgen.datasets.examples import Examples
+from tfgen.datasets.load import check_delivery, check_flags, deliver
+from tfgen.datasets.splits import select
+
+__all__ = ["Column", "TableInfo", "load_table"]
+
+Kind: TypeAlias = Literal["number", "class", "count"]
+_KINDS = ("number", "class", "count")
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """How one column of a table is encoded.
+
+    Args:
+        name: str.
+        kind: "number", standardized: (value - loc) / scale; "class", one-hot; "count", as it is.
+        classes: tuple, the values of a class, in the order of the one-hot vector.
+        loc: float, mean of a number.
+        scale: float, standard deviation of a number; 1 of one that is constant.
+
+    Example:
+        >>> Column("colour", "class", ("blue", "red")).width
+        2
+    """
+
+    name: str
+    kind: Kind
+    classes: tuple = ()
+    loc: float = 0.0
+    scale: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """How many numbers it takes."""
+        return len(self.classes) if self.kind == "class" else 1
+
+    def encode(self, values: np.ndarray) -> np.ndarray:
+        """float32 array, shape (n, width); where a value is missing 0, or the first class."""
+        if self.kind != "class":
+            encoded = (np.asarray(values, "float64") - self.loc) / self.scale
+            return np.nan_to_num(encoded)[:, None].astype("float32")
+        numbers = {value: i for i, value in enumerate(self.classes)}
+        rows = [numbers.get(value, 0) for value in values]
+        return np.eye(self.width, dtype="float32")[rows]
+
+    def decode(self, encoded: np.ndarray) -> np.ndarray:
+        """Array of n values, of whole counts, and of the likeliest class."""
+        if self.kind == "class":
+            return np.array(self.classes, object)[encoded.argmax(axis=1)]
+        values = self.loc + self.scale * encoded[:, 0].astype("float64")
+        return np.round(values) if self.kind == "count" else values
+
+
+@dataclasses.dataclass(frozen=True)
+class TableInfo:
+    """What a model must know of a table, and the way back from its numbers.
+
+    Args:
+        name: str, "array", "frame" or the path of a file.
+        split: str, the split or slice.
+        columns: tuple of `Column`, without that of the label.
+        num_examples: int, rows.
+        label: `Column` of the label, or None.
+
+    Example:
+        >>> _, info = load_table(np.arange(12.0).reshape(6, 2), batch_size=3)
+        >>> info.data_shape, [column.name for column in info.columns]
+        ((2,), ['0', '1'])
+    """
+
+    name: str
+    split: str
+    columns: tuple[Column, ...]
+    num_examples: int
+    label: Column | None = None
+
+    @property
+    def data_shape(self) -> tuple[int]:
+        """Shape of one row as the pipeline delivers it."""
+        return (sum(column.width for column in self.columns),)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """What the numbers of labels stand for."""
+        return () if self.label is None else tuple(map(str, self.label.classes))
+
+    def decode(self, x: TensorLike) -> Any:
+        """The rows that numbers of the pipeline, or samples of a model, stand for.
+
+        Args:
+            x: shape (n, *data_shape).
+
+        Returns:
+            `pandas.DataFrame` with n rows: numbers in their own units, counts rounded, the class of
+            the greatest number.
+
+        Raises:
+            ValueError: if `x` has another shape.
+        """
+        x = as_numbers(x=x)
+        if x.shape[1:] != self.data_shape:
+            raise ValueError(
+                f"x must be rows of {self.data_shape[0]} numbers, as the pipeline delivers them. "
+                f"Received: shape {x.shape}."
+            )
+        ends = np.cumsum([column.width for column in self.columns])
+        blocks = np.split(x, ends[:-1], axis=1)
+        values = {c.name: c.decode(block) for c, block in zip(self.columns, blocks, strict=True)}
+        return extras.require("pandas", "table").DataFrame(values)
+
+
+def load_table(
+    source: Any,
+    split: str = "train",
+    batch_size: int = 128,
+    *,
+    kinds: Mapping[str, Kind] | None = None,
+    label: str | None = None,
+    mask: bool = False,
+    like: TableInfo | None = None,
+    seed: int = 0,
+    shuffle: bool | None = None,
+    drop_remainder: bool = False,
+) -> tuple[tf.data.Dataset, TableInfo]:
+    """The rows of a table as a `tf.data.Dataset` of batches of numbers.
+
+    Numbers are standardized by the mean and the standard deviation of the split, classes become
+    one-hot vectors, counts stay as they are. Texts, categories and truth values are classes, all
+    else is a number, unless `kinds` says otherwise. Test data are encoded as training data were:
+    `load_table(path, "train[80%:]", like=info)`.
+
+    The order, `seek` and resuming are those of `load`. The head of a decoder that fits is
+    `networks.table_head(info.columns)`.
+
+    Args:
+        source: `pandas.DataFrame`, path of a CSV file with a head line, or array of numbers of
+            shape (rows, columns), whose columns are named "0", "1" and so on.
+        split: str, "train" or "all" for every row, or a slice such as "train[:80%]".
+        batch_size: int >= 1.
+        kinds: dict from names of columns to "number", "class" or "count".
+        label: name of a column that is delivered as the number of its class, beside x.
+        mask: bool, deliver (x, mask), for `models.MissingDataVAE`: the mask is 0 where a value is
+            missing, 1 elsewhere. Without it a missing value is an error.
+        like: `TableInfo` of another split, whose columns, scales and classes are taken.
+        seed: int >= 0, of the order.
+        shuffle: bool; None shuffles splits whose name starts with "train".
+        drop_remainder: bool, leave out a last batch that is smaller than the others.
+
+    Returns:
+        A tuple (dataset, info). dataset: `tf.data.Dataset` of float32 batches of shape (batch,
+        *info.data_shape), with a mask of the same shape or int32 labels if there are any. info:
+        `TableInfo`.
+
+    Raises:
+        ValueError: if an argument is unusable, a value is missing without `mask`, or a class is
+            not among those of `like`.
+        ImportError: without pandas, unless the source is an array.
+
+    Example:
+        >>> import pandas
+        >>> frame = pandas.DataFrame({"size": [1.0, 2.0, 3.0], "colour": ["red", "blue", "red"]})
+        >>> data, info = load_table(frame, "all", batch_size=2)
+        >>> next(iter(data)).numpy().round(2)
+        array([[-1.22,  0.  ,  1.  ],
+               [ 0.  ,  1.  ,  0.  ]], dtype=float32)
+        >>> info.decode([[1.22, 0.9, 0.1]]).round(1).to_dict("records")
+        [{'size': 3.0, 'colour': 'blue'}]
+    """
+    check_delivery(split, batch_size, seed, shuffle, drop_remainder)
+    check_flags(mask=mask)
+    name, values = _read(source)
+    chosen = select({"train": np.arange(len(next(iter(values.values()))))}, split)
+    values = {key: column[chosen] for key, column in values.items()}
+    columns, target = _columns(values, kinds, label, like)
+    _check_values(values, columns, target, mask)
+    x = np.concatenate([c.encode(values[c.name]) for c in columns], axis=1)
+    second = _second(values, columns, target, mask)
+    examples = Examples(name, x, x.shape[1:], second)
+    info = TableInfo(name, split, columns, len(x), target)
+    fetch = examples.batches()
+    dataset = deliver(
+        lambda _, rows: fetch(rows) if second is not None else fetch(rows)[0],
+        examples,
+        split,
+        batch_size,
+        seed,
+        shuffle,
+        drop_remainder,
+    )
+    return dataset, info
+
+
+# Reading.
+
+
+def _read(source):
+    """Name of a source, and its columns by name."""
+    if isinstance(source, str | os.PathLike):
+        frame = extras.require("pandas", "table").read_csv(source)
+        return os.fspath(source), _of_frame(frame)
+    if hasattr(source, "columns") and hasattr(source, "dtypes"):
+        return "frame", _of_frame(source)
+    array = as_numbers(source=source)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(
+            "source must be a data frame, the path of a CSV file, or an array of shape (rows, "
+            f"columns). Received: shape {array.shape}. Images are read by datasets.load."
+        )
+    return "array", {str(i): column for i, column in enumerate(array.T)}
+
+
+def _of_frame(frame):
+    names = [str(name) for name in frame.columns]
+    if len(set(names)) < len(names) or not len(frame) or not names:
+        raise ValueError(
+            "source must have at least one row, and columns of different names. Received: "
+            f"{len(frame)} rows and columns {names}."
+        )
+    return dict(zip(names, (frame[key].to_numpy() for key in frame.columns), strict=True))
+
+
+def _is_missing(values):
+    """Which values are NaN or None."""
+    if values.dtype.kind in "biu":
+        return np.zeros(len(values), bool)
+    if values.dtype.kind == "f":
+        return np.isnan(values)
+    return np.array([v is None or v != v for v in values])
+
+
+# Columns.
+
+
+def _columns(values, kinds, label, like):
+    """Columns of x, and that of the label or None."""
+    if like is not None:
+        return _columns_like(values, kinds, label, like)
+    kinds = _checked_kinds(values, kinds, label)
+    columns = {name: _column(name, values[name], kinds.get(name)) for name in values}
+    target = columns.pop(label, None)
+    if not columns:
+        raise ValueError(
+            f"There must be a column beside that of the label. Received: columns {list(values)} "
+            f"and label={label!r}."
+        )
+    return tuple(columns.values()), target
+
+
+def _columns_like(values, kinds, label, like):
+    if not isinstance(like, TableInfo) or kinds is not None:
+        raise ValueError(
+            "like is the info of another split, which says what kinds the columns are. Received: "
+            f"like={type(like).__name__} and kinds={kinds!r}. Give one of them."
+        )
+    of_label = None if like.label is None else like.label.name
+    expected = [c.name for c in like.columns]
+    if label != of_label or any(name not in values for name in expected):
+        raise ValueError(
+            f"The table must have the columns {expected} of like, and its label={of_label!r}. "
+            f"Received: columns {list(values)} and label={label!r}."
+        )
+    return like.columns, like.label
+
+
+def _checked_kinds(values, kinds, label):
+    kinds = dict(kinds or {})
+    unknown = [name for name in [*kinds, *([] if label is None else [label])] if name not in values]
+    if unknown:
+        raise ValueError(
+            f"kinds and label name columns. Received: {unknown}, of a table with the columns "
+            f"{list(values)}."
+        )
+    for name, kind in kinds.items():
+        check_one_of(_KINDS, **{f"kinds[{name!r}]": kind})
+    if kinds.get(label, "class") != "class":
+        raise ValueError(f"A label is a class. Received: label={label!r} of kind {kinds[label]!r}.")
+    return kinds | ({} if label is None else {label: "class"})
+
+
+def _column(name, values, kind):
+    """The encoding of one column, of a kind or as its values are."""
+    kind = kind or ("number" if values.dtype.kind in "iuf" else "class")
+    present = values[~_is_missing(values)]
+    if not len(present):
+        raise ValueError(f"Column {name!r} has no values. Leave it out.")
+    if kind == "class":
+        return Column(name, kind, tuple(sorted(set(present.tolist()), key=_order)))
+    if values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"Column {name!r} holds {values.dtype}, such as {present[0]!r}. Received: kind={kind!r}"
+            ". Convert it to numbers, or call it a 'class'."
+        )
+    if kind == "count":
+        return Column(name, kind)
+    present = present.astype("float64")
+    return Column(name, kind, (), float(present.mean()), float(present.std()) or 1.0)
+
+
+def _order(value):
+    """Numbers by size, before texts."""
+    return (isinstance(value, str), value)
+
+
+def _check_values(values, columns, target, mask):
+    """Raises ValueError for missing and infinite values, counts that are none and new classes."""
+    for column in [*columns, *([] if target is None else [target])]:
+        found = values[column.name]
+        missing = _is_missing(found)
+        if missing.any() and (not mask or column is target):
+            raise ValueError(
+                f"Values are missing in {missing.sum()} rows of column {column.name!r}. Received: "
+                f"mask={mask}. Leave these rows out, or pass mask=True and train a "
+                "models.MissingDataVAE; a label cannot be missing."
+            )
+        present = found[~missing]
+        if column.kind == "class":
+            unknown = set(present.tolist()) - set(column.classes)
+            if unknown:
+                raise ValueError(
+                    f"Column {column.name!r} has classes {column.classes}. Received: "
+                    f"{sorted(unknown, key=_order)[:3]}. Load the training data with all of them."
+                )
+        elif not np.isfinite(present.astype("float64")).all():
+            raise ValueError(f"Column {column.name!r} must be finite. Received: infinite values.")
+        elif column.kind == "count" and ((present < 0) | (present % 1 != 0)).any():
+            raise ValueError(
+                f"Column {column.name!r} is of counts 0, 1, ... Received: values from "
+                f"{present.min():g} to {present.max():g}. Call it a 'number'."
+            )
+
+
+def _second(values, columns, target, mask):
+    """What is delivered beside x: labels, a mask, or nothing."""
+    if mask and target is not None:
+        raise ValueError(
+            f"Only one of labels and a mask is delivered. Received: label={target.name!r} and "
+            "mask=True. Leave one out."
+        )
+    if target is not None:
+        return target.encode(values[target.name]).argmax(axis=1).astype("int32")
+    if not mask:
+        return None
+    observed = [np.repeat(~_is_missing(values[c.name])[:, None], c.width, axis=1) for c in columns]
+    return np.concatenate(observed, axis=1).astype("float32")

@@ -1,0 +1,70 @@
+"""The head of a decoder of tables."""
+
+import functools
+import itertools
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from tfgen import layers
+from tfgen._utils.arguments import check_one_of
+from tfgen.layers.independent import IndependentLayer
+from tfgen.networks._blocks import Head
+
+__all__ = ["table_head"]
+
+
+class HasKind(Protocol):
+    """A column, such as those of `tfgen.datasets.TableInfo`."""
+
+    @property
+    def kind(self) -> str:
+        """One of "number", "class" and "count"."""
+
+    @property
+    def width(self) -> int:
+        """How many numbers the column takes."""
+
+
+def table_head(
+    columns: Sequence[HasKind],
+    number: Head = layers.IndependentNormal,
+    count: Head = layers.IndependentNegativeBinomial,
+) -> Any:
+    """The head of a decoder of rows with columns of several kinds.
+
+    Args:
+        columns: those of `datasets.load_table`'s info, or objects with `kind` and `width`.
+        number: callable from an event shape to the layer of columns of numbers; for numbers of
+            several modes `functools.partial(layers.MixtureNormal, 5)`, which takes one at a time.
+        count: callable from an event shape to the layer of columns of counts.
+
+    Returns:
+        `head=` of a decoder, such as `mlp_decoder`: a callable from the shape of a row to a
+        `layers.Blockwise`, whose classes are one-hot vectors.
+
+    Raises:
+        ValueError: if a column is of another kind, or a head makes no layer of an event shape.
+
+    Example:
+        >>> from tfgen import datasets, networks
+        >>> rows = [[0.1, 3, 0], [0.7, 0, 1], [0.2, 5, 1]]
+        >>> _, info = datasets.load_table(rows, kinds={"1": "count", "2": "class"})
+        >>> head = table_head(info.columns)
+        >>> networks.mlp_decoder(info.data_shape, 2, head=head).output_shape
+        (None, 4)
+    """
+    for column in columns:
+        check_one_of(("number", "class", "count"), kind=getattr(column, "kind", None))
+    heads = {"number": number, "class": layers.OneHotCategorical, "count": count}
+    parts = [
+        part
+        for kind, group in itertools.groupby(columns, lambda column: column.kind)
+        for part in _parts(heads[kind], [column.width for column in group])
+    ]
+    return functools.partial(layers.Blockwise, parts=parts)
+
+
+def _parts(head, widths):
+    """One layer of columns side by side, if it makes them independent; else one for each."""
+    together = None if head is layers.OneHotCategorical else head(sum(widths))
+    return [together] if isinstance(together, IndependentLayer) else [head(n) for n in widths]
