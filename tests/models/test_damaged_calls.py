@@ -355,6 +355,7 @@ def _data_methods(name):
 
 def _densities(name):
     x, condition = _images(name)
+    yield "log_prob", dict(x=x, num_samples=2, seed=0, **condition)
     x = Conditioned(x, *condition.values()) if condition else x
     yield "log_weights", dict(x=x, num_samples=2, seed=SEED, training=False)
     z = normal(N, *model(name).latent_shape)

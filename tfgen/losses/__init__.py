@@ -20,7 +20,14 @@ from tfgen.losses.disentanglement import dip_penalty, permute_dims
 from tfgen.losses.divergences import kl_divergence
 from tfgen.losses.expectations import expected_value, has_mean, mean_of_draws
 from tfgen.losses.free_bits import free_bits_kl, kl_of_dimensions
-from tfgen.losses.likelihood import bits_per_dim, bound_terms, is_discrete, squared_error
+from tfgen.losses.likelihood import (
+    LogProbEstimate,
+    bits_per_dim,
+    bound_terms,
+    is_discrete,
+    log_mean_exp,
+    squared_error,
+)
 from tfgen.losses.maximum_mean_discrepancy import squared_mmd
 from tfgen.losses.ms_ssim import ms_ssim
 from tfgen.losses.negative_log_likelihood import NegativeLogLikelihood
@@ -36,10 +43,11 @@ from tfgen.losses.weak_supervision import average_shared
 __all__ = [
     "ADVERSARIAL_LOSSES",
     "AUGMENTATIONS",
+    "RELATIVISTIC_LOSSES",
     "AdversarialLoss",
     "KLDecomposition",
+    "LogProbEstimate",
     "NegativeLogLikelihood",
-    "RELATIVISTIC_LOSSES",
     "RelativisticLoss",
     "WeightClipping",
     "adversarial_loss",
@@ -61,8 +69,9 @@ __all__ = [
     "kl_divergence",
     "kl_of_dimensions",
     "log_importance_weights",
-    "ms_ssim",
+    "log_mean_exp",
     "mean_of_draws",
+    "ms_ssim",
     "permute_dims",
     "proximity",
     "r1_penalty",
