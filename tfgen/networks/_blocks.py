@@ -37,6 +37,8 @@ __all__ = [
     "chain",
     "condition_input",
     "check_arguments",
+    "check_data_shape",
+    "check_halvings",
     "convolution",
     "dense_layers",
     "fast",
@@ -171,7 +173,7 @@ def condition_input(
 
 
 def join(x: Any, condition: Any) -> Any:
-    """Appends a condition to vectors, or to images as one channel more, a linear map of it.
+    """Appends a condition to vectors, or to what has channels as one more, a linear map of it.
 
     Conditions that are images of the same size are appended as channels themselves, and None is
     no condition.
@@ -180,11 +182,11 @@ def join(x: Any, condition: Any) -> Any:
         return x
     if len(x.shape) == 2:
         return keras.layers.Concatenate()([x, keras.layers.Flatten()(condition)])
-    height, width = x.shape[1:3]
-    if condition.shape[1:-1] != (height, width):
+    sizes = x.shape[1:-1]
+    if condition.shape[1:-1] != sizes:
         vectors = keras.layers.Flatten()(condition)
-        plane = keras.layers.Dense(height * width, name="condition_plane")(vectors)
-        condition = keras.layers.Reshape((height, width, 1))(plane)
+        plane = keras.layers.Dense(math.prod(sizes), name="condition_plane")(vectors)
+        condition = keras.layers.Reshape((*sizes, 1))(plane)
     return keras.layers.Concatenate()([x, condition])
 
 
@@ -259,11 +261,35 @@ def _are_positive(values):
 
 def check_image_shape(image_shape: Shape) -> tuple[int, ...]:
     """Returns `image_shape` as a tuple, or raises ValueError if it is not (h, w, c)."""
-    shape = tuple(image_shape) if isinstance(image_shape, (tuple, list)) else ()
+    shape = _as_shape(image_shape)
     if len(shape) != 3 or not _are_positive(shape):
         raise ValueError(
             "image_shape must be three positive ints, (height, width, channels). "
             f"Received: image_shape={image_shape!r}. Grey images of 28 pixels are (28, 28, 1)."
+        )
+    return shape
+
+
+def _as_shape(value):
+    return tuple(value) if isinstance(value, (tuple, list)) else ()
+
+
+def check_data_shape(data_shape: Shape) -> tuple[int, ...]:
+    """The shape of a series, an image or a volume, with channels, as a tuple.
+
+    Raises:
+        ValueError: if it is none of these.
+
+    Example:
+        >>> check_data_shape([100, 3])
+        (100, 3)
+    """
+    shape = _as_shape(data_shape)
+    if len(shape) not in (2, 3, 4) or not _are_positive(shape):
+        raise ValueError(
+            "data_shape must be positive ints, (length, channels) of series, (height, width, "
+            "channels) of images or (depth, height, width, channels) of volumes. Received: "
+            f"data_shape={data_shape!r}. Give what has no channels one: (100,) becomes (100, 1)."
         )
     return shape
 
@@ -292,25 +318,34 @@ def check_arguments(
     """
     check_size(1, latent_dim=latent_dim, width=width)
     shape = check_image_shape(image_shape)
-    smallest = 2**num_halvings // 2 + 1
-    if min(shape[:2]) < smallest:
-        raise ValueError(
-            f"This network halves an image {num_halvings} times and expects at least {smallest} "
-            f"pixels of height and width. Received: image_shape={shape}. Resize the images, or use "
-            "a network that halves fewer times: mlp never, conv 3 times, conv64 6 times."
-        )
+    check_halvings(shape, num_halvings, "image_shape")
     return shape
 
 
-def halved_sizes(image_shape: Shape, num_halvings: int) -> list[tuple[int, ...]]:
-    """Height and width before, between and after convolutions of stride 2, rounded up.
+def check_halvings(shape: Shape, num_halvings: int, name: str = "data_shape") -> None:
+    """Raises ValueError unless each halving makes all axes but that of channels smaller.
+
+    Example:
+        >>> check_halvings((28, 28, 1), 3)
+    """
+    smallest = 2**num_halvings // 2 + 1
+    if min(shape[:-1]) < smallest:
+        raise ValueError(
+            f"This network halves its data {num_halvings} times and expects at least {smallest} "
+            f"pixels on each axis. Received: {name}={shape}. Resize the data, or use a network "
+            "that halves fewer times: mlp never, vq twice, conv 3 times, conv64 6 times."
+        )
+
+
+def halved_sizes(data_shape: Shape, num_halvings: int) -> list[tuple[int, ...]]:
+    """All axes but the channels before, between and after convolutions of stride 2, rounded up.
 
     Example:
         >>> halved_sizes((28, 20, 1), 3)
         [(28, 20), (14, 10), (7, 5), (4, 3)]
     """
     return [
-        tuple(math.ceil(pixels / 2**step) for pixels in image_shape[:2])
+        tuple(math.ceil(pixels / 2**step) for pixels in data_shape[:-1])
         for step in range(num_halvings + 1)
     ]
 
@@ -375,28 +410,34 @@ def minibatch_features(minibatch_discrimination: int) -> Layers:
 
 
 def convolution(
-    kernel_size: int, filters: int, strides: int = 1, **kwargs: Any
+    kernel_size: int, filters: int, strides: int = 1, rank: int = 2, **kwargs: Any
 ) -> keras.layers.Layer:
-    """Convolution that keeps an image's size, or halves it with rounding up."""
-    return keras.layers.Conv2D(filters, kernel_size, strides, padding="same", **kwargs)
+    """Convolution over `rank` axes that keeps their sizes, or halves them with rounding up."""
+    layer = getattr(keras.layers, f"Conv{rank}D")
+    return layer(filters, kernel_size, strides, padding="same", **kwargs)
 
 
 def upsample(filters: int, kernel_size: int, size: Shape, **kwargs: Any) -> Layers:
-    """Layers that double an image to `size`, the inverse of halving with rounding up.
+    """Layers that double series, images or volumes to `size`, the inverse of `convolution`.
 
     Args:
         filters: int, output channels.
         kernel_size: int, pixels.
-        size: tuple of int, (height, width) of the output. A doubled image has one row or column
-            too many where this is odd; it is cut off.
+        size: tuple of int, of the output, without channels. What is doubled has one row too many
+            along axes where this is odd; it is cut off.
         **kwargs: arguments of `keras.layers.Conv2DTranspose`.
 
     Returns:
         List of one or two layers.
     """
-    transposed = keras.layers.Conv2DTranspose(filters, kernel_size, 2, padding="same", **kwargs)
+    rank = len(size)
+    layer = getattr(keras.layers, f"Conv{rank}DTranspose")
+    transposed = layer(filters, kernel_size, 2, padding="same", **kwargs)
     excess = [(0, pixels % 2) for pixels in size]
-    return [transposed, Crop(excess)] if (0, 1) in excess else [transposed]
+    if (0, 1) not in excess:
+        return [transposed]
+    crop = Crop if rank == 2 else getattr(keras.layers, f"Cropping{rank}D")
+    return [transposed, crop(excess[0] if rank == 1 else excess)]
 
 
 @keras.saving.register_keras_serializable("tfgen")
@@ -489,17 +530,17 @@ def image_output(
     return [activation, output], num_parameters
 
 
-def output_channels(num_parameters: int, image_shape: Shape) -> int:
-    """Channels of an image of parameters, given their number.
+def output_channels(num_parameters: int, data_shape: Shape) -> int:
+    """Channels of a series, image or volume of parameters, given their number.
 
     Raises:
         ValueError: if they are not the same number for every pixel.
     """
-    channels, remainder = divmod(num_parameters, math.prod(image_shape[:2]))
+    channels, remainder = divmod(num_parameters, math.prod(data_shape[:-1]))
     if remainder:
         raise ValueError(
             "A convolutional decoder expects a head with the same number of parameters for every "
-            f"pixel. Received: a head with {num_parameters} parameters for image_shape="
-            f"{image_shape}. Use mlp_decoder, or a head such as IndependentNormal."
+            f"pixel. Received: a head with {num_parameters} parameters for data of shape "
+            f"{tuple(data_shape)}. Use mlp_decoder, or a head such as IndependentNormal."
         )
     return channels
