@@ -59,7 +59,29 @@ def of(name, model=None, **arguments):
 
 
 RANGE = {"value_range": (0.0, 1.0)}
+A_VOLUME = ("image_grid", "images", "with an axis more")
+ROWS = np.random.default_rng(0).normal(size=(2, 20, 3))
+WAVES = np.sin(np.arange(24.0)).reshape(2, 6, 2)
 CALLS = {
+    "marginals": of("marginals", real=ROWS[0], generated=ROWS[1], columns=2),
+    "pair_plot": of(
+        "pair_plot",
+        real=ROWS[0],
+        generated=ROWS[1],
+        names=["a", "b", "c"],
+        max_points=10,
+        seed=0,
+    ),
+    "series": of(
+        "series", x=WAVES, reference=WAVES, num_lines=1, share=0.5, channel_names=["a", "b"]
+    ),
+    "volume_slices": of(
+        "volume_slices",
+        volumes=np.full((2, 3, 4, 4, 1), 0.5),
+        num_slices=2,
+        row_labels=["a", "b"],
+        **RANGE,
+    ),
     "density": of("density", flow, ranges=((-1.0, 1.0), (-2.0, 2.0)), data=np.zeros((3, 2)), num=4),
     "heat_map": of(
         "heat_map",
@@ -149,7 +171,9 @@ def ends(damaged):
 
 
 def test_damaged_calls_are_refused_by_name_and_few_return():
-    found = list(ends(damaged_calls(CALLS)))
+    # With an axis more four images are one volume, for which there are too many labels.
+    damaged = [each for each in damaged_calls(CALLS) if tuple(each[:3]) != A_VOLUME]
+    found = list(ends(damaged))
     assert not list(failures_among(found))
     # The damage is a right value of 5 %, such as None of what may be left out, or a title; more
     # would mean that an argument lost its check.

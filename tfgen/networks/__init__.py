@@ -35,6 +35,7 @@ from tfgen.networks.mlp_gan import (
     mlp_discriminator,
     mlp_generator,
 )
+from tfgen.networks.recurrent import recurrent_decoder, recurrent_encoder
 from tfgen.networks.residual import gvae_encoder, residual_discriminator, residual_generator
 from tfgen.networks.table import table_head
 from tfgen.networks.vgp import GaussianProcessMapping, VGPPosterior
@@ -71,6 +72,8 @@ __all__ = [
     "mlp_generator",
     "mlp_prior",
     "multiscale_flow",
+    "recurrent_decoder",
+    "recurrent_encoder",
     "residual_discriminator",
     "residual_generator",
     "simple_flow",

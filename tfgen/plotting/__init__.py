@@ -5,9 +5,11 @@ from tfgen.plotting.curves import training_curves
 from tfgen.plotting.density import density
 from tfgen.plotting.grids import interpolations, reconstructions, samples, traversals
 from tfgen.plotting.heat_map import heat_map
-from tfgen.plotting.images import image_grid
+from tfgen.plotting.images import image_grid, volume_slices
 from tfgen.plotting.latents import latent_scatter, manifold
 from tfgen.plotting.rate_distortion import rate_distortion
+from tfgen.plotting.series import series
+from tfgen.plotting.tables import marginals, pair_plot
 
 __all__ = [
     "density",
@@ -16,10 +18,14 @@ __all__ = [
     "interpolations",
     "latent_scatter",
     "manifold",
+    "marginals",
     "mixture_components",
+    "pair_plot",
     "rate_distortion",
     "reconstructions",
     "samples",
+    "series",
     "training_curves",
     "traversals",
+    "volume_slices",
 ]

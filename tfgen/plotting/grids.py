@@ -9,6 +9,7 @@ from tfgen._utils.arguments import as_numbers, check_flags, check_seed
 from tfgen._utils.typing import TensorLike
 from tfgen.plotting.figures import (
     Plot,
+    Plots,
     as_finite,
     check_methods,
     flat_latent_dim,
@@ -17,6 +18,8 @@ from tfgen.plotting.figures import (
     value_range_of,
 )
 from tfgen.plotting.images import check_images, check_num_images, image_grid
+from tfgen.plotting.series import series
+from tfgen.plotting.tables import marginals
 
 __all__ = ["interpolations", "reconstructions", "samples", "traversals"]
 
@@ -54,8 +57,10 @@ def samples(
     seed: int = 0,
     value_range: Sequence[float] | None = None,
     condition: TensorLike | None = None,
-) -> Plot:
-    """Images that the model makes from draws of its prior.
+) -> Plots:
+    """Images that the model makes from draws of its prior; of volumes the middle slices.
+
+    Samples of a model of series are drawn by `series`, those of a model of rows by `marginals`.
 
     Args:
         model: model with `sample`.
@@ -67,7 +72,7 @@ def samples(
         condition: of a conditional model, one for all or one for each sample: classes, or vectors.
 
     Returns:
-        `(fig, axes)`, one matplotlib Axes.
+        `(fig, axes)`, one matplotlib Axes; of series and rows an array of them.
 
     Raises:
         ValueError: if an argument is out of range, `mean` is False or a `condition` is given for a
@@ -86,7 +91,10 @@ def samples(
     check_seed(seed=seed)
     shown = value_range_of(model, value_range)
     kwargs = {**_mean(model.sample, mean), **_condition(model.sample, condition)}
-    fig, axes = image_grid(model.sample(num_samples, seed=seed, **kwargs), value_range=shown)
+    drawn = as_numbers(samples=model.sample(num_samples, seed=seed, **kwargs))
+    if drawn.ndim in (2, 3):
+        return series(drawn) if drawn.ndim == 3 else marginals(generated=drawn)
+    fig, axes = image_grid(drawn, value_range=shown)
     axes.set_title(f"{num_samples} samples, {'E[x|z]' if mean else 'x ~ p(x|z)'}")
     return fig, axes
 
@@ -165,11 +173,8 @@ def _check_kl(latent_dim, kl):
 
 
 def _check_image(x):
-    """One image as an array, or None."""
-    if x is None:
-        return None
-    image = as_finite(3, x=x)
-    return check_images(x=image[None])[0]
+    """One image or volume as an array, or None."""
+    return None if x is None else check_images(x=as_numbers(x=x)[None])[0]
 
 
 def _dim_label(dim, kl):

@@ -11,7 +11,7 @@ from tfgen._utils.arguments import as_numbers, as_pair, check_ints
 from tfgen._utils.typing import TensorLike
 from tfgen.plotting.figures import Plots, as_labels, check_drawable, subplots
 
-__all__ = ["check_images", "check_num_images", "image_grid"]
+__all__ = ["check_images", "check_num_images", "image_grid", "volume_slices"]
 
 MIN_TILE_INCHES = 0.6
 MIN_WIDTH_INCHES = 3.0  # The titles' length.
@@ -36,7 +36,7 @@ def check_images(**images: TensorLike) -> np.ndarray:
     """The one value, images, as a numpy array: finite, with one or three channels.
 
     Args:
-        **images: array or tensor, shape (n, h, w, c).
+        **images: array or tensor, shape (n, h, w, c); of volumes, (n, d, h, w, c).
 
     Returns:
         Array of the same shape, n >= 1, c 1 or 3.
@@ -50,10 +50,11 @@ def check_images(**images: TensorLike) -> np.ndarray:
     """
     ((name, _),) = images.items()
     array = as_numbers(**images)
-    if array.ndim != 4 or 0 in array.shape or array.shape[-1] not in (1, 3):
+    if array.ndim not in (4, 5) or 0 in array.shape or array.shape[-1] not in (1, 3):
         raise ValueError(
-            f"{name} must be images of shape (n, height, width, channels) with 1 or 3 channels and "
-            f"n >= 1. Received: shape {array.shape}. Reshape flat images, add the channel axis."
+            f"{name} must be images of shape (n, height, width, channels), or volumes of shape (n, "
+            "depth, height, width, channels), with 1 or 3 channels and n >= 1. Received: shape "
+            f"{array.shape}. Reshape flat images, add the channel axis."
         )
     if not np.all(np.isfinite(array)):
         raise ValueError(
@@ -210,7 +211,8 @@ def image_grid(
     """Images row by row in one grid.
 
     Args:
-        images: array or tensor, shape (n, h, w, c), c 1 (shown grey) or 3 (RGB).
+        images: array or tensor, shape (n, h, w, c), c 1 (shown grey) or 3 (RGB); or volumes, shape
+            (n, d, h, w, c), of which the middle slice is shown.
         columns: int or None, images in a row; None gives the grid nearest to a square.
         value_range: (low, high), the values shown black and white; values outside are clipped, with
             a warning if they are many.
@@ -232,6 +234,7 @@ def image_grid(
         (57, 86)
     """
     images = check_images(images=images)
+    images = images if images.ndim == 4 else images[:, images.shape[1] // 2]
     limits = _check_value_range(images, value_range)
     columns = _check_columns(columns, len(images))
     above = as_labels(len(images), titles=titles)
@@ -242,3 +245,43 @@ def image_grid(
     if above is not None:
         return _titled_grid(tiles, columns, above)
     return _plain_grid(tiles, columns, rows, below)
+
+
+def volume_slices(
+    volumes: TensorLike,
+    num_slices: int = 8,
+    value_range: Sequence[float] = (0.0, 1.0),
+    row_labels: Sequence[str] | None = None,
+) -> Plots:
+    """A row of slices, from the first to the last, of each volume.
+
+    Args:
+        volumes: array or tensor, shape (n, d, h, w, c), c 1 or 3.
+        num_slices: int >= 1, slices in a row, evenly spaced; all if there are no more.
+        value_range: (low, high), the values shown black and white.
+        row_labels: sequence of str or None, one for each volume.
+
+    Returns:
+        `(fig, axes)`, one matplotlib Axes.
+
+    Raises:
+        ValueError: if the volumes are no finite (n, d, h, w, 1 or 3), or as `image_grid`.
+
+    Example:
+        >>> fig, axes = volume_slices(np.zeros((2, 16, 12, 12, 1)), num_slices=4)
+        >>> axes.get_title()
+        'slices 0 to 15'
+    """
+    array = check_images(volumes=volumes)
+    if array.ndim != 5:
+        raise ValueError(
+            "volumes must have the shape (n, depth, height, width, channels). Received: shape "
+            f"{array.shape}. Give a single volume a first axis."
+        )
+    check_drawable(100, num_slices=num_slices)
+    depth = array.shape[1]
+    chosen = np.unique(np.linspace(0, depth - 1, min(num_slices, depth)).round().astype(int))
+    tiles = array[:, chosen].reshape(-1, *array.shape[2:])
+    fig, axes = image_grid(tiles, len(chosen), value_range, row_labels=row_labels)
+    axes.set_title(f"slices {chosen[0]} to {chosen[-1]}")
+    return fig, axes

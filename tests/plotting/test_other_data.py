@@ -1,0 +1,139 @@
+"""Figures of what are no images: volumes, series and rows of tables."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas
+import pytest
+
+from tfgen import layers, models, networks, plotting
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+def table(seed, num=400):
+    rng = np.random.default_rng(seed)
+    return pandas.DataFrame(
+        {
+            "size": rng.normal(size=num),
+            "colour": rng.choice(["red", "green"], num, p=[0.75, 0.25]),
+            "visits": rng.poisson(20.0, num),
+        }
+    )
+
+
+# Volumes.
+
+
+def test_the_middle_slice_of_volumes_is_shown():
+    volumes = np.zeros((4, 5, 3, 3, 1))
+    volumes[:, 2] = np.linspace(0.1, 0.9, 4)[:, None, None, None]
+    _, axes = plotting.image_grid(volumes, columns=4)
+    pixels = axes.images[0].get_array()
+    np.testing.assert_allclose(pixels[1, 1::4], np.linspace(0.1, 0.9, 4), rtol=1e-5)
+
+
+def test_slices_go_from_the_first_to_the_last():
+    volumes = np.broadcast_to(np.arange(9.0)[None, :, None, None, None] / 8, (2, 9, 3, 3, 1))
+    _, axes = plotting.volume_slices(volumes, num_slices=5, row_labels=["a", "b"])
+    pixels = axes.images[0].get_array()
+    np.testing.assert_allclose(pixels[1, 1::4], [0, 0.25, 0.5, 0.75, 1])
+    assert axes.get_title() == "slices 0 to 8"
+    _, axes = plotting.volume_slices(volumes[:, :3], num_slices=5)
+    assert axes.images[0].get_array().shape[1] == 3 * 3 + 2
+    with pytest.raises(ValueError, match=r"volumes must have the shape .*Received: shape \(9, 3"):
+        plotting.volume_slices(volumes[0])
+
+
+def vae_of(shape, network):
+    encoder, decoder = network
+    sizes = dict(latent_dim=2, width=2)
+    return models.VAE(
+        encoder(shape, **sizes), decoder(shape, head=layers.FixedScaleNormal, **sizes), seed=0
+    )
+
+
+CONV = networks.conv_encoder, networks.conv_decoder
+
+
+def test_all_figures_of_a_model_take_volumes():
+    model = vae_of((5, 6, 7, 1), CONV)
+    x = np.random.default_rng(0).random((3, 5, 6, 7, 1)).astype("float32")
+    figures = [
+        plotting.samples(model, 4, value_range=(-3, 3)),
+        plotting.reconstructions(model, x, value_range=(-3, 3)),
+        plotting.traversals(model, x[0], dims=[1], value_range=(-3, 3)),
+        plotting.interpolations(model, x[:1], x[1:2], value_range=(-3, 3)),
+    ]
+    widths = [axes.images[0].get_array().shape[1] for _, axes in figures]
+    assert widths == [2 * 7 + 1, 3 * 7 + 2, 7 * 7 + 6, 7 * 7 + 6]
+
+
+# Series.
+
+
+def test_lines_and_bands_of_series():
+    rng = np.random.default_rng(0)
+    x, reference = rng.normal(size=(8, 30, 2)), rng.normal(size=(500, 30, 2))
+    _, axes = plotting.series(x, reference, num_lines=3, share=0.5, channel_names=["a", "b"])
+    assert [ax.get_ylabel() for ax in axes] == ["a", "b"]
+    for i, ax in enumerate(axes):
+        median, *lines = (line.get_ydata() for line in ax.lines)
+        np.testing.assert_allclose(median, np.median(reference[..., i], axis=0))
+        np.testing.assert_array_equal(lines, x[:3, :, i])
+        corners = ax.collections[0].get_paths()[0].get_extents()
+        quartiles = np.quantile(reference[..., i], [0.25, 0.75], axis=0)
+        np.testing.assert_allclose([corners.y0, corners.y1], [quartiles.min(), quartiles.max()])
+    with pytest.raises(ValueError, match=r"reference must be series of shape \(30, 2\)"):
+        plotting.series(x, reference[:, :5])
+
+
+def test_samples_of_series_are_lines():
+    model = vae_of((20, 3), CONV)
+    _, axes = plotting.samples(model, 10)
+    assert len(axes) == 3 and len(axes[0].get_lines()) == 6
+
+
+# Tables.
+
+
+def test_marginals_of_a_table():
+    real, generated = table(0), table(1)
+    _, axes = plotting.marginals(real, generated, columns=3)
+    size, colour, visits = axes[0]
+    assert [ax.get_xlabel() for ax in axes[0]] == ["size", "colour", "visits"]
+    heights = np.array([bar.get_height() for bar in colour.patches]).reshape(2, 2)
+    expected = [(t["colour"] == c).mean() for t in (real, generated) for c in ("green", "red")]
+    np.testing.assert_allclose(heights.ravel(), expected)
+    # Both outlines have the same edges, those of counts between whole numbers.
+    edges = [patch.get_xy()[:, 0] for patch in size.patches]
+    np.testing.assert_array_equal(*edges)
+    assert set(np.unique(visits.patches[0].get_xy()[:, 0]) % 1) == {0.5}
+
+
+def test_marginals_of_samples_alone():
+    model = vae_of((4,), (networks.mlp_encoder, networks.mlp_decoder))
+    figure, axes = plotting.samples(model, 50)
+    assert axes.shape == (1, 4) and not figure.legends
+    with pytest.raises(ValueError, match="Give real or generated rows"):
+        plotting.marginals()
+    with pytest.raises(ValueError, match="must have the same columns"):
+        plotting.marginals(table(0), table(0)[["size"]])
+
+
+def test_pairs_are_real_below_and_generated_above_the_diagonal():
+    rng = np.random.default_rng(0)
+    real, generated = rng.normal(size=(50, 3)), rng.normal(size=(60, 3))
+    _, axes = plotting.pair_plot(real, generated, max_points=40)
+    below, above = (axes[at].collections[0].get_offsets() for at in ((2, 0), (0, 2)))
+    assert len(below) == len(above) == 40
+    assert {tuple(p) for p in below} <= {tuple(p) for p in real[:, [0, 2]]}
+    assert {tuple(p) for p in above} <= {tuple(p) for p in generated[:, [2, 0]]}
+    assert axes[2, 0].get_ylim() == pytest.approx(axes[2, 1].get_ylim())
+    _, axes = plotting.pair_plot(table(0)[["size", "visits"]], table(1)[["size", "visits"]])
+    assert axes[1, 0].get_ylabel() == "visits"
+    with pytest.raises(ValueError, match="the same 2 to 8 columns. Received: 3 and 2"):
+        plotting.pair_plot(real, generated[:, :2])

@@ -1,0 +1,215 @@
+"""Rows of tables: what real and generated ones have in common."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfgen._utils.arguments import check_ints, check_seed
+from tfgen._utils.typing import TensorLike
+from tfgen.plotting.figures import COLORS, Plots, as_finite, as_labels, subplots
+
+__all__ = ["marginals", "pair_plot"]
+
+NUM_BINS = 40
+NUM_CLASSES = 12  # Values of a column that has no more of them are drawn as bars.
+MAX_COLUMNS = 8  # Of a pair plot.
+NAMES = ("real", "generated")
+
+
+def _as_columns(name, rows):
+    """Columns by name of a data frame, or of an array with numbers for names."""
+    if hasattr(rows, "columns") and hasattr(rows, "dtypes"):
+        columns = {str(key): rows[key].to_numpy() for key in rows.columns}
+        if not columns or not len(rows):
+            raise ValueError(f"{name} must have rows and columns. Received: none.")
+        return columns
+    array = as_finite(2, **{name: rows})
+    return {str(i): column for i, column in enumerate(array.T)}
+
+
+def _both(real, generated):
+    """Columns of both, which must be the same; of one that is None, None."""
+    pairs = [
+        None if rows is None else _as_columns(name, rows)
+        for name, rows in zip(NAMES, (real, generated), strict=True)
+    ]
+    given = [columns for columns in pairs if columns is not None]
+    if not given:
+        raise ValueError("Give real or generated rows, or both. Received: None and None.")
+    if list(given[0]) != list(given[-1]):
+        raise ValueError(
+            "real and generated must have the same columns. Received: "
+            f"{list(given[0])} and {list(given[-1])}."
+        )
+    return pairs
+
+
+def _classes_of(columns):
+    """The values of a column, if they are few or texts; else None."""
+    values = np.concatenate(columns)
+    found = set(values.tolist())
+    is_number = values.dtype.kind in "iuf"
+    if is_number and len(found) > NUM_CLASSES:
+        return None
+    return sorted(found, key=str if not is_number else None)
+
+
+def _shares(column, classes):
+    return [np.mean(np.asarray(column) == value) for value in classes]
+
+
+def _draw_marginal(ax, columns, styles):
+    """Bars of classes side by side, or outlines of histograms with the same bins."""
+    classes = _classes_of(columns)
+    if classes is not None:
+        width = 0.8 / len(columns)
+        for i, (column, style) in enumerate(zip(columns, styles, strict=True)):
+            at = np.arange(len(classes)) + width * (i - (len(columns) - 1) / 2)
+            ax.bar(at, _shares(column, classes), width, **style)
+        labels = [f"{value:g}" if isinstance(value, float) else str(value) for value in classes]
+        ax.set_xticks(range(len(classes)), labels, fontsize=7)
+        return
+    for column, style in zip(columns, styles, strict=True):
+        bins = _bins(np.concatenate(columns))
+        ax.hist(column, bins, density=True, histtype="step", linewidth=1.5, **style)
+
+
+def _bins(values):
+    """Edges of bins: of whole numbers, one for each of them or of a few."""
+    low, high = values.min(), values.max()
+    if np.any(values % 1 != 0):
+        return np.histogram_bin_edges(values, NUM_BINS)
+    width = max(1, math.ceil((high - low + 1) / NUM_BINS))
+    return np.arange(low - 0.5, high + 0.5 + width, width)
+
+
+def _styles(pairs):
+    """Colours and labels of those that are given."""
+    kinds = zip(NAMES, COLORS, pairs, strict=False)
+    return [{"color": color, "label": name} for name, color, pair in kinds if pair is not None]
+
+
+def marginals(real: Any = None, generated: Any = None, columns: int = 4) -> Plots:
+    """Each column of real and of generated rows: histograms of numbers, bars of classes.
+
+    Args:
+        real: data frame, or array of shape (rows, columns); None for generated rows alone.
+        generated: the same of what a model made, such as `info.decode(model.sample(1000))`.
+        columns: int >= 1, panels in a row.
+
+    Returns:
+        `(fig, axes)`, axes an array of shape (rows of panels, columns).
+
+    Raises:
+        ValueError: if neither is given, the columns differ, or an array is not finite.
+
+    Example:
+        >>> rows = np.random.default_rng(0).normal(size=(2, 100, 3))
+        >>> fig, axes = marginals(*rows)
+        >>> axes.shape, axes[0, 0].get_xlabel()
+        ((1, 3), '0')
+    """
+    check_ints(1, columns=columns)
+    pairs = _both(real, generated)
+    given = [pair for pair in pairs if pair is not None]
+    names, styles = list(given[0]), _styles(pairs)
+    wide = min(columns, len(names))
+    high = -(-len(names) // wide)
+    size = (max(2.3 * wide, 3.0), 1.9 * high + 0.3)
+    fig, axes = subplots(high, wide, figsize=size, squeeze=False, layout="constrained")
+    for ax in axes.flat[len(names) :]:
+        ax.set_axis_off()
+    for name, ax in zip(names, axes.flat, strict=False):
+        _draw_marginal(ax, [pair[name] for pair in given], styles)
+        ax.set_xlabel(name, fontsize=8)
+        ax.set_yticks([])
+        ax.tick_params(labelsize=7)
+        ax.spines[["top", "right", "left"]].set_visible(False)
+    if len(given) > 1:
+        handles = axes.flat[0].get_legend_handles_labels()
+        fig.legend(*handles, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+    return fig, axes
+
+
+def pair_plot(
+    real: TensorLike,
+    generated: TensorLike,
+    names: Sequence[str] | None = None,
+    max_points: int = 1000,
+    seed: int = 0,
+) -> Plots:
+    """Every pair of numeric columns as points, real ones below the diagonal, generated ones above.
+
+    On the diagonal are the marginals of both. What depends on each other in the data and not in
+    samples has another shape on the two sides.
+
+    Args:
+        real: array, shape (rows, columns), with 2 to 8 columns; or a data frame of numbers.
+        generated: the same of what a model made.
+        names: sequence of str, of the columns; None for those of a data frame, or numbers.
+        max_points: int >= 1, points drawn of each, at random.
+        seed: int >= 0, of these.
+
+    Returns:
+        `(fig, axes)`, axes an array of shape (columns, columns).
+
+    Raises:
+        ValueError: if the columns are no numbers, too many, or not the same.
+
+    Example:
+        >>> rows = np.random.default_rng(0).normal(size=(2, 100, 3))
+        >>> fig, axes = pair_plot(*rows, names=["a", "b", "c"])
+        >>> axes[2, 0].get_xlabel(), axes[2, 0].get_ylabel()
+        ('a', 'c')
+    """
+    check_ints(1, max_points=max_points)
+    check_seed(seed=seed)
+    own = [str(key) for key in real.columns] if hasattr(real, "columns") else None
+    real, generated = as_finite(2, real=real), as_finite(2, generated=generated)
+    num = real.shape[1]
+    if generated.shape[1] != num or not 2 <= num <= MAX_COLUMNS:
+        raise ValueError(
+            f"real and generated must have the same 2 to {MAX_COLUMNS} columns. Received: "
+            f"{num} and {generated.shape[1]}. Choose some of them."
+        )
+    names = as_labels(num, names=names) or own or [str(i) for i in range(num)]
+    side = max(1.5 * num, 4.0)
+    fig, axes = subplots(num, num, figsize=(side, side), sharex="col", layout="constrained")
+    rng = np.random.default_rng(seed)
+    shown = [rows[rng.permutation(len(rows))[:max_points]] for rows in (real, generated)]
+    for i in range(num):
+        for j in range(num):
+            if i != j:
+                rows, color = shown[j > i], COLORS[j > i]
+                axes[i, j].scatter(rows[:, j], rows[:, i], 3, color=color, alpha=0.4, linewidths=0)
+    _draw_diagonal(fig, axes, real, generated)
+    _label_pairs(axes, real, names)
+    return fig, axes
+
+
+def _draw_diagonal(fig, axes, real, generated):
+    styles = _styles([real, generated])
+    for i in range(len(axes)):
+        bins = np.histogram_bin_edges(np.concatenate([real[:, i], generated[:, i]]), NUM_BINS)
+        for rows, style in zip((real, generated), styles, strict=True):
+            axes[i, i].hist(rows[:, i], bins, density=True, histtype="step", **style)
+    handles = axes[0, 0].get_legend_handles_labels()
+    fig.legend(*handles, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+
+
+def _label_pairs(axes, real, names):
+    """Names outside, and the same limits on both sides of the diagonal."""
+    low, high = real.min(axis=0), real.max(axis=0)
+    margin = 0.1 * np.maximum(high - low, 1e-6)
+    for i, name in enumerate(names):
+        axes[-1, i].set_xlabel(name, fontsize=8)
+        axes[i, 0].set_ylabel(name, fontsize=8)
+        for j in range(len(names)):
+            axes[i, j].set_xlim(low[j] - margin[j], high[j] + margin[j])
+            if i != j:
+                axes[i, j].set_ylim(low[i] - margin[i], high[i] + margin[i])
+            axes[i, j].tick_params(labelsize=6)
+            if i == j or j > 0:
+                axes[i, j].set_yticks([])
