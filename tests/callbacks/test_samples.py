@@ -172,3 +172,14 @@ def test_value_range_and_condition_reach_the_model(fake_model, tmp_path, monkeyp
     callback.on_train_begin()
     callback.on_epoch_end(0)
     np.testing.assert_allclose(shown[0].axes[0].images[0].get_array(), 0.5)
+
+
+@pytest.mark.parametrize("shape", [(5,), (9, 2), (6, 6, 6, 1)], ids=["rows", "series", "volumes"])
+def test_of_what_are_no_images(shape, tmp_path):
+    make = (networks.mlp_encoder, networks.mlp_decoder)
+    encoder, decoder = (f(shape, latent_dim=2, width=4) for f in make)
+    model = models.VAE(encoder, decoder, seed=0)
+    model.compile("adam")
+    x = np.zeros((8, *shape), "float32")
+    model.fit(x, epochs=2, verbose=0, callbacks=[SampleGrid(tmp_path, 4)])
+    assert names(tmp_path) == ["samples_epoch_0001.png", "samples_epoch_0002.png"]

@@ -103,8 +103,8 @@ BUILDERS = {
     "simple_flow": dict(image_shape=SHAPE, num_couplings=2, width=4, num_layers=1),
     "variational_dequantization": dict(image_shape=SHAPE, num_couplings=2, width=4, num_layers=1),
     "vector_flow": dict(size=4, num_couplings=2, hidden=(8,)),
-    "vq_decoder": dict(image_shape=SHAPE, code_dim=2, width=4),
-    "vq_encoder": dict(image_shape=SHAPE, code_dim=2, width=4),
+    "vq_decoder": dict(data_shape=SHAPE, code_dim=2, width=4),
+    "vq_encoder": dict(data_shape=SHAPE, code_dim=2, width=4),
 }
 SEED = (0, 1)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import layers
+from tfgen import layers, models
 from tfgen.networks.vq import vq_decoder, vq_encoder
 
 
@@ -49,5 +49,21 @@ def test_errors():
         vq_encoder((8, 8, 1), num_blocks=-1)
     with pytest.raises(ValueError, match="code_dim must be.*Received: code_dim=0"):
         vq_decoder((8, 8, 1), code_dim=0)
-    with pytest.raises(ValueError, match=r"at least 3 .*Received: image_shape=\(2, 8, 1\)"):
+    with pytest.raises(ValueError, match=r"at least 3 .*Received: data_shape=\(2, 8, 1\)"):
         vq_encoder((2, 8, 1))
+
+
+@pytest.mark.parametrize("shape", [(21, 2), (9, 8, 10, 1)], ids=["series", "volumes"])
+def test_a_vq_vae_of_series_and_volumes(shape):
+    model = models.VQVAE(
+        vq_encoder(shape, code_dim=3, width=4, num_blocks=1),
+        vq_decoder(shape, code_dim=3, width=4, num_blocks=1, head=layers.FixedScaleNormal),
+        num_codes=8,
+        seed=0,
+    )
+    model.compile("adam")
+    x = np.random.default_rng(0).normal(size=(12, *shape)).astype("float32")
+    model.fit(x, verbose=0)
+    sizes = [-(-pixels // 4) for pixels in shape[:-1]]
+    assert model.latent_shape == (*sizes, 3) and model.num_indices == np.prod(sizes)
+    assert model.reconstruct(x).shape == x.shape and model.sample(4, seed=0).shape == (4, *shape)

@@ -51,7 +51,10 @@ def _as_condition(condition):
 
 
 class SampleGrid(keras.callbacks.Callback):
-    """Writes a grid of samples as PNG while the model trains, and to TensorBoard.
+    """Writes a figure of samples as PNG while the model trains, and to TensorBoard.
+
+    Images and middle slices of volumes stand in a grid; series are lines, rows of tables
+    histograms: see `tfgen.plotting.samples`.
 
     Every grid decodes the same latent draws, since the seed is the same; training's own random
     state is not touched. Files are named by epoch, `samples_epoch_0010.png`.
@@ -130,7 +133,10 @@ class SampleGrid(keras.callbacks.Callback):
 
     def _write(self, epoch):
         fig, axes = plotting.samples(self.model, **self.arguments)
-        axes.set_title(f"{axes.get_title()}, epoch {epoch}")
+        if isinstance(axes, np.ndarray):  # Of series and rows.
+            fig.suptitle(f"{self.arguments['num_samples']} samples, epoch {epoch}", fontsize=10)
+        else:
+            axes.set_title(f"{axes.get_title()}, epoch {epoch}")
         png = _png_of(fig)
         with written_aside(self.output_dir / f"samples_epoch_{epoch:04d}.png") as aside:
             aside.write_bytes(png)

@@ -10,7 +10,9 @@ from tfgen.networks._blocks import (
     ConditionOptions,
     Head,
     chain,
-    check_arguments,
+    check_data_shape,
+    check_halvings,
+    convolution,
     halved_sizes,
     output_channels,
     output_dtype,
@@ -25,14 +27,14 @@ _NUM_HALVINGS = 2
 _KERNEL_SIZE = 4
 
 
-def _residual_block(width):
+def _residual_block(width, rank):
     """Function that adds ReLU, a 3x3 convolution, ReLU and a 1x1 convolution to its input."""
 
     def block(x):
         residual = [
             keras.layers.Activation("relu"),
-            keras.layers.Conv2D(width, 3, padding="same", activation="relu"),
-            keras.layers.Conv2D(width, 1),
+            convolution(3, width, rank=rank, activation="relu"),
+            convolution(1, width, rank=rank),
         ]
         return keras.layers.Add()([x, chain(x, residual)])
 
@@ -40,13 +42,15 @@ def _residual_block(width):
 
 
 def vq_encoder(
-    image_shape: Shape,
+    data_shape: Shape,
     code_dim: int = 64,
     width: int = 256,
     num_blocks: int = 2,
     **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from images to a map of vectors, a quarter as high and wide.
+
+    Or from series or volumes, whose kernels have as many axes.
 
     Two 4x4 convolutions of stride 2, residual blocks (ReLU, 3x3, ReLU, 1x1), and a 1x1 convolution
     to `code_dim` channels.
@@ -55,7 +59,8 @@ def vq_encoder(
     authors' code, and the ReLU after the first, between two linear maps.
 
     Args:
-        image_shape: tuple of int, (height, width, channels), from 3 pixels on.
+        data_shape: tuple of int, (height, width, channels) of images, (length, channels) of series
+            or (depth, height, width, channels) of volumes, from 3 pixels on each axis.
         code_dim: int >= 1, size of each vector.
         width: int >= 1, filters of all other convolutions.
         num_blocks: int >= 0, residual blocks.
@@ -67,24 +72,25 @@ def vq_encoder(
         ceil(width / 4), code_dim).
 
     Raises:
-        ValueError: if an argument is out of range or the image too small.
+        ValueError: if an argument is out of range or an axis too short.
 
     Example:
         >>> vq_encoder((28, 28, 1), code_dim=8, width=16)(keras.ops.zeros((5, 28, 28, 1))).shape
         TensorShape([5, 7, 7, 8])
     """
-    image_shape = check_arguments(image_shape, 1, width, _NUM_HALVINGS)
+    data_shape = check_data_shape(data_shape)
+    check_halvings(data_shape, _NUM_HALVINGS)
     check_size(0, num_blocks=num_blocks)
-    check_size(1, code_dim=code_dim)
-    halve = dict(strides=2, padding="same")
+    check_size(1, code_dim=code_dim, width=width)
+    rank = len(data_shape) - 1
     return stack(
-        image_shape,
+        data_shape,
         [
-            keras.layers.Conv2D(width, _KERNEL_SIZE, activation="relu", **halve),
-            keras.layers.Conv2D(width, _KERNEL_SIZE, **halve),
-            *(_residual_block(width) for _ in range(num_blocks)),
+            convolution(_KERNEL_SIZE, width, 2, rank, activation="relu"),
+            convolution(_KERNEL_SIZE, width, 2, rank),
+            *(_residual_block(width, rank) for _ in range(num_blocks)),
             keras.layers.Activation("relu"),
-            keras.layers.Conv2D(code_dim, 1, dtype=output_dtype()),
+            convolution(1, code_dim, rank=rank, dtype=output_dtype()),
         ],
         name="vq_encoder",
         **condition,
@@ -92,7 +98,7 @@ def vq_encoder(
 
 
 def vq_decoder(
-    image_shape: Shape,
+    data_shape: Shape,
     code_dim: int = 64,
     head: Head = layers.IndependentBernoulli,
     width: int = 256,
@@ -105,9 +111,10 @@ def vq_decoder(
     channels, is that of the authors' code.
 
     Args:
-        image_shape: tuple of int, (height, width, channels), from 3 pixels on.
+        data_shape: tuple of int, (height, width, channels) of images, (length, channels) of series
+            or (depth, height, width, channels) of volumes, from 3 pixels on each axis.
         code_dim: int >= 1, size of each code.
-        head: callable from `image_shape` to a distribution layer with the same number of parameters
+        head: callable from `data_shape` to a distribution layer with the same number of parameters
             for every pixel; None for plain images.
         width: int >= 1, filters of the hidden convolutions.
         num_blocks: int >= 0, residual blocks.
@@ -119,25 +126,27 @@ def vq_decoder(
         (batch, height, width, channels).
 
     Raises:
-        ValueError: if an argument is out of range, the image too small or `head` does not fit.
+        ValueError: if an argument is out of range, an axis too short or `head` does not fit.
 
     Example:
         >>> vq_decoder((28, 28, 1), code_dim=8, width=16)(keras.ops.zeros((5, 7, 7, 8))).event_shape
         TensorShape([28, 28, 1])
     """
-    image_shape = check_arguments(image_shape, 1, width, _NUM_HALVINGS)
+    data_shape = check_data_shape(data_shape)
+    check_halvings(data_shape, _NUM_HALVINGS)
     check_size(0, num_blocks=num_blocks)
-    check_size(1, code_dim=code_dim)
-    output, num_parameters = output_layer(head, image_shape)
-    full, half, quarter = halved_sizes(image_shape, _NUM_HALVINGS)
+    check_size(1, code_dim=code_dim, width=width)
+    rank = len(data_shape) - 1
+    output, num_parameters = output_layer(head, data_shape)
+    full, half, quarter = halved_sizes(data_shape, _NUM_HALVINGS)
     return stack(
         (*quarter, code_dim),
         [
-            keras.layers.Conv2D(width, 3, padding="same"),
-            *(_residual_block(width) for _ in range(num_blocks)),
+            convolution(3, width, rank=rank),
+            *(_residual_block(width, rank) for _ in range(num_blocks)),
             keras.layers.Activation("relu"),
             *upsample(width, _KERNEL_SIZE, half, activation="relu"),
-            *upsample(output_channels(num_parameters, image_shape), _KERNEL_SIZE, full),
+            *upsample(output_channels(num_parameters, data_shape), _KERNEL_SIZE, full),
             output,
         ],
         name="vq_decoder",
