@@ -51,7 +51,7 @@ every_class = pytest.mark.parametrize("name", ARGUMENTS)
 
 
 def test_all_classes_are_tested():
-    assert {*ARGUMENTS, "IndependentBernoulli"} == set(distributions.__all__)
+    assert {*ARGUMENTS, "IndependentBernoulli", "Mass"} == set(distributions.__all__)
 
 
 # TFP's.

@@ -79,7 +79,7 @@ class IndependentNegativeBinomial(IndependentFamily):
         )
 
 
-class ZeroInflated(tfd.AutoCompositeTensorDistribution):
+class ZeroInflated(distributions.Mass):
     """Counts that are zero with probability s = sigmoid(logits), and else from a distribution.
 
     `tfd.Inflated` is the same, but takes its logits for half the log odds, and shapes that are
@@ -105,14 +105,7 @@ class ZeroInflated(tfd.AutoCompositeTensorDistribution):
     ) -> None:
         parameters = dict(locals())
         self.distribution, self.logits = distribution, logits
-        super().__init__(
-            dtype=distribution.dtype,
-            reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            validate_args=validate_args,
-            allow_nan_stats=True,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(distribution.dtype, validate_args, parameters, name)
 
     @property
     def support_of(self) -> tfd.Distribution:
@@ -125,15 +118,6 @@ class ZeroInflated(tfd.AutoCompositeTensorDistribution):
             distribution=tfp.util.BatchedComponentProperties(),
             logits=tfp.util.ParameterProperties(),
         )
-
-    def _event_shape(self) -> tf.TensorShape:
-        return tf.TensorShape([])
-
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return tf.constant([], tf.int32)
-
-    def _default_event_space_bijector(self) -> None:
-        """None, as of all distributions of TFP that have a mass."""
 
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         counted = self.distribution.log_prob(x) - tf.nn.softplus(self.logits)

@@ -22,7 +22,7 @@ from tfgen.layers.distribution_lambda import (
     ParametricDistribution,
     register,
 )
-from tfgen.layers.distributions import Categorical, Logistic
+from tfgen.layers.distributions import Categorical, Logistic, Mass
 from tfgen.layers.independent import IndependentLayer, independent
 from tfgen.layers.parameters import as_shape, check_options, positive, split_params
 
@@ -32,7 +32,7 @@ __all__ = ["DiscretizedLogistic", "IndependentDiscretizedLogistic", "MixtureDisc
 MIN_STEPS, MAX_SCALE = 0.01, 100.0
 
 
-class DiscretizedLogistic(tfd.AutoCompositeTensorDistribution):
+class DiscretizedLogistic(Mass):
     """Logistic variables rounded to the nearest of `num_values` equal steps from 0 to 1.
 
     log P(x) = log[s(a) - s(b)] = log s(a) + log s(-b) + log(1 - exp(b - a)), with the logistic
@@ -62,28 +62,12 @@ class DiscretizedLogistic(tfd.AutoCompositeTensorDistribution):
         parameters = dict(locals())
         self.loc, self.scale = tf.convert_to_tensor(loc), tf.convert_to_tensor(scale)
         self.num_values = num_values
-        super().__init__(
-            dtype=self.loc.dtype,
-            reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            validate_args=validate_args,
-            allow_nan_stats=True,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(self.loc.dtype, validate_args, parameters, name)
 
     @classmethod
     def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
         number = tfp.util.ParameterProperties()
         return dict(loc=number, scale=number)
-
-    def _event_shape(self) -> tf.TensorShape:
-        return tf.TensorShape([])
-
-    def _event_shape_tensor(self) -> tf.Tensor:
-        return tf.constant([], tf.int32)
-
-    def _default_event_space_bijector(self) -> None:
-        """None, as of all distributions of TFP that have a mass."""
 
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         steps = self.num_values - 1
@@ -197,7 +181,7 @@ class IndependentDiscretizedLogistic(IndependentLayer):
         return independent(pixel, event_shape, validate_args)
 
 
-class PixelMixture(tfd.AutoCompositeTensorDistribution):
+class PixelMixture(Mass):
     """Images of independent pixels, each from a mixture that its channels share.
 
     Args:
@@ -232,14 +216,7 @@ class PixelMixture(tfd.AutoCompositeTensorDistribution):
         parameters = dict(locals())
         self.logits, self.loc, self.scale, self.coefficients = logits, loc, scale, coefficients
         self.num_values, self.image_shape = num_values, tuple(image_shape)
-        super().__init__(
-            dtype=loc.dtype,
-            reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            validate_args=validate_args,
-            allow_nan_stats=True,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(loc.dtype, validate_args, parameters, name)
 
     @classmethod
     def _parameter_properties(cls, dtype: Any, num_classes: Any = None) -> dict[str, Any]:
@@ -255,9 +232,6 @@ class PixelMixture(tfd.AutoCompositeTensorDistribution):
 
     def _event_shape_tensor(self) -> tf.Tensor:
         return tf.constant(self.image_shape)
-
-    def _default_event_space_bijector(self) -> None:
-        """None, as of all distributions of TFP that have a mass."""
 
     def _log_prob(self, x: tf.Tensor) -> tf.Tensor:
         values = x[..., None, :]

@@ -20,6 +20,7 @@ __all__ = [
     "Categorical",
     "IndependentBernoulli",
     "Logistic",
+    "Mass",
     "MultivariateNormalTriL",
     "Normal",
     "OneHotCategorical",
@@ -31,6 +32,41 @@ def _noise(draw, distribution, n, seed, dtype=None):
     """`n` draws for each member of a batch, by a function of `_utils.random`."""
     shape = tf.concat([[n], distribution.batch_shape_tensor()], axis=0)
     return draw(shape, tfp.random.sanitize_seed(seed), dtype or distribution.dtype)
+
+
+class Mass(tfd.AutoCompositeTensorDistribution):
+    """Base of probability masses that TFP does not have, whose draws are not reparameterized.
+
+    Scalar events are the default. A subclass gives `_parameter_properties`, `_log_prob` and
+    `_sample_n`.
+
+    Args:
+        dtype: of its events.
+        validate_args: bool, for TFP.
+        parameters: dict of the constructor's arguments.
+        name: str.
+    """
+
+    def __init__(
+        self, dtype: Any, validate_args: bool, parameters: dict[str, Any], name: str
+    ) -> None:
+        super().__init__(
+            dtype=dtype,
+            reparameterization_type=tfd.NOT_REPARAMETERIZED,
+            validate_args=validate_args,
+            allow_nan_stats=True,
+            parameters=parameters,
+            name=name,
+        )
+
+    def _event_shape(self) -> tf.TensorShape:
+        return tf.TensorShape([])
+
+    def _event_shape_tensor(self) -> tf.Tensor:
+        return tf.constant([], tf.int32)
+
+    def _default_event_space_bijector(self) -> None:
+        """None, as of all distributions of TFP that have a mass."""
 
 
 class Normal(tfd.Normal):
