@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tfgen import datasets
+from tfgen.datasets import load
 from tfgen.datasets.arrays import read_array, read_digits
 
 
@@ -37,7 +38,7 @@ def test_images_are_resized():
     [
         (np.zeros((0, 8, 8)), r"none of them 0. Received: shape \(0, 8, 8, 1\)"),
         (np.zeros((10, 64)), r"Received: shape \(10, 64\). Reshape flat images"),
-        (np.zeros((2, 3, 4, 5, 6)), r"Received: shape \(2, 3, 4, 5, 6\)"),
+        (np.zeros((2, 3, 4, 5, 6, 1)), r"Received: shape \(2, 3, 4, 5, 6, 1\)"),
         (np.full((2, 4, 4), np.nan), "Received: NaN in 2 of 2 images"),
         (np.full((2, 4, 4), np.inf), r"Received: values in \[inf, inf\]"),
         (np.full((2, 4, 4), 255.0), r"Received: values in \[255, 255\]. Divide by 255"),
@@ -99,3 +100,16 @@ def test_a_memory_map_stays_on_disk(tmp_path, dtype, split):
         for ours, expected in zip(*pipelines, strict=True):
             np.testing.assert_array_equal(ours, expected)
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_volumes_are_read_as_they_are():
+    volumes = np.random.default_rng(0).integers(256, size=(6, 4, 5, 3, 1), dtype="uint8")
+    data, info = load(volumes, "all", 3, shuffle=False)
+    assert info.image_shape == (4, 5, 3, 1)
+    np.testing.assert_allclose(np.concatenate(list(data)), volumes / 255, rtol=1e-6)
+    fixed, _ = load(volumes, "all", 6, binarize="fixed")
+    assert set(np.unique(next(iter(fixed)))) == {0.0, 1.0}
+    with pytest.raises(ValueError, match="image_size is of images"):
+        load(volumes, image_size=8)
+    with pytest.raises(ValueError, match="NaN in 1 of 2 images"):
+        load(np.where(np.arange(2).reshape(2, 1, 1, 1, 1), np.nan, np.zeros((2, 2, 2, 2, 1))))

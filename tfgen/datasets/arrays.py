@@ -25,9 +25,10 @@ def read_array(
 
     Args:
         source: array of images, or a tuple (images, labels). Images have the shape
-            (num_examples, height, width) or (num_examples, height, width, channels) and are
-            uint8, or float with intensities in [0, 1]. Labels have num_examples rows. A memory map
-            of uint8 or float32 stays on disk, unless the images are resized.
+            (num_examples, height, width) or (num_examples, height, width, channels), volumes
+            (num_examples, depth, height, width, channels), and are uint8, or float with
+            intensities in [0, 1]. Labels have num_examples rows. A memory map of uint8 or float32
+            stays on disk, unless the images are resized.
         split: str, "train" or "all" for every image, or a slice such as "train[:90%]".
         image_size: (height, width) or None.
         name: str.
@@ -109,6 +110,11 @@ def _rows(array, chosen):
 
 
 def _examples(name, images, labels, image_size, **names):
+    if images.ndim == 5 and image_size is not None:
+        raise ValueError(
+            f"image_size is of images. Received: image_size={image_size} with volumes of shape "
+            f"{images.shape[1:]}. Resize them first, or leave it out."
+        )
     images = resize_all(images, image_size)
     return Examples(name, images, images.shape[1:], labels, **names)
 
@@ -134,12 +140,13 @@ def _as_images(images):
 
 
 def _check_shape(images):
-    if images.ndim != 4 or 0 in images.shape:
+    if images.ndim not in (4, 5) or 0 in images.shape:
         raise ValueError(
             "source, an array of images, must have the shape (num_examples, height, width) or "
-            "(num_examples, height, width, channels), none of them 0. "
-            f"Received: shape {images.shape}. Reshape flat images, and give a single "
-            "image a first axis."
+            "(num_examples, height, width, channels), or that of volumes, (num_examples, depth, "
+            f"height, width, channels), none of them 0. Received: shape {images.shape}. Reshape "
+            "flat images, and give a single image a first axis; rows of a table are read by "
+            "load_table, and series are given to fit as they are."
         )
 
 
@@ -167,7 +174,7 @@ def _check_bytes(images):
 def _check_intensities(images):
     low, high = images.min(), images.max()
     if np.isnan(low):
-        bad = int(np.isnan(images).any(axis=(1, 2, 3)).sum())
+        bad = int(np.isnan(images).reshape(len(images), -1).any(axis=1).sum())
         raise ValueError(
             "Float images in source must have finite intensities in [0, 1]. Received: NaN in "
             f"{bad} of {len(images)} images. Leave these out or replace the values, as "

@@ -98,9 +98,10 @@ def load(
 
     Args:
         source: str, a name from the list above, where "./mnist" would be a folder; or an array of
-            images, shape (n, height, width) or (n, height, width, channels), uint8 or float in
-            [0, 1]; or a tuple of such an array and of labels with n rows; or the path of a folder
-            of images, whose subfolders, if any, are classes.
+            images, shape (n, height, width) or (n, height, width, channels), or of volumes, shape
+            (n, depth, height, width, channels), uint8 or float in [0, 1]; or a tuple of such an
+            array and of labels with n rows; or the path of a folder of images, whose subfolders,
+            if any, are classes.
         split: str, "train", "test", "all", or slices in the syntax of tensorflow_datasets, such
             as "train[:55000]" and "train[90%:]". Arrays and folders have no "test".
         batch_size: int >= 1.
