@@ -10,6 +10,7 @@ import pytest
 
 import tfgen
 from tfgen import bijectors, layers, metrics, models, networks
+from tfgen.datasets import Column
 
 sys.path.append(str(pathlib.Path(__file__).parent))
 
@@ -119,6 +120,7 @@ def maps():
 BIJECTORS |= dict(maps())
 
 _DENSE = dict(data_shape=SHAPE, latent_dim=2, width=4)
+_SERIES = dict(data_shape=(4, 2), latent_dim=2, width=4, depth=1)
 _CONV = dict(image_shape=SHAPE, latent_dim=2, width=4)
 _LADDER = dict(latent_dims=(3, 2), widths=(4, 4), depth=1, batch_norm=True, activation="relu")
 NETWORKS = table(
@@ -131,8 +133,8 @@ NETWORKS = table(
     VGPPosterior=dict(latent_dim=2, num_features=4, input_dim=2, num_points=3, width=4, seed=0),
     conv64_decoder={**_CONV, "image_shape": (64, 64, 1), "head": layers.FixedScaleNormal},
     conv64_encoder={**_CONV, "image_shape": (64, 64, 1), "head": layers.IndependentNormal},
-    conv_decoder=dict(**_CONV, head=layers.IndependentBernoulli, activation="relu"),
-    conv_encoder=dict(**_CONV, head=layers.IndependentNormal, activation="relu"),
+    conv_decoder=dict(**_DENSE, head=layers.IndependentBernoulli, activation="relu"),
+    conv_encoder=dict(**_DENSE, head=layers.IndependentNormal, activation="relu"),
     dcgan_discriminator=dict(
         image_shape=LARGE,
         width=4,
@@ -222,6 +224,8 @@ NETWORKS = table(
         num_classes=3,
     ),
     multiscale_flow=dict(image_shape=SHAPE, width=4, num_layers=1, num_bins=4),
+    recurrent_decoder=dict(**_SERIES, head=layers.FixedScaleNormal),
+    recurrent_encoder=dict(**_SERIES, head=layers.IndependentNormal),
     residual_discriminator=dict(image_shape=LARGE, width=4, batch_norm=True, dropout=0.1),
     residual_generator=dict(
         image_shape=LARGE,
@@ -232,15 +236,20 @@ NETWORKS = table(
         output_activation="tanh",
         head=None,
     ),
+    table_head=dict(
+        columns=[Column("a", "number"), Column("b", "class", (0, 1))],
+        number=layers.IndependentNormal,
+        count=layers.IndependentPoisson,
+    ),
     simple_flow=dict(image_shape=SHAPE, num_couplings=1, width=4, num_layers=1),
     variational_dequantization=dict(
         image_shape=SHAPE, num_couplings=1, width=4, num_layers=1, num_values=4
     ),
     vector_flow=dict(size=2, num_couplings=1, hidden=(4,), num_bins=4, bound=2.0),
     vq_decoder=dict(
-        image_shape=SHAPE, code_dim=2, head=layers.IndependentBernoulli, width=4, num_blocks=1
+        data_shape=SHAPE, code_dim=2, head=layers.IndependentBernoulli, width=4, num_blocks=1
     ),
-    vq_encoder=dict(image_shape=SHAPE, code_dim=2, width=4, num_blocks=1),
+    vq_encoder=dict(data_shape=SHAPE, code_dim=2, width=4, num_blocks=1),
 )
 
 _COUNTS = dict(seed=0, num_train=40, num_test=20, batch_size=4)
@@ -322,6 +331,17 @@ METRICS = table(
         num_samples=4,
         at=(1, 2),
         samples_per_batch=4,
+        batch_size=3,
+        seed=0,
+        verbose=False,
+    ),
+    "outlier_scores": in_the_vae(
+        metrics.outlier_scores,
+        data=_BINARY,
+        kind="typicality",
+        reference=_BINARY,
+        num_samples=2,
+        num_steps=2,
         batch_size=3,
         seed=0,
         verbose=False,

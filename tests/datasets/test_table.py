@@ -205,7 +205,7 @@ def test_heads_of_columns():
     mixtures = networks.table_head(two_numbers, functools.partial(layers.MixtureNormal, 5))(2)
     assert len(mixtures.parts) == 2  # Each has modes of its own.
     assert len(networks.table_head(two_numbers)(2).parts) == 1
-    with pytest.raises(ValueError, match="kind must be"):
+    with pytest.raises(ValueError, match="columns must be those of a table, .*Received: columns="):
         networks.table_head([3])
 
 

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow  # All rows of the table are trained.
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 

@@ -193,7 +193,7 @@ LIMIT = np.float32(1e4)
 
 
 @every_head
-@hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
 @hypothesis.given(data=hypothesis.strategies.data())
 def test_any_parameters_give_finite_numbers(head, data):
     """Log-density, gradient and draws, at points of the support and at draws of others."""
@@ -226,7 +226,7 @@ def test_any_parameters_give_finite_numbers(head, data):
         (functools.partial(layers.IndependentCategorical, num_classes=3), 3),
     ],
 )
-@hypothesis.settings(max_examples=60, deadline=None, derandomize=True)
+@hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
 @hypothesis.given(data=hypothesis.strategies.data())
 def test_any_parameters_give_a_finite_divergence(make, size, data):
     numbers = hypothesis.strategies.floats(-LIMIT, LIMIT, width=32)

@@ -62,17 +62,18 @@ def test_given_a_condition():
         seed=0,
     )
     x, c = np.random.default_rng(0).normal(size=(6, 4)).astype("float32"), [0, 1, 2, 2, 1, 0]
-    found = model.log_prob(x, 2000, seed=0, condition=c)
-    one = model.given(2).log_prob(x[2:4], 2000, seed=1)
+    found = model.log_prob(x, 300, seed=0, condition=c)
+    one = model.given(2).log_prob(x[2:4], 300, seed=1)
     difference = found.log_prob[2:4] - one.log_prob
     se = np.hypot(found.standard_error[2:4], one.standard_error)
     assert np.all(np.abs(difference) < 5 * se)
     data = tf.data.Dataset.from_tensor_slices((x, c)).batch(6)
-    assert_allclose(model.log_prob(data, 2000, seed=0).log_prob, found.log_prob, rtol=1e-5)
+    assert_allclose(model.log_prob(data, 300, seed=0).log_prob, found.log_prob, rtol=1e-5)
     with pytest.raises(ValueError, match="condition"):
         model.log_prob(x, 5)
 
 
+@pytest.mark.one_of_each_kind
 def test_every_model_with_weights_has_an_estimate(build_model, model_name, blobs):
     model = build_model(model_name)
     if not isinstance(model, models.VAE):

@@ -64,5 +64,5 @@ def test_training_mode_normalizes_by_the_batch():
 
 @pytest.mark.parametrize("network", [networks.conv64_encoder, networks.conv64_decoder])
 def test_image_too_small(network):
-    with pytest.raises(ValueError, match=r"halves an image 6 times .* at least 33 .*\(32, 64, 1\)"):
+    with pytest.raises(ValueError, match=r"halves its data 6 times .* at least 33 .*\(32, 64, 1\)"):
         network((32, 64, 1))

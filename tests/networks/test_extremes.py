@@ -49,7 +49,7 @@ def test_means_of_encoders_and_decoders(name):
 
 PAIR = dict(image_shape=SHAPE, latent_dim=2, width=4)
 DENSE = dict(data_shape=SHAPE, latent_dim=2, width=4)
-SERIES = dict(series_shape=(6, 2), latent_dim=2, width=4)
+SERIES = dict(data_shape=(6, 2), latent_dim=2, width=4)
 LARGE = dict(image_shape=(64, 64, 1), latent_dim=2, width=2)
 LEVELS = dict(latent_dims=(3, 2), widths=(8, 4))
 

@@ -91,8 +91,8 @@ def test_series_of_different_lengths():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(series_shape=(8, 8, 1)), r"shape \(length, channels\).*Received: series_shape"),
-        (dict(series_shape=(8,)), "data_shape must be positive ints"),
+        (dict(data_shape=(8, 8, 1)), r"shape \(length, channels\).*Received: data_shape"),
+        (dict(data_shape=(8,)), "data_shape must be positive ints"),
         (dict(depth=0), "depth must be an int of at least 1"),
         (dict(width=2.5), "width must be an int"),
     ],
@@ -100,4 +100,4 @@ def test_series_of_different_lengths():
 @pytest.mark.parametrize("make", [networks.recurrent_encoder, networks.recurrent_decoder])
 def test_what_is_refused(make, arguments, message):
     with pytest.raises(ValueError, match=message):
-        make(**{"series_shape": (8, 1), "latent_dim": 2, **arguments})
+        make(**{"data_shape": (8, 1), "latent_dim": 2, **arguments})

@@ -193,9 +193,10 @@ def _errors(model, data, settings):
 def _error(model, x, seed):
     del seed
     examples, *conditions = tf.nest.flatten(x)
-    error = tf.cast(examples, tf.float32) - _mean_of(
-        model.decode(code_of(encode(model, x)), *conditions)
-    )
+    if not getattr(model, "samples_are_conditional", True):  # A mask is the encoder's alone.
+        conditions = []
+    output = model.decode(code_of(encode(model, x)), *conditions)
+    error = tf.cast(examples, tf.float32) - _mean_of(output)
     return tf.reduce_sum(tf.square(error), axis=range(1, len(error.shape)))
 
 
@@ -206,8 +207,7 @@ def _regrets(model, data, settings):
 
 def _regret(model, num_samples, num_steps, x, seed):
     """What the bound of fixed noise gains; all examples of a batch at once, each for itself."""
-    q = _posterior(model, x)
-    loc, scale = q.mean(), q.stddev()
+    loc, scale = _diagonal_normal(_posterior(model, x))
     noise = tf.random.stateless_normal(tf.concat([[num_samples], tf.shape(loc)], 0), seed)
 
     def negative_bound(flat_parameters):
@@ -223,8 +223,7 @@ def _regret(model, num_samples, num_steps, x, seed):
         start,
         max_iterations=num_steps,
     )
-    gain = negative_bound(start) - found.objective_value
-    return tf.maximum(tf.where(tf.math.is_finite(gain), gain, 0.0), 0.0)
+    return tf.maximum(negative_bound(start) - found.objective_value, 0.0)
 
 
 def _complexities(model, data, settings):
@@ -316,6 +315,17 @@ def _posterior(model, x):
             f"returns {type(q).__name__}. Take kind='reconstruction_error' or 'latent'."
         )
     return q
+
+
+def _diagonal_normal(q):
+    """Mean and standard deviation of q(z|x), which must be a diagonal normal."""
+    single = q.distribution if isinstance(q, tfd.Independent) else q
+    if not isinstance(single, tfd.Normal | tfd.MultivariateNormalDiag):
+        raise ValueError(
+            "kind='regret' fits a diagonal normal q(z|x) to each example. Received: an encoder "
+            f"that returns a {type(single).__name__}. Take another kind."
+        )
+    return q.mean(), q.stddev()
 
 
 def _mean_of(output):

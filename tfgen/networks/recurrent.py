@@ -19,20 +19,20 @@ from tfgen.networks._blocks import (
 __all__ = ["recurrent_decoder", "recurrent_encoder"]
 
 
-def _check(series_shape, latent_dim, width, depth):
+def _check(data_shape, latent_dim, width, depth):
     """The shape of a series, after checks of all arguments."""
     check_size(1, latent_dim=latent_dim, width=width, depth=depth)
-    shape = check_data_shape(series_shape)
+    shape = check_data_shape(data_shape)
     if len(shape) != 2:
         raise ValueError(
-            f"A series has the shape (length, channels). Received: series_shape={shape}. Take "
+            f"A series has the shape (length, channels). Received: data_shape={shape}. Take "
             "conv_encoder and conv_decoder for images and volumes."
         )
     return shape
 
 
 def recurrent_encoder(
-    series_shape: Shape,
+    data_shape: Shape,
     latent_dim: int,
     head: Head = layers.IndependentNormal,
     width: int = 64,
@@ -45,13 +45,13 @@ def recurrent_encoder(
     Dense from the last states to the parameters of the head.
 
     Series of different lengths are data with missing values: fill them with zeros to one length,
-    and train a `MissingDataVAE` on (x, mask), with `condition_shape=series_shape`.
+    and train a `MissingDataVAE` on (x, mask), with `condition_shape=data_shape`.
 
     Source: the unit is that of Cho et al., arXiv:1406.1078 (equations not checked), as Keras has
     it.
 
     Args:
-        series_shape: tuple of int, (length, channels).
+        data_shape: tuple of int, (length, channels).
         latent_dim: int >= 1, latent dimensions.
         head: callable from `latent_dim` to a distribution layer; None for a plain vector.
         width: int >= 1, units of each layer and direction.
@@ -69,7 +69,7 @@ def recurrent_encoder(
         >>> recurrent_encoder((100, 3), latent_dim=8)(keras.ops.zeros((5, 100, 3))).event_shape
         TensorShape([8])
     """
-    shape = _check(series_shape, latent_dim, width, depth)
+    shape = _check(data_shape, latent_dim, width, depth)
     output, num_parameters = output_layer(head, latent_dim)
     hidden: Layers = [
         keras.layers.Bidirectional(keras.layers.GRU(width, return_sequences=i + 1 < depth))
@@ -80,7 +80,7 @@ def recurrent_encoder(
 
 
 def recurrent_decoder(
-    series_shape: Shape,
+    data_shape: Shape,
     latent_dim: int,
     head: Head = layers.IndependentNormal,
     width: int = 64,
@@ -93,9 +93,9 @@ def recurrent_decoder(
     Dense to the parameters of the head at each step. Given z, all values are independent.
 
     Args:
-        series_shape: tuple of int, (length, channels).
+        data_shape: tuple of int, (length, channels).
         latent_dim: int >= 1, latent dimensions.
-        head: callable from `series_shape` to a distribution layer with the same number of
+        head: callable from `data_shape` to a distribution layer with the same number of
             parameters for every step; None for plain numbers.
         width: int >= 1, units of each layer.
         depth: int >= 1, layers.
@@ -112,7 +112,7 @@ def recurrent_decoder(
         >>> recurrent_decoder((100, 3), latent_dim=8)(keras.ops.zeros((5, 8))).event_shape
         TensorShape([100, 3])
     """
-    shape = _check(series_shape, latent_dim, width, depth)
+    shape = _check(data_shape, latent_dim, width, depth)
     output, num_parameters = output_layer(head, shape)
     hidden: Layers = [keras.layers.RepeatVector(shape[0])]
     hidden += [keras.layers.GRU(width, return_sequences=True) for _ in range(depth)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tfgen import layers
-from tfgen._utils.arguments import check_one_of
+from tfgen._utils.tensors import check_callables
 from tfgen.layers.independent import IndependentLayer
 from tfgen.networks._blocks import Head
 
@@ -53,8 +53,8 @@ def table_head(
         >>> networks.mlp_decoder(info.data_shape, 2, head=head).output_shape
         (None, 4)
     """
-    for column in columns:
-        check_one_of(("number", "class", "count"), kind=getattr(column, "kind", None))
+    _check_columns(columns)
+    check_callables("a distribution layer's class", number=number, count=count)
     heads = {"number": number, "class": layers.OneHotCategorical, "count": count}
     parts = [
         part
@@ -62,6 +62,19 @@ def table_head(
         for part in _parts(heads[kind], [column.width for column in group])
     ]
     return functools.partial(layers.Blockwise, parts=parts)
+
+
+def _check_columns(columns):
+    """Raises ValueError unless these are columns."""
+    kinds = ("number", "class", "count")
+    are_columns = isinstance(columns, Sequence) and all(
+        getattr(column, "kind", None) in kinds and hasattr(column, "width") for column in columns
+    )
+    if not are_columns or not columns:
+        raise ValueError(
+            f"columns must be those of a table, each with a width and a kind, one of {kinds}. "
+            f"Received: columns={columns!r}. Give info.columns of datasets.load_table."
+        )
 
 
 def _parts(head, widths):
