@@ -21,7 +21,7 @@ BENCHMARK = "benchmark/*/*/*/result"
 FILES = {
     "README.md": ["cost*", BENCHMARK],
     "docs/papers.md": [
-        *("soons*", "mi_*", "su_*", "sagar*", "schik*", "kingma*", "quickstart*"),
+        *("soons*", "mi_*", "su_*", "sagar*", "schik*", "kingma*", "quickstart*", "samplers"),
         BENCHMARK,
     ],
     "docs/benchmark.md": ["cost*", "train_speed*", "*cost", "bfloat16", "streaming"],
