@@ -16,7 +16,7 @@ BLOCK = re.compile(r"^```(python|pycon)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SCRIPT = re.compile(r"\b(?:examples|tests)/[\w/]+\.py\b")
 README_LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
 # Enough to see that the code runs; what training reaches is measured elsewhere.
-MAX_EPOCHS = 2
+MAX_EPOCHS = 3
 
 
 def code_blocks(page):
