@@ -268,7 +268,12 @@ class PixelMixture(Mass):
 
 
 def _params_per_pixel(num_components, num_channels):
-    return num_components * (1 + 2 * num_channels + num_channels * (num_channels - 1) // 2)
+    return num_components * (1 + sum(_counts(num_channels)))
+
+
+def _counts(channels):
+    """Of locs, raw scales and raw coefficients, for one component."""
+    return channels, channels, channels * (channels - 1) // 2
 
 
 def _lower_triangle(values, size):
@@ -388,8 +393,3 @@ class MixtureDiscretizedLogistic(ParametricDistribution):
                 "for one number, (height, width, channels) for images."
             )
         return math.prod(shape[:-1]) * _params_per_pixel(num_components, shape[-1])
-
-
-def _counts(channels):
-    """Of locs, raw scales and raw coefficients, for one component."""
-    return channels, channels, channels * (channels - 1) // 2

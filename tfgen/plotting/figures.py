@@ -27,6 +27,7 @@ __all__ = [
     "check_text",
     "flat_latent_dim",
     "keywords_for",
+    "legend_above",
     "subplots",
     "takes",
     "value_range_of",
@@ -73,6 +74,20 @@ def subplots(rows: int = 1, columns: int = 1, **kwargs: Any) -> Plots:
         (2,)
     """
     return extras.require("matplotlib.pyplot", extra="plot").subplots(rows, columns, **kwargs)
+
+
+def legend_above(fig: "Figure", ax: "Axes") -> None:
+    """One legend for all axes of a figure with a constrained layout, of what is labelled in `ax`.
+
+    Example:
+        >>> fig, ax = subplots(layout="constrained")
+        >>> line = ax.plot([0, 1], label="data")
+        >>> legend_above(fig, ax)
+        >>> len(fig.legends)
+        1
+    """
+    handles, labels = ax.get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
 
 
 def check_text(**values: str | None) -> None:

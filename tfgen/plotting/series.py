@@ -6,7 +6,15 @@ import numpy as np
 
 from tfgen._utils.arguments import check_fractions
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import COLORS, Plots, as_finite, as_labels, check_drawable, subplots
+from tfgen.plotting.figures import (
+    COLORS,
+    Plots,
+    as_finite,
+    as_labels,
+    check_drawable,
+    legend_above,
+    subplots,
+)
 
 __all__ = ["series"]
 
@@ -68,11 +76,5 @@ def series(
         ax.tick_params(labelsize=7)
         ax.spines[["top", "right"]].set_visible(False)
     axes[-1].set_xlabel("step", fontsize=8)
-    fig.legend(
-        *axes[0].get_legend_handles_labels(),
-        loc="outside upper right",
-        ncols=2,
-        frameon=False,
-        fontsize=8,
-    )
+    legend_above(fig, axes[0])
     return fig, axes

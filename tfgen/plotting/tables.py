@@ -8,7 +8,7 @@ import numpy as np
 
 from tfgen._utils.arguments import check_ints, check_seed
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import COLORS, Plots, as_finite, as_labels, subplots
+from tfgen.plotting.figures import COLORS, Plots, as_finite, as_labels, legend_above, subplots
 
 __all__ = ["marginals", "pair_plot"]
 
@@ -71,8 +71,8 @@ def _draw_marginal(ax, columns, styles):
         labels = [f"{value:g}" if isinstance(value, float) else str(value) for value in classes]
         ax.set_xticks(range(len(classes)), labels, fontsize=7)
         return
+    bins = _bins(np.concatenate(columns))
     for column, style in zip(columns, styles, strict=True):
-        bins = _bins(np.concatenate(columns))
         ax.hist(column, bins, density=True, histtype="step", linewidth=1.5, **style)
 
 
@@ -128,8 +128,7 @@ def marginals(real: Any = None, generated: Any = None, columns: int = 4) -> Plot
         ax.tick_params(labelsize=7)
         ax.spines[["top", "right", "left"]].set_visible(False)
     if len(given) > 1:
-        handles = axes.flat[0].get_legend_handles_labels()
-        fig.legend(*handles, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+        legend_above(fig, axes.flat[0])
     return fig, axes
 
 
@@ -195,8 +194,7 @@ def _draw_diagonal(fig, axes, real, generated):
         bins = np.histogram_bin_edges(np.concatenate([real[:, i], generated[:, i]]), NUM_BINS)
         for rows, style in zip((real, generated), styles, strict=True):
             axes[i, i].hist(rows[:, i], bins, density=True, histtype="step", **style)
-    handles = axes[0, 0].get_legend_handles_labels()
-    fig.legend(*handles, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+    legend_above(fig, axes[0, 0])
 
 
 def _label_pairs(axes, real, names):
