@@ -6,6 +6,8 @@ python tests/without_extras.py
 import importlib
 import importlib.util
 import pathlib
+import subprocess
+import sys
 import tempfile
 
 import keras
@@ -20,6 +22,21 @@ EXTRAS = {
     "sklearn": ("data", lambda model: datasets.load("digits", "train")),
     "tensorflow_datasets": ("data", lambda model: datasets.load("mnist", "train")),
 }
+# docs/installation.md promises it: a second of processor time beside TensorFlow's and TFP's.
+IMPORT = """
+import time, tensorflow, tensorflow_probability
+start = time.process_time()
+import tfgen
+print(time.process_time() - start)
+"""
+
+
+def check_import():
+    """Importing tfgen takes less than a second beyond what it needs."""
+    run = subprocess.run([sys.executable, "-c", IMPORT], capture_output=True, text=True, check=True)
+    seconds = float(run.stdout)
+    print(f"import tfgen: {seconds:.2f} s beyond TensorFlow and TensorFlow Probability")
+    assert seconds < 1, seconds
 
 
 def train(folder):
@@ -52,6 +69,7 @@ def check_message(package, extra, use, model):
 
 
 def main():
+    check_import()
     with tempfile.TemporaryDirectory() as folder:
         model = train(pathlib.Path(folder))
     for package, (extra, use) in EXTRAS.items():

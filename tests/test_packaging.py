@@ -1,0 +1,34 @@
+"""What a package index and an installed package show."""
+
+import importlib.util
+import pathlib
+import re
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1]
+URL = "https://host.invalid/tfgen/"
+
+
+@pytest.fixture(scope="module")
+def long_description():
+    spec = importlib.util.spec_from_file_location("setup", ROOT / "setup.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.long_description
+
+
+def test_links_outside_the_repository(long_description):
+    readme = "![a](docs/a.png) [b](docs/b.md#c) [d](https://x.invalid) [e](#f)"
+    assert long_description(readme, URL) == (
+        f"![a]({URL}raw/main/docs/a.png) [b]({URL}blob/main/docs/b.md#c) "
+        "[d](https://x.invalid) [e](#f)"
+    )
+    assert long_description(readme, "") == " b [d](https://x.invalid) [e](#f)"
+
+
+@pytest.mark.parametrize("url", [URL, ""])
+def test_no_link_of_the_readme_stays_relative(long_description, url):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = re.findall(r"\]\(([^)]+)\)", long_description(readme, url))
+    assert not [link for link in links if not link.startswith(("https://", "#"))]
