@@ -131,6 +131,20 @@ NETWORKS = table(
         latent_dim=2, feature_shape=(4,), input_dim=2, num_points=3, width=4, seed=0
     ),
     VGPPosterior=dict(latent_dim=2, num_features=4, input_dim=2, num_points=3, width=4, seed=0),
+    causal_decoder=dict(
+        **{**_SERIES, "depth": 2},
+        head=layers.FixedScaleNormal,
+        kernel_size=3,
+        activation="relu",
+        per_step=False,
+    ),
+    causal_encoder=dict(
+        **{**_SERIES, "depth": 2},
+        head=layers.IndependentNormal,
+        kernel_size=3,
+        activation="relu",
+        per_step=False,
+    ),
     conv64_decoder={**_CONV, "image_shape": (64, 64, 1), "head": layers.FixedScaleNormal},
     conv64_encoder={**_CONV, "image_shape": (64, 64, 1), "head": layers.IndependentNormal},
     conv_decoder=dict(**_DENSE, head=layers.IndependentBernoulli, activation="relu"),

@@ -13,6 +13,7 @@ a mixed-precision policy.
 """
 
 from tfgen.networks.auxiliary import mlp_auxiliary
+from tfgen.networks.causal import causal_decoder, causal_encoder
 from tfgen.networks.conv import conv_decoder, conv_encoder
 from tfgen.networks.conv64 import conv64_decoder, conv64_encoder
 from tfgen.networks.dcgan import dcgan_discriminator, dcgan_encoder, dcgan_generator
@@ -46,6 +47,8 @@ __all__ = [
     "DRAWEncoder",
     "GaussianProcessMapping",
     "VGPPosterior",
+    "causal_decoder",
+    "causal_encoder",
     "conv64_decoder",
     "conv64_encoder",
     "conv_decoder",

@@ -10,11 +10,11 @@ from tfgen.networks._blocks import (
     ConditionOptions,
     Head,
     Layers,
-    check_data_shape,
     output_channels,
     output_layer,
     stack,
 )
+from tfgen.networks._series import check_series_shape
 
 __all__ = ["recurrent_decoder", "recurrent_encoder"]
 
@@ -22,13 +22,7 @@ __all__ = ["recurrent_decoder", "recurrent_encoder"]
 def _check(data_shape, latent_dim, width, depth):
     """The shape of a series, after checks of all arguments."""
     check_size(1, latent_dim=latent_dim, width=width, depth=depth)
-    shape = check_data_shape(data_shape)
-    if len(shape) != 2:
-        raise ValueError(
-            f"A series has the shape (length, channels). Received: data_shape={shape}. Take "
-            "conv_encoder and conv_decoder for images and volumes."
-        )
-    return shape
+    return check_series_shape(data_shape)
 
 
 def recurrent_encoder(
