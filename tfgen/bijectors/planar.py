@@ -316,7 +316,8 @@ class Sylvester(_Steps):
     the planar flow whose u and w are parallel. With context all parameters are one linear map of
     it, as those of `Planar` are. There is no inverse in closed form.
 
-    Source: van den Berg et al., arXiv:1803.05649 (equations not checked).
+    Source: van den Berg et al., arXiv:1803.05649 (equations not checked; the authors' code,
+    riannevdberg/sylvester-flows, has the same step and determinant).
     Deviation: Q is a product of M Householder reflections, which reach each such Q but for signs
     that R and R~ can take; r_ii is that of `Planar`'s u, so that r~_ii r_ii > -1; R~ is the unit
     matrix and R is 0 at first.

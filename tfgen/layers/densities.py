@@ -170,7 +170,8 @@ class IndependentContinuousBernoulli(IndependentFamily):
     C(l) = l / (exp(l) - 1). Support: [0, 1]. The mean is not the logistic function of l.
 
     Source: Loaiza-Ganem & Cunningham, "The continuous Bernoulli", arXiv:1907.06845 (equations not
-    checked). Arguments as in `IndependentPoisson`.
+    checked in the paper; the README of the authors' code gives the same constant, as a function of
+    lambda = sigmoid(l)). Arguments as in `IndependentPoisson`.
 
     Example:
         >>> p = IndependentContinuousBernoulli(2)(tf.constant([[0.0, 5.0]]))

@@ -121,8 +121,7 @@ class IndependentDiscretizedLogistic(IndependentLayer):
     raw_loc, raw_scale = split(inputs, 2, axis=-1); loc = 0.5 + raw_loc, and scale = softplus + a
     hundredth of a step, at most 100. A probability mass: models with it log bits per dimension.
 
-    Source: Salimans et al., PixelCNN++, arXiv:1701.05517, with one component (equations not
-    checked).
+    Source: Salimans et al., PixelCNN++, ICLR 2017 (arXiv:1701.05517), Eq. 2 with one component.
 
     Args:
         event_shape: int or tuple, shape of one event.
@@ -297,8 +296,9 @@ class MixtureDiscretizedLogistic(ParametricDistribution):
     The mean of several channels has no closed form: where a model shows E[x|z], it is that of 256
     draws.
 
-    Source: Salimans et al., PixelCNN++, arXiv:1701.05517 (equations not checked). Deviations:
-    pixels are in [0, 1] and not [-1, 1]; scale = softplus + a hundredth of a step, at most 100.
+    Source: Salimans et al., PixelCNN++, ICLR 2017 (arXiv:1701.05517), Eq. 1 and 2; channels of a
+    pixel, Sec. 2.2, whose coefficients pass a tanh in the authors' code. Deviations: pixels are in
+    [0, 1], and scale = softplus + a hundredth of a step, at most 100.
 
     Args:
         num_components: int K, 10 in the paper.

@@ -349,9 +349,9 @@ class SharedScaleNormal(FixedScaleNormal):
     divergence itself: at its optimum sigma^2 is the mean squared error per pixel. The weight is
     log(sigma), `layer.scale` is sigma.
 
-    Source: Rybkin, Daniilidis & Levine, arXiv:2006.13202, the shared variance (equations not
-    checked). Deviation: sigma is a weight, not solved for in each batch, so that p(x|z) is known
-    without x.
+    Source: Rybkin, Daniilidis & Levine (arXiv:2006.13202), the shared sigma-VAE, Eq. 2 and 3 of the
+    submission to ICLR 2021. Their "optimal" sigma-VAE solves for sigma in each batch (Eq. 5); here
+    it is a weight, so that p(x|z) is known without x.
 
     Args:
         event_shape: int or tuple, shape of one event.

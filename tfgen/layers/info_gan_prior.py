@@ -41,7 +41,7 @@ class InfoGANPrior(Prior):
     z = [noise, codes]: noise of N(0, I), then for each categorical code a one-hot row of equal
     probabilities, then continuous codes, each uniform over [-1, 1].
 
-    Source: Chen et al., arXiv:1606.03657 (equations not checked): 62 dimensions of noise, a code of
+    Source: Chen et al., arXiv:1606.03657, Sec. 7.2 and App. C.1: 62 dimensions of noise, a code of
     10 categories and 2 continuous ones for MNIST.
 
     Args:

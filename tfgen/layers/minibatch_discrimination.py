@@ -22,9 +22,9 @@ class MinibatchDiscrimination(keras.layers.Layer):
     the batch are equal, near 0 where they are far apart. A discriminator that sees them can tell a
     generator that always makes the same image.
 
-    Source: Salimans et al., arXiv:1606.03498v1, Sec. 3.2 (equations not checked).
-    Deviation: the mean over the others, where the paper has the sum over all j, so that batches of
-    another size look alike. Of several replicas it is that of all their examples.
+    Source: Salimans et al., arXiv:1606.03498v1, Sec. 3.2, its equations for c_b and o.
+    Deviation: the mean over the others, where the paper has the sum over all j, i too, so that
+    batches of another size look alike. Of several replicas it is that of all their examples.
 
     Args:
         num_kernels: int >= 1, features that are appended.

@@ -105,9 +105,10 @@ class PoincareNormalDistribution(tfd.Distribution):
     A draw goes from `loc` along a geodesic, in the direction and for the distance that v of
     N(0, diag(scale^2)) says.
 
-    Source: Mathieu et al., arXiv:1901.06033 (equations not checked). Deviation: `log_prob` is that
-    of coordinates, by Lebesgue measure; by the ball's own volume it is less by
-    d log(2 / (1 - c ||z||^2)). In a KL divergence the difference cancels.
+    Source: Mathieu et al., arXiv:1901.06033 (equations not checked; the authors' code,
+    `WrappedNormal` in emilemathieu/pvae, has the same draws and, but for the measure, density).
+    Deviation: `log_prob` is that of coordinates, by Lebesgue measure; by the ball's own volume, as
+    there, it is less by d log(2 / (1 - c ||z||^2)). In a KL divergence the difference cancels.
 
     Args:
         loc: float tensor, shape (..., d), points of the ball.
@@ -203,6 +204,7 @@ class PoincareNormal(ParametricDistribution):
 
     Source: Mathieu et al., "Continuous Hierarchical Representations with Poincare Variational
     Auto-Encoders", arXiv:1901.06033 (equations not checked).
+    Deviation: loc = exp_0(v / 2), where the authors' code has exp_0(v) and no greatest distance.
 
     Args:
         event_size: int >= 1, dimension d of the ball.
@@ -321,8 +323,8 @@ class PoincareLogMap(keras.layers.Layer):
     A point goes to the vector in its direction whose length is its distance from the origin: draws
     of `PoincareNormalPrior` become draws of N(0, scale^2 I). Points outside are drawn in.
 
-    Source: Mathieu et al., arXiv:1901.06033 (equations not checked): twice their log_0. Their
-    gyroplane layer is not here.
+    Source: Mathieu et al., arXiv:1901.06033 (equations not checked). Twice log_0, with which the
+    decoder `DecWrapped` of the authors' code begins. Their gyroplane layer is not here.
 
     Args:
         curvature: float c > 0, of a ball of curvature -c and radius 1 / sqrt(c).

@@ -143,8 +143,9 @@ class RelaxedOneHot(DistributionLayer):
     `temperature` is a weight that nothing trains, so that `layer.temperature.assign(value)` changes
     it during training. That of the prior is part of the model and stays what it is.
 
-    Source: Maddison, Mnih & Teh, arXiv:1611.00712; Jang, Gu & Poole, arXiv:1611.01144 (equations
-    not checked). Deviation: probabilities are at least 1e-7.
+    Source: Maddison, Mnih & Teh, "The Concrete Distribution", ICLR 2017 (arXiv:1611.00712): draws
+    Eq. 10, density Eq. 11, bound Eq. 13. Jang, Gu & Poole, arXiv:1611.01144, Sec. 2: the same draws
+    and density. Deviation: probabilities are at least 1e-7.
 
     Args:
         event_size: int, the size of all variables together, a multiple of `num_classes`.
@@ -215,7 +216,7 @@ class RelaxedOneHot(DistributionLayer):
 class RelaxedOneHotPrior(Prior):
     """Relaxed one-hot variables of equal probabilities, without weights: p(z) of a `RelaxedOneHot`.
 
-    Source: Maddison, Mnih & Teh, arXiv:1611.00712 (equations not checked).
+    Source: p(z) in Eq. 13 of Maddison, Mnih & Teh, ICLR 2017 (arXiv:1611.00712).
 
     Args:
         event_size: int, the size of all variables together, a multiple of `num_classes`.

@@ -23,8 +23,9 @@ class ResidualVectorQuantizer(Quantizer):
     stands for v is e_1 + ... + e_depth. Codebooks learn from residuals as `VectorQuantizer` does
     from vectors: with a depth of 1 the two are one.
 
-    Source: Lee et al., arXiv:2203.01941v2, who share one codebook, and Zeghidour et al.,
-    arXiv:2107.03312, with one for each depth (equations not checked).
+    Source: Zeghidour et al., arXiv:2107.03312, Algorithm 1, with a codebook for each depth; Lee et
+    al., arXiv:2203.01941v2 (equations not checked; their code, kakaobrain/rq-vae-transformer,
+    computes the same), who can share one.
 
     Args:
         num_codes: int K >= 1, size of a codebook.

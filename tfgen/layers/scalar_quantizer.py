@@ -48,9 +48,9 @@ class FiniteScalarQuantizer(Quantizer):
     for a number v and its L levels, which lie evenly from -1 to 1. A code's index counts levels
     from 0, the first number's fastest. There are no weights, and no code that cannot be used.
 
-    Source: Mentzer et al., arXiv:2309.15505 (equations not checked).
-    Deviation: the authors' code shifts an even number of levels, so that 0 is one of them; here 0
-    is between two.
+    Source: Mentzer et al., arXiv:2309.15505v2, Sec. 3.1 and the code of App. A.1.
+    Deviation: that code shifts an even number of levels, so that 0 is one of them; here 0 is
+    between two. It also bounds the numbers by (1 - 0.001) (L - 1) / 2; here the factor is 1.
 
     Args:
         levels: sequence of int >= 2, levels of each number; their product is the number of codes.

@@ -30,7 +30,7 @@ class SpectralNormalization(keras.layers.Wrapper):
     whence d W / sigma = (dW - (v dW u) W / sigma) / sigma. `keras.layers.SpectralNormalization`
     overwrites W by W / sigma, which leaves the second term out.
 
-    Source: Miyato et al., arXiv:1802.05957v1, Eq. 8, and Eq. 10 to 12 (equations not checked).
+    Source: Miyato et al., arXiv:1802.05957v1, Eq. 8; its gradient Eq. 9 to 12.
     Deviation: v is computed once more after u has moved, so that calls with and without training
     that follow each other have the same kernel.
 

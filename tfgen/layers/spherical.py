@@ -275,8 +275,9 @@ class VonMisesFisher(ParametricDistribution):
     prior=layers.SphericalUniform(d))` is a hyperspherical VAE. Draws pass gradients on, in all
     dimensions; its KL divergence from the uniform distribution is exact to rounding.
 
-    Source: Davidson et al., arXiv:1804.00891 (equations not checked). Deviation: the gradient
-    through a draw is implicit, by the draw's quantile, in the place of one through the proposals.
+    Source: Davidson et al., arXiv:1804.00891 (equations not checked; the authors' code,
+    nicola-decao/s-vae-tf, has the same density and KL divergence). Deviation: the gradient through
+    a draw is implicit, by the draw's quantile, in the place of one through the proposals.
 
     Args:
         event_size: int >= 2, dimension d of the space; the sphere has d - 1.

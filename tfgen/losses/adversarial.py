@@ -271,6 +271,9 @@ def relativistic_loss(name: str) -> RelativisticLoss:
       over the batch, that of all replicas.
 
     Source: Jolicoeur-Martineau, arXiv:1807.00734v3 (equations not checked), RSGAN and RaSGAN there.
+    The README of the author's code, AlexiaJM/RelativisticGAN, has the same first loss. Its second
+    is half of the sum, and both terms compare data with the mean of samples: a slip, since its
+    hinge loss compares samples with the mean of data too, as here.
 
     Args:
         name: string, one of `RELATIVISTIC_LOSSES`.

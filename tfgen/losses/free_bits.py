@@ -40,7 +40,7 @@ def free_bits_kl(groups: tf.Tensor, minimum: tf.Tensor | float) -> tf.Tensor:
     A part whose mean is below the minimum has no gradient. Of several replicas of a
     `tf.distribute.Strategy` the batch is that of all together.
 
-    Source: Kingma et al., arXiv:1606.04934v2, App. C.8 (equation not checked).
+    Source: Kingma et al., arXiv:1606.04934v2, App. C.8, Eq. 15, there with the opposite sign.
 
     Args:
         groups: tensor, shape (batch, groups), in nats.

@@ -16,7 +16,8 @@ def class_posterior(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf
     KL(q(y) || p(y)) = ln K - H(q(y)) for K classes that are equally probable: ln K = -log p(y)
     where y is known.
 
-    Source: Kingma et al., arXiv:1406.5298 (equations not checked).
+    Source: the terms of y in the bounds L and U of Kingma et al., arXiv:1406.5298v2 (equations not
+    checked in the paper itself; published notes on it give the same).
 
     Args:
         logits: tensor, shape (batch, K), of q(y|x).

@@ -14,7 +14,9 @@ def average_shared(loc: tf.Tensor, scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
     Those are the ones with KL(q(z_j|x1) || q(z_j|x2)) less than the mean of the greatest and the
     least of a pair. There both get the mean of the locations and that of the variances.
 
-    Source: the adaptive group VAE of Locatello et al., arXiv:2002.02886 (equations not checked).
+    Source: the adaptive group VAE of Locatello et al., arXiv:2002.02886 (equations not checked; the
+    authors' code, `GroupVAEArgmax` in google-research/disentanglement_lib, chooses and averages in
+    the same way).
 
     Args:
         loc: tensor, shape (2, pairs, dimensions), of the first and the second examples.

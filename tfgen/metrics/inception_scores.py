@@ -117,8 +117,9 @@ def inception_score(probabilities: TensorLike, num_splits: int = 10) -> Inceptio
     where a network is sure of each image and sees all classes equally often. It looks at no real
     images; of these it is less than the number of classes too.
 
-    Source: Salimans et al., arXiv:1606.03498 (equations not checked). There of 50,000 samples in
-    10 splits, one after the other.
+    Source: Salimans et al., arXiv:1606.03498, Sec. 4, who advise about 50,000 samples. Papers since
+    (Odena et al., arXiv:1610.09585, Sec. 4.4 of the submission to ICLR 2017) take 10 splits. The
+    splits here follow each other in the order of the samples.
 
     Args:
         probabilities: array or tensor, shape (num_samples, num_classes), rows sum to 1: as of

@@ -27,9 +27,9 @@ class ACGAN(GAN):
     `generated_class_loss`, the generator's; and the shares that are classified correctly,
     `real_accuracy` and `fake_accuracy`, in [0, 1].
 
-    Source: Odena et al., arXiv:1610.09585 (equations not checked), L_S and L_C; the paper's weight
-    is 1. The classifier keeps samples where it is sure of the class: those of classes that overlap
-    are less diverse than the data. A penalty is on the gradient of l_S.
+    Source: Odena et al. (arXiv:1610.09585), L_S and L_C in Sec. 3 of the submission to ICLR 2017,
+    with a weight of 1. The classifier keeps samples where it is sure of the class: those of classes
+    that overlap are less diverse than the data. A penalty is on the gradient of l_S.
 
     Args:
         generator: `keras.Model` from z to x, built with `num_classes`.

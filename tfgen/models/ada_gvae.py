@@ -34,7 +34,8 @@ class AdaGVAE(VAE):
     two of each pair are the same. Codes, reconstructions and likelihoods are of single images; of
     pairs, likelihoods are those of the first.
 
-    Source: Locatello et al., arXiv:2002.02886, Ada-GVAE (equations not checked).
+    Source: Locatello et al., arXiv:2002.02886, Ada-GVAE (equations not checked; the authors' code,
+    `GroupVAEArgmax` in google-research/disentanglement_lib, computes the same loss).
 
     Args:
         encoder: `keras.Model` from x to q(z|x), independent normals.

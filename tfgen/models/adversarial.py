@@ -54,9 +54,9 @@ class AdversarialModel(LatentVariableModel):
     Args:
         *args: networks and other arguments of the class behind this one.
         instance_noise: float >= 0, standard deviation of the normal noise that is added to all
-            that the discriminators see, in units of the data: Sonderby et al., arXiv:1610.04490,
-            and Arjovsky & Bottou, arXiv:1701.04862 (equations not checked). A `WeightSchedule` may
-            anneal it.
+            that the discriminators see, in units of the data: Sonderby et al., arXiv:1610.04490
+            (equations not checked), and Arjovsky & Bottou, arXiv:1701.04862, "Towards softer
+            metrics and distributions". A `WeightSchedule` may anneal it.
         augment: string, policies of `tfgen.losses.diff_augment` joined by commas, such as
             "color,translation,cutout", for all images that the discriminator sees; "" for none.
         generator_average: float in [0, 1), momentum of an average of the generator's weights over

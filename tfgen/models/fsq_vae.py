@@ -29,7 +29,7 @@ class FSQVAE(VQVAE):
     `VQVAE`: indices of codes, the prior over them, which `fit_prior` fits, and what is logged, but
     for `codebook_loss` and `commitment_loss`.
 
-    Source: Mentzer et al., arXiv:2309.15505 (equations not checked).
+    Source: Mentzer et al., arXiv:2309.15505v2, Sec. 3.1; see the layer for its deviations.
 
     Args:
         encoder: `keras.Model` from x to the vectors; no distribution.

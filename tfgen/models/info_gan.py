@@ -25,7 +25,8 @@ class InfoGAN(GAN):
 
     It logs, beside what `GAN` does, `information_bound`, L_I in nats.
 
-    Source: Chen et al., arXiv:1606.03657 (equations not checked).
+    Source: Chen et al., arXiv:1606.03657, Sec. 5: the bound of Eq. 4, L_I and the game V_InfoGAN
+    after it; Sec. 6 for Q, independent normals of continuous codes.
     Deviation: Q is a network of its own and shares no layers with the discriminator, so that a
     penalty or a norm of the one is none of the other; the scale of continuous codes is a softplus.
 

@@ -583,8 +583,9 @@ class LatentVariableModel(GenerativeModel):
             condition: of a conditional model, one for all or one for each sample; see
                 `layers.Condition.check`. None for the classes in turn, where there are classes.
             temperature: float > 0, factor of the standard deviations of z: less variety below 1, as
-                in Glow (Kingma & Dhariwal, arXiv:1807.03039v2; section not checked). For z of
-                independent normals, and under samplers that have a temperature.
+                in Glow (Kingma & Dhariwal, arXiv:1807.03039v2, whose authors' post of July 2018
+                shows faces at 0.7). For z of independent normals, and under samplers that have a
+                temperature.
 
         Returns:
             Tensor, shape (num_samples, *data_shape).

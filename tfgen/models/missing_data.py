@@ -63,8 +63,10 @@ class MissingDataVAE(VAE):
     `bits_per_dim` divides by all dimensions, the missing ones too.
 
     Source: Mattei & Frellsen, "MIWAE: Deep Generative Modelling and Imputation of Incomplete Data
-    Sets", arXiv:1812.02633 (equations not checked, nor whether their encoder sees the mask). With
-    several draws it is a `MIWAE`.
+    Sets", arXiv:1812.02633 (equations not checked in the paper; its authors' notebooks,
+    pamattei/miwae, state the same bound). With several draws it is a `MIWAE`.
+    Deviation: the encoder of their notebooks sees the zeros in the place of missing values, but not
+    the mask.
 
     Args:
         encoder: `keras.Model` from x and the mask to q(z|x), built with `condition_shape`, the
@@ -154,7 +156,9 @@ class MissingDataVAE(VAE):
         The expectation is that of the model, by self-normalized importance sampling: the mean of
         E[x|z_i] over draws z_i from q(z|x), with weights p(observed|z_i) p(z_i) / q(z_i|x).
 
-        Source: Mattei & Frellsen, arXiv:1812.02633 (equations not checked).
+        Source: Mattei & Frellsen, arXiv:1812.02633 (equations not checked in the paper; their
+        notebooks, pamattei/miwae, state the weights and the estimate).
+        Deviation: E[x|z_i] in the place of one draw from p(x|z_i), for less noise.
 
         Args:
             x: shape (n, *data_shape).
@@ -215,8 +219,9 @@ class MIWAE(MissingDataVAE, IWAE):
 
     loss = -E[log 1/k sum_i w_i], w_i = p(observed values, z_i) / q(z_i|observed values).
 
-    Source: Mattei & Frellsen, arXiv:1812.02633 (equations not checked). It is not what `IWAE` calls
-    MIWAE, after Rainforth et al., which is its argument `num_groups`, here too.
+    Source: Mattei & Frellsen, arXiv:1812.02633 (equations not checked in the paper; its authors'
+    notebooks, pamattei/miwae, state the same bound). It is not what `IWAE` calls MIWAE, after
+    Rainforth et al., which is its argument `num_groups`, here too.
 
     Args and errors are those of `IWAE` and `MissingDataVAE`.
 

@@ -29,8 +29,8 @@ class RAE(AE):
     unbiased estimate: ||v^T dg/dz||^2 for v of N(0, I) (Hutchinson's). It generates once a density
     is fitted on its codes: `tfgen.samplers`.
 
-    Source: Ghosh et al., arXiv:1903.12436v4 (equations not checked).
-    Deviation: errors are summed over pixels, not averaged, as those of `AE`.
+    Source: Ghosh et al. (arXiv:1903.12436), Eq. 11 of the submission to ICLR 2020; R in Sec. 3.1,
+    RAE-L2 and RAE-GP there. Their RAE-SN, with a spectrally normalized decoder, is not here.
 
     It logs `loss`, `reconstruction`, the error that `reconstruction_loss` names, `embedding`,
     ||f(x)||^2 / 2, and `decoder_penalty`, R.

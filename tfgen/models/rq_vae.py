@@ -23,10 +23,10 @@ class RQVAE(VQVAE):
     The indices of an example are N * depth, those of a vector one after the other; so are they for
     the prior, and `samplers.Autoregressive` draws each given all before.
 
-    Source: Lee et al., arXiv:2203.01941v2; Zeghidour et al., arXiv:2107.03312 for a codebook at
-    each depth (equations not checked).
-    Deviation: the errors are means over depths, not sums; the prior of Lee et al. is a transformer
-    over places with another one over depths.
+    Source: Lee et al., arXiv:2203.01941v2 (equations not checked; the errors are means over depths
+    as in the authors' code, kakaobrain/rq-vae-transformer); Zeghidour et al., arXiv:2107.03312,
+    Algorithm 1, for a codebook at each depth.
+    Deviation: the prior of Lee et al. is a transformer over places with another one over depths.
 
     It logs what `VQVAE` does; `perplexity` is that of each depth, averaged over depths.
 

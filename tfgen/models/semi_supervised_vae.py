@@ -42,9 +42,10 @@ class SemiSupervisedVAE(VAE):
     All else is that of a conditional model: `encode`, `reconstruct` and likelihoods are those given
     classes, which must be known there, and `sample(condition=y)` draws from p(x|y).
 
-    Source: the model M2 of Kingma et al., arXiv:1406.5298 (equations not checked). The weight that
-    the loss gives the classification is that of a mean over all examples: one of a mean over the
-    labelled ones is multiplied by their share. Labelled examples may be repeated in the data.
+    Source: the model M2 of Kingma et al., arXiv:1406.5298v2 (equations not checked in the paper;
+    published notes on it give the same L, U and term of the classifier). The weight that the loss
+    gives the classification is that of a mean over all examples: one of a mean over the labelled
+    ones is multiplied by their share. Labelled examples may be repeated in the data.
 
     Args:
         encoder: `keras.Model` from x to q(z|x, y), built with `num_classes`; or to q(z|x).

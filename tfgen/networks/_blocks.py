@@ -199,7 +199,7 @@ def output_dtype() -> str:
 def gelu(x: Any) -> Any:
     """x Phi(x), the exact GELU, with its derivative computed on the way: training is faster.
 
-    Source: Hendrycks & Gimpel, arXiv:1606.08415 (equation not checked); `keras.activations.gelu`.
+    Source: Hendrycks & Gimpel, arXiv:1606.08415v4, Sec. 2; `keras.activations.gelu`.
 
     Args:
         x: tensor of floats. The derivative, Phi(x) + x phi(x), is kept until it is used.

@@ -184,8 +184,9 @@ def dcgan_discriminator(
     first, leaky ReLU of slope 0.2 all of them; the last leaky ReLU is named "features".
 
     Source: Radford et al., arXiv:1511.06434v2, Sec. 3 and 4; filters are those of the generator.
-    Miyato et al., arXiv:1802.05957v1, Eq. 8, for `spectral_norm`. Miyato & Koyama, arXiv:1802.05637
-    (equations not checked), for `projection`.
+    Miyato et al., arXiv:1802.05957v1, Eq. 8, for `spectral_norm`. Miyato & Koyama, "cGANs with
+    projection discriminator" (arXiv:1802.05637), Eq. 3 of the submission to ICLR 2018, for
+    `projection`.
     Deviation: no sigmoid at the end, since the losses take logits. Features are flattened for a
     `projection`, as they are for the last layer, where the paper's networks sum them over pixels.
 

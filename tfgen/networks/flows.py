@@ -120,7 +120,10 @@ def glow_net(
 ) -> keras.Model:
     """Convolutional network of Glow's couplings: 3x3, 1x1, and a 3x3 that begins as zero.
 
-    Source: Kingma & Dhariwal, arXiv:1807.03039v2, with ReLU between (initial weights not checked).
+    Source: Kingma & Dhariwal, arXiv:1807.03039v2, with ReLU between.
+    Deviation: the authors' code (openai/glow, tfops.py) draws the other weights from N(0, 0.05^2)
+    and has an ActNorm after each of the first two convolutions; here Keras' initial weights, and no
+    ActNorm.
 
     Args:
         image_shape: tuple of int, (height, width, channels).
@@ -342,9 +345,11 @@ def glow(
     deviations of what `ActNorm` gives: a neural spline flow over images.
 
     Source: Kingma & Dhariwal, arXiv:1807.03039v2, Sec. 3; with splines Durkan et al.,
-    arXiv:1906.04032v2 (settings for images not checked).
+    arXiv:1906.04032v2.
     Deviation: `AffineCoupling` bounds its scales by a tanh; latents that leave early are judged by
-    the prior as all others are, not by a normal that the others give.
+    the prior as all others are, not by a normal that the others give. For ImageNet, the code of
+    Durkan et al. (bayesiains/nsf, imagenet-64-8bit.json) has 8 bins in [-3, 3], 7 steps at each of
+    4 levels, and residual networks in the couplings.
 
     Args:
         image_shape: tuple of int, (height, width, channels); height and width multiples of

@@ -120,7 +120,8 @@ def mlp_discriminator(
 
     Source: Soons, "Practical 3: Deep Generative Models", 2020, Question 2.3, with the slope 0.2 of
     the assignment's text. Mi et al., arXiv:1812.05676v2, Sec. 3: width=(392, 196, 98), dropout=0,
-    activation="relu". Miyato & Koyama, arXiv:1802.05637 (equations not checked), for `projection`.
+    activation="relu". Miyato & Koyama, "cGANs with projection discriminator" (arXiv:1802.05637),
+    Eq. 3 of the submission to ICLR 2018, for `projection`.
     Deviation: no sigmoid at the end, since the losses take logits.
 
     Args:

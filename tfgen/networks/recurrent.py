@@ -41,8 +41,8 @@ def recurrent_encoder(
     Series of different lengths are data with missing values: fill them with zeros to one length,
     and train a `MissingDataVAE` on (x, mask), with `condition_shape=data_shape`.
 
-    Source: the unit is that of Cho et al., arXiv:1406.1078 (equations not checked), as Keras has
-    it.
+    Source: the unit is that of Cho et al., arXiv:1406.1078 (equations not checked), as in
+    `keras.layers.GRU`: the reset gate multiplies the recurrent product, not the state before it.
 
     Args:
         data_shape: tuple of int, (length, channels).

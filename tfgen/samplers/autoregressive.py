@@ -24,8 +24,8 @@ class Autoregressive(TrainedSampler):
     """p(z) = prod_i p(z_i | z_1 ... z_(i-1)) over codes z_i of a codebook, by a small transformer.
 
     In the place of the PixelCNN that van den Oord et al., arXiv:1711.00937v2, put over the codes of
-    a VQ-VAE: self-attention to the codes before (Vaswani et al., arXiv:1706.03762v7; sections not
-    checked), with layer normalization first and learned positions, a map of codes row by row.
+    a VQ-VAE: self-attention to the codes before (Vaswani et al., arXiv:1706.03762v7, Sec. 3.2),
+    with layer normalization first and learned positions, a map of codes row by row.
 
     Args:
         width: int >= 1, a multiple of `num_heads`.

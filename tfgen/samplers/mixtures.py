@@ -56,7 +56,7 @@ class _NormalMixture(Sampler):
 class GaussianMixture(_NormalMixture):
     """Mixture of normals, fitted on codes by scikit-learn's expectation maximisation.
 
-    Source: Ghosh et al., arXiv:1903.12436v4 (section not checked), who fit 10 components.
+    Source: Ghosh et al. (arXiv:1903.12436), Sec. 4 of the submission to ICLR 2020: 10 components.
 
     Args:
         num_components: int K >= 1.

@@ -163,7 +163,7 @@ class Sampler(Prior):
             temperature: float > 0, factor of the standard deviations, or divisor of the logits, of
                 what is drawn: less variety below 1.
             truncation: float > 0, standard deviations beyond which normal noise is drawn anew
-                (Brock et al., arXiv:1809.11096v2, section not checked), or None.
+                (the "truncation trick" of Brock et al., arXiv:1809.11096v2), or None.
 
         Returns:
             Tensor, shape (num_samples, *event_shape).

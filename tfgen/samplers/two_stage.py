@@ -23,7 +23,7 @@ class TwoStageVAE(TrainedSampler):
 
     A draw is u from N(0, I), then z from p(z|u): both of the noise that `sample` scales.
 
-    Source: Dai & Wipf, arXiv:1903.05789v2 (section not checked).
+    Source: Dai & Wipf, ICLR 2019 (arXiv:1903.05789v2), the two-stage remedy of Sec. 4.
     Deviation: p(z|u) has a scale for each number, by the network, where theirs has one for all; and
     codes are normalized first.
 
