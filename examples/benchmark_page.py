@@ -339,14 +339,19 @@ def summary(results, compared):
 
 
 def markdown_table(results, compared, peers):
-    chosen = [column for column in COLUMNS if column[0] in SUMMARY]
-    headings = ["model", *(heading for _, heading, _ in chosen), DIFFERENCE, PYTHAE]
-    yield "| " + " | ".join(headings) + " |"
-    yield "| " + " | ".join("---" for _ in headings) + " |"
-    for name, seeds in results.items():
-        peer = ", ".join(map(str, peers.get(name, ())))
-        cells = [text(values_of(seeds, metric), digits) for metric, _, digits in chosen]
-        yield "| " + " | ".join([name, *cells, compared.get(name, ""), peer]) + " |"
+    """A line a model; columns that would be empty are left out."""
+    columns = {
+        heading: {name: text(values_of(seeds, metric), digits) for name, seeds in results.items()}
+        for metric, heading, digits in COLUMNS
+        if metric in SUMMARY
+    }
+    columns |= {DIFFERENCE: compared}
+    columns |= {PYTHAE: {name: ", ".join(map(str, values)) for name, values in peers.items()}}
+    columns = {h: cells for h, cells in columns.items() if any(map(cells.get, results))}
+    yield "| " + " | ".join(["model", *columns]) + " |"
+    yield "| " + " | ".join("---" for _ in ["model", *columns]) + " |"
+    for name in results:
+        yield "| " + " | ".join([name, *(c.get(name, "") for c in columns.values())]) + " |"
 
 
 if __name__ == "__main__":
