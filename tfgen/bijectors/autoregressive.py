@@ -168,14 +168,14 @@ def masks(
 
 @register
 class MaskedAutoregressive(Bijector):
-    """Scales and shifts each element by what a masked network makes of the elements before it.
+    """Scales and shifts each element by functions of the elements before it, from a masked network.
 
     forward: y_i = x_i exp(s_i) + m_i with (m, s) = MADE(y, context), where s_i and m_i depend on
-    y_1 to y_{i-1}. `inverse` is one pass of the network, so densities of data are fast (MAF), and
-    `forward` as many passes as there are elements. `Invert` swaps the two, so that drawing is fast
-    together with the density of what was drawn (IAF): a posterior q(z|x) of T steps is
-    Chain([Invert(MaskedAutoregressive(d, context_size=c, gated=True)), Permute(d), ...]), for which
-    `iaf(d, T, context_size=c)` is short.
+    y_1 to y_{i-1}. `inverse` is one pass of the network, so densities of data are fast (MAF);
+    `forward` takes as many passes as there are elements. `Invert` swaps the two, so that drawing is
+    fast, and so is the density of what was drawn (IAF): a posterior q(z|x) of T steps is
+    Chain([Invert(MaskedAutoregressive(d, context_size=c, gated=True)), Permute(d), ...]), or in
+    short `iaf(d, T, context_size=c)`.
 
     With `gated` the inverse is IAF's stable form, x = g y + (1 - g) m with gates g = sigmoid(s +
     1.5), which only contracts: good for posteriors that start from a normal distribution, not for

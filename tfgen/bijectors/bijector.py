@@ -257,16 +257,22 @@ class CombinedBijector(Bijector):
 class Chain(CombinedBijector):
     """Bijectors one after the other; `forward` applies the first of them first.
 
-    Unlike `tfp.bijectors.Chain`, whose last bijector acts first. An empty chain is the identity on
-    scalars.
+    This is the reverse of `tfp.bijectors.Chain`, whose last bijector acts first. An empty chain is
+    the identity on scalars.
 
     Args:
         bijectors: sequence of `Bijector`.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if their event shapes differ, or those of their contexts, or one is no
+        ValueError: if their event shapes or the shapes of their contexts differ, or one is not a
             `Bijector`.
+
+    Example:
+        >>> from tfgen.bijectors import ActNorm, Permute
+        >>> chain = Chain([Permute(3), ActNorm(3)])
+        >>> chain.forward(tf.constant([[1.0, 2.0, 3.0]]))[0].numpy()
+        array([[3., 2., 1.]], dtype=float32)
     """
 
     def __init__(self, bijectors: Sequence[Bijector], **kwargs: Unpack[LayerOptions]) -> None:
@@ -330,6 +336,14 @@ class Invert(CombinedBijector):
     Args:
         bijector: `Bijector`.
         **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if `bijector` is not a `Bijector`.
+
+    Example:
+        >>> from tfgen.bijectors import Sigmoid
+        >>> Invert(Sigmoid(1)).forward(tf.constant([0.5]))[0].numpy()  # logit(0.5)
+        array([0.], dtype=float32)
     """
 
     def __init__(self, bijector: Bijector, **kwargs: Unpack[LayerOptions]) -> None:

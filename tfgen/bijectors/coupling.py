@@ -51,6 +51,9 @@ def alternating_mask(size: int, first: int = 1) -> np.ndarray:
     Returns:
         NumPy array of 0.0 and 1.0, shape (size,).
 
+    Raises:
+        ValueError: if `size` is not an int >= 1, or `first` is neither 0 nor 1.
+
     Example:
         >>> alternating_mask(5)
         array([1., 0., 1., 0., 1.])
@@ -81,6 +84,9 @@ def coupling_network(
     Returns:
         `keras.Model` from (batch, size), or from [(batch, size), (batch, context_size)], to
         (batch, size * num_parameters).
+
+    Raises:
+        ValueError: if an argument is out of range.
 
     Example:
         >>> coupling_network(3, context_size=2).output_shape
@@ -203,7 +209,7 @@ def _flatten(value, leading, shape):
 
 @register
 class AffineCoupling(_Coupling):
-    """Scales and shifts some elements by what a network makes of the others.
+    """Scales and shifts some elements by functions of the others, from a network.
 
     y = x where `mask` is 1, else y = x exp(s) + t. A learned factor f for each channel bounds the
     scale smoothly: s = exp(f) tanh(s_raw / exp(f)), f = 0 at first and at most 2.
@@ -268,7 +274,7 @@ def _leading(values):
 
 @register
 class SplineCoupling(_Coupling):
-    """Maps some elements by monotonic splines that a network makes of the others.
+    """Maps some elements by monotonic splines, whose parameters a network computes from the others.
 
     Each mapped element goes through a rational-quadratic spline of `num_bins` bins from [-bound,
     bound] to itself; beyond that it passes unchanged.

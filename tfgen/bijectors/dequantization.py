@@ -167,6 +167,9 @@ class VariationalDequantization(UniformDequantization):
         alpha: float in (0, 1), see `dequantized_logit`.
         **kwargs: arguments of `keras.layers.Layer`.
 
+    Raises:
+        ValueError: if `bijector` is not such a `Bijector`, or a number is out of range.
+
     Example:
         >>> from tfgen.networks import variational_dequantization
         >>> dequantization = variational_dequantization((8, 8, 1), width=4, num_values=17)

@@ -45,6 +45,9 @@ class ActNorm(Bijector):
         event_shape: int or tuple, shape of one example; channels are its last axis.
         **kwargs: arguments of `keras.layers.Layer`.
 
+    Raises:
+        ValueError: if the event has no axis of channels.
+
     Example:
         >>> norm = ActNorm(2)
         >>> norm.initialize(tf.constant([[1.0, 5.0], [3.0, 9.0]])).numpy().round(3).tolist()
@@ -92,6 +95,9 @@ class Invertible1x1Conv(Bijector):
         event_shape: int or tuple, shape of one example; channels are its last axis.
         seed: int or None, of the rotation.
         **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if the event has no axis of channels, or `seed` is not an int.
 
     Example:
         >>> y, log_det = Invertible1x1Conv((4, 4, 3), seed=0).forward(tf.ones((1, 4, 4, 3)))

@@ -34,6 +34,9 @@ def checkerboard_mask(image_shape: Shape, invert: bool = False) -> np.ndarray:
     Returns:
         Array of 0 and 1, float32, shape (height, width, 1).
 
+    Raises:
+        ValueError: if `image_shape` is another, or `invert` is not a bool.
+
     Example:
         >>> checkerboard_mask((2, 3, 1))[..., 0].tolist()
         [[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]]
@@ -59,6 +62,9 @@ def channel_mask(num_channels: int, invert: bool = False) -> np.ndarray:
 
     Returns:
         Array of 0 and 1, float32, shape (1, 1, num_channels).
+
+    Raises:
+        ValueError: if `num_channels` is not an int >= 1, or `invert` is not a bool.
 
     Example:
         >>> channel_mask(4, invert=True).ravel().tolist()
@@ -170,6 +176,9 @@ class Split(_Around):
     Args:
         bijector: `Bijector` with an event shape (..., c); this one has (..., 2 c).
         **kwargs: arguments of `keras.layers.Layer`.
+
+    Raises:
+        ValueError: if `bijector` is not a `Bijector`.
 
     Example:
         >>> from tfgen.bijectors import ActNorm

@@ -46,15 +46,21 @@ Discriminator: TypeAlias = Callable[[tf.Tensor], tf.Tensor]
 
 
 class AdversarialLoss(NamedTuple):
-    """What the players minimise; each a function of logits, shape (batch, ...), to (batch,).
+    """Losses of a discriminator and a generator, as functions of logits.
 
-    Logits of several values per example (patches) are averaged.
+    Each function maps logits of shape (batch, ...) to losses of shape (batch,). If an example has
+    several logits, such as one for each patch, their losses are averaged.
 
     Attributes:
         real: the discriminator's loss on logits of data; takes `label_smoothing` where the loss
             has labels.
         fake: the discriminator's loss on logits of generated examples.
-        generator: the generator's loss on the same logits.
+        generator: the generator's loss on logits of generated examples.
+
+    Example:
+        >>> loss = adversarial_loss("hinge")
+        >>> loss.of_discriminator(tf.constant([[3.0]]), tf.constant([[0.5]])).numpy()
+        array([1.5], dtype=float32)
     """
 
     real: Callable[..., tf.Tensor]
@@ -73,11 +79,16 @@ class AdversarialLoss(NamedTuple):
 
 
 class RelativisticLoss(NamedTuple):
-    """What the players minimise who compare data with generated examples.
+    """Losses of a discriminator and a generator that compare data with generated examples.
 
     Attributes:
         paired: function of logits of data and of generated examples, both of shape (batch, ...), to
-            the discriminator's loss, shape (batch,). The generator's has their roles exchanged.
+            the discriminator's loss, shape (batch,). The generator's loss swaps the two.
+
+    Example:
+        >>> loss = relativistic_loss("relativistic")
+        >>> loss.of_discriminator(tf.constant([[30.0]]), tf.constant([[0.0]])).numpy().round(3)
+        array([0.], dtype=float32)
     """
 
     paired: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
@@ -190,9 +201,9 @@ def adversarial_loss(name: str, label_smoothing: float = 0.0) -> AdversarialLoss
     | pearson | -d, d^2 / 4 + d | -d^2 / 4 - d | Nowozin |
     | squared_hellinger | exp(-d) - 1, exp(d) - 1 | 1 - exp(d) | Nowozin |
 
-    Those of Nowozin, an f-GAN, have minus the f-divergence of data p and generated q for the least
-    sum of the discriminator's two: KL(p || q), KL(q || p), sum (p - q)^2 / q and sum (sqrt p - sqrt
-    q)^2. Their exponentials are continued by tangents beyond exponents of 30.
+    The last four are f-GANs. With p the density of the data and q the generator's, the least value
+    of the discriminator's loss is minus an f-divergence: KL(p || q), KL(q || p), sum (p - q)^2 / q
+    or sum (sqrt p - sqrt q)^2. Exponentials are continued by tangents beyond exponents of 30.
 
     Source: Goodfellow et al., arXiv:1406.2661v1; Arjovsky et al., arXiv:1701.07875v3; Mao et al.,
     arXiv:1611.04076v3; Miyato et al., arXiv:1802.05957v1; Rosca et al., arXiv:1706.04987v2; Nowozin
@@ -261,14 +272,14 @@ RELATIVISTIC_LOSSES = tuple(_RELATIVISTIC)
 
 
 def relativistic_loss(name: str) -> RelativisticLoss:
-    """A loss by name of players who compare data with as many generated examples, in nats.
+    """A relativistic loss by name, in nats: data are compared with as many generated examples.
 
-    With logits d of data and e of generated examples the discriminator minimises, and the generator
-    the same with d and e exchanged,
+    With logits d of data and e of generated examples, the discriminator minimises one of these. The
+    generator minimises the same with d and e exchanged.
 
-    - "relativistic": -log sigmoid(d_i - e_i), of the pairs in one place of the batch;
-    - "relativistic_average": -log sigmoid(d_i - mean e) - log(1 - sigmoid(e_i - mean d)), of means
-      over the batch, that of all replicas.
+    - "relativistic": -log sigmoid(d_i - e_i), which compares the i-th examples of the two batches;
+    - "relativistic_average": -log sigmoid(d_i - mean e) - log(1 - sigmoid(e_i - mean d)), with
+      means over the batch, over all replicas together.
 
     Source: Jolicoeur-Martineau, arXiv:1807.00734v3 (equations not checked), RSGAN and RaSGAN there.
     The README of the author's code, AlexiaJM/RelativisticGAN, has the same first loss. Its second
@@ -277,6 +288,9 @@ def relativistic_loss(name: str) -> RelativisticLoss:
 
     Args:
         name: string, one of `RELATIVISTIC_LOSSES`.
+
+    Returns:
+        `RelativisticLoss`.
 
     Raises:
         ValueError: if there is no such loss.
@@ -327,6 +341,9 @@ def gradient_penalty(
     Returns:
         Tensor >= 0, shape (batch,).
 
+    Raises:
+        ValueError: if `real` and `fake` differ in shape, or another argument is of the wrong kind.
+
     Example:
         >>> x = tf.zeros((4, 2))
         >>> penalty = gradient_penalty(lambda x: tf.reduce_sum(3 * x, -1), x, x, seed=[0, 0])
@@ -357,6 +374,9 @@ def r1_penalty(discriminator: Discriminator, real: tf.Tensor) -> tf.Tensor:
     Returns:
         Tensor >= 0, shape (batch,).
 
+    Raises:
+        ValueError: if `real` is not a tensor of floats, or the discriminator is not callable.
+
     Example:
         >>> [float(p) for p in r1_penalty(lambda x: tf.reduce_sum(3 * x, -1), tf.zeros((1, 2)))]
         [9.0]
@@ -366,7 +386,7 @@ def r1_penalty(discriminator: Discriminator, real: tf.Tensor) -> tf.Tensor:
 
 
 def proximity(samples: tf.Tensor, old_samples: tf.Tensor) -> tf.Tensor:
-    """Mean square distance of the generator's samples to those it made of the same z before.
+    """Mean squared distance between the generator's samples and its earlier samples for the same z.
 
     Source: J. Su, "Variational Inference: A Unified Framework of Generative Models and Some
     Revelations", arXiv:1807.05936v4, Eq. 26, there summed over the D dimensions; the mean, 1 / D of
@@ -379,6 +399,9 @@ def proximity(samples: tf.Tensor, old_samples: tf.Tensor) -> tf.Tensor:
     Returns:
         Tensor >= 0 in squared units of the data, shape (batch,).
 
+    Raises:
+        ValueError: if the shapes differ.
+
     Example:
         >>> [float(p) for p in proximity(tf.ones((1, 4)), tf.zeros((1, 4)))]
         [1.0]
@@ -390,16 +413,19 @@ def proximity(samples: tf.Tensor, old_samples: tf.Tensor) -> tf.Tensor:
 
 
 def constraint_penalty(loss: tf.Tensor, bound: float) -> tf.Tensor:
-    """max(L - d, 0) of the mean L of `loss` over the batch: what exceeds the bound d.
+    """max(L - d, 0): by how much the mean L of `loss` over the batch exceeds the bound d.
 
     Source: Mi et al., arXiv:1812.05676v2, Sec. 4.1, min L_vae + lambda max(L_gan - d, 0).
 
     Args:
-        loss: tensor, per example; of several replicas the mean is that of all together.
+        loss: tensor, one value per example; the mean is over all replicas together.
         bound: float d, in units of the loss.
 
     Returns:
         Scalar tensor >= 0.
+
+    Raises:
+        ValueError: if `loss` is not a tensor of floats, or `bound` is not a finite number.
 
     Example:
         >>> float(constraint_penalty(tf.constant([1.0, 2.0]), bound=1.0))
@@ -421,12 +447,15 @@ def ascend_multiplier(
 
     Args:
         multiplier: float tensor lambda >= 0.
-        loss: tensor, per example; L is its mean, of several replicas that of all together.
-        bound: float d.
-        rate: float > 0.
+        loss: tensor, one value per example; L is the mean over all replicas together.
+        bound: float d, in units of the loss.
+        rate: float >= 0, step size.
 
     Returns:
         Scalar tensor >= 0.
+
+    Raises:
+        ValueError: if a number is negative or not finite, or `loss` is not a tensor of floats.
 
     Example:
         >>> float(ascend_multiplier(1.0, tf.constant([2.0]), bound=1.5, rate=0.5))

@@ -31,7 +31,10 @@ def permute_dims(z: tf.Tensor, seed: Seed) -> tf.Tensor:
         seed: stateless seed, shape (2,).
 
     Returns:
-        Tensor of the shape and the values of `z`; each [:, d] holds the values it had.
+        Tensor of the shape of `z`; each column [:, d] holds the same values in another order.
+
+    Raises:
+        ValueError: if `z` is not a tensor of numbers with a batch axis, or `seed` is no seed.
 
     Example:
         >>> z = tf.constant([[0.0, 10.0], [1.0, 11.0], [2.0, 12.0]])
@@ -61,9 +64,9 @@ def dip_penalty(
     themselves, Cov_q(z)[z] = Cov_p(x)[E[z|x]] + E_p(x)[Cov[z|x]].
 
     Source: Kumar, Sattigeri & Balakrishnan, "Variational Inference of Disentangled Latent Concepts
-    from Unlabeled Observations", arXiv:1711.00848v3, Eq. 6 (DIP-VAE-I) and 7 (DIP-VAE-II); the
-    covariance is that within the batch, divided by its size. Of several replicas of a
-    `tf.distribute.Strategy` the batch is that of all together.
+    from Unlabeled Observations", arXiv:1711.00848v3, Eq. 6 (DIP-VAE-I) and 7 (DIP-VAE-II). The
+    covariance is estimated within the batch and divided by its size; under a
+    `tf.distribute.Strategy`, within the batches of all replicas together.
 
     Args:
         mean: float tensor, means of q(z|x), shape (batch, D), batch >= 2.
@@ -73,6 +76,9 @@ def dip_penalty(
 
     Returns:
         Scalar tensor >= 0, for the batch as a whole.
+
+    Raises:
+        ValueError: if a tensor has another shape, or a weight is negative.
 
     Example:
         >>> corners = tf.constant([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])

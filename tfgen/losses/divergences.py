@@ -48,8 +48,8 @@ def kl_divergence(
         may be negative.
 
     Raises:
-        TypeError: if `q` or `p` is no distribution.
-        ValueError: if `z` is no tensor of their shape.
+        TypeError: if `q` or `p` is not a distribution.
+        ValueError: if `z` is not a tensor of their shape.
         NotImplementedError: if there is no closed form and `z` is None.
 
     Example:

@@ -28,7 +28,16 @@ _HEAVY_TAILED = (
 
 
 def has_mean(distribution: tfd.Distribution) -> bool:
-    """Whether TFP knows a finite mean in closed form. Not to be used in a `tf.function`.
+    """Whether TFP knows a finite mean in closed form. Not for use inside a `tf.function`.
+
+    Args:
+        distribution: `tfd.Distribution`.
+
+    Returns:
+        bool.
+
+    Raises:
+        TypeError: if it is not a distribution.
 
     Example:
         >>> has_mean(tfd.Normal(0.0, 1.0)), has_mean(tfd.Cauchy(0.0, 1.0))
@@ -44,10 +53,10 @@ def has_mean(distribution: tfd.Distribution) -> bool:
 def expected_value(
     distribution: tfd.Distribution, num_draws: int = 256, seed: Seed = (0, 0)
 ) -> tf.Tensor:
-    """The mean in closed form; where TFP knows none, the mean of draws (`mean_of_draws`).
+    """The mean in closed form; if TFP knows none, an estimate by draws (`mean_of_draws`).
 
-    Where there is no mean at all, as of a Cauchy distribution or of numbers of classes, it is the
-    mode. Of a `tfd.Blockwise` it is that of each block.
+    If there is no mean at all, as for a Cauchy distribution or for class numbers, it is the mode.
+    For a `tfd.Blockwise` each block is treated on its own.
 
     Args:
         distribution: `tfd.Distribution`.
@@ -107,10 +116,10 @@ def _innermost(distribution):
 def mean_of_draws(
     distribution: tfd.Distribution, num_draws: int = 256, seed: Seed = (0, 0)
 ) -> tf.Tensor:
-    """An estimate of the mean by draws, the same ones each time.
+    """The mean, estimated by draws, which are the same in each call.
 
-    It errs by stddev / sqrt(num_draws). Draws are made in blocks, so that memory does not grow with
-    their number.
+    Its standard error is stddev / sqrt(num_draws). Draws are made in blocks, so that memory does
+    not grow with their number.
 
     Args:
         distribution: `tfd.Distribution`.

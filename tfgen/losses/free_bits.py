@@ -18,7 +18,11 @@ def kl_of_dimensions(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor | No
         p: `tfd.Distribution`, empty batch shape.
 
     Returns:
-        Tensor, shape (batch, dimensions), in nats, which sums to the KL; None for others.
+        Tensor, shape (batch, dimensions), in nats, which sums to the KL divergence; None if one of
+        the two is not a diagonal normal.
+
+    Raises:
+        TypeError: if `q` or `p` is not a distribution.
 
     Example:
         >>> q = tfd.Independent(tfd.Normal([[1.0, 2.0]], 1.0), 1)
@@ -35,10 +39,10 @@ def kl_of_dimensions(q: tfd.Distribution, p: tfd.Distribution) -> tf.Tensor | No
 
 
 def free_bits_kl(groups: tf.Tensor, minimum: tf.Tensor | float) -> tf.Tensor:
-    """sum_j max(minimum, KL_j), with KL_j the mean over the batch of a part of the KL divergence.
+    """sum_j max(minimum, KL_j), with KL_j the mean over the batch of one part of the KL divergence.
 
-    A part whose mean is below the minimum has no gradient. Of several replicas of a
-    `tf.distribute.Strategy` the batch is that of all together.
+    A part whose mean is below the minimum has no gradient. Under a `tf.distribute.Strategy` means
+    are over the batches of all replicas together.
 
     Source: Kingma et al., arXiv:1606.04934v2, App. C.8, Eq. 15, there with the opposite sign.
 
@@ -48,6 +52,9 @@ def free_bits_kl(groups: tf.Tensor, minimum: tf.Tensor | float) -> tf.Tensor:
 
     Returns:
         Scalar tensor, in nats.
+
+    Raises:
+        ValueError: if `groups` is not such a tensor, or `minimum` is negative.
 
     Example:
         >>> float(free_bits_kl(tf.constant([[0.1, 2.0], [0.3, 4.0]]), 0.5))

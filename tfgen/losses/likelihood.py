@@ -33,6 +33,9 @@ def bits_per_dim(nats: tf.Tensor | float, event_shape: Shape) -> tf.Tensor | flo
     Returns:
         Like `nats`, in bits per dimension.
 
+    Raises:
+        ValueError: if `nats` is not a number or a tensor of numbers.
+
     Example:
         >>> round(bits_per_dim(784 * math.log(2), (28, 28, 1)), 6)  # fair coins
         1.0
@@ -45,8 +48,17 @@ def bits_per_dim(nats: tf.Tensor | float, event_shape: Shape) -> tf.Tensor | flo
 def is_discrete(distribution: tfd.Distribution) -> bool:
     """Whether a `tfd.Distribution` has a probability mass, so that `bits_per_dim` makes sense.
 
-    A distribution made of others has one if all of these do. A class of which TFP does not know the
-    support has one if its draws are integers.
+    A distribution that is made of others has one if all of these do. If TFP does not know the
+    support of a class, it counts as discrete if its draws are integers.
+
+    Args:
+        distribution: `tfd.Distribution`.
+
+    Returns:
+        bool.
+
+    Raises:
+        TypeError: if it is not a distribution.
 
     Example:
         >>> is_discrete(tfd.Bernoulli(0.0)), is_discrete(tfd.Normal(0.0, 1.0))
@@ -97,8 +109,12 @@ class LogProbEstimate(NamedTuple):
 
     Attributes:
         log_prob: tensor, shape (batch,), log (1/k sum_i w_i).
-        standard_error: tensor, shape (batch,), of `log_prob`, by the delta method; NaN of a single
-            draw. Of few draws that differ by orders of magnitude it is too small.
+        standard_error: tensor, shape (batch,), of `log_prob`, by the delta method; NaN for a single
+            draw. It is too small if there are few draws, of which one outweighs the others.
+
+    Example:
+        >>> log_mean_exp(tf.zeros((3, 1))).log_prob.numpy()
+        array([0.], dtype=float32)
     """
 
     log_prob: tf.Tensor
@@ -119,6 +135,9 @@ def log_mean_exp(log_weights: TensorLike) -> LogProbEstimate:
     Returns:
         `LogProbEstimate`.
 
+    Raises:
+        ValueError: if `log_weights` is not a float tensor of two axes.
+
     Example:
         >>> estimate = log_mean_exp(tf.math.log([[1.0], [3.0]]))
         >>> tf.exp(estimate.log_prob).numpy().round(3), estimate.standard_error.numpy().round(3)
@@ -133,7 +152,17 @@ def log_mean_exp(log_weights: TensorLike) -> LogProbEstimate:
 
 
 def squared_error(x: TensorLike, output: TensorLike) -> tf.Tensor:
-    """||x - output||^2, summed over dimensions, shape (batch,).
+    """||x - output||^2, summed over dimensions.
+
+    Args:
+        x: float tensor, shape (batch, ...).
+        output: tensor of the same shape.
+
+    Returns:
+        Tensor >= 0 in squared units of the data, shape (batch,).
+
+    Raises:
+        ValueError: if the shapes differ.
 
     Example:
         >>> squared_error(tf.zeros((1, 2, 2)), tf.ones((1, 2, 2))).numpy().tolist()
@@ -149,7 +178,7 @@ def squared_error(x: TensorLike, output: TensorLike) -> tf.Tensor:
 def bound_terms(
     reconstruction: tf.Tensor, kl: tf.Tensor, discrete_shape: Shape | None
 ) -> dict[str, tf.Tensor]:
-    """The ELBO and its parts, per example; of a probability mass bits per dimension too.
+    """The ELBO and its parts, per example; for a probability mass bits per dimension too.
 
     Args:
         reconstruction: tensor, -log p(x|z) in nats, shape (batch,).
@@ -158,6 +187,9 @@ def bound_terms(
 
     Returns:
         Dict of "elbo", "reconstruction", "kl" and, if there is a shape, "bits_per_dim".
+
+    Raises:
+        ValueError: if `reconstruction` and `kl` differ in shape.
 
     Example:
         >>> terms = bound_terms(tf.constant([3.0]), tf.constant([1.0]), None)

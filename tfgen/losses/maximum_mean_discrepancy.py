@@ -24,7 +24,7 @@ Kernel: TypeAlias = Literal["gaussian", "inverse_multiquadratic"]
 def squared_mmd(
     x: tf.Tensor, y: tf.Tensor, kernel: Kernel = "gaussian", scale: float = 1.0
 ) -> tf.Tensor:
-    """Squared maximum mean discrepancy of two batches, without bias and with gradients.
+    """Unbiased estimate of the squared maximum mean discrepancy of two batches, with gradients.
 
     E k(x, x') + E k(y, y') - 2 E k(x, y), where x and x' are different examples and k is, in d
     dimensions and with s = `scale`,
@@ -35,8 +35,8 @@ def squared_mmd(
     Source: Gretton et al., "A Kernel Two-Sample Test", JMLR 13, 2012, Eq. 3; Tolstikhin et al.,
     arXiv:1711.01558v4, Algorithm 2 and Sec. 4 for the second kernel and its C. Deviation: Zhao et
     al., arXiv:1706.02262v3, leave the width of their Gaussian kernel open; here it grows with d
-    like C. `tfgen.metrics.squared_mmd` compares large sets of samples. Of several replicas of a
-    `tf.distribute.Strategy` the batches are those of all together.
+    like C. `tfgen.metrics.squared_mmd` compares large sets of samples. Under a
+    `tf.distribute.Strategy` the batches are those of all replicas together.
 
     Args:
         x: float tensor, shape (n, ...), n >= 2; such as codes.

@@ -78,7 +78,7 @@ def ms_ssim(
         Tensor, shape (batch,), in [0, 1]; 1 for identical images.
 
     Raises:
-        ValueError: if shapes differ or are no images', or the window does not fit.
+        ValueError: if the shapes differ or are not those of images, or the window does not fit.
 
     Example:
         >>> image = tf.reshape(tf.range(64.0) / 64, (1, 8, 8, 1))

@@ -11,10 +11,10 @@ __all__ = ["class_posterior"]
 
 
 def class_posterior(logits: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """q(y|x) where the label y is missing, all of it on y where it is known; and its KL divergence.
+    """Class probabilities and their KL divergence: q(y|x) if the label y is missing, else y itself.
 
-    KL(q(y) || p(y)) = ln K - H(q(y)) for K classes that are equally probable: ln K = -log p(y)
-    where y is known.
+    KL(q(y) || p(y)) = ln K - H(q(y)) for K classes that are equally probable. If y is known, q(y)
+    is one at y, and the KL divergence is ln K = -log p(y).
 
     Source: the terms of y in the bounds L and U of Kingma et al., arXiv:1406.5298v2 (equations not
     checked in the paper itself; published notes on it give the same).

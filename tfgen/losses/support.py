@@ -40,10 +40,10 @@ _CLOSED = (
 def check_support(distribution: tfd.Distribution, x: np.ndarray) -> None:
     """Raises ValueError unless all examples are in the support of p(x).
 
-    Grey values between 0 and 1 pass for a Bernoulli distribution, as images are often given. The
-    density of a class that has no rule here, such as a `tfd.TransformedDistribution`, is computed
-    for a few examples, and must be finite; where TFP cannot compute it, nothing is checked. p(x) is
-    over one tensor: `tfd.Blockwise(joint)` makes one of those of a joint distribution.
+    A Bernoulli distribution accepts grey values between 0 and 1, since images often come that way.
+    For classes without a rule here, such as a `tfd.TransformedDistribution`, the density of a few
+    examples is computed and must be finite; if TFP cannot compute it, nothing is checked. p(x) must
+    be over one tensor: `tfd.Blockwise(joint)` turns a joint distribution into one.
 
     Args:
         distribution: `tfd.Distribution` p(x), not in a `tf.function`. Its batch shape broadcasts

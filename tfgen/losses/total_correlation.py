@@ -27,7 +27,7 @@ Estimator: TypeAlias = Literal["weighted", "stratified"]
 
 
 class KLDecomposition(NamedTuple):
-    """Three terms per example, in nats; averaged over the data their sum is KL(q(z|x) || p(z))."""
+    """Three terms per example, in nats; averaged over the data, they sum to KL(q(z|x) || p(z))."""
 
     mutual_information: tf.Tensor
     total_correlation: tf.Tensor
@@ -135,8 +135,8 @@ def kl_decomposition(
     With log q(z) and log q(z_d) estimated within the batch, total_correlation = log q(z) - sum_d
     log q(z_d), dimension_wise_kl = sum_d log q(z_d) - log p(z), and mutual_information is what is
     left of `kl`: log q(z|x) - log q(z) when `kl` is the estimate log q(z|x) - log p(z), and of less
-    variance when `kl` is the closed form. The three always sum to `kl`. Of several replicas of a
-    `tf.distribute.Strategy` q(z) is estimated within the batches of all together.
+    variance when `kl` is the closed form. The three always sum to `kl`. Under a
+    `tf.distribute.Strategy` q(z) is estimated within the batches of all replicas together.
 
     Args:
         q: q(z|x), a diagonal Gaussian of batch shape (B,).

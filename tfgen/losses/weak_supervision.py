@@ -9,10 +9,11 @@ __all__ = ["average_shared"]
 
 
 def average_shared(loc: tf.Tensor, scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    """Normal posteriors of pairs, averaged in the dimensions that both of a pair seem to share.
+    """Normal posteriors of pairs, averaged in the dimensions that the two of a pair seem to share.
 
-    Those are the ones with KL(q(z_j|x1) || q(z_j|x2)) less than the mean of the greatest and the
-    least of a pair. There both get the mean of the locations and that of the variances.
+    A dimension j is shared if KL(q(z_j|x1) || q(z_j|x2)) is less than halfway between the smallest
+    and the greatest such value of the pair. There both posteriors get the mean of the two locations
+    and the mean of the two variances.
 
     Source: the adaptive group VAE of Locatello et al., arXiv:2002.02886 (equations not checked; the
     authors' code, `GroupVAEArgmax` in google-research/disentanglement_lib, chooses and averages in
@@ -20,13 +21,13 @@ def average_shared(loc: tf.Tensor, scale: tf.Tensor) -> tuple[tf.Tensor, tf.Tens
 
     Args:
         loc: tensor, shape (2, pairs, dimensions), of the first and the second examples.
-        scale: tensor, the same shape, standard deviations.
+        scale: tensor of the same shape, standard deviations.
 
     Returns:
         Tuple (loc, scale) of that shape. The choice of dimensions has no gradient.
 
     Raises:
-        ValueError: if the shapes differ, or are no such.
+        ValueError: if the shapes differ, or the first axis is not 2.
 
     Example:
         >>> loc = tf.constant([[[0.0, 1.0, 5.0]], [[0.0, 3.0, -5.0]]])
