@@ -50,14 +50,15 @@ def _params_size(layer):
 class Blockwise(ParametricDistribution):
     """Rows of a table whose columns are of several kinds: a layer for each group of columns.
 
-    Given the network's output all columns are independent, but for those of one layer that are not.
+    Given the network's output, the groups are independent. Columns of one group depend on each
+    other only if their layer says so.
 
     Args:
         event_shape: int or tuple, shape of one row; a vector.
         parts: list of distribution layers, in the order of the columns, whose event sizes sum to
             that of a row: `[IndependentNormal(3), IndependentCategorical(1, num_classes=4)]`.
         convert_to_tensor_fn: as in `DistributionLambda`.
-        validate_args: bool, whether TFP checks values at run time; of parts those that say so.
+        validate_args: bool, whether TFP checks values at run time; each part has its own.
         **kwargs: arguments of `DistributionLambda`.
 
     Call arguments:
@@ -65,12 +66,11 @@ class Blockwise(ParametricDistribution):
             on.
 
     Returns:
-        `tfd.Blockwise` of the parts' distributions; `log_prob` in nats, or in nats of a mixed
-        density where some columns have a mass. Its mean is that of each column, of classes the
-        likeliest.
+        `tfd.Blockwise` of the parts' distributions; `log_prob` in nats, of a mixed density where
+        some columns have a mass. Its mean is that of each column; for classes it is the likeliest.
 
     Raises:
-        ValueError: if `parts` are no such layers, their sizes do not sum to that of a row, or the
+        ValueError: if `parts` are not such layers, their sizes do not sum to that of a row, or the
             inputs have another size.
 
     Example:

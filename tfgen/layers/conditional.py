@@ -21,12 +21,15 @@ _GIVEN: contextvars.ContextVar[Any] = contextvars.ContextVar("given", default=No
 
 @contextlib.contextmanager
 def given(condition: Any) -> Iterator[None]:
-    """Gives every `Conditional` network that is called inside the same condition.
+    """Context manager: gives one condition to every `Conditional` network that is called within.
 
-    Models do this in each step, so that no formula has to hand conditions on.
+    Models do this in each step, so that no formula has to pass conditions on.
 
     Args:
-        condition: see `Condition.check`; None takes away what an outer `given` gave.
+        condition: see `Condition.check`; None hides the condition of an outer `given`.
+
+    Returns:
+        A context manager.
 
     Example:
         >>> x, c = keras.Input((2,)), keras.Input((3,))
@@ -44,7 +47,10 @@ def given(condition: Any) -> Iterator[None]:
 
 
 def current_condition() -> Any:
-    """What the innermost `given` gives, or None.
+    """The condition of the innermost `given`, or None.
+
+    Returns:
+        What `given` was called with.
 
     Example:
         >>> with given(7):
@@ -55,12 +61,16 @@ def current_condition() -> Any:
 
 
 class Condition(NamedTuple):
-    """What a model or a network is given beside x or z, c in p(x|c).
+    """What a model or a network is given besides x or z: the c in p(x|c).
 
     Attributes:
-        shape: tuple, shape of one condition, () of the number of a class.
-        num_classes: int, if conditions are classes, or None: they are real numbers.
-        optional: bool, whether -1 stands for a class that nobody knows.
+        shape: tuple, shape of one condition; () for class numbers.
+        num_classes: int if conditions are classes; None if they are real numbers.
+        optional: bool, whether -1 stands for an unknown class.
+
+    Example:
+        >>> Condition((), num_classes=3).num_classes
+        3
     """
 
     shape: tuple[int, ...]
@@ -184,10 +194,16 @@ class Condition(NamedTuple):
 
 
 def conditionals_in(layer: keras.layers.Layer) -> list[Any]:
-    """The layers in a layer that need a condition, at any depth, itself included.
+    """The layers inside a layer that need a condition, at any depth, itself included.
 
     They are `Conditional` networks and whatever else `takes` a `Condition`, such as a prior p(z|c).
-    Those that have theirs, of `Conditional.under`, are not among them.
+    Networks that `Conditional.under` has fixed to one condition are not among them.
+
+    Args:
+        layer: `keras.layers.Layer`.
+
+    Returns:
+        List of layers.
 
     Example:
         >>> conditionals_in(keras.Sequential([keras.layers.Dense(1)]))
@@ -203,10 +219,10 @@ def conditionals_in(layer: keras.layers.Layer) -> list[Any]:
 class Conditional(keras.Model):
     """A network of an input and a condition c: q(z|x, c), p(x|z, c) or a discriminator D(x, c).
 
-    It is called on its input alone, as any other network, and looks for the condition in
-    `given`. So whatever takes networks takes conditional ones, and each model is conditional if
-    its networks are. The builders of `tfgen.networks` make one if they are given `num_classes` or
-    `condition_shape`; any functional model of two inputs can be one.
+    It is called on its input alone, like any other network, and takes the condition from `given`.
+    So it fits wherever a network does, and a model is conditional if its networks are. The builders
+    of `tfgen.networks` make one if they get `num_classes` or `condition_shape`; any functional
+    model of two inputs can become one.
 
     Args:
         network: functional `keras.Model` of two inputs, [x, c]; or of several, c the last.

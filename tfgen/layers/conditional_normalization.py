@@ -16,12 +16,12 @@ class ConditionalBatchNormalization(keras.layers.Layer):
     """Batch normalization whose gain and shift are linear in a condition.
 
     y = (gain + W c) * normalized(x) + shift + V c, for each channel; gain begins at 1, shift, W and
-    V at 0, so that it is `keras.layers.BatchNormalization` then, in training and at inference. Mean
-    and variance are of all examples of the batch, whatever their conditions.
+    V at 0, so that it starts as `keras.layers.BatchNormalization`, in training and at inference.
+    Mean and variance are those of the whole batch, whatever the conditions.
 
-    Source: Dumoulin et al., arXiv:1610.07629, of whose "conditional instance normalization" it has
-    a gain and a shift for each class; de Vries et al., arXiv:1707.00683, where they are functions
-    of a vector, there of a hidden layer (equations not checked).
+    Source: Dumoulin et al., arXiv:1610.07629, whose "conditional instance normalization" has a gain
+    and a shift for each class; de Vries et al., arXiv:1707.00683, where they are functions of a
+    vector, there with a hidden layer (equations not checked).
 
     Args:
         momentum: float in [0, 1), of the averages that inference uses.
@@ -37,7 +37,7 @@ class ConditionalBatchNormalization(keras.layers.Layer):
         Tensor of the shape of x.
 
     Raises:
-        ValueError: if an argument is out of range, or the inputs are no such pair.
+        ValueError: if an argument is out of range, or the inputs are not such a pair.
 
     Example:
         >>> layer = ConditionalBatchNormalization(epsilon=1e-5)

@@ -102,7 +102,7 @@ class ConditionalPrior(Prior):
         network: functional `keras.Model` from c to p(z|c); it ends in a distribution layer.
         num_classes: int >= 1: conditions are the numbers of classes, which the network takes
             one-hot. None: they are real.
-        condition: one condition, of a prior under it: p(z|c) of no other c. None for any.
+        condition: one condition, to fix the prior to p(z|c) at this c; None to leave it open.
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:

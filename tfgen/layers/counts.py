@@ -158,7 +158,7 @@ class _ZeroInflated(IndependentFamily):
 
 @register
 class ZeroInflatedPoisson(_ZeroInflated):
-    """Independent counts, zero with probability s, and else Poisson.
+    """Independent counts that are zero with probability s, and Poisson otherwise.
 
     log_rate, logits = split(inputs, 2, axis=-1), with the log rate of `IndependentPoisson` and
     s = sigmoid(logits), of logits from -80 to 80. The mean is (1 - s) times the rate. Support: 0,
@@ -175,7 +175,7 @@ class ZeroInflatedPoisson(_ZeroInflated):
 
 @register
 class ZeroInflatedNegativeBinomial(_ZeroInflated):
-    """Independent counts, zero with probability s, and else negative binomial.
+    """Independent counts that are zero with probability s, and negative binomial otherwise.
 
     log_mean, raw_total_count, logits = split(inputs, 3, axis=-1), as in
     `IndependentNegativeBinomial` and `ZeroInflatedPoisson`. Support: 0, 1, 2, ...
@@ -208,10 +208,10 @@ class Categorical(distributions.Categorical):
 
 @register
 class IndependentCategorical(ParametricDistribution):
-    """Independent classes by their numbers, such as the columns of a table or grey values.
+    """Independent classes, given by their numbers, such as columns of a table or grey values.
 
-    Support: 0, ..., num_classes - 1, as floats. Numbers of classes have no mean: where a model
-    shows E[x|z], it shows the likeliest class of each.
+    Support: 0, ..., num_classes - 1, as floats. Class numbers have no mean: where a model shows
+    E[x|z], it shows the likeliest class of each element.
 
     Args:
         event_shape: int or tuple, shape of one event.

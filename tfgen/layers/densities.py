@@ -47,7 +47,8 @@ SCALES = (0.01, 100.0)
 class IndependentLaplace(LocationScale):
     """Independent Laplace variables; parameters and arguments as in `IndependentNormal`.
 
-    Its log-density is the absolute error up to its scale. Support: all numbers.
+    Minus its log-density is the absolute error divided by the scale, plus a term of the scale
+    alone. Support: all real numbers.
 
     Example:
         >>> p = IndependentLaplace(2)(tf.zeros((5, 4)))
@@ -144,7 +145,7 @@ class IndependentBeta(IndependentFamily):
     """Independent Beta variables, from two raw concentrations.
 
     raw_1, raw_0 = split(inputs, 2, axis=-1); concentrations = softplus + 1e-3, at most 1e4.
-    Support: numbers between 0 and 1, without these two; of images with black or white pixels take
+    Support: numbers strictly between 0 and 1. For images with black or white pixels use
     `IndependentContinuousBernoulli` or `IndependentTruncatedNormal`. Arguments as in
     `IndependentPoisson`.
 
@@ -164,10 +165,10 @@ class IndependentBeta(IndependentFamily):
 
 @register
 class IndependentContinuousBernoulli(IndependentFamily):
-    """Independent numbers from 0 to 1 of densities C(l) exp(l x), from logits l.
+    """Independent numbers from 0 to 1 with densities C(l) exp(l x), from logits l.
 
-    What an `IndependentBernoulli` becomes for grey pixels when it is normalized, with
-    C(l) = l / (exp(l) - 1). Support: [0, 1]. The mean is not the logistic function of l.
+    This is `IndependentBernoulli`, normalized over grey values: C(l) = l / (exp(l) - 1).
+    Support: [0, 1]. The mean is not the logistic function of l.
 
     Source: Loaiza-Ganem & Cunningham, "The continuous Bernoulli", arXiv:1907.06845 (equations not
     checked in the paper; the README of the authors' code gives the same constant, as a function of
@@ -187,11 +188,11 @@ class IndependentContinuousBernoulli(IndependentFamily):
 
 @register
 class IndependentTruncatedNormal(IndependentLayer):
-    """Independent normal variables, given that they are between two bounds.
+    """Independent normal variables, truncated to an interval.
 
-    raw_loc, raw_scale = split(inputs, 2, axis=-1). Of the normal variable before it is cut, in
-    widths of the interval: loc = sigmoid(raw_loc) from the lower bound, and
-    scale = 0.01 + softplus(raw_scale), at most 100. Support: [low, high].
+    raw_loc, raw_scale = split(inputs, 2, axis=-1). With w = high - low the width of the interval,
+    the normal variable before it is cut has loc = low + w sigmoid(raw_loc) and
+    scale = w min(0.01 + softplus(raw_scale), 100). Support: [low, high].
 
     Args:
         event_shape: int or tuple, shape of one event.
@@ -207,7 +208,7 @@ class IndependentTruncatedNormal(IndependentLayer):
         `tfd.Independent` over `tfd.TruncatedNormal`; `log_prob` in nats, summed over the event.
 
     Raises:
-        ValueError: unless `bounds` are two numbers in rising order.
+        ValueError: unless `bounds` are two numbers in ascending order.
 
     Example:
         >>> IndependentTruncatedNormal(2, bounds=(0.0, 10.0))(tf.zeros((5, 4))).mean()[0].numpy()

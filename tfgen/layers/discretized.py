@@ -116,10 +116,11 @@ def _scale(raw, num_values):
 
 @register
 class IndependentDiscretizedLogistic(IndependentLayer):
-    """Independent pixels in equal steps from 0 to 1, as logistic variables rounded to them.
+    """Independent pixels in equal steps from 0 to 1: logistic variables, rounded to the steps.
 
-    raw_loc, raw_scale = split(inputs, 2, axis=-1); loc = 0.5 + raw_loc, and scale = softplus + a
-    hundredth of a step, at most 100. A probability mass: models with it log bits per dimension.
+    raw_loc, raw_scale = split(inputs, 2, axis=-1); loc = 0.5 + raw_loc; scale = softplus(raw_scale)
+    plus a hundredth of a step, at most 100. It is a probability mass, so that models log bits per
+    dimension.
 
     Source: Salimans et al., PixelCNN++, ICLR 2017 (arXiv:1701.05517), Eq. 2 with one component.
 
@@ -288,13 +289,13 @@ def _lower_triangle(values, size):
 class MixtureDiscretizedLogistic(ParametricDistribution):
     """Pixels in equal steps from 0 to 1, each from a mixture of rounded logistic variables.
 
-    All channels of a pixel are of one component. Of component k channel c has the loc
+    All channels of a pixel come from the same component. In component k, channel c has the loc
     0.5 + loc_kc + sum over the channels b before it of tanh(raw_kcb) x_b, so that colours depend on
-    each other. A probability mass: models with it log bits per dimension, which compare with those
-    of flows. With one channel it is a mixture for each grey pixel.
+    each other. It is a probability mass, so that models log bits per dimension, which can be
+    compared with those of flows.
 
-    The mean of several channels has no closed form: where a model shows E[x|z], it is that of 256
-    draws.
+    With several channels the mean has no closed form: where a model shows E[x|z], it is the mean of
+    256 draws.
 
     Source: Salimans et al., PixelCNN++, ICLR 2017 (arXiv:1701.05517), Eq. 1 and 2; channels of a
     pixel, Sec. 2.2, whose coefficients pass a tanh in the authors' code. Deviations: pixels are in
@@ -318,7 +319,7 @@ class MixtureDiscretizedLogistic(ParametricDistribution):
         k / (num_values - 1).
 
     Raises:
-        ValueError: if there are fewer than 2 values, no axis of channels, or the inputs have
+        ValueError: if there are fewer than 2 values or no axis of channels, or the inputs have
             neither shape.
 
     Example:

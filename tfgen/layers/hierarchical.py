@@ -58,8 +58,8 @@ def top_down(
 class HierarchicalDistribution(tfd.Distribution):
     """p(z_L) p(z_{L-1}|z_L) ... p(z_1|z_2) over the vector z = (z_1, ..., z_L).
 
-    `mean` is the one of the top level, and of each other level given the mean of the one above: a
-    typical value, exact in the levels below the top only where they are linear.
+    `mean` is the mean of the top level and, for each further level, the mean given that of the
+    level above. It is a typical value; below the top level it is exact only for linear networks.
 
     Args:
         density: callable as `top_down` takes it; its distributions are over vectors, and take any
@@ -131,7 +131,7 @@ class HierarchicalNormal(Prior):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if there is no network, or one does not take what the next returns.
+        ValueError: if there is no network, or one does not accept what the next one returns.
 
     Example:
         >>> from tfgen.layers import IndependentNormal

@@ -266,7 +266,7 @@ class IndependentLogistic(LocationScale):
 
 @register
 class IndependentPoisson(IndependentFamily):
-    """Independent Poisson counts from log rates, which are taken as at least -80 and at most 40.
+    """Independent Poisson counts from log rates, which are limited to -80 to 40.
 
     Source: `tfp.layers.IndependentPoisson`, TFP 0.25. Arguments and shapes as in
     `IndependentBernoulli`, without `sample_dtype`.
@@ -345,9 +345,9 @@ class FixedScaleNormal(IndependentLayer):
 class SharedScaleNormal(FixedScaleNormal):
     """Independent normal variables around the inputs, with one trained scale for all of them.
 
-    As the decoder's head it makes a sigma-VAE, which finds the balance of reconstruction and KL
-    divergence itself: at its optimum sigma^2 is the mean squared error per pixel. The weight is
-    log(sigma), `layer.scale` is sigma.
+    As the decoder's head it makes a sigma-VAE, which balances reconstruction and KL divergence by
+    itself: at the optimum sigma^2 is the mean squared error per pixel. The weight is log(sigma);
+    `layer.scale` is sigma.
 
     Source: Rybkin, Daniilidis & Levine (arXiv:2006.13202), the shared sigma-VAE, Eq. 2 and 3 of the
     submission to ICLR 2021. Their "optimal" sigma-VAE solves for sigma in each batch (Eq. 5); here

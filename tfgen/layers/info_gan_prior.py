@@ -36,7 +36,7 @@ class _Parts(tfd.Blockwise):
 
 @register
 class InfoGANPrior(Prior):
-    """Independent noise and codes, one after the other in z, without weights.
+    """Independent noise and codes, concatenated in z; without weights.
 
     z = [noise, codes]: noise of N(0, I), then for each categorical code a one-hot row of equal
     probabilities, then continuous codes, each uniform over [-1, 1].
@@ -46,7 +46,7 @@ class InfoGANPrior(Prior):
 
     Args:
         noise_dim: int >= 0, dimensions of noise.
-        categories: sequence of int >= 2, how many there are of each categorical code.
+        categories: sequence of int >= 2, the number of categories of each categorical code.
         num_continuous: int >= 0, continuous codes.
         **kwargs: arguments of `keras.layers.Layer`.
 

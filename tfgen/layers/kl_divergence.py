@@ -89,8 +89,8 @@ def _serialized_prior(prior):
 class KLDivergenceRegularizer(keras.regularizers.Regularizer):
     """KL(a || b) of a distribution layer's output, as its `activity_regularizer`.
 
-    The mean over the batch, the first axis; the sum over further axes of the batch shape, as of
-    `tfd.Normal` where no `tfd.Independent` makes them an event.
+    It is the mean over the batch, the first axis, and the sum over further axes of the batch shape,
+    which a `tfd.Normal` has if no `tfd.Independent` makes them an event.
 
     Source: `tfp.layers.KLDivergenceRegularizer`, TFP 0.25. Deviation: the mean enters the loss
     once; in models of Keras 2 it entered twice.

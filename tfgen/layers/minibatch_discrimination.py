@@ -15,16 +15,16 @@ __all__ = ["MinibatchDiscrimination"]
 
 @keras.saving.register_keras_serializable("tfgen")
 class MinibatchDiscrimination(keras.layers.Layer):
-    """Appends to the features of each example how close it is to the others of its batch.
+    """Appends to the features of each example how close it is to the rest of its batch.
 
-    Of features f_i, shape (A,), it makes M_i = f_i T, shape (num_kernels, kernel_dim), and appends
-    the means over j != i of exp(-||M_ib - M_jb||_1), one for each kernel b: 1 where all examples of
-    the batch are equal, near 0 where they are far apart. A discriminator that sees them can tell a
-    generator that always makes the same image.
+    Features f_i, shape (A,), become M_i = f_i T, shape (num_kernels, kernel_dim). For each kernel b
+    the mean of exp(-||M_ib - M_jb||_1) over j != i is appended: 1 if all examples of the batch are
+    equal, near 0 if they are far apart. A discriminator that sees these notices a generator that
+    always makes the same image.
 
     Source: Salimans et al., arXiv:1606.03498v1, Sec. 3.2, its equations for c_b and o.
     Deviation: the mean over the others, where the paper has the sum over all j, i too, so that
-    batches of another size look alike. Of several replicas it is that of all their examples.
+    batches of another size look alike. With several replicas it is over all their examples.
 
     Args:
         num_kernels: int >= 1, features that are appended.
@@ -35,7 +35,7 @@ class MinibatchDiscrimination(keras.layers.Layer):
         inputs: float tensor, shape (batch, A).
 
     Returns:
-        Tensor, shape (batch, A + num_kernels). Of one example alone the last are 0.
+        Tensor, shape (batch, A + num_kernels). In a batch of one the appended features are 0.
 
     Raises:
         ValueError: if an argument is out of range, or `inputs` has other axes.

@@ -196,11 +196,11 @@ class PoincareNormal(ParametricDistribution):
     v, raw = inputs[:d], inputs[d:]; loc is the point at the distance ||v|| from the origin in the
     direction of v, at most 8 / sqrt(c) away; scale = softplus(raw) + 1e-3.
 
-    With `prior=PoincareNormalPrior(d, curvature)` and a decoder that begins with `PoincareLogMap` a
-    VAE is a Poincare VAE: room for the leaves of a tree grows with the distance as their number
-    does. Its KL divergence is taken at the draw. Draws keep 1e-5 of the radius from the boundary, a
-    distance of 12.2 / sqrt(c), since float32 cannot tell points beyond: keep distances sqrt(d) *
-    scale below.
+    With `prior=PoincareNormalPrior(d, curvature)` and a decoder that begins with `PoincareLogMap`,
+    a VAE is a Poincare VAE: its latent space grows exponentially with the distance from the origin,
+    as the number of leaves of a tree does with depth. The KL divergence is estimated at the draw.
+    Draws stay 1e-5 of the radius away from the boundary, at distances up to 12.2 / sqrt(c), since
+    float32 cannot resolve points beyond: keep sqrt(d) * scale well below that.
 
     Source: Mathieu et al., "Continuous Hierarchical Representations with Poincare Variational
     Auto-Encoders", arXiv:1901.06033 (equations not checked).
@@ -318,10 +318,11 @@ class PoincareNormalPrior(Prior):
 
 @register
 class PoincareLogMap(keras.layers.Layer):
-    """From points of the Poincare ball to vectors: the first layer of a decoder.
+    """Maps points of the Poincare ball to vectors: the first layer of a decoder.
 
-    A point goes to the vector in its direction whose length is its distance from the origin: draws
-    of `PoincareNormalPrior` become draws of N(0, scale^2 I). Points outside are drawn in.
+    The vector has the direction of the point, and its length is the point's distance from the
+    origin, so that draws of `PoincareNormalPrior` become draws of N(0, scale^2 I). Points outside
+    the ball are first moved inside.
 
     Source: Mathieu et al., arXiv:1901.06033 (equations not checked). Twice log_0, with which the
     decoder `DecWrapped` of the authors' code begins. Their gyroplane layer is not here.
@@ -337,7 +338,7 @@ class PoincareLogMap(keras.layers.Layer):
         Tensor, shape of the inputs.
 
     Raises:
-        ValueError: if `curvature` is no positive number.
+        ValueError: if `curvature` is not a positive number.
 
     Example:
         >>> float(PoincareLogMap()(tf.constant([[math.tanh(1.0)]]))[0, 0])

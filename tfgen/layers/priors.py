@@ -63,8 +63,8 @@ def sample_at(
 class Prior(keras.layers.Layer):
     """Base of the priors: a layer with weights and `as_distribution`.
 
-    A subclass is used wherever tfgen expects a prior: by `VAE(prior=...)`, by
-    `KLDivergenceRegularizer`, and by anything that can sample from it.
+    Subclasses serve wherever tfgen expects a prior, as in `VAE(prior=...)` and
+    `KLDivergenceRegularizer`.
     """
 
     def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:

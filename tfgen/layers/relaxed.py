@@ -134,14 +134,15 @@ class RelaxedOneHotDistribution(tfd.Distribution):
 class RelaxedOneHot(DistributionLayer):
     """Relaxed one-hot variables from logits, as q(z|x) of VAEs with discrete latents.
 
-    z = softmax((logits + Gumbel noise) / temperature), for each variable; all of them follow each
-    other in one vector. With `prior=RelaxedOneHotPrior(...)` a VAE takes the density of the relaxed
-    variables at the draw, log q(z|x) - log p(z), as Maddison et al. do: its `elbo` is a bound of
-    the relaxed model, which `sample` and likelihoods are of too. The KL divergence of categorical
-    variables, which Jang et al. take in its place, gives no bound of either model.
+    z = softmax((logits + Gumbel noise) / temperature) for each variable; the variables are
+    concatenated in one vector. With `prior=RelaxedOneHotPrior(...)`, a VAE estimates its KL
+    divergence by the densities of the relaxed variables at the draw, log q(z|x) - log p(z), as
+    Maddison et al. do: its `elbo` is a bound for the relaxed model, and so are samples and
+    likelihoods. The KL divergence of categorical variables, which Jang et al. use instead, gives a
+    bound for neither model.
 
-    `temperature` is a weight that nothing trains, so that `layer.temperature.assign(value)` changes
-    it during training. That of the prior is part of the model and stays what it is.
+    `temperature` is a weight that is not trained; `layer.temperature.assign(value)` changes it
+    during training. The temperature of the prior is part of the model and stays fixed.
 
     Source: Maddison, Mnih & Teh, "The Concrete Distribution", ICLR 2017 (arXiv:1611.00712): draws
     Eq. 10, density Eq. 11, bound Eq. 13. Jang, Gu & Poole, arXiv:1611.01144, Sec. 2: the same draws
@@ -150,7 +151,7 @@ class RelaxedOneHot(DistributionLayer):
     Args:
         event_size: int, the size of all variables together, a multiple of `num_classes`.
         num_classes: int >= 2, of each variable.
-        temperature: float from 0.25 to 100, the first one.
+        temperature: float from 0.25 to 100, at the start.
         convert_to_tensor_fn: as in `DistributionLambda`.
         **kwargs: arguments of `DistributionLambda`.
 

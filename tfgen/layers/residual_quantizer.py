@@ -17,11 +17,11 @@ __all__ = ["ResidualVectorQuantizer"]
 
 @register
 class ResidualVectorQuantizer(Quantizer):
-    """A sum of codes: the nearest to a vector, the nearest to what it leaves, and so on.
+    """A sum of codes: the one nearest to a vector, then the one nearest to the residual, and so on.
 
-    r_0 = v; e_d is the code nearest to r_(d-1), and r_d = r_(d-1) - e_d, for d = 1 to depth. What
-    stands for v is e_1 + ... + e_depth. Codebooks learn from residuals as `VectorQuantizer` does
-    from vectors: with a depth of 1 the two are one.
+    r_0 = v; e_d is the code nearest to r_(d-1), and r_d = r_(d-1) - e_d, for d = 1 to depth. The
+    output is e_1 + ... + e_depth. Codebooks learn from residuals as `VectorQuantizer` does from
+    vectors; with a depth of 1 the two layers are the same.
 
     Source: Zeghidour et al., arXiv:2107.03312, Algorithm 1, with a codebook for each depth; Lee et
     al., arXiv:2203.01941v2 (equations not checked; their code, kakaobrain/rq-vae-transformer,

@@ -45,8 +45,8 @@ class FiniteScalarQuantizer(Quantizer):
 
     code = 2 round((L - 1) (tanh(v) + 1) / 2) / (L - 1) - 1
 
-    for a number v and its L levels, which lie evenly from -1 to 1. A code's index counts levels
-    from 0, the first number's fastest. There are no weights, and no code that cannot be used.
+    for a number v and its L levels, which are equally spaced from -1 to 1. In the index of a code
+    the level of the first number varies fastest. There are no weights.
 
     Source: Mentzer et al., arXiv:2309.15505v2, Sec. 3.1 and the code of App. A.1.
     Deviation: that code shifts an even number of levels, so that 0 is one of them; here 0 is

@@ -20,11 +20,11 @@ def _normalized(x):
 class SpectralNormalization(keras.layers.Wrapper):
     """Divides the kernel of a layer by an estimate of its largest singular value, in each call.
 
-    The kernel W counts as a matrix, shape (inputs, units): of a convolution the inputs are all
-    pixels under its window and their channels. With sigma(W) = v W u for unit vectors u and v that
-    are held, the layer has the kernel W / sigma(W), and W itself is left as it is. A call with
-    training=True first moves u by `power_iterations` steps u = W^T W u / ||W^T W u|| towards the
-    first singular vector; in every call v = W u / ||W u||.
+    The kernel W is treated as a matrix, shape (inputs, units); the inputs of a convolution are all
+    pixels under its window and their channels. The layer keeps unit vectors u and v, computes
+    sigma(W) = v W u, and uses the kernel W / sigma(W); W itself is unchanged. A call with
+    training=True first moves u towards the first singular vector, by `power_iterations` steps
+    u = W^T W u / ||W^T W u||; in every call v = W u / ||W u||.
 
     The gradient passes through sigma, so that it has no part along v u^T: d sigma / d W = v u^T,
     whence d W / sigma = (dW - (v dW u) W / sigma) / sigma. `keras.layers.SpectralNormalization`
@@ -47,8 +47,8 @@ class SpectralNormalization(keras.layers.Wrapper):
         What `layer` returns.
 
     Raises:
-        ValueError: if `layer` is no layer or, once built, has no kernel, or `power_iterations` is
-            out of range.
+        ValueError: if `layer` is not a layer or, once built, has no kernel, or `power_iterations`
+            is out of range.
 
     Example:
         >>> dense = SpectralNormalization(keras.layers.Dense(2, use_bias=False))

@@ -272,8 +272,8 @@ class VonMisesFisher(ParametricDistribution):
     kappa = softplus(raw) + 1e-3, at most 1e6. The density is proportional to exp(kappa mu^T z).
 
     `VAE(networks.mlp_encoder(shape, d, head=layers.VonMisesFisher), decoder,
-    prior=layers.SphericalUniform(d))` is a hyperspherical VAE. Draws pass gradients on, in all
-    dimensions; its KL divergence from the uniform distribution is exact to rounding.
+    prior=layers.SphericalUniform(d))` is a hyperspherical VAE. Draws are differentiable in any
+    dimension; the KL divergence from the uniform distribution is exact up to rounding.
 
     Source: Davidson et al., arXiv:1804.00891 (equations not checked; the authors' code,
     nicola-decao/s-vae-tf, has the same density and KL divergence). Deviation: the gradient through

@@ -164,7 +164,7 @@ class VectorQuantizer(Quantizer):
 
     With a `decay` g the codes follow the encoder: from the vectors nearest to code i in a batch,
     n_i in number, N_i = g N_i + (1 - g) n_i, m_i = g m_i + (1 - g) sum of vectors, e_i = m_i / N_i.
-    Without, the codebook is a trainable weight that needs the codebook loss.
+    Without a `decay` the codebook is a trainable weight, which needs the codebook loss.
 
     Source: van den Oord et al., arXiv:1711.00937v2, Eq. 1 and App. A.1, Eq. 6 to 8; random restarts
     are those of Dhariwal et al., arXiv:2005.00341v1, Sec. 3.1.
@@ -175,8 +175,8 @@ class VectorQuantizer(Quantizer):
         num_codes: int K >= 1, size of the codebook.
         code_dim: int D >= 1, size of a code.
         decay: float in (0, 1), or None to train by gradient.
-        restart_below: float >= 0: a code whose N_i, uses per batch, falls below is set to a vector
-            of the batch drawn at random; 0 for none. Needs a `decay`.
+        restart_below: float >= 0: a code whose N_i, its uses per batch, falls below this value is
+            set to a random vector of the batch; 0 for no restarts. Needs a `decay`.
         seed: int or None, for the initial codes, uniform with a variance of 1 / (3 code_dim).
         **kwargs: arguments of `keras.layers.Layer`.
 
@@ -295,9 +295,9 @@ class VectorQuantizer(Quantizer):
 
 @register
 class CodeFrequencies(Prior):
-    """Independent codes, each position with the frequencies that were counted there.
+    """Independent codes, with the frequencies counted at each position.
 
-    Uniform over the codes until `fit`.
+    It is uniform over the codes until `fit` counts them.
 
     Args:
         num_positions: int N >= 1, codes of one example.
