@@ -16,20 +16,20 @@ __all__ = ["ACGAN"]
 
 @keras.saving.register_keras_serializable("tfgen")
 class ACGAN(GAN):
-    """GAN whose discriminator also says of which class an example is, and is not told.
+    """Class-conditional GAN whose discriminator is not given the class, but classifies.
 
-    Of logits l_S for "data" and l_C for the classes, both players add to the loss of `GAN` what it
-    costs to classify, times `class_weight`: the discriminator -log p(y|x) of data and of generated
-    examples, the generator that of its own, with p(y|x) = softmax(l_C). Those are of the classes of
-    the batch, so that the data say how frequent each is.
+    The discriminator returns a logit l_S for "data" and logits l_C for the classes, with p(y|x) =
+    softmax(l_C). Both players add a cross-entropy, times `class_weight`, to the loss of `GAN`: the
+    discriminator -log p(y|x) of data and of generated examples, the generator that of its own
+    examples. Generated examples have the classes of the batch, and so the frequencies of the data.
 
-    It logs, beside what `GAN` does, in nats: `class_loss`, the sum of the discriminator's two, and
-    `generated_class_loss`, the generator's; and the shares that are classified correctly,
-    `real_accuracy` and `fake_accuracy`, in [0, 1].
+    It logs, besides what `GAN` does, in nats: `class_loss`, the sum of the discriminator's two
+    cross-entropies, and `generated_class_loss`, the generator's; and the fractions that are
+    classified correctly, `real_accuracy` and `fake_accuracy`, in [0, 1].
 
     Source: Odena et al. (arXiv:1610.09585), L_S and L_C in Sec. 3 of the submission to ICLR 2017,
-    with a weight of 1. The classifier keeps samples where it is sure of the class: those of classes
-    that overlap are less diverse than the data. A penalty is on the gradient of l_S.
+    with a weight of 1. The classifier favours samples of which it is sure, so that samples are less
+    diverse than the data where classes overlap. Gradient penalties are on l_S.
 
     Args:
         generator: `keras.Model` from z to x, built with `num_classes`.

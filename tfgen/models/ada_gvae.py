@@ -23,16 +23,16 @@ __all__ = ["AdaGVAE"]
 
 @keras.saving.register_keras_serializable("tfgen")
 class AdaGVAE(VAE):
-    """VAE that learns from pairs of images which differ in a few factors, nobody says in which.
+    """VAE that learns from pairs of images that differ in a few factors, without being told which.
 
-    `fit(first, second)`, or data in batches (first, second): the examples of a pair are in the same
-    place of both. In the dimensions that a pair seems to share (`tfgen.losses.average_shared`) its
-    two posteriors are replaced by their average; the loss is the VAE's mean over both images. Each
-    posterior is still one of its image, so that `elbo` is a bound.
+    `fit(first, second)`, or batches (first, second) of a data set: the i-th examples of the two
+    make a pair. In the dimensions that a pair seems to share (`tfgen.losses.average_shared`), its
+    two posteriors are replaced by their average; the loss is the VAE's, averaged over both images.
+    Each posterior is still a density of z for its image, so that `elbo` is a bound.
 
-    Without second images, as in `fit(x)` and `evaluate(x)`, it is a `VAE`, and so it is where the
-    two of each pair are the same. Codes, reconstructions and likelihoods are of single images; of
-    pairs, likelihoods are those of the first.
+    Without second images, as in `fit(x)` and `evaluate(x)`, it is a `VAE`, and also if the two of
+    each pair are equal. Codes, reconstructions and likelihoods are those of single images; given
+    pairs, likelihoods are those of the first image.
 
     Source: Locatello et al., arXiv:2002.02886, Ada-GVAE (equations not checked; the authors' code,
     `GroupVAEArgmax` in google-research/disentanglement_lib, computes the same loss).

@@ -48,7 +48,7 @@ class ALI(AdversarialModel, AutoencodingModel):
     - "non_saturating": -log(1 - D(x, E(x))) - log D(G(z), z), Eq. 43.
 
     In Eq. 41 the encoder raises D on its own pairs, as the discriminator does; in Eq. 42 and 43 it
-    lowers it. Without the term of Eq. 40 that holds the encoder back codes ran away on MNIST
+    lowers it. Without the term of Eq. 40 that holds the encoder back, codes diverged on MNIST
     (docs/su.md).
 
     It logs `discriminator_loss` and `autoencoder_loss`, which are minimised, the means
@@ -57,7 +57,7 @@ class ALI(AdversarialModel, AutoencodingModel):
 
     Args:
         encoder: `keras.Model` from x to q(z|x), or to z.
-        decoder: `keras.Model` from z to p(x|z), or to x. Draws of both are reparameterized ones.
+        decoder: `keras.Model` from z to p(x|z), or to x. Draws of both are reparameterized.
         discriminator: `keras.Model` of two inputs [x, z] to logits, shape (batch, 1).
         objective: string, as above.
         prior: a prior of `tfgen.layers`, which is not trained; `StandardNormal` if None.
@@ -72,8 +72,8 @@ class ALI(AdversarialModel, AutoencodingModel):
 
     Raises:
         ValueError: if there is no such objective, "full_variational" has an encoder without a
-            distribution, shapes do not fit each other, or draws of a network's distribution pass no
-            gradient on, as those of a Bernoulli.
+            distribution, shapes do not fit each other, or draws of a network's distribution have no
+            gradient, as those of a Bernoulli.
 
     Example:
         >>> from tfgen import networks

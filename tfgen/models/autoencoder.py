@@ -31,15 +31,15 @@ class AEOptions(ModelOptions, total=False):
 class AE(AutoencodingModel):
     """Autoencoder trained on the squared error ||x - g(f(x))||^2, summed over dimensions.
 
-    With "ms_ssim" as `reconstruction_loss` it is trained on 1 - MS-SSIM(x, g(f(x))), in [0, 1], the
-    multi-scale structural similarity of images (`tfgen.losses.ms_ssim`), which is closer to what
-    people see than errors of pixels are. Neither is a likelihood: there is no NLL.
+    With `reconstruction_loss="ms_ssim"` it is trained on 1 - MS-SSIM(x, g(f(x))), in [0, 1], with
+    the multi-scale structural similarity of images (`tfgen.losses.ms_ssim`), which agrees better
+    with human judgement than pixel errors do. Neither is a likelihood: there is no NLL.
 
     Source: Schik, Sec. II-A, equation for L(theta_1, theta_2); Snell et al., "Learning to Generate
     Images with Perceptual Similarity Metrics", arXiv:1511.06409 (MS-SSIM; equations not checked).
     It logs `loss` and `reconstruction`, the error that `reconstruction_loss` names. An autoencoder
-    has no density to sample from: `sample` decodes draws of a prior it was not trained with, which
-    shows what is missing.
+    has no density to sample from: `sample` decodes draws of a prior that took no part in training,
+    which shows what is missing; `tfgen.samplers` fits a density on the codes.
 
     Args:
         encoder: `keras.Model` from x to z.
@@ -50,8 +50,8 @@ class AE(AutoencodingModel):
 
     Raises:
         ValueError: if a network returns a distribution, or shapes do not fit each other; with
-            "ms_ssim" if the data are no images of at least 3 pixels a side, or the decoder does not
-            end in a sigmoid or tanh, which say what black and white are.
+            "ms_ssim" if the data are not images of at least 3 pixels a side, or the decoder does
+            not end in a sigmoid or tanh, which tell the values of black and white.
 
     Example:
         >>> from tfgen import networks

@@ -13,13 +13,13 @@ __all__ = ["AuxiliaryVAE"]
 
 
 class AuxiliaryVAE(VAE):
-    """VAE whose posterior q(z|x) has no density in closed form: it is drawn through variables u.
+    """Base of VAEs whose posterior q(z|x) has no closed form: z is drawn through variables u.
 
-    An auxiliary density r(u|x, z) takes the place of the true q(u|z, x), and the bound
+    An auxiliary density r(u|x, z) takes the place of the true q(u|z, x), which gives the bound
 
-        log p(x) >= E_q(z,u|x)[log p(x, z) + log r(u|x, z) - log q(z, u|x)]
+        log p(x) >= E_q(z,u|x)[log p(x, z) + log r(u|x, z) - log q(z, u|x)].
 
-    of the ELBO: the expected KL(q(u|z, x) || r(u|x, z)) below it.
+    It is below the ELBO by the expected KL(q(u|z, x) || r(u|x, z)).
 
     Source: Salimans, Kingma & Welling, arXiv:1410.6460v4, Eq. 4; Ranganath, Tran & Blei,
     arXiv:1511.02386v2, Eq. 5. It logs the terms of `VAE`, with `kl` as `Draw` says.

@@ -42,10 +42,10 @@ def export_model(
     batch_size: int | None = None,
     verbose: bool = False,
 ) -> tuple[str, ...]:
-    """Writes what a model does with data, for processes without tfgen: `model.export`.
+    """Writes a model's methods to a file for processes without tfgen; `model.export` calls it.
 
-    Endpoints are the methods of the model with the same names, as far as it has them, on float32
-    batches of any length:
+    The endpoints are those of the following methods that the model has, on float32 batches of any
+    length:
 
     - `reconstruct(x)`, `embed(x)`: models with an encoder;
     - `generate(z)`, `sample(num_samples, seed)`: models with latent variables. `seed` is a
@@ -53,9 +53,8 @@ def export_model(
     - `latent(x)`: flows; `log_prob(x)`: flows without a dequantization;
     - `log_prob(x)`, `responsibilities(x)`, `sample(num_samples, seed)`: mixtures.
 
-    Those of a conditional model take `condition` after x, z or `num_samples`: of classes int32 of
-    shape (batch,).
-    Other networks, such as discriminators, are not in the file.
+    In a conditional model they take `condition` after x, z or `num_samples`: for classes int32 of
+    shape (batch,). Other networks, such as discriminators, are not in the file.
 
     Args:
         model: a model of `tfgen.models`, trained or loaded.

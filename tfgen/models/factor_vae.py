@@ -15,7 +15,7 @@ __all__ = ["FactorVAE"]
 
 @keras.saving.register_keras_serializable("tfgen")
 class FactorVAE(VAE):
-    """VAE whose codes' total correlation, as a discriminator estimates it, is weighted by `gamma`.
+    """VAE with a penalty on the total correlation of its codes, which a discriminator estimates.
 
     loss = reconstruction + KL + gamma * TC, where TC = KL(q(z) || prod_d q(z_d)). The discriminator
     D tells codes of the data from codes whose dimensions were shuffled over the batch

@@ -19,7 +19,7 @@ __all__ = ["FlowVAE"]
 class FlowVAE(VAE):
     """VAE whose posterior, prior or both go through a normalizing flow.
 
-    The encoder ends in `layers.FlowNormal`: z is a draw of a diagonal normal, carried on by
+    The encoder ends in `layers.FlowNormal`: z is a draw of a diagonal normal, transformed by
     bijectors that depend on x through a context, and
 
         KL(q(z|x) || p(z)) = E[-log|det dz/dz_0| - log p(z)] - H(q_0(z_0|x))

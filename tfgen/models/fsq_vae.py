@@ -20,14 +20,14 @@ _NO_CODEBOOK = "Its codes are fixed, and nothing draws them or the vectors toget
 
 @keras.saving.register_keras_serializable("tfgen")
 class FSQVAE(VQVAE):
-    """VQ-VAE whose vectors are rounded, number by number, to one of a few levels.
+    """VQ-VAE without a codebook: each number of a vector is rounded to one of a few levels.
 
     loss = -log p(x|z)
 
-    where z are the codes of `layers.FiniteScalarQuantizer`, all combinations of levels. There is no
-    codebook, so no loss for it, no moving averages and no dead codes. Everything else is that of
-    `VQVAE`: indices of codes, the prior over them, which `fit_prior` fits, and what is logged, but
-    for `codebook_loss` and `commitment_loss`.
+    where z are the codes of `layers.FiniteScalarQuantizer`: all combinations of levels. There is no
+    codebook, hence no codebook loss, no moving averages and no dead codes. All else is as in
+    `VQVAE`: indices of codes, the prior over them, which `fit_prior` fits, and what is logged,
+    except `codebook_loss` and `commitment_loss`.
 
     Source: Mentzer et al., arXiv:2309.15505v2, Sec. 3.1; see the layer for its deviations.
 
@@ -36,8 +36,8 @@ class FSQVAE(VQVAE):
         decoder: `keras.Model` from codes in the encoder's shape to p(x|z).
         prior: a prior over the indices of codes, such as `samplers.Autoregressive`;
             `CodeFrequencies` if None.
-        levels: sequence of int >= 2, levels of each number of a code; how many there are must
-            divide the last axis of the latents.
+        levels: sequence of int >= 2, levels of each number of a code; its length must divide the
+            last axis of the latents.
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:

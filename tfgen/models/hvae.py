@@ -88,11 +88,11 @@ def _initial(num_steps, tempering, scale):
 class HVAE(LeapfrogVAE):
     """Hamiltonian VAE: the posterior is a flow of leapfrog steps towards p(z|x), without networks.
 
-    z_0 ~ q(z_0|x), and momenta rho_0 = s_0 gamma with gamma of N(0, I). Each of K steps is a
+    z_0 ~ q(z_0|x), and momenta rho_0 = s_0 gamma with gamma ~ N(0, I). Each of K steps is a
     leapfrog step along the gradient of log p(x, z), after which the momenta are multiplied by a
     factor alpha_k < 1, so that they cool from the standard deviation s_0 to about 1. Leapfrog steps
-    keep volume, and s_0 is 1 over the product of the factors: the density of the end is
-    q(z_0|x) N(gamma; 0, I), and with N(rho_K; 0, I) as momenta of the model
+    preserve volume, and s_0 is 1 over the product of the factors. So the density at the end point
+    is q(z_0|x) N(gamma; 0, I), and with the momenta N(rho_K; 0, I) of the model
 
         log_ratio = log q(z_0|x) - log p(z_K) + log N(gamma; 0, I) - log N(rho_K; 0, I),
 

@@ -20,11 +20,11 @@ __all__ = ["HVI"]
 
 @keras.saving.register_keras_serializable("tfgen")
 class HVI(LeapfrogVAE):
-    """VAE whose draws from the encoder move on towards the posterior by Hamiltonian dynamics.
+    """VAE whose draws from the encoder move towards the posterior by Hamiltonian dynamics.
 
-    z_0 ~ q(z_0|x). An iteration t draws a velocity v ~ q(v|x, z), and takes leapfrog steps along
-    the gradient of log p(x, z) to z_t and v'. A reverse model r(v'|x, z_t) guesses v' from where
-    they end. Leapfrog steps keep volume, so that
+    z_0 ~ q(z_0|x). Iteration t draws a velocity v ~ q(v|x, z), and takes leapfrog steps along the
+    gradient of log p(x, z) to z_t and v'. A reverse model r(v'|x, z_t) predicts v' from the end
+    point. Leapfrog steps preserve volume, so that
 
         log_ratio = log q(z_0|x) - log p(z_T) + sum_t [log q(v_t|x, z_{t-1}) - log r(v'_t|x, z_t)].
 

@@ -17,18 +17,19 @@ __all__ = ["InfoGAN"]
 
 @keras.saving.register_keras_serializable("tfgen")
 class InfoGAN(GAN):
-    """GAN whose samples say what codes they were made of.
+    """GAN whose samples carry information about a part of z, the codes c.
 
-    A part of z are codes c. An auxiliary network Q finds them in G(z), and generator and Q maximise
-    `info_weight` times L_I = E[log q(c|x)] + H(c), which is at most the mutual information of codes
-    and samples, beside the generator's loss of `GAN`. The discriminator's loss is that of `GAN`.
+    An auxiliary network Q infers c from G(z). Generator and Q minimise the generator's loss of
+    `GAN` minus `info_weight` times L_I = E[log q(c|x)] + H(c), a lower bound of the mutual
+    information of codes and samples. The discriminator's loss is that of `GAN`.
 
-    It logs, beside what `GAN` does, `information_bound`, L_I in nats.
+    It logs, besides what `GAN` does, `information_bound`, L_I in nats.
 
     Source: Chen et al., arXiv:1606.03657, Sec. 5: the bound of Eq. 4, L_I and the game V_InfoGAN
     after it; Sec. 6 for Q, independent normals of continuous codes.
-    Deviation: Q is a network of its own and shares no layers with the discriminator, so that a
-    penalty or a norm of the one is none of the other; the scale of continuous codes is a softplus.
+    Deviation: Q is a network of its own and shares no layers with the discriminator, so that
+    penalties and normalization of the one do not affect the other; the scale of continuous codes is
+    a softplus.
 
     Args:
         generator: `keras.Model` from z to x.

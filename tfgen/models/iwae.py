@@ -22,40 +22,39 @@ ESTIMATORS = ("reparameterized", "doubly_reparameterized", "sticking_the_landing
 
 @keras.saving.register_keras_serializable("tfgen")
 class IWAE(VAE):
-    """VAE that maximises the bound of several draws of z, which is tighter than the ELBO.
+    """VAE that maximises the importance-weighted bound of several draws, tighter than the ELBO.
 
     loss = -E[log 1/k sum_i w_i], w_i = p(x, z_i) / q(z_i|x), with k draws z_i from q(z|x).
 
-    Source: Burda, Grosse & Salakhutdinov, arXiv:1509.00519v4, Eq. 8, gradient Eq. 13. The
-    gradient for the encoder loses its signal as k grows (Rainforth et al., arXiv:1802.04537v3),
-    against which there are
+    Source: Burda, Grosse & Salakhutdinov, arXiv:1509.00519v4, Eq. 8, gradient Eq. 13. As k grows,
+    noise drowns the gradient of the encoder (Rainforth et al., arXiv:1802.04537v3). Remedies:
 
     - `num_groups` M > 1: M groups of k draws, and the mean of their bounds (their MIWAE);
     - `partial`: the encoder maximises that mean, decoder and prior the bound of all M k draws
       (their PIWAE);
     - `elbo_weight` b: b times the ELBO and 1 - b times the bound (their CIWAE; equations of these
       three not checked);
-    - estimator "doubly_reparameterized", whose signal does not get lost: Tucker et al.,
-      arXiv:1810.04152v2, Eq. 8, has the same expectation, weighs each path by the square of its
-      normalized weight, and needs no derivative of log q(z|x) with respect to the encoder at fixed
-      z;
-    - estimator "sticking_the_landing", which leaves that derivative out and weighs each path by its
-      normalized weight: Roeder et al., arXiv:1703.09194v3 (equation not checked). It has no noise
-      where q(z|x) is the posterior, and of several draws another expectation.
+    - estimator "doubly_reparameterized" (Tucker et al., arXiv:1810.04152v2, Eq. 8), whose signal is
+      not lost: it has the same expectation, weighs each path by the square of its normalized
+      weight, and leaves out the derivative of log q(z|x) with respect to the encoder at fixed z;
+    - estimator "sticking_the_landing" (Roeder et al., arXiv:1703.09194v3; equation not checked),
+      which leaves out that derivative and weighs each path by its normalized weight. It has no
+      noise if q(z|x) is the posterior; with several draws its expectation is not the gradient of
+      the bound.
 
-    It logs `iw_elbo`, the bound of k draws, beside the terms of `VAE`, which are averages over the
-    draws: `elbo` is the bound of one. `metrics.importance_sampled_nll` evaluates more draws. What
-    it maximises is `tempered_iw_elbo`, the same with weights p(x|z_i) (p(z_i) / q(z_i|x))^beta,
-    for a warm-up of the KL divergence, and with `elbo_weight`: it is the bound where beta is 1 and
-    that weight 0. With `partial` it also logs `decoder_loss`, minus the bound of all draws.
+    It logs `iw_elbo`, the bound of k draws, besides the terms of `VAE`, which are averages over the
+    draws: `elbo` is the bound of one. `metrics.importance_sampled_nll` evaluates more draws. It
+    maximises `tempered_iw_elbo`: the same bound with weights p(x|z_i) (p(z_i) / q(z_i|x))^beta, for
+    a warm-up of the KL divergence, and with `elbo_weight`. At beta 1 and an `elbo_weight` of 0 it
+    is `iw_elbo`. With `partial` it also logs `decoder_loss`, minus the bound of all draws.
 
     Args:
         encoder: `keras.Model` from x to q(z|x).
         decoder: `keras.Model` from z to p(x|z).
         prior: a prior of `tfgen.layers`; `StandardNormal` if None.
         num_samples: int k >= 1, draws for each example; a step costs about k M decoder steps.
-        estimator: "reparameterized", "doubly_reparameterized" or "sticking_the_landing", the
-            gradient's; the latter two need a posterior that knows its density at any z.
+        estimator: of the gradient, "reparameterized", "doubly_reparameterized" or
+            "sticking_the_landing"; the latter two need a posterior with a density at any z.
         beta: float >= 0, of the weights; 1 is the paper's.
         num_groups: int M >= 1.
         elbo_weight: float in [0, 1].

@@ -72,7 +72,7 @@ class LadderVAE(AuxiliaryVAE):
         **kwargs: other arguments of `VAE`; the parts of `free_bits` are the levels.
 
     Raises:
-        ValueError: if the prior or the encoder are of another kind, and as `VAE`.
+        ValueError: if the prior or the encoder is of another kind, and as `VAE`.
 
     Example:
         >>> from tfgen import networks

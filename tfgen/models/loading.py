@@ -13,9 +13,9 @@ __all__ = ["load_model"]
 
 
 def load_model(filepath: str | os.PathLike, **kwargs: Any) -> ResumableModel:
-    """Loads a model of `tfgen.models` that its `save` wrote, in any process that imports tfgen.
+    """Loads a model of `tfgen.models` from a file that its `save` wrote.
 
-    `keras.models.load_model` does the same; this one says what is wrong with a bad file.
+    `keras.models.load_model` does the same; this function says what is wrong with a bad file.
 
     Args:
         filepath: path of a `.keras` file, or whatever else `save` took: a folder that it wrote with
@@ -27,8 +27,18 @@ def load_model(filepath: str | os.PathLike, **kwargs: Any) -> ResumableModel:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is truncated, damaged by as little as a bit, no `.keras` file, of classes
-            that this process does not know, or holds another kind of model.
+        ValueError: if it is truncated, damaged in as little as one bit, not a `.keras` file, of
+            classes that this process does not know, or holds another kind of model.
+
+    Example:
+        >>> import tempfile
+        >>> from tfgen import models, networks
+        >>> model = models.VAE(networks.mlp_encoder((8, 8, 1), latent_dim=2, width=16),
+        ...                    networks.mlp_decoder((8, 8, 1), latent_dim=2, width=16))
+        >>> path = f"{tempfile.mkdtemp()}/vae.keras"
+        >>> model.save(path)
+        >>> load_model(path).latent_shape
+        (2,)
     """
     filepath = as_path(filepath=filepath)
     if "://" not in filepath:

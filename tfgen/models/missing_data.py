@@ -54,13 +54,14 @@ class MissingDataVAE(VAE):
     """VAE of examples with missing values, which maximises a bound of log p(observed values).
 
     `fit(x, mask)`, or batches (x, mask) of a data set: the mask has the shape of x, and is 1 where
-    a value is observed and 0 where it is missing. What x is there has no influence, but must be
-    possible data: fill it with zeros. The encoder sees x with zeros there, and the mask; the
-    reconstruction counts the observed values alone, p(x|z) being independent over values. That is
-    right where values are missing at random, so that what is missing says nothing of its value.
-    Without a mask, as in `evaluate(x)` and `embed(x)`, all is observed.
+    a value is observed and 0 where it is missing. Missing entries of x have no influence, but must
+    be valid data: fill them with zeros. The encoder sees x with zeros there, and the mask. The
+    reconstruction is the log-likelihood of the observed values alone, since p(x|z) is independent
+    over values. This is valid if values are missing at random: whether a value is missing may
+    depend on observed values, but not on missing ones. Without a mask, as in `evaluate(x)` and
+    `embed(x)`, all values count as observed.
 
-    `bits_per_dim` divides by all dimensions, the missing ones too.
+    `bits_per_dim` divides by all dimensions, including the missing ones.
 
     Source: Mattei & Frellsen, "MIWAE: Deep Generative Modelling and Imputation of Incomplete Data
     Sets", arXiv:1812.02633 (equations not checked in the paper; its authors' notebooks,
@@ -215,15 +216,15 @@ def _with_axes(values, number):
 
 @keras.saving.register_keras_serializable("tfgen")
 class MIWAE(MissingDataVAE, IWAE):
-    """IWAE of examples with missing values: as `MissingDataVAE`, with the bound of several draws.
+    """IWAE of examples with missing values: `MissingDataVAE` with the bound of several draws.
 
     loss = -E[log 1/k sum_i w_i], w_i = p(observed values, z_i) / q(z_i|observed values).
 
     Source: Mattei & Frellsen, arXiv:1812.02633 (equations not checked in the paper; its authors'
-    notebooks, pamattei/miwae, state the same bound). It is not what `IWAE` calls MIWAE, after
-    Rainforth et al., which is its argument `num_groups`, here too.
+    notebooks, pamattei/miwae, state the same bound). The MIWAE of Rainforth et al. is another
+    method: the argument `num_groups` of `IWAE`, which this class has too.
 
-    Args and errors are those of `IWAE` and `MissingDataVAE`.
+    Arguments and errors are those of `IWAE` and `MissingDataVAE`.
 
     Example:
         >>> from tfgen import networks

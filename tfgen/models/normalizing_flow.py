@@ -45,7 +45,7 @@ class NormalizingFlow(LatentVariableModel):
     The first `fit` begins by setting the scales of `ActNorm` from a batch of its data.
 
     With a bijector that needs a context it is a density p(x|c), whose condition c is that context:
-    it learns from pairs, `fit(x, condition)`, or from a data set that gives such, and `log_prob`,
+    it learns from pairs, `fit(x, condition)`, or from a data set of such pairs, and `log_prob`,
     `log_weights`, `latent`, `decode`, `generate` and `sample` are given `condition`, one for all
     examples or one for each. `given(condition)` is the model of one condition, with whatever else a
     flow can do.
@@ -58,8 +58,8 @@ class NormalizingFlow(LatentVariableModel):
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
-        ValueError: if the shapes differ, `fit` is given other than whole numbers to dequantize, or
-            a condition is missing, misshapen, or given to a model of p(x).
+        ValueError: if the shapes differ, `fit` is given numbers to dequantize that are not whole,
+            or a condition is missing, has another shape, or is given to a model of p(x).
 
     Example:
         >>> from tfgen import bijectors, networks

@@ -18,12 +18,12 @@ _CHECKOUT = pathlib.Path(__file__).parents[2] / "examples" / "pretrained"
 
 
 def pretrained_models() -> dict[str, dict[str, Any]]:
-    """What there is to load, by name.
+    """The pretrained models, by name.
 
     Returns:
-        Dict from names such as "mnist/vae" to dicts of the class ("model"), what it is ("setup"),
-        the file's size in bytes ("bytes"), its checksum ("sha256"), and what was measured of it on
-        the test set ("metrics"): `elbo` and NLL in nats an image, scores of samples.
+        Dict from names such as "mnist/vae" to dicts of the class ("model"), a description
+        ("setup"), the file's size in bytes ("bytes"), its checksum ("sha256"), and the results on
+        the test set ("metrics"): `elbo` and NLL in nats per image, and scores of samples.
 
     Example:
         >>> known = pretrained_models()
@@ -34,23 +34,23 @@ def pretrained_models() -> dict[str, dict[str, Any]]:
 
 
 def load_pretrained(name: str, folder: str | os.PathLike | None = None) -> ResumableModel:
-    """Loads a trained model of the benchmark, which repeats the number printed of it.
+    """Loads a trained model of the benchmark, which reproduces its published result.
 
-    Its weights are float32 in memory, and stored in float16 where that leaves its ELBO, or the
-    Frechet distance of a model without one, as it is printed. Call `compile` to evaluate it or to
-    train on; its optimizer starts anew.
+    Weights are float32 in memory. Files store float16 if that does not change the published ELBO,
+    or the Frechet distance of a model without one. Call `compile` to evaluate the model or to train
+    it further; its optimizer starts anew.
 
     Args:
         name: str, one of `pretrained_models()`, such as "mnist/vae".
-        folder: where the files are: `examples/pretrained` of the repository. None for the variable
-            TFGEN_PRETRAINED_DIR of the environment, or else for that of the checkout that tfgen is
-            imported from. Nothing is downloaded.
+        folder: where the files are, such as `examples/pretrained` of the repository. None for the
+            environment variable TFGEN_PRETRAINED_DIR or, if it is not set, that folder of the
+            checkout that tfgen is imported from. Nothing is downloaded.
 
     Returns:
         The model.
 
     Raises:
-        ValueError: if there is no model of this name, or the file is another than was measured.
+        ValueError: if there is no model of this name, or the file's checksum is another.
         FileNotFoundError: if the file is not in the folder.
     """
     known = pretrained_models()

@@ -20,14 +20,14 @@ _KINDS = ("l2", "gradient")
 
 @keras.saving.register_keras_serializable("tfgen")
 class RAE(AE):
-    """Autoencoder of small codes and a smooth decoder, in the place of a VAE's noise.
+    """Regularized autoencoder: penalties on codes and decoder replace the noise of a VAE.
 
     loss = ||x - g(f(x))||^2 + embedding_weight ||f(x)||^2 / 2 + reg_weight R
 
-    where R is with kind "l2" the sum of squares of all weights of the decoder, and with "gradient"
-    ||dg/dz||^2 at z = f(x), the sum of squares of the decoder's Jacobian, by one draw of an
-    unbiased estimate: ||v^T dg/dz||^2 for v of N(0, I) (Hutchinson's). It generates once a density
-    is fitted on its codes: `tfgen.samplers`.
+    With kind "l2", R is the sum of squares of all weights of the decoder. With "gradient" it is
+    ||dg/dz||^2 at z = f(x), the sum of squares of the decoder's Jacobian, estimated without bias by
+    one draw: ||v^T dg/dz||^2 with v ~ N(0, I) (Hutchinson's estimator). To generate, fit a density
+    on its codes: `tfgen.samplers`.
 
     Source: Ghosh et al. (arXiv:1903.12436), Eq. 11 of the submission to ICLR 2020; R in Sec. 3.1,
     RAE-L2 and RAE-GP there. Their RAE-SN, with a spectrally normalized decoder, is not here.
@@ -42,8 +42,8 @@ class RAE(AE):
         kind: "l2" or "gradient".
         embedding_weight: float >= 0.
         reg_weight: float >= 0.
-        **kwargs: arguments of `AE`: `reconstruction_loss`, "ms_ssim" asks for smaller weights; and
-            those of `GenerativeModel`, such as `seed`.
+        **kwargs: arguments of `AE`, such as `reconstruction_loss`, whose "ms_ssim" needs smaller
+            weights; and those of `GenerativeModel`, such as `seed`.
 
     Raises:
         ValueError: for another kind or a negative weight; and as `AE`.

@@ -39,7 +39,7 @@ VERBOSE = ("auto", 0, 1, 2, False, True)
 
 
 class ResumableModel(PersistentModel):
-    """A `keras.Model` that checks its data, resumes exactly, and saves whole files.
+    """A `keras.Model` that checks its data, resumes exactly, and never leaves partial files.
 
     A subclass gives `train_step`, which adds 1 to `steps`, `test_step` and `metrics`, and says in
     `sample` how to draw.

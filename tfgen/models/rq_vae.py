@@ -14,14 +14,14 @@ __all__ = ["RQVAE"]
 
 @keras.saving.register_keras_serializable("tfgen")
 class RQVAE(VQVAE):
-    """VQ-VAE that quantizes what a code leaves of a vector by further codes: `depth` for each.
+    """VQ-VAE with residual quantization: `depth` codes for each vector, each for what is left.
 
-    The decoder sees their sums, of up to K^depth values where a `VQVAE` has K. Both errors of the
-    codebook are averaged over the depths, each between what a depth was given and the code that
-    it found; see `layers.ResidualVectorQuantizer`. With a depth of 1 it is a `VQVAE`.
+    The decoder sees the sums of codes, which take up to K^depth values; in a `VQVAE` there are K.
+    Codebook loss and commitment loss are averaged over depths; at each depth they compare the
+    residual with its code (`layers.ResidualVectorQuantizer`). With a depth of 1 it is a `VQVAE`.
 
-    The indices of an example are N * depth, those of a vector one after the other; so are they for
-    the prior, and `samplers.Autoregressive` draws each given all before.
+    An example has N * depth indices, in which those of a vector follow each other. The prior has
+    the same order, and `samplers.Autoregressive` draws each index given all before it.
 
     Source: Lee et al., arXiv:2203.01941v2 (equations not checked; the errors are means over depths
     as in the authors' code, kakaobrain/rq-vae-transformer); Zeghidour et al., arXiv:2107.03312,

@@ -20,32 +20,33 @@ __all__ = ["SemiSupervisedVAE"]
 
 @keras.saving.register_keras_serializable("tfgen")
 class SemiSupervisedVAE(VAE):
-    """VAE of images and their classes, of which only a few need be known, and a classifier.
+    """VAE of images and their classes, with a classifier; few labels need be known.
 
-    p(x, y) = p(y) int p(x|y, z) p(z) dz with K classes y, equally probable. `fit(x, y)` is given
-    their numbers, or -1 where they are missing. The loss bounds -log p(x, y) of labelled examples,
-    and -log p(x) of the others by a sum over all classes:
+    p(x, y) = p(y) int p(x|y, z) p(z) dz with K classes y, equally probable. `fit(x, y)` takes class
+    numbers y, with -1 where they are missing. The loss is an upper bound of -log p(x, y) for
+    labelled examples and of -log p(x), by a sum over all classes, for the others:
 
     - L(x, y) = E_q(z|x,y)[-log p(x|y, z)] + KL(q(z|x, y) || p(z)) + ln K, and
       `classifier_weight` * -log q(y|x);
     - U(x) = sum_y q(y|x) L(x, y) - H(q(y|x)).
 
-    `elbo` is -L or -U. Its `reconstruction` is the mean over q(y|x), all of which is on the label
-    where there is one; its `kl` is the mean of KL(q(z|x, y) || p(z)) and KL(q(y|x) || p(y)), which
-    `beta`, `capacity` and `free_bits` weight as one. `classification_loss` is -log q(y|x) in nats,
-    0 where y is missing. A step costs about K steps of a VAE.
+    `elbo` is -L or -U. Its `reconstruction` is an average over q(y|x), or the value at the label if
+    there is one; its `kl` is the average of KL(q(z|x, y) || p(z)) plus KL(q(y|x) || p(y)), which
+    `beta`, `capacity` and `free_bits` weight as a whole. `classification_loss` is -log q(y|x) in
+    nats, 0 if y is missing. A step costs about K steps of a VAE.
 
-    With few labels y may come to say something else than the class, one more code of style. On the
-    codes of a VAE of all images (the paper's M1) it is less free to:
+    With few labels, y may come to encode style instead of the class. This is less likely on the
+    codes of a VAE that was trained on all images (the paper's M1):
     `examples/kingma_2014_semi_supervised.py` does both.
 
-    All else is that of a conditional model: `encode`, `reconstruct` and likelihoods are those given
-    classes, which must be known there, and `sample(condition=y)` draws from p(x|y).
+    Otherwise it is a conditional model: `encode`, `reconstruct` and likelihoods need known classes,
+    and `sample(condition=y)` draws from p(x|y).
 
     Source: the model M2 of Kingma et al., arXiv:1406.5298v2 (equations not checked in the paper;
-    published notes on it give the same L, U and term of the classifier). The weight that the loss
-    gives the classification is that of a mean over all examples: one of a mean over the labelled
-    ones is multiplied by their share. Labelled examples may be repeated in the data.
+    published notes on it give the same L, U and term of the classifier). `classifier_weight`
+    multiplies a mean over all examples, to which unlabelled ones contribute 0: to weight the mean
+    over labelled examples by W, give W divided by the fraction of examples that are labelled.
+    Labelled examples may be repeated in the data.
 
     Args:
         encoder: `keras.Model` from x to q(z|x, y), built with `num_classes`; or to q(z|x).
@@ -56,8 +57,8 @@ class SemiSupervisedVAE(VAE):
         **kwargs: other arguments of `VAE`, such as `beta`.
 
     Raises:
-        ValueError: if the decoder takes no class, or the classifier something else than x, or
-            returns something else than logits; and as `VAE`.
+        ValueError: if the decoder takes no class, the classifier takes anything but x, or does not
+            return logits; and as `VAE`.
 
     Example:
         >>> from tfgen import networks

@@ -99,20 +99,22 @@ class VAE(AutoencodingModel):
 
     Source: Kingma & Welling, arXiv:1312.6114v10, Eq. 3, estimator Eq. 7.
 
-    The loss weights the KL divergence by `beta`, or with a `capacity` C takes beta * |KL - C|, KL
-    the mean over the batch (Burgess et al., arXiv:1804.03599v1, Eq. 8), or with `free_bits` lambda
-    beta * sum_j max(lambda, KL_j), where the KL_j are means over the batch of the parts of the KL:
-    those of the dimensions of z where q(z|x) and p(z) are diagonal normals, those of the levels or
-    steps of models that have such, else the whole (`tfgen.losses.free_bits_kl`).
+    Options replace the KL divergence in the loss, where KL is its mean over the batch:
+
+    - `beta`: beta * KL;
+    - `capacity` C: beta * |KL - C| (Burgess et al., arXiv:1804.03599v1, Eq. 8);
+    - `free_bits` lambda: beta * sum_j max(lambda, KL_j), with the means KL_j of parts of the KL:
+      those of single dimensions of z if q(z|x) and p(z) are diagonal normals, those of levels or
+      steps in models that have these, else the whole (`tfgen.losses.free_bits_kl`).
 
     It logs, in nats per example, summed over dimensions and averaged over the batch: `loss`, which
-    is minimised; `elbo`, the bound without these weights; `reconstruction`, -log p(x|z); `kl`; with
-    `free_bits` `free_kl`, the sum over j; and in bits `bits_per_dim` = -elbo / (D ln 2), where
-    p(x|z) is a probability mass.
+    is minimised; `elbo`, the bound without these changes; `reconstruction`, -log p(x|z); `kl`; with
+    `free_bits` also `free_kl`, the sum over j. If p(x|z) is a probability mass, it logs
+    `bits_per_dim` = -elbo / (D ln 2), in bits.
 
-    `fit(x, y)` with a y of the data's shape, also in batches (x, y) of a data set, explains y by
-    what the encoder sees of x: a denoising VAE, which maximises a bound of log p(y) (Im et al.,
-    arXiv:1511.06406; equation not checked).
+    `fit(x, y)` with a y of the data's shape, or batches (x, y) of a data set, trains a denoising
+    VAE: the encoder sees x, the decoder explains y, and the loss is an upper bound of -log p(y) (Im
+    et al., arXiv:1511.06406; equation not checked).
 
     A variant overrides `infer`, `regularizers` and `objective`; `terms` puts them together.
 
@@ -120,8 +122,8 @@ class VAE(AutoencodingModel):
         encoder: `keras.Model` from x to q(z|x); it ends in a distribution layer.
         decoder: `keras.Model` from z to p(x|z); it ends in a distribution layer.
         prior: a prior of `tfgen.layers`; `StandardNormal` if None.
-        beta: float >= 0. Schedules (`tfgen.callbacks`) change it, `capacity` and `free_bits`
-            during training.
+        beta: float >= 0. Schedules (`tfgen.callbacks`) can change `beta`, `capacity` and
+            `free_bits` during training.
         capacity: float >= 0, nats, or None.
         free_bits: float >= 0, nats for each part of the KL, or None.
         **kwargs: arguments of `GenerativeModel`, such as `seed`.

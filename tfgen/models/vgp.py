@@ -19,8 +19,8 @@ __all__ = ["VGP"]
 class VGP(AuxiliaryVAE):
     """VAE whose posterior is the encoder's, warped by a random function from a Gaussian process.
 
-    With xi ~ N(0, I), and f from a Gaussian process that is conditioned on variational data which
-    a network gives for each x,
+    With xi ~ N(0, I), and f from a Gaussian process conditioned on variational data, which a
+    network computes from x,
 
         q(z|x) = E_xi,f [prod_i q(z_i|f_i(xi))].
 

@@ -46,24 +46,24 @@ class CodebookOptions(ModelOptions, total=False):
 
 @keras.saving.register_keras_serializable("tfgen")
 class VQVAE(AutoencodingModel):
-    """Autoencoder with discrete latent variables: N codes, each one of the K of a codebook.
+    """Autoencoder with discrete latent variables: N codes, each from a codebook of K.
 
     The encoder's output is cut into N vectors of size D, and each is replaced by the nearest code
-    e; the decoder sees codes alone. On the way back the gradient passes from codes to vectors.
+    e; the decoder sees only codes. The gradient with respect to a code is passed on to its vector.
 
     loss = -log p(x|z) + 1/N sum |sg[v] - e|^2 + commitment / N sum |v - sg[e]|^2
 
-    for vectors v and a stopped gradient sg; the second term only where no moving average does its
-    work. The average over N is that of the paper (Sec. 3.2).
+    for vectors v, with sg for a stopped gradient. There is no second term if moving averages train
+    the codebook. The average over N is the paper's (Sec. 3.2).
 
     Source: van den Oord, Vinyals & Kavukcuoglu, arXiv:1711.00937v2, Eq. 1 to 3, App. A.1.
 
-    The posterior is one code for certain, so that KL = -log p(z), and `elbo` is a bound. The prior
-    p(z) is uniform in training, which makes `kl` = N log K. `fit_prior` then counts codes, and
-    `sample`, `kl` and `elbo` use the counts from there on.
-    Deviation: the paper's prior is a PixelCNN, for which `tfgen.samplers.Autoregressive` stands;
-    independent codes do not know of each other, so samples are the worse, and the bound the looser,
-    the more codes an image has.
+    The posterior puts all probability on one code, so that KL = -log p(z), and `elbo` is a bound.
+    The prior p(z) is uniform in training, which makes `kl` = N log K. `fit_prior` then counts
+    codes, and from then on `sample`, `kl` and `elbo` use these counts.
+    Deviation: the paper's prior is a PixelCNN; `tfgen.samplers.Autoregressive` takes its place. The
+    counts treat codes as independent, so that samples get worse and the bound looser the more codes
+    an image has.
 
     It logs, per example: `loss`; in nats `reconstruction`, `kl` and `elbo`, in bits `bits_per_dim`
     as `VAE`; `codebook_loss` and `commitment_loss`, which are the same number, 1/N sum |v - e|^2;
@@ -81,13 +81,13 @@ class VQVAE(AutoencodingModel):
         commitment: float >= 0, weight of the commitment loss, beta in the paper.
         decay: float in (0, 1) of the codes' moving averages, or None to train the codes by gradient
             as Eq. 3 does.
-        restart_below: float >= 0, uses per batch below which a code begins anew; see
+        restart_below: float >= 0, uses per batch below which a code is restarted; see
             `VectorQuantizer`.
         **kwargs: arguments of `GenerativeModel`, such as `seed`.
 
     Raises:
-        ValueError: if an argument is out of range, the encoder returns a distribution or the
-            decoder none, or shapes do not fit each other.
+        ValueError: if an argument is out of range, the encoder returns a distribution, the decoder
+            returns none, or shapes do not fit each other.
 
     Example:
         >>> from tfgen import networks

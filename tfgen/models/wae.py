@@ -28,7 +28,8 @@ class WAE(AE):
     deterministic networks and the kernel of Sec. 4. Deviation: one width of the kernel, C = 2 d, as
     the paper prints; the authors' code sums those of 0.1 to 10 times C, and weights the squared
     error by 0.05. It logs `loss`, `reconstruction`, the error that `reconstruction_loss` names, and
-    `squared_mmd` without its weight. `InfoVAE(alpha=1)` is its relative with distributions.
+    `squared_mmd` without its weight. `InfoVAE(alpha=1)` is the same for networks that return
+    distributions.
 
     Args:
         encoder: `keras.Model` from x to z.
@@ -36,8 +37,8 @@ class WAE(AE):
         prior: a prior of `tfgen.layers`, which is not trained; `StandardNormal` if None.
         lambda_mmd: float >= 0, lambda. The paper has 10 on MNIST and 100 on CelebA.
         kernel: "inverse_multiquadratic" or "gaussian".
-        **kwargs: arguments of `AE`: `reconstruction_loss`, a cost that may be "ms_ssim", at most 1,
-            which asks for a smaller `lambda_mmd`; and those of `GenerativeModel`, such as `seed`.
+        **kwargs: arguments of `AE`, such as `reconstruction_loss`, whose "ms_ssim" is at most 1 and
+            needs a smaller `lambda_mmd`; and those of `GenerativeModel`, such as `seed`.
 
     Raises:
         ValueError: if `lambda_mmd` is negative, for an unknown kernel, or a batch of one example;
