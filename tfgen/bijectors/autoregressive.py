@@ -200,8 +200,8 @@ class MaskedAutoregressive(Bijector):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if the event is no vector, the bound is not positive, or the context is missing
-            or of another size.
+        ValueError: if the event is not a vector, the bound is not positive, or the context is
+            missing or of another size.
 
     Example:
         >>> flow = MaskedAutoregressive(4, hidden=(16, 16), context_size=3)

@@ -30,7 +30,7 @@ class Permute(Bijector):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if it is no permutation of the last axis.
+        ValueError: if it is not a permutation of the last axis.
 
     Example:
         >>> Permute(3).forward(tf.constant([1.0, 2.0, 3.0]))[0].numpy()

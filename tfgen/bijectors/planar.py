@@ -128,7 +128,7 @@ class Planar(_Steps):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if the event is no vector, there is no step, or a context is missing or of
+        ValueError: if the event is not a vector, there is no step, or a context is missing or of
             another size.
 
     Example:
@@ -245,7 +245,7 @@ class Radial(_Steps):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if the event is no vector, there is no step, or a context is missing or of
+        ValueError: if the event is not a vector, there is no step, or a context is missing or of
             another size.
 
     Example:
@@ -330,7 +330,7 @@ class Sylvester(_Steps):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if the event is no vector, there is no step, the rank is out of range, or a
+        ValueError: if the event is not a vector, there is no step, the rank is out of range, or a
             context is missing or of another size.
 
     Example:

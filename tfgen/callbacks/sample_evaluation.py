@@ -63,7 +63,7 @@ class SampleEvaluation(keras.callbacks.Callback):
     holds over several calls of `fit`: make a new callback for another model.
 
     The best of many evaluations is the best partly by luck, and test data that choose the weights
-    are no test data any more: give validation data here, and score the end on others.
+    are not test data any more: give validation data here, and score the end on others.
 
     Args:
         train_data: as of `evaluate_samples`, and so are `test_data`, `num_samples`, `classifier`,

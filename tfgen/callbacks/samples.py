@@ -72,7 +72,7 @@ class SampleGrid(keras.callbacks.Callback):
         condition: of a conditional model, one for all or one for each sample.
 
     Raises:
-        ValueError: if `num_samples` or `every` is no whole number of at least 1, `seed` is
+        ValueError: if `num_samples` or `every` is not an int >= 1, `seed` is
             negative, `value_range` no pair, a folder no path, or a `condition` not finite; in
             training, if the model takes no conditions or others, or draws no pixels.
 

@@ -110,7 +110,7 @@ class WeightSchedule(keras.callbacks.Callback):
             model's constructor takes.
 
     Raises:
-        ValueError: if `name` is no string or `function` cannot be called; in training, if the
+        ValueError: if `name` is not a string or `function` cannot be called; in training, if the
             model has no such weight, or was built without it, or the function gives one that it
             cannot have.
 

@@ -236,7 +236,7 @@ class DistributionLambda(DistributionLayer):
         ValueError: if `convert_to_tensor_fn` is neither a member name nor callable; if there is no
             `make_distribution_fn`, or `seed` is no int of 32 bits; if a function
             uses a tf.Variable, which Keras never trains; when saving, if a function is a lambda.
-        TypeError: if `make_distribution_fn` returns no distribution.
+        TypeError: if `make_distribution_fn` does not return a distribution.
 
     Example:
         >>> layer = DistributionLambda(lambda t: tfd.Normal(t[..., 0], tf.exp(t[..., 1])))

@@ -34,7 +34,7 @@ def permute_dims(z: tf.Tensor, seed: Seed) -> tf.Tensor:
         Tensor of the shape of `z`; each column [:, d] holds the same values in another order.
 
     Raises:
-        ValueError: if `z` is not a tensor of numbers with a batch axis, or `seed` is no seed.
+        ValueError: if `z` is not a tensor of numbers with a batch axis, or `seed` is not a seed.
 
     Example:
         >>> z = tf.constant([[0.0, 10.0], [1.0, 11.0], [2.0, 12.0]])

@@ -65,7 +65,7 @@ class NegativeLogLikelihood(keras.losses.Loss):
 
     Raises:
         TypeError: if `y_pred` is not a distribution.
-        ValueError: if `y_true` or `sample_weight` is no tensor of its shape.
+        ValueError: if `y_true` or `sample_weight` is not a tensor of its shape.
 
     Example:
         >>> p = tfd.Independent(tfd.Normal(tf.zeros((4, 2)), 1.0), 1)

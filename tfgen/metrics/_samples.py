@@ -63,7 +63,7 @@ def probability_array(probabilities: TensorLike, tolerance: float = 1e-3) -> np.
         float64 array, shape (num_samples, num_classes).
 
     Raises:
-        ValueError: if the shape is another, or rows are no probabilities.
+        ValueError: if the shape is another, or rows are not probabilities.
     """
     probabilities = as_numbers(probabilities=probabilities).astype("float64")
     if probabilities.ndim != 2 or len(probabilities) == 0 or probabilities.shape[1] < 2:

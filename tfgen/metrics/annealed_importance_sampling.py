@@ -84,9 +84,10 @@ def annealed_importance_sampling(
 
     Chains of z go from p(z) to p(z|x) by way of densities proportional to p0(z)^(1 - t) p(x, z)^t,
     t = 1/n, 2/n, ..., 1, with a step of Hamiltonian Monte Carlo at each; the product of their
-    incremental weights is an unbiased estimate of p(x). It needs no encoder, so that it tells the
-    error of q(z|x) from that of the model: importance sampling that is far above it has a poor
-    encoder. Its value falls towards the exact one with the number of steps; compare two of them.
+    incremental weights is an unbiased estimate of p(x). It needs no encoder, and so it separates
+    the error of q(z|x) from that of the model: if importance sampling gives a far higher value, the
+    encoder is poor. The value falls towards the exact one with the number of steps; compare the
+    values of two numbers of steps.
 
     Source: Neal, "Annealed importance sampling", Statistics and Computing 11, 2001; Wu, Burda,
     Salakhutdinov & Grosse, arXiv:1611.04273 (16 chains, 10 leapfrog steps), by

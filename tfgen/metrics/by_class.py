@@ -16,7 +16,7 @@ __all__ = ["ScoreByClass", "classification_accuracy_score", "intra_class_frechet
 
 
 class ScoreByClass(NamedTuple):
-    """A score of all classes together, and of each by its label."""
+    """A score over all classes, and the score of each class by its label."""
 
     mean: float
     by_class: dict[int, float]
@@ -55,8 +55,8 @@ def intra_class_frechet_distance(
 ) -> ScoreByClass:
     """Frechet distance of real and generated features within each class, and its mean.
 
-    It sees what the distance of all features together does not: samples that are of another class
-    than they were asked for, and classes that lack variety.
+    It detects what the distance over all classes misses: samples of another class than was asked
+    for, and classes that lack variety.
 
     Source: Miyato & Koyama, "cGANs with projection discriminator" (arXiv:1802.05637), "intra FID"
     in Sec. 5.1 of the submission to ICLR 2018: of Inception features, 5000 samples of each class.
@@ -69,11 +69,12 @@ def intra_class_frechet_distance(
         generated_labels: ints >= 0, shape (m,), the classes that were asked for.
 
     Returns:
-        `ScoreByClass` of floats >= 0, in squared units of the features; each is what
-        `frechet_distance` says, of far fewer rows. The mean is over classes, whatever their sizes.
+        `ScoreByClass` of floats >= 0, in squared units of the features. Each is a
+        `frechet_distance`, and biased upwards since a class has few rows. The mean gives all
+        classes the same weight.
 
     Raises:
-        ValueError: for features as `frechet_distance`; if labels are no ints, one for each row, or
+        ValueError: for features as `frechet_distance`; if labels are not ints, one for each row, or
             a class has fewer than 2 rows in one of the sets.
 
     Example:
@@ -107,8 +108,8 @@ def classification_accuracy_score(
 ) -> ScoreByClass:
     """Accuracy on real images of a classifier that was trained on samples alone.
 
-    It is high where samples are of their classes and as varied as real images of these. Compare
-    with a classifier trained on as many real images.
+    It is high if samples belong to their classes and vary as much as real images do. Compare it
+    with that of a classifier trained on as many real images.
 
     Source: Ravuri & Vinyals, arXiv:1905.10887 (text not checked), with a ResNet-50 on ImageNet.
     Here the classifier is the small one of `classifier`, trained anew in each call.
@@ -118,7 +119,7 @@ def classification_accuracy_score(
         generated_labels: ints >= 0, shape (n,), the classes that were asked for; at least two.
         real: array or tensor, real test images, shape (m, height, width, channels).
         real_labels: ints >= 0, shape (m,).
-        kind: "mlp" or "conv", and so are all other arguments those of `classifier`.
+        kind: "mlp" or "conv"; this and the following arguments are those of `classifier`.
         value_range: (low, high), what black and white are in both.
         steps: int >= 1, batches to train on.
         batch_size: int >= 1.
@@ -126,9 +127,8 @@ def classification_accuracy_score(
         verbose: bool, whether to show a progress bar.
 
     Returns:
-        `ScoreByClass`: the share of all real images that are classified right, in [0, 1], and that
-        of the images of each class. It is about 1 / num_classes if samples tell nothing of their
-        labels.
+        `ScoreByClass`: the fraction of real images that are classified correctly, in [0, 1], over
+        all and in each class. It is about 1 / num_classes if samples are unrelated to their labels.
 
     Raises:
         ValueError: if images, labels or arguments do not fit together.

@@ -26,7 +26,7 @@ def _class_shares(probabilities: TensorLike) -> np.ndarray:
 
 
 def class_entropy(probabilities: TensorLike) -> float:
-    """Entropy of the distribution of predicted classes: low where modes are missing.
+    """Entropy of the distribution of predicted classes: low if modes are missing.
 
     Source: Mi et al., arXiv:1812.05676v2, Sec. 3.2: a sample counts for its most probable class.
 
@@ -38,7 +38,7 @@ def class_entropy(probabilities: TensorLike) -> float:
         the real data it is below their entropy by (num_classes - 1) / (2 n) on average.
 
     Raises:
-        ValueError: if rows are no probabilities.
+        ValueError: if rows are not probabilities.
 
     Example:
         >>> round(class_entropy([[0.9, 0.1], [0.2, 0.8]]), 4)  # log 2
@@ -48,7 +48,7 @@ def class_entropy(probabilities: TensorLike) -> float:
 
 
 def image_entropies(probabilities: TensorLike) -> np.ndarray:
-    """Entropy of the predicted class of each image: low where the classifier is sure.
+    """Entropy of the predicted class of each image: low if the classifier is sure.
 
     Source: Mi et al., arXiv:1812.05676v2, Sec. 3.3, with the minus sign that the text leaves out.
 
@@ -60,7 +60,7 @@ def image_entropies(probabilities: TensorLike) -> np.ndarray:
         show diversity: a collapsed generator has them too.
 
     Raises:
-        ValueError: if rows are no probabilities.
+        ValueError: if rows are not probabilities.
 
     Example:
         >>> image_entropies([[1.0, 0.0], [0.5, 0.5]]).round(4)
@@ -70,7 +70,7 @@ def image_entropies(probabilities: TensorLike) -> np.ndarray:
 
 
 def mode_count(probabilities: TensorLike, threshold: float = 0.01) -> int:
-    """How many classes hold at least a share `threshold` of the samples.
+    """Number of classes that have at least a fraction `threshold` of the samples.
 
     Args:
         probabilities: array or tensor, shape (num_samples, num_classes), rows sum to 1.
@@ -81,7 +81,7 @@ def mode_count(probabilities: TensorLike, threshold: float = 0.01) -> int:
         int, from 0 to num_classes; num_classes for real data in which no class is so rare.
 
     Raises:
-        ValueError: if rows are no probabilities or the threshold is out of range.
+        ValueError: if rows are not probabilities or the threshold is out of range.
 
     Example:
         >>> mode_count([[0.9, 0.1], [0.8, 0.2]])

@@ -59,11 +59,11 @@ def classifier(
     layer, and Adam with a rate that falls from 0.002 to 0 along a cosine. With the defaults their
     accuracy on the test images of MNIST is 96.9 % and 99.3 %.
 
-    Distances in its features are no Inception distances: say which classifier a number is from.
+    Distances in its features are not Inception distances: report the classifier with each number.
 
-    Weights and cache follow from the data, the settings and the version of Keras alone; neither
-    the order of the images, nor the range of their pixels, nor random state set elsewhere matters.
-    A damaged file in the cache is a ValueError: delete it, and it will be made anew.
+    Weights depend only on the data, the settings and the version of Keras; neither the order of the
+    images, nor the range of their pixels, nor random state set elsewhere matters. A damaged file in
+    the cache raises ValueError: delete it, and it will be made anew.
 
     Source: Mi, Shen & Zhang, arXiv:1812.05676v2, Sec. 3.2, which names size and accuracy only.
 

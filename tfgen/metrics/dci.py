@@ -21,7 +21,7 @@ _MIN_SAMPLES_LEAF = 10
 
 
 class DCI(NamedTuple):
-    """Each from 0 to 1, 1 best."""
+    """Three scores from 0 to 1, where 1 is best."""
 
     disentanglement: float
     completeness: float
@@ -60,7 +60,7 @@ def dci(codes: TensorLike, factors: TensorLike, seed: int = 0, num_trees: int = 
     Completeness: one dimension is important for each factor. Informativeness: the factors can be
     predicted.
 
-    A rotation of perfect codes is as informative as these are: read the three together.
+    Rotating perfect codes leaves them as informative as before: read the three scores together.
 
     Source: Eastwood & Williams, ICLR 2018, Sec. 2; forests of 10 trees as in their experiments.
     Deviation: forests classify, all codes compete at each split, and leaves have at least 10 points
@@ -79,7 +79,7 @@ def dci(codes: TensorLike, factors: TensorLike, seed: int = 0, num_trees: int = 
     Returns:
         `DCI` of floats in [0, 1]. informativeness is the mean accuracy on the fifth of the points
         that the forests were not trained on. For codes without information disentanglement and
-        completeness are close to 0, and informativeness is the share of guesses that are right.
+        completeness are close to 0, and informativeness is the accuracy of guessing.
 
     Raises:
         ValueError: if codes and factors do not fit together, there are too few points, or no trees.

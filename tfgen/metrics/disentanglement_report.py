@@ -78,12 +78,12 @@ def disentanglement_report(
     seeds: Sequence[int] = (0, 1, 2),
     verbose: bool = True,
 ) -> DisentanglementReport:
-    """Scores how well single latent dimensions stand for the known factors of images.
+    """Scores how well single latent dimensions represent the known factors of images.
 
-    The value of each score is that of all points, with the first seed. It is computed again for
-    each seed, on a random half of the points and with that seed's draws: the standard deviation
-    between such halves is the standard error of a mean over all points, and about that of other
-    scores; of three halves it is a rough one.
+    The value of each score is computed on all points, with the first seed. For each seed it is
+    computed again, on a random half of the points and with that seed's draws. The standard
+    deviation over such halves is the standard error of a mean over all points, and about that of
+    other scores; with three seeds it is a rough estimate.
 
     - mig, modularity, irs, gaussian_total_correlation: of the codes alone;
     - mig_by_samples: of q(z|x), left out where the encoder returns no Gaussian;

@@ -46,8 +46,8 @@ class SampleScores(NamedTuple):
 
     Attributes:
         generated: dict from name to the score of the model's samples.
-        real: dict from name to the score of as many training images in their place: what a
-            perfect model would have.
+        real: dict from name to the score of as many training images in place of samples: what a
+            perfect model would get.
         settings: dict of sizes, seed and range, and by score the arguments it was given.
     """
 
@@ -97,13 +97,13 @@ def evaluate_samples(
     - class_entropy, image_entropy (mean);
     - mode_count: classes with at least a tenth of an equal share;
     - classifier_squared_mmd: polynomial kernel;
-    - classifier_frechet_distance: comparable between models under the same classifier and number
-      of samples, and with no Inception distance (FID);
+    - classifier_frechet_distance: comparable between models with the same classifier and number of
+      samples, but not with Inception distances (FID);
     - precision, recall, density, coverage.
 
-    Each function of `tfgen.metrics` says what its values mean. The real column is what samples as
-    good as the training images would get. The classifier has seen these, so that distances in its
-    features are slightly larger there than between two sets that it has not.
+    Each function of `tfgen.metrics` says what its values mean. The column of real data shows what
+    samples as good as training images would get. The classifier was trained on these, so that its
+    distances there are slightly larger than between two sets that it has not seen.
 
     Args:
         model: anything with `sample(num_samples, seed=)` that returns images.

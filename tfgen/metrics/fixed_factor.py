@@ -81,7 +81,7 @@ def beta_vae_score(
     num_test: int = 5_000,
     batch_size: int = 64,
 ) -> float:
-    """Accuracy of a linear classifier that tells which factor was fixed.
+    """Accuracy of a linear classifier that predicts which factor was fixed.
 
     Two points of each pair share the value of one factor; the classifier, a logistic regression,
     sees the mean of |difference of codes| over a batch of pairs. The score does not notice a factor
@@ -144,7 +144,7 @@ def factor_vae_score(
     num_test: int = 5_000,
     batch_size: int = 64,
 ) -> float:
-    """Accuracy of a majority vote that tells which factor was fixed.
+    """Accuracy of a majority vote that predicts which factor was fixed.
 
     All points of a batch share the value of one factor. The dimension whose variance, relative to
     that over all points, is least votes for this factor. The classifier gives each dimension the

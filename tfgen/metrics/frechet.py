@@ -31,10 +31,11 @@ def frechet_distance(x: TensorLike, y: TensorLike) -> float:
             number for every model: the value falls with it.
 
     Returns:
-        float >= 0, in squared units of the features. Of equal distributions 0 in the limit and
-        above it for samples: of Gaussians with covariance s^2 I about s^2 (d + d (d + 1) / 4)
-        (1/n + 1/m) where n and m are many times d. With fewer samples than dimensions covariances
-        are singular and the value is far too high: take more samples or fewer features.
+        float >= 0, in squared units of the features. For equal distributions it tends to 0 with the
+        number of samples, from above: for Gaussians with covariance s^2 I it is about
+        s^2 (d + d (d + 1) / 4) (1/n + 1/m) if n and m are many times d. With fewer samples than
+        dimensions covariances are singular and the value is far too high: take more samples or
+        fewer features.
 
     Raises:
         ValueError: for fewer than 2 samples, features of two shapes or values that are not finite.

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class ImportanceSampledNLL(NamedTuple):
-    """An upper bound on the negative log-likelihood, and how tight it may be. In nats per example.
+    """An upper bound on the negative log-likelihood, in nats per example, with its diagnostics.
 
     Attributes:
         nll: float, mean over examples of -log (1/k sum_i w_i).
@@ -120,8 +120,8 @@ def importance_sampled_nll(
     """Negative log-likelihood of data under a model, by k importance samples for each example.
 
     -log p(x) <= E[-log (1/k sum_i w_i)] with w = p(x, z) / q(z|x), z from q(z|x). The bound falls
-    with k towards the exact value; where the effective sample size is a small number, it is still
-    above it. Say k beside every value.
+    with k towards the exact value; if the effective sample size is small, it is still above it.
+    Report k with every value.
 
     Source: Burda, Grosse & Salakhutdinov, arXiv:1509.00519v4, Eq. 8 and Theorem 1; k = 5000
     as in their experiments.

@@ -50,13 +50,13 @@ def inception_outputs(
     """Features and class probabilities of the Inception network of 2015, for FID, KID and IS.
 
     `fid` and `kid` take its features, `inception_score` its probabilities: the softmax of logits
-    without the bias of the last layer, as code of the score has them.
+    without the bias of the last layer, as in the usual code of the score.
 
     Grey images get three equal channels. "clean" resizes as Parmar et al. do: bicubic, with a
     filter that grows with the image's size, as Pillow's; results stay floats, which may leave the
     range a little. "legacy" is what the network's graph itself does: bilinear with a fixed filter,
-    which aliases. Numbers of the two differ: say which. Pixels are not rounded to 8 bits: where
-    the samples to compare with were stored as such, round before.
+    which aliases. The two give different numbers: report which was used. Pixels are not rounded to
+    8 bits: round them yourself if the images to compare with were stored in 8 bits.
 
     Sources: Szegedy et al., arXiv:1512.00567v3; the network in TensorFlow's archive
     `inception-2015-12-05.tgz`, from which Heusel et al. (arXiv:1706.08500v6) took "pool_3";
@@ -105,9 +105,9 @@ def inception_features(
 ) -> np.ndarray:
     """Average-pooled features of InceptionV3, trained on ImageNet, from `keras.applications`.
 
-    These are not the weights of the FID (Heusel et al., arXiv:1706.08500v6), which are those of an
-    older network, for `inception_outputs`: a Frechet distance of these features compares with
-    others of the same file only.
+    These are not the weights of the FID (Heusel et al., arXiv:1706.08500v6), which belong to the
+    older network of `inception_outputs`: a Frechet distance of these features can only be compared
+    with others from the same file of weights.
 
     Source: Szegedy et al., arXiv:1512.00567v3.
 

@@ -113,9 +113,9 @@ def kid(
 def inception_score(probabilities: TensorLike, num_splits: int = 10) -> InceptionScore:
     """Inception score: exp of the mutual information of image and class, mean of the splits.
 
-    exp(mean_i KL(p_i | p)) with the class probabilities p_i of image i, and p their mean. High
-    where a network is sure of each image and sees all classes equally often. It looks at no real
-    images; of these it is less than the number of classes too.
+    exp(mean_i KL(p_i | p)) with the class probabilities p_i of image i, and p their mean. It is
+    high if the network is sure of each image and predicts all classes equally often. It does not
+    look at real images; their own score is below the number of classes, too.
 
     Source: Salimans et al., arXiv:1606.03498, Sec. 4, who advise about 50,000 samples. Papers since
     (Odena et al., arXiv:1610.09585, Sec. 4.4 of the submission to ICLR 2017) take 10 splits. The
@@ -132,7 +132,7 @@ def inception_score(probabilities: TensorLike, num_splits: int = 10) -> Inceptio
         of a split where they are fewer; the deviation divides by the number of splits.
 
     Raises:
-        ValueError: if rows are no probabilities, or there are fewer than `num_splits`.
+        ValueError: if rows are not probabilities, or there are fewer of them than `num_splits`.
 
     Example:
         >>> inception_score([[1.0, 0.0], [0.0, 1.0]], num_splits=1)

@@ -20,7 +20,7 @@ def _deviation(codes: np.ndarray, factor: np.ndarray, quantile: float) -> np.nda
 
 
 def irs(codes: TensorLike, factors: TensorLike, quantile: float = 0.99) -> float:
-    """How little a code moves while one factor is fixed and all others change.
+    """Robustness: how little a code moves while one factor is fixed and all others change.
 
     For each dimension and factor 1 - (deviation from the mean at a fixed value of the factor, mean
     over the values) / (greatest deviation from the mean of all points). Each dimension counts with

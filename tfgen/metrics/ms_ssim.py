@@ -103,7 +103,7 @@ def pairwise_ms_ssim(
     value_range: tuple[float, float] = (0.0, 1.0),
     filter_size: int | None = None,
 ) -> MeanAndError:
-    """Mean MS-SSIM of random pairs of distinct images: high where samples lack variety.
+    """Mean MS-SSIM of random pairs of distinct images: high if samples lack variety.
 
     Source: Odena, Olah & Shlens, arXiv:1610.09585v4, Sec. 4.2. There within a class; for samples
     of all classes, compare with the value of as many real images.

@@ -40,7 +40,7 @@ def _bins_of(code: np.ndarray, num_bins: int) -> np.ndarray:
 def mutual_information_matrix(
     codes: TensorLike, factors: TensorLike, num_bins: int = 20
 ) -> np.ndarray:
-    """Mutual information of each latent dimension, cut into bins, and each factor.
+    """Mutual information of each latent dimension, discretized into bins, and each factor.
 
     Source: disentanglement_lib (Locatello et al., arXiv:1811.12359v4). Bins have equal width, from
     the least to the greatest value of a dimension; shares of points serve as probabilities. Of
@@ -121,11 +121,11 @@ def information_gaps(mutual_information: np.ndarray, factor_entropies: np.ndarra
 def mig(codes: TensorLike, factors: TensorLike, num_bins: int = 20) -> float:
     """Mutual information gap, from a histogram of the codes: disentanglement_lib's protocol.
 
-    Of each factor, the mutual information with the latent dimension that knows most of it, less
-    that with the second, as a share of its entropy; averaged over factors. The protocol of the
-    score's authors takes samples of q(z|x) instead of its means: `mig_by_samples`. The two differ,
-    say which one a number is. A histogram sees the means alone, so that it also finds information
-    in a dimension whose means move far less than the posterior is wide.
+    For each factor: the mutual information with the most informative latent dimension, minus that
+    with the second, divided by the factor's entropy; averaged over factors. The protocol of the
+    score's authors takes samples of q(z|x) instead of its means: `mig_by_samples`. The two give
+    different values: report which was used. The histogram sees only the means, so that it also
+    finds information in a dimension whose means move far less than the posterior is wide.
 
     Source: Chen et al., arXiv:1802.04942v5, Eq. 6; Locatello et al., arXiv:1811.12359v4.
 
@@ -135,7 +135,7 @@ def mig(codes: TensorLike, factors: TensorLike, num_bins: int = 20) -> float:
         num_bins: int >= 2. Factors of more values have gaps below 1 even where codes are perfect.
 
     Returns:
-        float in [0, 1], 1 if each factor is known to one dimension completely and to no other.
+        float in [0, 1], 1 if one dimension determines each factor and no other tells of it.
 
     Raises:
         ValueError: for unusable codes or factors, or fewer than 2 bins.
@@ -150,12 +150,12 @@ def mig(codes: TensorLike, factors: TensorLike, num_bins: int = 20) -> float:
 
 
 def modularity(codes: TensorLike, factors: TensorLike, num_bins: int = 20) -> float:
-    """Whether each latent dimension knows of one factor only; averaged over dimensions.
+    """Whether each latent dimension is informative about one factor only; averaged over dimensions.
 
     1 - sum_k I_k^2 / ((num_factors - 1) max_k I_k^2), the sum without the factor of the maximum and
-    I_k the mutual information with factor k. Several dimensions may know the same factor. As all
-    that counts is I relative to its maximum, a dimension of noise has some modularity as well, from
-    the chance of a histogram; one that is constant has 0.
+    I_k the mutual information with factor k. Several dimensions may be informative about the same
+    factor. Only I relative to its maximum counts, so that a dimension of noise has some modularity
+    as well, from the random error of a histogram; a constant one has 0.
 
     Source: Ridgeway & Mozer, arXiv:1802.05312v2, Sec. 3; as in disentanglement_lib a dimension
     without any information has 0.
@@ -167,7 +167,7 @@ def modularity(codes: TensorLike, factors: TensorLike, num_bins: int = 20) -> fl
         num_bins: int >= 2, see `mutual_information_matrix`.
 
     Returns:
-        float in [0, 1], 1 if no dimension knows of two factors.
+        float in [0, 1], 1 if no dimension is informative about two factors.
 
     Raises:
         ValueError: for unusable codes or factors, a single factor, or fewer than 2 bins.

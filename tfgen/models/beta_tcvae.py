@@ -44,7 +44,7 @@ class BetaTCVAE(VAE):
 
     Raises:
         ValueError: if `dataset_size` is missing, a weight is negative, the estimator is unknown,
-            the posterior is no diagonal Gaussian, or a batch has one example; and as `VAE`.
+            the posterior is not a diagonal Gaussian, or a batch has one example; and as `VAE`.
 
     Example:
         >>> from tfgen import networks

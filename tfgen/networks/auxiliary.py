@@ -42,7 +42,7 @@ def mlp_auxiliary(
         density over (batch, output_dim).
 
     Raises:
-        ValueError: if an argument is out of range or `head` is no head.
+        ValueError: if an argument is out of range or `head` is not a head.
 
     Example:
         >>> reverse = mlp_auxiliary((28, 28, 1), latent_dim=8)

@@ -120,7 +120,7 @@ def dcgan_generator(
         or to p(x|z) over them.
 
     Raises:
-        ValueError: if an argument is out of range, the image too small, or `head` is no head or
+        ValueError: if an argument is out of range, the image too small, or `head` is not a head or
             does not fit `output_activation`, or there is a `conditional_norm` of no vector or
             without `batch_norm`.
 

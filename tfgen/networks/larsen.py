@@ -140,7 +140,7 @@ def larsen_decoder(
         to images.
 
     Raises:
-        ValueError: if an argument is out of range, the image too small, or `head` is no head or
+        ValueError: if an argument is out of range, the image too small, or `head` is not a head or
             does not fit `output_activation`.
 
     Example:

@@ -55,7 +55,7 @@ def mlp_encoder(
         `keras.Model` from (batch, *data_shape) to q(z|x) over (batch, latent_dim).
 
     Raises:
-        ValueError: if an argument is out of range or `head` is no head.
+        ValueError: if an argument is out of range or `head` is not a head.
 
     Example:
         >>> encoder = mlp_encoder((28, 28, 1), latent_dim=20)
@@ -107,7 +107,7 @@ def mlp_decoder(
         `keras.Model` from (batch, latent_dim) to p(x|z) over (batch, *data_shape).
 
     Raises:
-        ValueError: if an argument is out of range or `head` is no head.
+        ValueError: if an argument is out of range or `head` is not a head.
 
     Example:
         >>> decoder = mlp_decoder((28, 28, 1), latent_dim=20)
@@ -157,7 +157,7 @@ def mlp_prior(
         `tfgen.layers.ConditionalPrior`.
 
     Raises:
-        ValueError: if an argument is out of range, there is no condition, or `head` is no head.
+        ValueError: if an argument is out of range, there is no condition, or `head` is not a head.
 
     Example:
         >>> prior = mlp_prior(latent_dim=20, width=64, num_classes=10)

@@ -81,7 +81,7 @@ def mlp_generator(
         over them.
 
     Raises:
-        ValueError: if an argument is out of range, or `head` is no head or does not fit
+        ValueError: if an argument is out of range, or `head` is not a head or does not fit
             `output_activation`.
 
     Example:

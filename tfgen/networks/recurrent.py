@@ -57,7 +57,7 @@ def recurrent_encoder(
         `keras.Model` from (batch, length, channels) to q(z|x) over (batch, latent_dim).
 
     Raises:
-        ValueError: if an argument is out of range or `head` is no head.
+        ValueError: if an argument is out of range or `head` is not a head.
 
     Example:
         >>> recurrent_encoder((100, 3), latent_dim=8)(keras.ops.zeros((5, 100, 3))).event_shape

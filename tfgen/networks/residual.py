@@ -112,7 +112,7 @@ def residual_generator(
         or to p(x|z) over them.
 
     Raises:
-        ValueError: if an argument is out of range, or `head` is no head or does not fit
+        ValueError: if an argument is out of range, or `head` is not a head or does not fit
             `output_activation`.
 
     Example:

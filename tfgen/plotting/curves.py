@@ -57,7 +57,7 @@ def _values(name, values):
 
 
 def _check_units(units):
-    """Units as a dict; raises where a name or a unit is no string."""
+    """Units as a dict; raises where a name or a unit is not a string."""
     if not isinstance(units, Mapping | None):
         raise ValueError(f"units must be a dict from name to unit. Received: units={units!r}.")
     for name, unit in (units or {}).items():
@@ -129,7 +129,7 @@ def training_curves(
 
     Raises:
         ValueError: if the history is empty or no dict, or a name has not one number for each
-            epoch, or a unit is no string.
+            epoch, or a unit is not a string.
 
     Example:
         >>> fig, axes = training_curves({"elbo": [-200.0, -110.0], "bits_per_dim": [0.4, 0.2]})

@@ -276,7 +276,7 @@ def value_range_of(model: Any, value_range: Sequence[float] | None) -> tuple[flo
         value_range: (low, high) or None.
 
     Raises:
-        ValueError: if `value_range` is no pair of finite numbers, low < high.
+        ValueError: if `value_range` is not a pair of finite numbers, low < high.
 
     Example:
         >>> import types

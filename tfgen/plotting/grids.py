@@ -76,7 +76,7 @@ def samples(
 
     Raises:
         ValueError: if an argument is out of range, `mean` is False or a `condition` is given for a
-            model that takes none, or the samples are no images, see `image_grid`.
+            model that takes none, or the samples are not images, see `image_grid`.
 
     Example:
         >>> from tfgen import models, networks
@@ -118,7 +118,7 @@ def reconstructions(
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if there are more than 20 images, `x` are no images, see `image_grid`, or
+        ValueError: if there are more than 20 images, `x` are not images, see `image_grid`, or
             a condition is given for a model that takes none.
 
     Example:
@@ -207,7 +207,7 @@ def traversals(
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if the latent space is not flat, `x` is no image, a dimension is outside the
+        ValueError: if the latent space is not flat, `x` is not an image, a dimension is outside the
             space, `values` are not finite, or `kl` has not k values.
 
     Example:
@@ -254,7 +254,7 @@ def interpolations(
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if the two differ in shape, are no images, or `num_steps` is under 2.
+        ValueError: if the two differ in shape, are not images, or `num_steps` is under 2.
 
     Example:
         >>> from tfgen import models, networks

@@ -138,7 +138,7 @@ def heat_map(
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if `values` is no matrix, has an infinite value or only NaN, if labels or
+        ValueError: if `values` is not a matrix, has an infinite value or only NaN, if labels or
             cells do not fit it, or `value_range` or `value_format` is none.
 
     Example:

@@ -155,7 +155,7 @@ def pair_plot(
         `(fig, axes)`, axes an array of shape (columns, columns).
 
     Raises:
-        ValueError: if the columns are no numbers, too many, or not the same.
+        ValueError: if the columns are not numbers, too many, or not the same.
 
     Example:
         >>> rows = np.random.default_rng(0).normal(size=(2, 100, 3))
