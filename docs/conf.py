@@ -1,9 +1,12 @@
 """Sphinx settings: `sphinx-build -W -b html docs docs/_build`, after `pip install -e '.[docs]'`."""
 
 import os
+import pathlib
 import re
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "_ext"))  # Of `model_pages`.
 
 from sphinx.util.inspect import signature as inspect_signature  # noqa: E402
 from sphinx.util.inspect import stringify_signature  # noqa: E402
@@ -14,7 +17,13 @@ project = "tfgen"
 author = "the tfgen authors"
 version = release = tfgen.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
+extensions = [
+    "model_pages",
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.napoleon",
+]
 exclude_patterns = ["_build", "comparison", "results"]  # Pages include what is in these.
 html_theme = "alabaster"
 html_theme_options = {

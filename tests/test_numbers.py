@@ -31,14 +31,28 @@ FILES = {
     "docs/su.md": ["su_*"],
     "docs/sagar.md": ["sagar*"],
     "docs/schik.md": ["schik*"],
+    "docs/choosing.md": ["*", BENCHMARK],
 }
-IN_1E4 = {"docs/papers.md", "docs/sagar.md", "docs/su.md"}
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (REPOSITORY / "docs").glob("*.md"))]
+IN_1E4 = {
+    *("docs/papers.md", "docs/sagar.md", "docs/su.md", "docs/choosing.md"),
+    *(f"docs/models/{name}.md" for name in ("alpha_gan", "gvae", "wgan")),
+}
+PAGES = [
+    "README.md",
+    *sorted(
+        path.relative_to(REPOSITORY).as_posix()
+        for pattern in ("*.md", "models/*.md")
+        for path in (REPOSITORY / "docs").glob(pattern)
+    ),
+]
 # Numbers of others, of settings, and of runs whose files are gone: by page, with where from.
 QUOTED = json.loads((RESULTS / "quoted.json").read_text(encoding="utf-8"))
 NAMES = ("model", "policy", "contender", "variant")
 
 _CODE = re.compile(r"```.*?```|`[^`]*`|\$[^$]*\$|arXiv:\S+|\b\d{4}\.\d{4,5}|\]\([^)]*\)", re.DOTALL)
+# What a page of a model may print: its rows of the benchmark, and the files that it names.
+_ROWS = re.compile(r"^```\{benchmark\}(.*)$", re.MULTILINE)
+_NAMED = re.compile(r"docs/results/([\w/-]+)\.json")
 _DECIMAL = re.compile(r"(?<![\w.])(\d[\d,]*\.\d+)(?:e-4)?(?!\w|\.\d)(\s?%)?")
 
 
@@ -64,9 +78,18 @@ def leaves(content, path=()):
         yield path, float(content)
 
 
+def files_of(page):
+    """Patterns of the files whose numbers a page may print."""
+    if not page.startswith("docs/models/"):
+        return FILES.get(page, ["*"])
+    text = (REPOSITORY / page).read_text(encoding="utf-8")
+    rows = " ".join(_ROWS.findall(text)).split()
+    return [*(f"benchmark/*/{row}/*/result" for row in rows), *_NAMED.findall(text)]
+
+
 def values_of(page):
     """What may be printed on a page, in absolute value, sorted."""
-    patterns = FILES.get(page, ["*"])
+    patterns = files_of(page)
     found, groups = set(), {}
     for path in {path for pattern in patterns for path in RESULTS.glob(f"{pattern}.json")}:
         if path.name != "quoted.json":
