@@ -19,9 +19,10 @@ class ConditionalBatchNormalization(keras.layers.Layer):
     V at 0, so that it starts as `keras.layers.BatchNormalization`, in training and at inference.
     Mean and variance are those of the whole batch, whatever the conditions.
 
-    Source: Dumoulin et al., arXiv:1610.07629, whose "conditional instance normalization" has a gain
-    and a shift for each class; de Vries et al., arXiv:1707.00683, where they are functions of a
-    vector, there with a hidden layer (equations not checked).
+    Source: Dumoulin et al., ICLR 2017 (arXiv:1610.07629), Eq. 5, "conditional instance
+    normalization", with a gain and a shift for each class; de Vries et al., arXiv:1707.00683
+    (equations not checked), where they are functions of a vector, there with a hidden layer.
+    Deviation: mean and variance are over the batch, not over each example.
 
     Args:
         momentum: float in [0, 1), of the averages that inference uses.

@@ -23,10 +23,11 @@ class RQVAE(VQVAE):
     An example has N * depth indices, in which those of a vector follow each other. The prior has
     the same order, and `samplers.Autoregressive` draws each index given all before it.
 
-    Source: Lee et al., arXiv:2203.01941v2 (equations not checked; the errors are means over depths
-    as in the authors' code, kakaobrain/rq-vae-transformer); Zeghidour et al., arXiv:2107.03312,
-    Algorithm 1, for a codebook at each depth.
-    Deviation: the prior of Lee et al. is a transformer over places with another one over depths.
+    Source: Lee et al., arXiv:2203.01941v2 (equations not checked; their code,
+    kakaobrain/rq-vae-transformer, was); Zeghidour et al., arXiv:2107.03312, Algorithm 1, for a
+    codebook at each depth.
+    Deviation: errors are averaged over depths, as in that code, where the paper sums them; the
+    prior of Lee et al. is a transformer over places with another one over depths.
 
     It logs what `VQVAE` does; `perplexity` is that of each depth, averaged over depths.
 

@@ -98,9 +98,10 @@ def causal_encoder(
     Series of different lengths are data with missing values: fill them with zeros to one length,
     and train a `MissingDataVAE` on (x, mask), with `condition_shape=data_shape`.
 
-    Source: Bai et al., arXiv:1803.01271 (equations not checked), for dilated causal convolutions in
-    residual blocks.
-    Deviation: one convolution a block, without weight normalization or dropout.
+    Source: Bai et al., arXiv:1803.01271, Eq. 2 for dilated causal convolutions, Eq. 3 for residual
+    blocks.
+    Deviation: one convolution for each block, without weight normalization or dropout; the
+    activation is before the sum, not after it as well.
 
     Args:
         data_shape: tuple of int, (length, channels).
