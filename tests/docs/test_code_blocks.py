@@ -62,15 +62,11 @@ def quick_and_apart(tmp_path, monkeypatch):
 
 
 def pages_with_code():
-    """Those of single models are slow, as many alike, but for two."""
-    for page in PAGES:
-        if BLOCK.search(page.read_text(encoding="utf-8")):
-            alike = page.parent.name == "models" and page.stem not in ("vae", "gan")
-            marks = pytest.mark.slow if alike else ()
-            yield pytest.param(page, marks=marks, id=str(page.relative_to(ROOT)))
+    return [page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))]
 
 
-@pytest.mark.parametrize("page", pages_with_code())
+@pytest.mark.pages
+@pytest.mark.parametrize("page", pages_with_code(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_code_runs(page, quick_and_apart):
     namespace = {"__name__": "__main__"}
     for language, code, line in code_blocks(page):
