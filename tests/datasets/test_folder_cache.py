@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tfgen._utils import files
-from tfgen.datasets import folders, load
+from tfgen.datasets import image_files, load
 
 RNG = np.random.default_rng(0)
 
@@ -40,13 +40,13 @@ def mapped(tmp_path):
 @pytest.fixture
 def decoded(monkeypatch):
     """Names of the images that are decoded, in no order."""
-    names, read = [], folders._read_image
+    names, read = [], image_files.read_image
 
     def counted(path, image_size):
         names.append(path.name)
         return read(path, image_size)
 
-    monkeypatch.setattr(folders, "_read_image", counted)
+    monkeypatch.setattr(image_files, "read_image", counted)
     return names
 
 
@@ -205,16 +205,16 @@ def test_images_that_cannot_be_read(folder, mapped, tmp_path, damage):
 
 KILLED = """
 import os, signal, sys
-from tfgen.datasets import folders, load
+from tfgen.datasets import image_files, load
 
-read = folders._read_image
+read = image_files.read_image
 
 def read_or_die(path, image_size):
     if path.name == sys.argv[3]:
         os.kill(os.getpid(), signal.SIGKILL)
     return read(path, image_size)
 
-folders._read_image = read_or_die
+image_files.read_image = read_or_die
 load(sys.argv[1], cache_dir=sys.argv[2])
 """
 
@@ -240,19 +240,19 @@ def test_only_folders_are_kept(folder, tmp_path):
 
 MEMORY = """
 import sys
-from tfgen.datasets import folders, load
+from tfgen.datasets import image_files, load
 
 def anonymous(*_):
     lines = open("/proc/self/status").read().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon")) / 1024
 
-peaks, read = [], folders._read_image
+peaks, read = [], image_files.read_image
 
 def watched(path, image_size):
     peaks.append(anonymous())
     return read(path, image_size)
 
-folders._read_image = watched
+image_files.read_image = watched
 
 def peak(split, **options):
     peaks.clear()
@@ -261,16 +261,16 @@ def peak(split, **options):
     return max(peaks)
 
 before = peak("train[:20%]", cache_dir=sys.argv[2])
-print(peak("train[20%:]", cache_dir=sys.argv[2]) - before, peak("train[20%:]") - before)
+print(peak("train[20%:]", cache_dir=sys.argv[2]) - before)
 """
 
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_folder(measured, tmp_path):
-    """200 MiB of images take less than half of a copy; without a cache they take more than one."""
+    """200 MiB of images take less than half of a copy."""
     for i in range(1300):
         path = tmp_path / "images" / f"{i:04}.bmp"
         path.parent.mkdir(exist_ok=True)
         Image.new("RGB", (256, 256), (i % 256, 0, 0)).save(path)
-    mapped, memory = measured(MEMORY, tmp_path / "images", tmp_path / "cache")
-    assert mapped < 100 and memory > 200, (mapped, memory)
+    (mapped,) = measured(MEMORY, tmp_path / "images", tmp_path / "cache")
+    assert mapped < 100, mapped

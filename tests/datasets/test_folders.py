@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfgen.datasets import load
 from tfgen.datasets.folders import read_folder
 
 RNG = np.random.default_rng(0)
@@ -158,4 +159,22 @@ def test_an_image_too_large_to_unpack_is_named(tmp_path, monkeypatch):
     write(tmp_path / "a.png", random_pixels(64, 64))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(ValueError, match=r"cannot be read. Received: .*a\.png.*exceeds limit"):
+        read_folder(tmp_path)
+
+
+def test_what_is_passed_over_is_listed(tmp_path):
+    write(tmp_path / "a.png", random_pixels(4, 4))
+    for path in ("._a.png", ".thumbnails/a.png", "b.png/notes.txt", ".DS_Store", "notes.txt"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text("no image")
+    skipped = ["._a.png", ".thumbnails/a.png", "b.png"]
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.png")
+        skipped.append("pipe.png")
+    assert list(load(tmp_path)[1].skipped) == skipped
+
+
+def test_a_folder_of_hidden_files_alone_is_refused(tmp_path):
+    (tmp_path / "._a.png").write_text("no image")
+    with pytest.raises(ValueError, match="no images. Received: .*with 1 hidden file"):
         read_folder(tmp_path)

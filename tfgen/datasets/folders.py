@@ -1,7 +1,5 @@
 """Images in the files of a folder."""
 
-import collections
-import concurrent.futures
 import functools
 import hashlib
 import itertools
@@ -9,13 +7,17 @@ import os
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 
 from tfgen._utils import extras
 from tfgen._utils.files import chunk_length, mapped_arrays
-from tfgen._utils.progress import with_progress
 from tfgen.datasets.examples import Examples
-from tfgen.datasets.images import resize
+from tfgen.datasets.image_files import (
+    ImageFiles,
+    common_shape,
+    read_image,
+    read_images,
+    unreadable,
+)
 from tfgen.datasets.splits import select
 
 __all__ = ["read_folder"]
@@ -23,11 +25,8 @@ __all__ = ["read_folder"]
 _SUFFIXES = frozenset(
     (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
-# Pillow's names of formats with 8 bits a channel, and what each is converted to.
-_GREY_MODES = frozenset(("1", "L", "LA"))
-_COLOUR_MODES = frozenset(("CMYK", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"))
-# Images that are decoded before they are needed.
-_AHEAD = 32
+# Bytes of pixels up to which the images of a folder are held in memory: those of MNIST are.
+_MOST_IN_MEMORY = 2**26
 # Part of the names in a cache: another number lets all be decoded anew.
 _CACHE_VERSION = 1
 
@@ -41,27 +40,33 @@ def read_folder(
 ) -> Examples:
     """Images in a folder and its subfolders, in the order of their paths.
 
-    Hidden files and folders, whose names begin with a dot, are passed over, and so are folders,
-    pipes and devices with the name of an image. If every image lies in a subfolder, the names of
-    the subfolders are the classes. Images have one channel if all are grey, else three;
-    transparency is left out.
+    If every image lies in a subfolder, the names of the subfolders are the classes. Images have
+    one channel if all are grey, else three; transparency is left out.
+
+    Without a `cache_dir`, up to 64 MiB of pixels are held in memory. Of more, only the headers of
+    the files are read here, and each image is decoded whenever rows are asked for.
+
+    Passed over, and listed in `skipped`, are files and folders with the name of an image that are
+    hidden, as their own name or that of a folder begins with a dot, and folders, pipes and devices.
 
     Args:
         folder: path.
         split: str, "train" or "all" for every image, or a slice such as "train[:90%]".
         image_size: (height, width), or None if all images have the same size.
         cache_dir: path of a folder, which is made: the images stay there, decoded, in a file that
-            belongs to their paths, sizes, times of change and `image_size`. None for memory.
+            belongs to their paths, sizes, times of change and `image_size`. None for memory,
+            or for the files themselves.
 
     Returns:
-        `Examples` with uint8 pixels, a memory map if there is a `cache_dir`, and int32 labels or
-        None.
+        `Examples` with uint8 pixels, an array, `ImageFiles`, or a memory map if there is a
+        `cache_dir`; and int32 labels or None.
 
     Raises:
         ValueError: if there are no images, one cannot be read, or their sizes differ.
 
     Example:
         >>> import tempfile
+        >>> import tensorflow as tf
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     encoded = tf.io.encode_png(np.zeros((8, 6, 3), "uint8"))
         ...     tf.io.write_file(f"{folder}/black.png", encoded)
@@ -70,32 +75,41 @@ def read_folder(
     """
     folder = pathlib.Path(folder)
     extras.require("PIL", extra="data")
-    paths = _image_paths(folder)
+    paths, skipped = _image_paths(folder)
     chosen = select({"train": np.arange(len(paths))}, split)
     names = _class_names(folder, paths)
     paths = [paths[index] for index in chosen]
     cache = None if cache_dir is None else cache_dir / _file_name(folder, paths, image_size)
-    images = _map_all(paths, image_size, cache) if cache else _read_all(paths, image_size)
+    images = _map_all(paths, image_size, cache) if cache else _read(folder, paths, image_size)
     labels = _labels(folder, paths, names) if names else None
-    name = folder.resolve().name
-    return Examples(name, images, images.shape[1:], labels, class_names=names, cache=cache)
+    return Examples(
+        folder.resolve().name,
+        images,
+        images.shape[1:],
+        labels,
+        class_names=names,
+        cache=cache,
+        skipped=skipped,
+    )
 
 
 def _image_paths(folder):
-    """Paths of all images in a folder, sorted."""
-    paths = sorted(path for path in folder.rglob("*") if _is_image(path, folder))
+    """Paths of all images in a folder, sorted, and names of what is no image but called so."""
+    called = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    paths = [path for path in called if _is_image(path, folder)]
+    others = sorted(set(called) - set(paths))
     if not paths:
         raise ValueError(
-            f"The folder has no images. Received: {str(folder)!r}. "
+            f"The folder has no images. Received: {str(folder)!r}, with "
+            f"{len(others)} hidden files, folders, pipes and devices of such names. "
             f"Expected files that end in one of {sorted(_SUFFIXES)}, in it or its subfolders."
         )
-    return paths
+    return paths, tuple(str(path.relative_to(folder)) for path in others)
 
 
 def _is_image(path, folder):
     """Whether a path is, or should be, that of an image: a link to nothing is a missing one."""
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    if hidden or path.suffix.lower() not in _SUFFIXES:
+    if any(part.startswith(".") for part in path.relative_to(folder).parts):
         return False
     return path.is_file() or (path.is_symlink() and not path.exists())
 
@@ -111,10 +125,24 @@ def _labels(folder, paths, names):
     return np.array([names.index(path.relative_to(folder).parts[0]) for path in paths], "int32")
 
 
+def _read(folder, paths, image_size):
+    """Array of the images, in memory if they are few."""
+    if len(paths) * read_image(paths[0], image_size).nbytes <= _MOST_IN_MEMORY:
+        return _read_all(paths, image_size)
+    names = np.array([os.fsencode(path.relative_to(folder)) for path in paths])
+    return ImageFiles(folder, names, common_shape(paths, image_size), image_size)
+
+
 def _read_all(paths, image_size):
     """uint8 array, shape (num_images, height, width, 1 or 3)."""
-    images = list(_decoded(paths, image_size))
-    return _stack(images, max(image.shape[-1] for image in images))
+    rows = np.empty((len(paths), 0, 0, 1), "uint8")
+    for number, image in enumerate(read_images(paths, image_size)):
+        if not number:
+            rows = np.empty((len(paths), *image.shape), "uint8")
+        elif image.shape[-1] > rows.shape[-1]:
+            rows = np.repeat(rows, image.shape[-1], axis=-1)
+        rows[number] = image
+    return rows
 
 
 class _ColourAmongGrey(Exception):
@@ -138,7 +166,7 @@ def _map_all(paths, image_size, cache):
 
 def _chunks(paths, image_size, channels):
     """Tuples of one array, some images, which have 1 or 3 channels."""
-    images = _decoded(paths, image_size)
+    images = read_images(paths, image_size)
     for image in images:
         others = itertools.islice(images, chunk_length(image.nbytes) - 1)
         yield (_stack([image, *others], channels),)
@@ -155,7 +183,7 @@ def _size_and_time(path):
     try:
         stat = path.stat()
     except OSError as error:
-        raise _unreadable(path, error) from error
+        raise unreadable(path, error) from error
     return stat.st_size, stat.st_mtime_ns
 
 
@@ -165,68 +193,3 @@ def _stack(images, channels):
         raise _ColourAmongGrey
     shape = (*images[0].shape[:2], channels)
     return np.stack([np.broadcast_to(image, shape) for image in images])
-
-
-def _decoded(paths, image_size):
-    """Images of one size in the order of their paths, a few of them decoded ahead."""
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        read = _few_ahead(lambda path: pool.submit(_read_image, path, image_size), paths)
-        shape = None
-        for path, image in zip(paths, with_progress(read, len(paths)), strict=True):
-            shape = shape or image.shape
-            _check_size(path, image, paths[0], shape)
-            yield image
-
-
-def _few_ahead(submit, paths):
-    """Results of futures that are submitted while those before them are used."""
-    futures: collections.deque[concurrent.futures.Future] = collections.deque()
-    for path in paths:
-        futures.append(submit(path))
-        if len(futures) > _AHEAD:
-            yield futures.popleft().result()
-    for future in futures:
-        yield future.result()
-
-
-def _read_image(path, image_size):
-    """uint8 array, shape (height, width, 1 or 3)."""
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as file:
-            file.load()
-            image = ImageOps.exif_transpose(file)
-    except Exception as error:  # What Pillow raises depends on the format and on the damage.
-        raise _unreadable(path, error) from error
-    pixels = np.asarray(image.convert(_target_mode(path, image.mode)))
-    pixels = pixels.reshape(*pixels.shape[:2], -1)
-    return resize(tf.convert_to_tensor(pixels), image_size).numpy()
-
-
-def _unreadable(path, error):
-    return ValueError(
-        f"An image cannot be read. Received: {str(path)!r} ({error}). "
-        "Expected a complete image file: repair it or move it out of the folder."
-    )
-
-
-def _target_mode(path, mode):
-    """Mode to convert to: "L" for grey images, "RGB" for images with colours."""
-    if mode in _GREY_MODES:
-        return "L"
-    if mode in _COLOUR_MODES:
-        return "RGB"
-    raise ValueError(
-        f"Images must have 8 bits a channel. Received: {str(path)!r} of mode {mode!r}. "
-        "Convert it, or pass an array of floats in [0, 1]."
-    )
-
-
-def _check_size(path, image, first_path, first_shape):
-    if image.shape[:2] != first_shape[:2]:
-        raise ValueError(
-            f"The images have different sizes. Received: {str(first_path)!r} of (height, width) "
-            f"{first_shape[:2]}, {str(path)!r} of {image.shape[:2]}. "
-            "Pass image_size to resize them all."
-        )

@@ -39,6 +39,8 @@ class DatasetInfo:
         factor_names: tuple of str, what the columns of the labels stand for; () if there are none.
         factor_sizes: tuple of int, how many values each factor has.
         binarize: None, "threshold", "stochastic" or "fixed".
+        skipped: tuple of str, of a folder, the paths in it that have the name of an image and were
+            passed over: hidden files (`._x.png`), folders, pipes and devices. Not printed.
 
     Example:
         >>> _, info = load("digits", "test")
@@ -55,6 +57,7 @@ class DatasetInfo:
     factor_names: tuple[str, ...] = ()
     factor_sizes: tuple[int, ...] = ()
     binarize: Binarize | None = None
+    skipped: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
 
 def load(
@@ -123,9 +126,10 @@ def load(
         download: bool, let tensorflow_datasets fetch and prepare data that is missing.
         cache_dir: path of a folder, which is made, in which the images of a folder are kept
             decoded, for this run and the next ones: they are then read from there, batch by
-            batch, instead of held in memory. Other sizes or times of files, another folder,
-            `split` or `image_size`, and another `seed` of binarize="fixed", make a new file; the
-            old ones stay until you delete them. None for memory.
+            batch. Other sizes or times of files, another folder, `split` or `image_size`, and
+            another `seed` of binarize="fixed", make a new file; the old ones stay until you delete
+            them. None holds up to 64 MiB of pixels of a folder in memory; of more, each image is
+            decoded when a batch needs it, in every epoch anew. The batches are the same.
 
     Returns:
         A tuple (dataset, info). dataset: `tf.data.Dataset` of float32 batches of shape
@@ -135,6 +139,8 @@ def load(
     Raises:
         ValueError: if an argument or the data is unusable.
         FileNotFoundError: if a data set is not prepared; the message has the command to fetch it.
+        tf.errors.InvalidArgumentError: while batches are read, if an image of a large folder turns
+            out to be damaged; the message names its file.
 
     Example:
         >>> dataset, info = load("digits", batch_size=32)
@@ -260,6 +266,7 @@ def _describe(examples, split, value_range, binarize):
         factor_names=examples.factor_names,
         factor_sizes=examples.factor_sizes,
         binarize=binarize,
+        skipped=examples.skipped,
     )
 
 

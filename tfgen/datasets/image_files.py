@@ -1,0 +1,206 @@
+"""Files with one image each: read singly, one after the other, or as an array on disk."""
+
+import collections
+import concurrent.futures
+import dataclasses
+import os
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfgen._utils.progress import with_progress
+from tfgen.datasets.images import resize
+
+__all__ = ["ImageFiles", "common_shape", "read_image", "read_images", "unreadable"]
+
+# Pillow's names of formats with 8 bits a channel, and what each is converted to.
+_GREY_MODES = frozenset(("1", "L", "LA"))
+_COLOUR_MODES = frozenset(("CMYK", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"))
+# Files that are read before they are needed.
+_AHEAD = 32
+
+
+def read_image(path: pathlib.Path, image_size: Sequence[int] | None = None) -> np.ndarray:
+    """The image in a file, turned as its camera says, without transparency.
+
+    Args:
+        path: path of the file.
+        image_size: (height, width) to resize to, or None.
+
+    Returns:
+        uint8 array, shape (height, width, 1) of a grey image, (height, width, 3) of others.
+
+    Raises:
+        ValueError: if the file cannot be read, or has more than 8 bits a channel.
+    """
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            file.load()
+            image = ImageOps.exif_transpose(file)
+    except Exception as error:  # What Pillow raises depends on the format and on the damage.
+        raise unreadable(path, error) from error
+    pixels = np.asarray(image.convert(_target_mode(path, image.mode)))
+    pixels = pixels.reshape(*pixels.shape[:2], -1)
+    if image_size is None or tuple(image_size) == pixels.shape[:2]:
+        return pixels
+    return resize(tf.convert_to_tensor(pixels), image_size).numpy()
+
+
+def read_images(
+    paths: Sequence[pathlib.Path], image_size: Sequence[int] | None = None
+) -> Iterator[np.ndarray]:
+    """Images of one size in the order of their paths, a few of them read ahead.
+
+    Args:
+        paths: paths of the files.
+        image_size: (height, width) to resize to, or None.
+
+    Yields:
+        What `read_image` returns.
+
+    Raises:
+        ValueError: as `read_image`, or if the sizes differ.
+    """
+    shape = None
+    for path, image in _few_ahead(lambda path: read_image(path, image_size), paths):
+        shape = shape or image.shape
+        _check_size(path, image.shape, paths[0], shape)
+        yield image
+
+
+def common_shape(
+    paths: Sequence[pathlib.Path], image_size: Sequence[int] | None = None
+) -> tuple[int, int, int]:
+    """(height, width, channels) of images, of which but one only the headers are read.
+
+    Args:
+        paths: paths of the files.
+        image_size: (height, width) to resize to, or None.
+
+    Raises:
+        ValueError: as `read_images`, but for what the header of a file does not tell.
+    """
+    first = read_image(paths[0], image_size).shape
+    most_channels = 0
+    for path, (size, channels) in _few_ahead(_read_header, paths):
+        if image_size is None and size != first[:2]:  # Perhaps it lies on its side.
+            _check_size(path, read_image(path).shape, paths[0], first)
+        most_channels = max(most_channels, channels)
+    return (*first[:2], most_channels)
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFiles:
+    """An array of the images in files, which are read anew whenever rows are asked for.
+
+    Args:
+        folder: path that the names are relative to.
+        names: array of bytes, the paths of the files.
+        image_shape: (height, width, channels) of all images; grey ones become coloured.
+        image_size: (height, width) that they are resized to, or None.
+
+    Example:
+        >>> import tempfile
+        >>> folder = pathlib.Path(tempfile.mkdtemp())
+        >>> for shade in (0, 255):
+        ...     encoded = tf.io.encode_png(np.full((4, 6, 1), shade, "uint8"))
+        ...     tf.io.write_file(f"{folder}/{shade}.png", encoded)
+        >>> images = ImageFiles(folder, np.array([b"0.png", b"255.png"]), (4, 6, 3))
+        >>> images[1:].shape, images[:].max().item()
+        ((1, 4, 6, 3), 255)
+    """
+
+    folder: pathlib.Path
+    names: np.ndarray
+    image_shape: tuple[int, ...]
+    image_size: Sequence[int] | None = None
+    dtype = np.dtype("uint8")
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(num_images, height, width, channels)."""
+        return (len(self.names), *self.image_shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes, 4."""
+        return len(self.shape)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
+        names = self.names[rows]
+        images = np.empty((len(names), *self.image_shape), "uint8")
+        for name, image in zip(names, images, strict=True):
+            image[:] = self._read(self.folder / os.fsdecode(name))
+        return images
+
+    def _read(self, path):
+        """The image in a file, which may have changed since all of them were looked at."""
+        image = read_image(path, self.image_size)
+        if image.shape[:2] != self.image_shape[:2] or image.shape[2] > self.image_shape[2]:
+            raise ValueError(
+                f"An image has another shape than before. Received: {str(path)!r} of (height, "
+                f"width, channels) {image.shape}. Expected: {self.image_shape}. Do not change a "
+                "folder that is in use, or pass image_size."
+            )
+        return image
+
+
+def unreadable(path: pathlib.Path, error: Exception) -> ValueError:
+    """What is raised where a file cannot be read."""
+    return ValueError(
+        f"An image cannot be read. Received: {str(path)!r} ({error}). "
+        "Expected a complete image file: repair it or move it out of the folder."
+    )
+
+
+def _few_ahead(
+    read: Callable[[pathlib.Path], Any], paths: Sequence[pathlib.Path]
+) -> Iterator[tuple[pathlib.Path, Any]]:
+    """Pairs of a path and of what is read from it, by threads that are a few files ahead."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        futures: collections.deque[concurrent.futures.Future] = collections.deque()
+        for number, path in enumerate(with_progress(paths, len(paths))):
+            ahead = paths[number + len(futures) : number + _AHEAD]
+            futures.extend(pool.submit(read, other) for other in ahead)
+            yield path, futures.popleft().result()
+
+
+def _read_header(path):
+    """(height, width) before an image is turned, and its number of channels."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            size, mode = (file.height, file.width), file.mode
+    except Exception as error:  # As above.
+        raise unreadable(path, error) from error
+    return size, 1 if _target_mode(path, mode) == "L" else 3
+
+
+def _target_mode(path, mode):
+    """Mode to convert to: "L" for grey images, "RGB" for images with colours."""
+    if mode in _GREY_MODES:
+        return "L"
+    if mode in _COLOUR_MODES:
+        return "RGB"
+    raise ValueError(
+        f"Images must have 8 bits a channel. Received: {str(path)!r} of mode {mode!r}. "
+        "Convert it, or pass an array of floats in [0, 1]."
+    )
+
+
+def _check_size(path, shape, first_path, first_shape):
+    if shape[:2] != first_shape[:2]:
+        raise ValueError(
+            f"The images have different sizes. Received: {str(first_path)!r} of (height, width) "
+            f"{first_shape[:2]}, {str(path)!r} of {shape[:2]}. "
+            "Pass image_size to resize them all."
+        )
