@@ -10,11 +10,15 @@ test examples are none of these. Reported is the area under the ROC curve (AUROC
 that an outlier has the higher score: 0.5 is chance, and below it the score prefers outliers. Images
 are 8-bit, p(x|z) a discretized logistic; columns of tables are standardized, p(x|z) is normal.
 `isolation forest` and `PCA` (the squared error of 40 components at most) are scikit-learn's, on the
-same training data. Of images 2,000 test examples of each kind are scored (at cpu scale 1,000, by 10
-draws in the place of 100), of tables all.
+same training data. Of images 2,000 test examples of each kind are scored (at cpu scale 1,000, of
+digits left out 400, by 10 draws in the place of 100), of tables all.
+
+Runs whose name ends in `-pyod` train the VAE of pyod on the same examples, of the same sizes, for
+as many epochs of batches of 100; they are there where pyod and torch are installed
+(tests/benchmarks/requirements.txt).
 """
 
-import functools
+import importlib.util
 
 import keras
 import numpy as np
@@ -32,6 +36,7 @@ KINDS = (
     *("regret", "typicality", "latent"),
 )
 NUM_TEST = {"paper": 2000, "cpu": 1000, "smoke": 20}
+NUM_TEST_OF_DIGITS = {**NUM_TEST, "cpu": 400}
 EPOCHS = {"paper": 50, "cpu": 10, "smoke": 1}
 TABLE_EPOCHS = {"paper": 200, "cpu": 200, "smoke": 2}
 NUM_DRAWS = {"paper": 100, "cpu": 10, "smoke": 2}
@@ -47,33 +52,33 @@ def images(run, name, split):
     return np.round(255 * np.concatenate(x)) / np.float32(255), np.concatenate(y)
 
 
+# What is trained on and tested: folder, training examples, test examples inside and outside.
+
+
 def another_data_set(inside, outside):
-    """A VAE of one data set, tested with the other."""
+    """One data set, tested with the other."""
 
-    def experiment(run):
-        train, num = images(run, inside, "train")[0], run.pick(**NUM_TEST)
-        model = fitted(image_vae(run, train.shape[1:]), train, run, run.pick(**EPOCHS))
+    def splits(run):
+        num = run.pick(**NUM_TEST)
         tests = [images(run, name, "test")[0][:num] for name in (inside, outside)]
-        found = aurocs(model, train, *tests, run, (*KINDS, "complexity"))
-        save_histogram(model, tests, (inside, outside), run)
-        return found
+        yield ".", images(run, inside, "train")[0], *tests
 
-    return experiment
+    return splits
 
 
 def left_out_digits(run):
-    """Means over ten VAEs, each of nine digits and tested with the tenth."""
-    (x, y), (test, truth) = (images(run, run.args.dataset, split) for split in ("train", "test"))
-    build = functools.partial(image_vae, shape=x.shape[1:])
-    return mean_over_classes(run, build, EPOCHS, (x, y), (test, truth))
+    """Nine digits, tested with the tenth, ten times."""
+    num = run.pick(**NUM_TEST_OF_DIGITS)
+    for folder, train, *tests in without_each_class(
+        run, *(images(run, run.args.dataset, split) for split in ("train", "test"))
+    ):
+        yield folder, train, *(x[:num] for x in tests)
 
 
 def digits_table(run):
     """The same of scikit-learn's digits as rows of 64 numbers, three in ten to test."""
     table = sklearn_datasets.load_digits()
-    train, test = split_rows(standardized(table.data), table.target)
-    build = functools.partial(table_vae, num_columns=train[0].shape[1])
-    return mean_over_classes(run, build, TABLE_EPOCHS, train, test)
+    yield from without_each_class(run, *split_rows(standardized(table.data), table.target))
 
 
 def breast_cancer(run):
@@ -82,24 +87,14 @@ def breast_cancer(run):
     (x, y), (test, truth) = split_rows(table.data, table.target)
     center, scale = x[y == 1].mean(axis=0), x[y == 1].std(axis=0)
     x, test = (((rows - center) / scale).astype("float32") for rows in (x, test))
-    model = fitted(table_vae(run, x.shape[1]), x[y == 1], run, run.pick(**TABLE_EPOCHS))
-    return aurocs(model, x[y == 1], test[truth == 1], test[truth == 0], run)
+    yield ".", x[y == 1], test[truth == 1], test[truth == 0]
 
 
-def mean_over_classes(run, build, epochs, training, testing):
-    """Mean AUROC of models that were each trained without one class, by the kind of score."""
-    (x, y), (test, truth), found, num = training, testing, [], run.pick(**NUM_TEST)
+def without_each_class(run, training, testing):
+    (x, y), (test, truth) = training, testing
     for left_out in range(2 if run.args.smoke else 10):
-        folder = run.folder / f"without_{left_out}"
-        folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "auroc.json").exists():
-            train, of = x[y != left_out], run._replace(folder=folder)
-            model = fitted(build(of), train, of, run.pick(**epochs))
-            inside, outside = test[truth != left_out][:num], test[truth == left_out][:num]
-            values = aurocs(model, train, inside, outside, of)
-            paper_script.write_json(folder / "auroc.json", values)
-        found.append(paper_script.read_json(folder / "auroc.json"))
-    return {name: float(np.mean([values[name] for values in found])) for name in found[0]}
+        tests = test[truth != left_out], test[truth == left_out]
+        yield f"without_{left_out}", x[y != left_out], *tests
 
 
 def split_rows(x, y):
@@ -110,6 +105,67 @@ def split_rows(x, y):
 
 def standardized(x):
     return ((x - x.mean(axis=0)) / (x.std(axis=0) + 1e-6)).astype("float32")
+
+
+# What measures them.
+
+
+def mean_over(splits, measure):
+    """The experiment that takes means over splits; what is measured is not measured again."""
+
+    def experiment(run):
+        found = []
+        for name, *split in splits(run):
+            folder = run.folder / name
+            folder.mkdir(parents=True, exist_ok=True)
+            if not (folder / "auroc.json").exists():
+                values = measure(run._replace(folder=folder), *split)
+                paper_script.write_json(folder / "auroc.json", values)
+            found.append(paper_script.read_json(folder / "auroc.json"))
+        return {name: float(np.mean([values[name] for values in found])) for name in found[0]}
+
+    return experiment
+
+
+def of_images(run, train, inside, outside):
+    model = fitted(image_vae(run, train.shape[1:]), train, run, run.pick(**EPOCHS))
+    return aurocs(model, train, inside, outside, run)
+
+
+def of_two_data_sets(run, train, inside, outside):
+    model = fitted(image_vae(run, train.shape[1:]), train, run, run.pick(**EPOCHS))
+    found = aurocs(model, train, inside, outside, run, (*KINDS, "complexity"))
+    save_histogram(model, (inside, outside), run)
+    return found
+
+
+def of_rows(run, train, inside, outside):
+    model = fitted(table_vae(run, train.shape[1]), train, run, run.pick(**TABLE_EPOCHS))
+    return aurocs(model, train, inside, outside, run)
+
+
+def of_pyod(hidden, latent_dim, epochs):
+    """pyod's VAE of the same sizes and budget; all else as it is by default."""
+
+    def measure(run, train, inside, outside):
+        from pyod.models.vae import VAE
+
+        rows = [x.reshape(len(x), -1) for x in (train, inside, outside)]
+        keras.utils.set_random_seed(run.seed)
+        detector = VAE(
+            preprocessing=False,
+            lr=1e-3,
+            epoch_num=run.pick(**epochs),
+            batch_size=100,
+            random_state=run.seed,
+            verbose=0,
+            encoder_neuron_list=hidden,
+            decoder_neuron_list=hidden,
+            latent_dim=min(latent_dim, rows[0].shape[1]),
+        ).fit(rows[0])
+        return {"pyod VAE: auroc": auroc(*map(detector.decision_function, rows[1:]))}
+
+    return measure
 
 
 def image_vae(run, shape):
@@ -135,16 +191,16 @@ def aurocs(model, train, inside, outside, run, kinds=KINDS):
     found, reference = {}, train[: run.pick(10_000, 10_000, 100)]
     for kind in kinds:
         options = dict(reference=reference) if kind in ("typicality", "latent") else {}
-        score = functools.partial(
-            metrics.outlier_scores,
+        scores = metrics.outlier_scores(
             model,
-            kind=kind,
+            np.concatenate([inside, outside]),
+            kind,
             num_samples=run.pick(**NUM_DRAWS),
             seed=run.seed,
             verbose=False,
             **options,
         )
-        found[f"{kind}: auroc"] = auroc(score(inside), score(outside))
+        found[f"{kind}: auroc"] = auroc(*np.split(scores, [len(inside)]))
     return found | of_scikit_learn(reference, inside, outside, seed=run.seed)
 
 
@@ -167,7 +223,7 @@ def auroc(inside, outside):
     return float(roc_auc_score(truth, np.concatenate([inside, outside])))
 
 
-def save_histogram(model, tests, names, run):
+def save_histogram(model, tests, run):
     """What the likelihood says of both data sets, and the same less the size of a file."""
     import matplotlib.pyplot as plt
 
@@ -179,7 +235,9 @@ def save_histogram(model, tests, names, run):
     }
     draws = run.pick(**NUM_DRAWS)
     for axis, (kind, title) in zip(axes, titles.items(), strict=True):
-        for x, name, colour in zip(tests, names, ("#0072B2", "#D55E00"), strict=True):
+        for x, name, colour in zip(
+            tests, ("inside", "outside"), ("#0072B2", "#D55E00"), strict=True
+        ):
             values = metrics.outlier_scores(model, x, kind, num_samples=draws, verbose=False)
             axis.hist(values, 60, density=True, histtype="step", color=colour, label=name)
         axis.set(xlabel=title, yticks=[])
@@ -192,54 +250,61 @@ MLP = (
     "VAE of 8-bit pixels, one layer of 400 units each way, z 20, Adam 1e-3; at cpu scale 10 epochs"
 )
 TABLE = "VAE of two layers of 64 units each way, z 8, Adam 1e-3, 200 epochs"
-PICTURE = ("scores.png",)
-EXPERIMENTS = [
-    Experiment(
-        "fashion-then-mnist",
+TASKS = {
+    "fashion-then-mnist": (
         "Fashion-MNIST, outliers of MNIST",
         another_data_set("fashion_mnist", "mnist"),
-        {},
+        of_two_data_sets,
         MLP,
-        {},
-        PICTURE,
     ),
-    Experiment(
-        "mnist-then-fashion",
+    "mnist-then-fashion": (
         "MNIST, outliers of Fashion-MNIST",
         another_data_set("mnist", "fashion_mnist"),
-        {},
+        of_two_data_sets,
         MLP,
-        {},
-        PICTURE,
     ),
-    Experiment(
-        "left-out-digits",
+    "left-out-digits": (
         "nine digits of MNIST, outliers of the tenth",
         left_out_digits,
-        {},
-        f"ten times a {MLP}",
-        {},
+        of_images,
+        f"ten times a {MLP}, 400 test images of each kind",
     ),
-    Experiment(
-        "breast-cancer",
+    "breast-cancer": (
         "benign tumours, outliers malignant",
         breast_cancer,
-        {},
+        of_rows,
         f"{TABLE}; 30 columns of scikit-learn's breast_cancer",
-        {},
     ),
-    Experiment(
-        "digits-table",
+    "digits-table": (
         "nine digits, outliers of the tenth",
         digits_table,
-        {},
+        of_rows,
         f"ten times a {TABLE}; 64 columns of scikit-learn's digits",
-        {},
     ),
-]
+}
+
+
+def experiment_of(name, stands_for, splits, measure, setup):
+    figures = ("scores.png",) if measure is of_two_data_sets else ()
+    return Experiment(name, stands_for, mean_over(splits, measure), {}, setup, {}, figures)
+
+
+def with_pyod(name, stands_for, splits, measure, setup):
+    """The same task, of pyod's VAE."""
+    sizes = ([64, 64], 8, TABLE_EPOCHS) if measure is of_rows else ([400], 20, EPOCHS)
+    setup = setup.replace("VAE", "VAE of pyod").replace(" of 8-bit pixels", "")
+    return Experiment(f"{name}-pyod", stands_for, mean_over(splits, of_pyod(*sizes)), {}, setup, {})
+
+
+EXPERIMENTS = [experiment_of(name, *task) for name, task in TASKS.items()]
+HAS_PYOD = importlib.util.find_spec("pyod") and importlib.util.find_spec("torch")
+if HAS_PYOD:
+    EXPERIMENTS += [with_pyod(name, *task) for name, task in TASKS.items()]
 
 
 def main(argv=None):
+    if not HAS_PYOD:
+        print("Without pyod's VAE, which needs pyod and torch: pip install pyod torch")
     paper_script.main(__doc__, EXPERIMENTS, 0, ["mnist", "fashion_mnist", "digits"], argv)
 
 
