@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn.tree import DecisionTreeClassifier
 
 import tfgen
 from tfgen import bijectors, layers, metrics, models, networks
@@ -275,6 +276,8 @@ METRICS = table(
     class_entropy=dict(probabilities=np.full((4, 2), 0.5)),
     image_entropies=dict(probabilities=np.full((4, 2), 0.5)),
     mode_count=dict(probabilities=np.full((4, 2), 0.5)),
+    closest_records=dict(generated=normal(9, 2), train=normal(8, 2) + 1, held_out=normal(7, 2) - 1),
+    correlation_matrix=dict(rows=normal(9, 2), classes=[1]),
     dci=dict(codes=CODES, factors=FACTORS, seed=0),
     entropies=dict(factors=FACTORS),
     explicitness=dict(codes=CODES, factors=FACTORS, seed=0),
@@ -315,6 +318,15 @@ METRICS = table(
         biased=False,
         block_size=4,
         verbose=False,
+    ),
+    train_on_samples=dict(
+        generated=normal(8, 2),
+        generated_labels=np.array([0, 1] * 4),
+        real=normal(6, 2),
+        real_labels=np.array([0, 1] * 3),
+        test=normal(4, 2),
+        test_labels=np.array([0, 1] * 2),
+        classifier=DecisionTreeClassifier(),
     ),
     udr=dict(codes=[CODES, CODES], kl=[np.ones(2), np.ones(2)], method="spearman"),
 ) | {

@@ -63,6 +63,7 @@ A_VOLUME = ("images", "with an axis more")
 ROWS = np.random.default_rng(0).normal(size=(2, 20, 3))
 WAVES = np.sin(np.arange(24.0)).reshape(2, 6, 2)
 CALLS = {
+    "correlations": of("correlations", real=np.eye(2), generated=np.eye(2), names=["a", "b"]),
     "marginals": of("marginals", real=ROWS[0], generated=ROWS[1], columns=2),
     "pair_plot": of(
         "pair_plot",

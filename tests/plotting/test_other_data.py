@@ -137,3 +137,21 @@ def test_pairs_are_real_below_and_generated_above_the_diagonal():
     assert axes[1, 0].get_ylabel() == "visits"
     with pytest.raises(ValueError, match="the same 2 to 8 columns. Received: 3 and 2"):
         plotting.pair_plot(real, generated[:, :2])
+
+
+def test_correlations_and_their_difference():
+    real, generated = np.array([[1.0, 0.5], [0.5, 1.0]]), np.array([[1.0, -0.5], [-0.5, np.nan]])
+    _, axes = plotting.correlations(real, generated, names=["a", "b"])
+    shown = [ax.images[0].get_array().filled(np.nan) for ax in axes]
+    for found, expected in zip(shown, (real, generated, generated - real), strict=True):
+        np.testing.assert_allclose(found, expected)
+    assert {ax.images[0].get_clim() for ax in axes} == {(-1, 1)}
+    assert [text.get_text() for text in axes[0].get_yticklabels()] == ["a", "b"]
+    with pytest.raises(ValueError, match=r"from -1 to 1. Received: values from 1 to 2"):
+        plotting.correlations(real, [[1.0, 2.0], [2.0, 1.0]])
+    with pytest.raises(ValueError, match=r"generated must be a square matrix. Received: shape"):
+        plotting.correlations(real, real[:1])
+    with pytest.raises(ValueError, match=r"must be of the same columns. Received: shapes"):
+        plotting.correlations(real, np.eye(3))
+    with pytest.raises(ValueError, match="names must be at most 40"):
+        plotting.correlations(np.eye(41), np.eye(41), names=range(41))

@@ -43,6 +43,13 @@ from tfgen.metrics.posterior_collapse import (
     posterior_collapse_report,
 )
 from tfgen.metrics.sap import sap_score
+from tfgen.metrics.tables import (
+    ClosestRecords,
+    TrainingAccuracy,
+    closest_records,
+    correlation_matrix,
+    train_on_samples,
+)
 from tfgen.metrics.udr import udr
 
 __all__ = [
@@ -50,6 +57,7 @@ __all__ = [
     "AnnealedNLL",
     "BANDWIDTH_FACTORS",
     "ClassifierOutputs",
+    "ClosestRecords",
     "DCI",
     "DisentanglementReport",
     "ImportanceSampledNLL",
@@ -61,6 +69,7 @@ __all__ = [
     "RATIONAL_QUADRATIC_ALPHAS",
     "SampleScores",
     "ScoreByClass",
+    "TrainingAccuracy",
     "active_units",
     "annealed_importance_sampling",
     "beta_vae_score",
@@ -69,6 +78,8 @@ __all__ = [
     "classification_accuracy_score",
     "classifier",
     "classifier_outputs",
+    "closest_records",
+    "correlation_matrix",
     "dci",
     "disentanglement_report",
     "entropies",
@@ -100,5 +111,6 @@ __all__ = [
     "precision_recall",
     "sap_score",
     "squared_mmd",
+    "train_on_samples",
     "udr",
 ]

@@ -9,9 +9,10 @@ from tfgen.plotting.images import image_grid, volume_slices
 from tfgen.plotting.latents import latent_scatter, manifold
 from tfgen.plotting.rate_distortion import rate_distortion
 from tfgen.plotting.series import series
-from tfgen.plotting.tables import marginals, pair_plot
+from tfgen.plotting.tables import correlations, marginals, pair_plot
 
 __all__ = [
+    "correlations",
     "density",
     "heat_map",
     "image_grid",

@@ -6,16 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from tfgen._utils.arguments import check_ints, check_seed
+from tfgen._utils.arguments import as_numbers, check_ints, check_seed
 from tfgen._utils.typing import TensorLike
 from tfgen.plotting.figures import COLORS, Plots, as_finite, as_labels, legend_above, subplots
 
-__all__ = ["marginals", "pair_plot"]
+__all__ = ["correlations", "marginals", "pair_plot"]
 
 NUM_BINS = 40
 NUM_CLASSES = 12  # Values of a column that has no more of them are drawn as bars.
 MAX_COLUMNS = 8  # Of a pair plot.
 NAMES = ("real", "generated")
+# From blue by white to red, which stay apart in three kinds of colour blindness.
+SIGNED_COLORS = "RdBu_r"
+MAX_NAMES = 40  # Of a matrix; more would be too small to read.
 
 
 def _as_columns(name, rows):
@@ -211,3 +214,75 @@ def _label_pairs(axes, real, names):
             axes[i, j].tick_params(labelsize=6)
             if i == j or j > 0:
                 axes[i, j].set_yticks([])
+
+
+def correlations(
+    real: TensorLike, generated: TensorLike, names: Sequence[str] | None = None
+) -> Plots:
+    """Matrices of correlations of real and of generated rows, and their difference.
+
+    Blue is negative, white none and red positive; all three have the same scale, from -1 to 1.
+    Cells without a correlation, which are NaN, are grey.
+
+    Args:
+        real: array, shape (columns, columns), values in [-1, 1] or NaN, such as those of
+            `metrics.correlation_matrix`.
+        generated: the same of what a model made.
+        names: sequence of str, of up to 40 columns; None for no names.
+
+    Returns:
+        `(fig, axes)`, axes an array of the three: real, generated, generated - real.
+
+    Raises:
+        ValueError: if one is no such matrix, they are of different sizes, or there are too many or
+            too few names.
+
+    Example:
+        >>> rows = np.random.default_rng(0).normal(size=(2, 100, 3))
+        >>> matrices = [np.corrcoef(x, rowvar=False) for x in rows]
+        >>> fig, axes = correlations(*matrices, names=["a", "b", "c"])
+        >>> [ax.get_title() for ax in axes]
+        ['real', 'generated', 'generated - real']
+    """
+    real, generated = _as_correlations(real=real), _as_correlations(generated=generated)
+    if real.shape != generated.shape:
+        raise ValueError(
+            "real and generated must be of the same columns. Received: shapes "
+            f"{real.shape} and {generated.shape}."
+        )
+    labels = as_labels(len(real), names=names)
+    if labels is not None and len(labels) > MAX_NAMES:
+        raise ValueError(
+            f"names must be at most {MAX_NAMES}, to be legible. Received: {len(labels)}. Leave "
+            "them out, or choose some columns."
+        )
+    panels = {NAMES[0]: real, NAMES[1]: generated, f"{NAMES[1]} - {NAMES[0]}": generated - real}
+    side = max(2.4, 0.16 * len(labels or ()))
+    fig, axes = subplots(
+        1, 3, figsize=(3 * side + 1.5, side + 0.8), sharey=True, layout="constrained"
+    )
+    for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
+        image = ax.imshow(matrix, cmap=SIGNED_COLORS, vmin=-1, vmax=1)
+        ax.set_facecolor("lightgrey")
+        ax.set_title(title, fontsize=10)
+        ax.set_xticks(range(len(labels or ())), labels or (), fontsize=7, rotation=90)
+        ax.set_yticks(range(len(labels or ())), labels or (), fontsize=7)
+    fig.colorbar(image, ax=axes, label="correlation, or its difference")
+    return fig, axes
+
+
+def _as_correlations(**values):
+    """The one value as a square matrix of numbers in [-1, 1], or NaN."""
+    ((name, value),) = values.items()
+    matrix = as_numbers(**values).astype("float64")
+    # Sums of products may round to a little more than 1.
+    in_range = np.isnan(matrix) | (np.abs(matrix) <= 1 + 1e-6)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not matrix.size:
+        raise ValueError(f"{name} must be a square matrix. Received: shape {matrix.shape}.")
+    if not in_range.all():
+        raise ValueError(
+            f"{name} must hold correlations, from -1 to 1. Received: values from "
+            f"{np.nanmin(matrix):g} to {np.nanmax(matrix):g}. Give metrics.correlation_matrix of "
+            "the rows."
+        )
+    return matrix
