@@ -5,7 +5,7 @@ import numpy as np
 import pandas
 import pytest
 
-from tfgen import layers, models, networks, plotting
+from tfgen import callbacks, layers, models, networks, plotting
 
 
 @pytest.fixture(autouse=True)
@@ -34,6 +34,13 @@ def test_the_middle_slice_of_volumes_is_shown():
     _, axes = plotting.image_grid(volumes, columns=4)
     pixels = axes.images[0].get_array()
     np.testing.assert_allclose(pixels[1, 1::4], np.linspace(0.1, 0.9, 4), rtol=1e-5)
+
+
+def test_one_slice_is_the_middle_one():
+    volumes = np.linspace(0, 1, 5)[:, None, None, None] * np.ones((1, 5, 4, 4, 1))
+    _, axes = plotting.volume_slices(volumes, 1)
+    assert axes.get_title() == "slice 2"
+    np.testing.assert_array_equal(axes.images[0].get_array(), 0.5)
 
 
 def test_slices_go_from_the_first_to_the_last():
@@ -114,6 +121,66 @@ def test_marginals_of_a_table():
     assert set(np.unique(visits.patches[0].get_xy()[:, 0]) % 1) == {0.5}
 
 
+def test_the_most_frequent_classes_have_bars():
+    """Of 14 classes, of which two are seldom: the twelve others, and both together."""
+    texts = [f"class {i:02}" for i in range(14) for _ in range(1 if i in (3, 9) else 5)]
+    _, axes = plotting.marginals(pandas.DataFrame({"a": texts}))
+    labels = [label.get_text() for label in axes[0, 0].get_xticklabels()]
+    assert labels == [t for t in sorted(set(texts)) if t[-2:] not in ("03", "09")] + ["others"]
+    heights = [bar.get_height() for bar in axes[0, 0].patches]
+    np.testing.assert_allclose(heights, [5 / 62] * 12 + [2 / 62])
+
+
+def test_classes_that_are_numbers_are_in_their_order():
+    """As `TableInfo.decode` gives them, an array of objects, beside numbers of the data."""
+    generated = pandas.DataFrame({"a": np.array([10, 9, 2], object)})
+    _, axes = plotting.marginals(pandas.DataFrame({"a": [2, 9, 10]}), generated)
+    assert [label.get_text() for label in axes[0, 0].get_xticklabels()] == ["2", "9", "10"]
+
+
+@pytest.mark.parametrize(
+    "column, message",
+    [
+        ([1.0, np.nan, 2.0], "Column 'a' must be finite.*1 of 3 values"),
+        (pandas.array([1, None, 2], dtype="Int64"), "Column 'a' must be finite.*1 of 3 values"),
+        ([1.0, np.inf], "Column 'a' must be finite.*1 of 2 values"),
+    ],
+)
+def test_missing_numbers_of_a_table_are_named(column, message):
+    with pytest.raises(ValueError, match=message):
+        plotting.marginals(pandas.DataFrame({"a": column}))
+
+
+def test_figures_of_rows_and_series_have_a_size():
+    with pytest.raises(ValueError, match="at most 40 columns.*Received: 41"):
+        plotting.marginals(np.zeros((3, 41)))
+    with pytest.raises(ValueError, match="at most 20 channels.*with 21 channels"):
+        plotting.series(np.zeros((3, 4, 21)))
+    mlp = (networks.mlp_encoder, networks.mlp_decoder)
+    assert len(plotting.samples(vae_of((2, 30), mlp), 3)[1]) == 20
+    assert plotting.samples(vae_of((50,), mlp), 3)[1].size == 40
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 2)])
+def test_rows_and_series_are_not_black_or_white(shape, tmp_path):
+    model = vae_of(shape, (networks.mlp_encoder, networks.mlp_decoder))
+    with pytest.raises(ValueError, match="value_range is for images.*(0, 1)"):
+        plotting.samples(model, 3, value_range=(0, 1))
+    model.compile("adam")
+    grid = callbacks.SampleGrid(tmp_path, 3, value_range=(0, 1))
+    with pytest.raises(ValueError, match="value_range is for images"):
+        model.fit(np.zeros((4, *shape)), callbacks=[grid], verbose=0)
+
+
+def test_truth_values_are_numbers():
+    truths = np.random.default_rng(0).random((20, 2)) < 0.5
+    for rows in (truths, truths.astype("float64")):
+        _, axes = plotting.pair_plot(rows, rows)
+        np.testing.assert_array_equal(axes[1, 0].get_xlim(), [-0.1, 1.1])
+    _, axes = plotting.series(truths[:, :, None], num_lines=1)
+    np.testing.assert_array_equal(axes[0].lines[1].get_ydata(), truths[0])
+
+
 def test_marginals_of_samples_alone():
     model = vae_of((4,), (networks.mlp_encoder, networks.mlp_decoder))
     figure, axes = plotting.samples(model, 50)
@@ -122,6 +189,9 @@ def test_marginals_of_samples_alone():
         plotting.marginals()
     with pytest.raises(ValueError, match="must have the same columns"):
         plotting.marginals(table(0), table(0)[["size"]])
+    twice = pandas.DataFrame(np.zeros((3, 2)), columns=["a", "a"])
+    with pytest.raises(ValueError, match="columns of different names.*'a', 'a'"):
+        plotting.marginals(twice)
 
 
 def test_pairs_are_real_below_and_generated_above_the_diagonal():
@@ -137,6 +207,8 @@ def test_pairs_are_real_below_and_generated_above_the_diagonal():
     assert axes[1, 0].get_ylabel() == "visits"
     with pytest.raises(ValueError, match="the same 2 to 8 columns. Received: 3 and 2"):
         plotting.pair_plot(real, generated[:, :2])
+    with pytest.raises(ValueError, match=r"in one order.*\['size', 'visits'\] and \['visits'"):
+        plotting.pair_plot(table(0)[["size", "visits"]], table(1)[["visits", "size"]])
 
 
 def test_correlations_and_their_difference():

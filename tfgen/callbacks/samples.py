@@ -14,6 +14,7 @@ from tfgen._utils.arguments import as_int, as_numbers, as_pair, check_flags, che
 from tfgen._utils.extras import require
 from tfgen._utils.files import written_aside
 from tfgen._utils.typing import TensorLike
+from tfgen.plotting.figures import check_unused
 from tfgen.plotting.images import check_num_images
 
 __all__ = ["SampleGrid"]
@@ -68,13 +69,14 @@ class SampleGrid(keras.callbacks.Callback):
         mean: bool, True for the means E[x|z], False for pixels drawn from p(x|z).
         seed: int >= 0, seed of the draws.
         value_range: (low, high), the values shown black and white; None for those that the model
-            says it returns (`model.value_range`), or else (0, 1).
+            says it returns (`model.value_range`), or else (0, 1). Of images and volumes only.
         condition: of a conditional model, one for all or one for each sample.
 
     Raises:
         ValueError: if `num_samples` or `every` is not an int >= 1, `seed` is
             negative, `value_range` no pair, a folder no path, or a `condition` not finite; in
-            training, if the model takes no conditions or others, or draws no pixels.
+            training, if the model takes no conditions or others, draws no pixels, or has no images
+            for a `value_range`.
 
     Example:
         >>> callback = SampleGrid("samples", num_samples=16, every=5)
@@ -113,6 +115,8 @@ class SampleGrid(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict | None = None) -> None:
         if self.arguments["condition"] is not None and hasattr(self.model, "checked_condition"):
             self.model.checked_condition(self.arguments["condition"], self.arguments["num_samples"])
+        if len(getattr(self.model, "data_shape", ())) in (1, 2):  # Of rows and series.
+            check_unused("images", value_range=self.arguments["value_range"])
         self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.log_dir is not None:
             self._writer = tf.summary.create_file_writer(os.fspath(self.log_dir))

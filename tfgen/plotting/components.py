@@ -11,6 +11,7 @@ from tfgen.plotting.figures import (
     Plots,
     as_points,
     check_methods,
+    check_unused,
     subplots,
     value_range_of,
 )
@@ -48,16 +49,6 @@ def _ellipses(weights, means, covariances, x):
     return fig, axes
 
 
-def _check_unused(kind, **values):
-    """Raises ValueError if an argument is given that only mixtures of the other kind have."""
-    for name, value in values.items():
-        if value is not None:
-            raise ValueError(
-                f"{name} is for a mixture of {kind}. Received: {name}={value!r} for another one. "
-                "Leave it out."
-            )
-
-
 def mixture_components(
     model: Any, value_range: Sequence[float] | None = None, x: TensorLike | None = None
 ) -> Plots:
@@ -90,7 +81,7 @@ def mixture_components(
     order = np.argsort(-weights, kind="stable")
     covariances = model.covariances
     if means.shape[1:] == (2,) and covariances is not None:
-        _check_unused("images", value_range=value_range)
+        check_unused("a mixture of images", value_range=value_range)
         points = None if x is None else as_points(x=x)
         return _ellipses(weights[order], means[order], covariances[order], points)
     if means.ndim != 4:
@@ -98,6 +89,6 @@ def mixture_components(
             "mixture_components shows images, shape (h, w, c), or Gaussians of points, shape (2,). "
             f"Received: a mixture of data of shape {means.shape[1:]}. Plot model.means yourself."
         )
-    _check_unused("points in the plane", x=x)
+    check_unused("a mixture of points in the plane", x=x)
     titles = [f"{weight:.1%}" for weight in weights[order]]
     return image_grid(means[order], value_range=value_range_of(model, value_range), titles=titles)

@@ -25,6 +25,7 @@ __all__ = [
     "check_drawable",
     "check_methods",
     "check_text",
+    "check_unused",
     "flat_latent_dim",
     "keywords_for",
     "legend_above",
@@ -101,6 +102,19 @@ def check_text(**values: str | None) -> None:
             raise ValueError(f"{name} must be a string. Received: {name}={value!r}.")
 
 
+def check_unused(kind: str, **values: Any) -> None:
+    """Raises ValueError if an argument is given that only figures of data of a kind have.
+
+    Example:
+        >>> check_unused("images", value_range=None)
+    """
+    for name, value in values.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} is for {kind}. Received: {name}={value!r} for other data. Leave it out."
+            )
+
+
 def check_drawable(maximum: int, minimum: int = 1, /, **values: int) -> None:
     """Raises ValueError unless every value is an int, and no more than a figure can show.
 
@@ -143,7 +157,7 @@ def as_labels(num: int | None = None, /, **values: Iterable[Any] | None) -> list
 
 
 def as_finite(rank: int, /, **values: Any) -> np.ndarray:
-    """The one value as an array of that rank, of at least one number.
+    """The one value as an array of that rank, of at least one number; truth values as 0 and 1.
 
     Raises:
         ValueError: if it is of another rank, empty, or has a value that is NaN or infinite.
@@ -164,7 +178,7 @@ def as_finite(rank: int, /, **values: Any) -> np.ndarray:
             f"{name} must be finite. Received: {name} with {np.sum(~np.isfinite(array))} of "
             f"{array.size} values NaN or infinite. Leave them out."
         )
-    return array
+    return array if array.dtype.kind in "iuf" else array.astype("float64")
 
 
 def as_points(**points: Any) -> np.ndarray:

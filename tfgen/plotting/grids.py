@@ -12,14 +12,15 @@ from tfgen.plotting.figures import (
     Plots,
     as_finite,
     check_methods,
+    check_unused,
     flat_latent_dim,
     keywords_for,
     takes,
     value_range_of,
 )
 from tfgen.plotting.images import check_images, check_num_images, image_grid
-from tfgen.plotting.series import series
-from tfgen.plotting.tables import marginals
+from tfgen.plotting.series import MAX_CHANNELS, series
+from tfgen.plotting.tables import MAX_PANELS, marginals
 
 __all__ = ["interpolations", "reconstructions", "samples", "traversals"]
 
@@ -60,7 +61,8 @@ def samples(
 ) -> Plots:
     """Images that the model makes from draws of its prior; of volumes the middle slices.
 
-    Samples of a model of series are drawn by `series`, those of a model of rows by `marginals`.
+    Samples of a model of series are drawn by `series`, those of a model of rows by `marginals`, the
+    first 20 channels or 40 columns of them.
 
     Args:
         model: model with `sample`.
@@ -68,7 +70,7 @@ def samples(
         mean: bool, True for the means E[x|z], False for pixels drawn from p(x|z).
         seed: int >= 0, gives the same images again.
         value_range: (low, high), the values shown black and white; None for those that the model
-            says it returns (`model.value_range`), or else (0, 1).
+            says it returns (`model.value_range`), or else (0, 1). Of images and volumes only.
         condition: of a conditional model, one for all or one for each sample: classes, or vectors.
 
     Returns:
@@ -76,7 +78,8 @@ def samples(
 
     Raises:
         ValueError: if an argument is out of range, `mean` is False or a `condition` is given for a
-            model that takes none, or the samples are not images, see `image_grid`.
+            model that takes none, a `value_range` for one of series or rows, or the samples are not
+            images, see `image_grid`.
 
     Example:
         >>> from tfgen import models, networks
@@ -93,7 +96,11 @@ def samples(
     kwargs = {**_mean(model.sample, mean), **_condition(model.sample, condition)}
     drawn = as_numbers(samples=model.sample(num_samples, seed=seed, **kwargs))
     if drawn.ndim in (2, 3):
-        return series(drawn) if drawn.ndim == 3 else marginals(generated=drawn)
+        check_unused("images", value_range=value_range)
+        of_rows = drawn.ndim == 2
+        return (
+            marginals(None, drawn[:, :MAX_PANELS]) if of_rows else series(drawn[..., :MAX_CHANNELS])
+        )
     fig, axes = image_grid(drawn, value_range=shown)
     axes.set_title(f"{num_samples} samples, {'E[x|z]' if mean else 'x ~ p(x|z)'}")
     return fig, axes

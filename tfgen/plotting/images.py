@@ -257,7 +257,8 @@ def volume_slices(
 
     Args:
         volumes: array or tensor, shape (n, d, h, w, c), c 1 or 3.
-        num_slices: int >= 1, slices in a row, evenly spaced; all if there are no more.
+        num_slices: int >= 1, slices in a row, evenly spaced; all if there are no more; of 1 the
+            middle one.
         value_range: (low, high), the values shown black and white.
         row_labels: sequence of str or None, one for each volume.
 
@@ -281,7 +282,10 @@ def volume_slices(
     check_drawable(100, num_slices=num_slices)
     depth = array.shape[1]
     chosen = np.unique(np.linspace(0, depth - 1, min(num_slices, depth)).round().astype(int))
+    chosen = chosen if num_slices > 1 else np.array([depth // 2])
     tiles = array[:, chosen].reshape(-1, *array.shape[2:])
     fig, axes = image_grid(tiles, len(chosen), value_range, row_labels=row_labels)
-    axes.set_title(f"slices {chosen[0]} to {chosen[-1]}")
+    axes.set_title(
+        f"slices {chosen[0]} to {chosen[-1]}" if chosen[1:].size else f"slice {chosen[0]}"
+    )
     return fig, axes

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfgen._utils.arguments import check_fractions
+from tfgen._utils.arguments import check_fractions, check_positive
 from tfgen._utils.typing import TensorLike
 from tfgen.plotting.figures import (
     COLORS,
@@ -16,9 +16,10 @@ from tfgen.plotting.figures import (
     subplots,
 )
 
-__all__ = ["series"]
+__all__ = ["MAX_CHANNELS", "series"]
 
 MAX_LINES = 50
+MAX_CHANNELS = 20  # A page of panels.
 
 
 def series(
@@ -31,7 +32,8 @@ def series(
     """Series as lines, one panel for each channel, over the band in which others lie.
 
     Args:
-        x: array or tensor, shape (n, length, channels), such as samples of a model.
+        x: array or tensor, shape (n, length, channels), such as samples of a model, with at most 20
+            channels.
         reference: the same of other series, such as data: the band is between their quantiles at
             each step, with their median; None for that of `x` itself.
         num_lines: int, series of `x` to draw, the first ones, at most 50.
@@ -42,7 +44,8 @@ def series(
         `(fig, axes)`, axes an array of shape (channels,).
 
     Raises:
-        ValueError: if the series are no finite (n, length, channels), or the lengths differ.
+        ValueError: if the series are no finite (n, length, channels), the lengths differ, or an
+            argument is out of range.
 
     Example:
         >>> x = np.sin(np.arange(50) / 5 + np.random.default_rng(0).normal(size=(20, 1)))[..., None]
@@ -57,7 +60,9 @@ def series(
             f"reference must be series of shape {x.shape[1:]}, as x. Received: {others.shape[1:]}."
         )
     check_drawable(MAX_LINES, num_lines=num_lines)
+    check_positive("0.9 leaves a twentieth on either side.", share=share)
     check_fractions("0.9 leaves a twentieth on either side.", share=share)
+    _check_channels(x.shape[2])
     names = as_labels(x.shape[2], channel_names=channel_names)
     size = (6.0, 1.7 * x.shape[2] + 0.5)
     fig, axes = subplots(
@@ -78,3 +83,12 @@ def series(
     axes[-1].set_xlabel("step", fontsize=8)
     legend_above(fig, axes[0])
     return fig, axes
+
+
+def _check_channels(num_channels):
+    """Raises ValueError unless a figure has room for a panel for each channel."""
+    if num_channels > MAX_CHANNELS:
+        raise ValueError(
+            f"x must have at most {MAX_CHANNELS} channels, one panel each. Received: x with "
+            f"{num_channels} channels. Choose some of them, as in x[..., :{MAX_CHANNELS}]."
+        )

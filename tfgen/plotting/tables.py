@@ -1,6 +1,8 @@
 """Rows of tables: what real and generated ones have in common."""
 
+import collections
 import math
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +12,13 @@ from tfgen._utils.arguments import as_numbers, check_ints, check_seed
 from tfgen._utils.typing import TensorLike
 from tfgen.plotting.figures import COLORS, Plots, as_finite, as_labels, legend_above, subplots
 
-__all__ = ["correlations", "marginals", "pair_plot"]
+__all__ = ["MAX_PANELS", "correlations", "marginals", "pair_plot"]
 
 NUM_BINS = 40
 NUM_CLASSES = 12  # Values of a column that has no more of them are drawn as bars.
+OTHERS = "others"  # The bar of all classes but the most frequent.
+MAX_PANELS = 40  # Of marginals: ten rows of four.
+MAX_CHARACTERS = 28  # Of all classes, in one line below a panel.
 MAX_COLUMNS = 8  # Of a pair plot.
 NAMES = ("real", "generated")
 # From blue by white to red, which stay apart in three kinds of colour blindness.
@@ -24,12 +29,28 @@ MAX_NAMES = 40  # Of a matrix; more would be too small to read.
 def _as_columns(name, rows):
     """Columns by name of a data frame, or of an array with numbers for names."""
     if hasattr(rows, "columns") and hasattr(rows, "dtypes"):
-        columns = {str(key): rows[key].to_numpy() for key in rows.columns}
-        if not columns or not len(rows):
-            raise ValueError(f"{name} must have rows and columns. Received: none.")
-        return columns
+        names = _names_of(name, rows)
+        return {key: _as_column(key, rows.iloc[:, i].to_numpy()) for i, key in enumerate(names)}
     array = as_finite(2, **{name: rows})
     return {str(i): column for i, column in enumerate(array.T)}
+
+
+def _names_of(name, frame):
+    """Names of the columns of a data frame, which must be different."""
+    names = [str(key) for key in frame.columns]
+    if not names or not len(frame) or len(set(names)) < len(names):
+        raise ValueError(
+            f"{name} must have rows, and columns of different names. Received: {name} with "
+            f"{len(frame)} rows and columns {names}."
+        )
+    return names
+
+
+def _as_column(name, values):
+    """Finite numbers, or classes: texts, truth values, and dates by their texts."""
+    if values.dtype.kind in "iuf":
+        return as_finite(1, **{f"Column {name!r}": values})
+    return values.astype(str) if values.dtype.kind in "mM" else values
 
 
 def _both(real, generated):
@@ -43,36 +64,58 @@ def _both(real, generated):
         raise ValueError("Give real or generated rows, or both. Received: None and None.")
     if list(given[0]) != list(given[-1]):
         raise ValueError(
-            "real and generated must have the same columns. Received: "
-            f"{list(given[0])} and {list(given[-1])}."
+            "real and generated must have the same columns, in one order. Received: "
+            f"{list(given[0])} and {list(given[-1])}. Give generated[real.columns]."
         )
+    _check_panels(len(given[0]))
     return pairs
 
 
+def _check_panels(num_columns):
+    """Raises ValueError unless a figure has room for a panel for each column."""
+    if num_columns > MAX_PANELS:
+        raise ValueError(
+            f"real and generated must have at most {MAX_PANELS} columns, one panel each. Received: "
+            f"{num_columns}. Choose some of them."
+        )
+
+
 def _classes_of(columns):
-    """The values of a column, if they are few or texts; else None."""
+    """The values of a column of few numbers, or its most frequent texts; else None."""
     values = np.concatenate(columns)
-    found = set(values.tolist())
-    is_number = values.dtype.kind in "iuf"
-    if is_number and len(found) > NUM_CLASSES:
+    counts = collections.Counter(values.tolist())
+    if len(counts) > NUM_CLASSES and values.dtype.kind in "iuf":
         return None
-    return sorted(found, key=str if not is_number else None)
+    frequent = [value for value, _ in counts.most_common(NUM_CLASSES)]
+    are_numbers = all(isinstance(value, numbers.Real) for value in frequent)
+    return sorted(frequent, key=None if are_numbers else str)
 
 
 def _shares(column, classes):
-    return [np.mean(np.asarray(column) == value) for value in classes]
+    """Of each class, and of all others, which may be none."""
+    counts = collections.Counter(column.tolist())
+    shares = [counts[value] / len(column) for value in classes]
+    return [*shares, 1 - sum(shares)]
+
+
+def _draw_bars(ax, columns, styles, classes):
+    """Bars of classes side by side, and of all others where there are any."""
+    shares = [_shares(column, classes) for column in columns]
+    labels = [f"{value:g}" if isinstance(value, float) else str(value) for value in classes]
+    labels += [OTHERS] if max(others for *_, others in shares) > 1e-9 else []
+    width = 0.8 / len(columns)
+    for i, (heights, style) in enumerate(zip(shares, styles, strict=True)):
+        at = np.arange(len(labels)) + width * (i - (len(columns) - 1) / 2)
+        ax.bar(at, heights[: len(labels)], width, **style)
+    upright = sum(map(len, labels)) > MAX_CHARACTERS
+    ax.set_xticks(range(len(labels)), labels, fontsize=7, rotation=90 if upright else 0)
 
 
 def _draw_marginal(ax, columns, styles):
-    """Bars of classes side by side, or outlines of histograms with the same bins."""
+    """Bars of classes, or outlines of histograms with the same bins."""
     classes = _classes_of(columns)
     if classes is not None:
-        width = 0.8 / len(columns)
-        for i, (column, style) in enumerate(zip(columns, styles, strict=True)):
-            at = np.arange(len(classes)) + width * (i - (len(columns) - 1) / 2)
-            ax.bar(at, _shares(column, classes), width, **style)
-        labels = [f"{value:g}" if isinstance(value, float) else str(value) for value in classes]
-        ax.set_xticks(range(len(classes)), labels, fontsize=7)
+        _draw_bars(ax, columns, styles, classes)
         return
     bins = _bins(np.concatenate(columns))
     for column, style in zip(columns, styles, strict=True):
@@ -97,8 +140,12 @@ def _styles(pairs):
 def marginals(real: Any = None, generated: Any = None, columns: int = 4) -> Plots:
     """Each column of real and of generated rows: histograms of numbers, bars of classes.
 
+    Of a column of texts with more than 12 classes the 12 most frequent ones have a bar, and all
+    others one together.
+
     Args:
-        real: data frame, or array of shape (rows, columns); None for generated rows alone.
+        real: data frame, or array of shape (rows, columns), with at most 40 columns; None for
+            generated rows alone.
         generated: the same of what a model made, such as `info.decode(model.sample(1000))`.
         columns: int >= 1, panels in a row.
 
@@ -106,7 +153,8 @@ def marginals(real: Any = None, generated: Any = None, columns: int = 4) -> Plot
         `(fig, axes)`, axes an array of shape (rows of panels, columns).
 
     Raises:
-        ValueError: if neither is given, the columns differ, or an array is not finite.
+        ValueError: if neither is given, the columns differ or are too many, or a number is not
+            finite.
 
     Example:
         >>> rows = np.random.default_rng(0).normal(size=(2, 100, 3))
@@ -145,7 +193,8 @@ def pair_plot(
     """Every pair of numeric columns as points, real ones below the diagonal, generated ones above.
 
     On the diagonal are the marginals of both. What depends on each other in the data and not in
-    samples has another shape on the two sides.
+    samples has another shape on the two sides. All axes end where the real rows end: generated ones
+    beyond are not seen.
 
     Args:
         real: array, shape (rows, columns), with 2 to 8 columns; or a data frame of numbers.
@@ -168,7 +217,7 @@ def pair_plot(
     """
     check_ints(1, max_points=max_points)
     check_seed(seed=seed)
-    own = [str(key) for key in real.columns] if hasattr(real, "columns") else None
+    own = _common_names(real, generated)
     real, generated = as_finite(2, real=real), as_finite(2, generated=generated)
     num = real.shape[1]
     if generated.shape[1] != num or not 2 <= num <= MAX_COLUMNS:
@@ -189,6 +238,17 @@ def pair_plot(
     _draw_diagonal(fig, axes, real, generated)
     _label_pairs(axes, real, names)
     return fig, axes
+
+
+def _common_names(*frames):
+    """Names of the columns of data frames, which must have the same; None of arrays."""
+    owns = [[str(key) for key in f.columns] for f in frames if hasattr(f, "columns")]
+    if owns and owns[0] != owns[-1]:
+        raise ValueError(
+            "real and generated must have the same columns, in one order. Received: "
+            f"{owns[0]} and {owns[-1]}. Give generated[real.columns]."
+        )
+    return owns[0] if owns else None
 
 
 def _draw_diagonal(fig, axes, real, generated):
