@@ -92,7 +92,7 @@ def benchmark(names):
     """Table, pictures and sources of rows; of no rows, that there are none."""
     rows = rows_of(names)
     if not rows:
-        yield "Not measured yet: the [benchmark](/comparison.md) has no row of this model."
+        yield "Not measured yet in the [benchmark](/comparison.md), which has no row of this model."
     results = benchmark_page.load(FOLDER)
     measured = {row.name: results[row.name] for row in rows if row.name in results}
     if measured:
