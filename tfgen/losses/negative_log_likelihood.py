@@ -86,7 +86,7 @@ class NegativeLogLikelihood(keras.losses.Loss):
     ) -> tf.Tensor:
         """Overridden because Keras' own `__call__` turns the distribution into a sample.
 
-        Of several replicas each gives its part of the mean, as the losses of Keras do.
+        With several replicas each gives its part of the mean, as the losses of Keras do.
         """
         if is_symbolic() and not isinstance(y_pred, tfd.Distribution):
             return tf.zeros(())  # Keras wants to know a shape, and has lost the distribution.

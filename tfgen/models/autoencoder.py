@@ -22,7 +22,7 @@ ReconstructionLoss = Literal["squared_error", "ms_ssim"]
 
 
 class AEOptions(ModelOptions, total=False):
-    """Arguments of `AE` beside its networks and prior, for `**kwargs: Unpack[AEOptions]`."""
+    """Arguments of `AE` other than networks and prior, for `**kwargs: Unpack[AEOptions]`."""
 
     reconstruction_loss: ReconstructionLoss
 

@@ -26,7 +26,7 @@ class BetaTCVAE(VAE):
     + gamma * dimension_wise_kl.
 
     Source: Chen et al., arXiv:1802.04942v5, Eq. 4; the estimators are described in
-    `tfgen.losses.log_importance_weights`. The three terms are logged beside those of `VAE` and sum
+    `tfgen.losses.log_importance_weights`. The three terms are logged with those of `VAE` and sum
     to `kl`. Their values depend on the estimator and the batch size; evaluation uses the same
     `dataset_size` as training.
 

@@ -30,7 +30,7 @@ class DIPVAE(VAE):
     Source: Kumar et al., "Variational Inference of Disentangled Latent Concepts from Unlabeled
     Observations", arXiv:1711.00848v3, Eq. 6 and 7, with the covariance within the batch, so that
     the penalty's value depends on the batch size. `covariance_penalty` is logged, with its weights,
-    beside the terms of `VAE`.
+    along with the terms of `VAE`.
 
     Args:
         encoder: `keras.Model` from x to q(z|x); for kind "ii" a diagonal Gaussian.

@@ -33,7 +33,7 @@ class FactorVAE(VAE):
     The paper's discriminator is `tfgen.networks.mlp_code_discriminator` of width 1000 and depth 6
     with activation "leaky_relu", with Adam(1e-4, beta_1=0.5, beta_2=0.9), beside Adam(1e-4) for the
     VAE and batches of 64. It logs `total_correlation` and `code_discriminator_loss`, in nats,
-    beside the terms of `VAE`.
+    along with the terms of `VAE`.
 
     Args:
         encoder: `keras.Model` from x to q(z|x).

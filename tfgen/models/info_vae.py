@@ -29,7 +29,7 @@ class InfoVAE(VAE):
     Source: Zhao, Song & Ermon, "InfoVAE: Balancing Learning and Inference in Variational
     Autoencoders", arXiv:1706.02262v3, Eq. 6 with the divergence MMD. alpha = 1 drops the KL of each
     example: "MMD-VAE", a `WAE` whose networks return distributions. alpha = 0 and lambda = 1 give
-    the VAE. `squared_mmd`, without its weight, is logged beside the terms of `VAE`; its value
+    the VAE. `squared_mmd`, without its weight, is logged with the terms of `VAE`; its value
     varies around 0 where the codes follow the prior.
 
     Args:

@@ -85,7 +85,7 @@ class KLOptions(ModelOptions, total=False):
 
 
 class VAEOptions(KLOptions, total=False):
-    """Arguments of `VAE` beside its networks and prior, for `**kwargs: Unpack[VAEOptions]`."""
+    """Arguments of `VAE` other than networks and prior, for `**kwargs: Unpack[VAEOptions]`."""
 
     beta: float
 

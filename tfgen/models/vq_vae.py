@@ -35,7 +35,7 @@ __all__ = ["VQVAE", "CodebookOptions"]
 
 
 class CodebookOptions(ModelOptions, total=False):
-    """Arguments of `VQVAE` beside its networks and prior."""
+    """Arguments of `VQVAE` other than its networks and prior."""
 
     num_codes: int
     code_dim: int | None
