@@ -19,12 +19,14 @@ from tfgen import models  # noqa: E402
 FOLDER = DOCS / "results" / "benchmark" / "mnist-small"
 SHOWN = ("elbo", "nll_200", "classifier_frechet_distance", "coverage", "parameters")
 COLUMNS = [column for column in benchmark_page.COLUMNS if column[0] in SHOWN]
-ABOUT = (
-    "MNIST, [one budget for all rows](/comparison.md). Lower is better: NLL by 200 importance "
-    "samples, in nats an image; its difference from the VAE's, with a 95 % interval over images; "
-    "Frechet distance of 10,000 samples in a classifier's features. Higher is better: ELBO, in "
-    "nats an image; coverage."
-)
+# What the columns are, by heading.
+NOTES = {
+    "ELBO": "ELBO in nats an image, higher is better",
+    "NLL, k 200": "NLL by 200 importance samples in nats an image, lower is better",
+    "Frechet": "Frechet distance of 10,000 samples in a classifier's features, lower is better",
+    "coverage": "share of test images that samples cover, higher is better",
+    benchmark_page.DIFFERENCE: "differences with 95 % intervals over images",
+}
 CAPTIONS = {
     "samples": "Samples of",
     "reconstructions": "Test images, and below each its reconstruction, of",
@@ -96,19 +98,21 @@ def benchmark(names):
     results = benchmark_page.load(FOLDER)
     measured = {row.name: results[row.name] for row in rows if row.name in results}
     if measured:
-        yield from (ABOUT, "", *table(measured, results), "", *picture(measured))
+        yield from (*table(measured, results), "", *pictures(rows[0].name, measured))
     yield from (f"- {source(row, results[row.name])}" for row in rows if row.name in measured)
     yield from missing([row for row in rows if row.name not in measured])
 
 
 def table(measured, results):
-    """Numbers of the rows and of training images, without columns that would be empty."""
+    """Notes, and numbers of rows and of training images, without columns that would be empty."""
     differences = benchmark_page.differences(results, FOLDER)
     body = [[f"`{n}`", *cells(seeds), differences.get(n, "")] for n, seeds in measured.items()]
     real = next(iter(measured.values()))[:1]
     body.append(["training images", *cells(real, "real_"), ""])
     headings = ["row", *(heading for _, heading, _ in COLUMNS), benchmark_page.DIFFERENCE]
     kept = [i for i in range(len(headings)) if any(line[i] for line in body)]
+    notes = [NOTES[headings[i]] for i in kept if headings[i] in NOTES]
+    yield from (f"MNIST, [one budget for all rows](/comparison.md): {'; '.join(notes)}.", "")
     for line in (headings, ["---"] * len(headings), *body):
         yield f"| {' | '.join(line[i] for i in kept)} |"
 
@@ -118,13 +122,18 @@ def cells(seeds, prefix=""):
     return [benchmark_page.text(of(seeds, prefix + metric), d) for metric, _, d in COLUMNS]
 
 
-def picture(measured):
-    """Samples and reconstructions of the first row that has them."""
-    for name, paths in list(benchmark_page.pictures_of(measured, FOLDER).items())[:1]:
-        for path in paths:
-            yield from (f"```{{figure}} /{path.relative_to(DOCS).as_posix()}", ":width: 400px")
-            yield from (f":alt: {path.stem} of {name}", "", f"{CAPTIONS[path.stem]} `{name}`")
-            yield from ("```", "")
+def pictures(name, measured):
+    """Samples and reconstructions of a row, as far as there are some."""
+    found = benchmark_page.pictures_of(measured, FOLDER)
+    for path in found.get(name, []):
+        yield from (f"```{{figure}} /{path.relative_to(DOCS).as_posix()}", ":width: 400px")
+        yield from (
+            f":alt: {path.stem} of {name}",
+            "",
+            f"{CAPTIONS[path.stem]} `{name}`",
+            "```",
+            "",
+        )
 
 
 def source(row, seeds):

@@ -97,10 +97,20 @@ def test_a_measured_row_shows_its_numbers_and_where_they_come_from():
     assert all((ROOT / "docs" / path).is_file() for path in pictures)
 
 
-def test_columns_without_numbers_are_left_out():
-    heading = next(line for line in model_text.benchmark(["gan"]) if line.startswith("|"))
-    assert "Frechet" in heading
-    assert "ELBO" not in heading
+def test_columns_without_numbers_and_their_notes_are_left_out():
+    notes, _, heading, *_ = model_text.benchmark(["gan"])
+    for text in (notes, heading):
+        assert "Frechet" in text
+        assert "ELBO" not in text
+    assert "ELBO" in next(iter(model_text.benchmark(["vae"])))
+
+
+def test_pictures_are_those_of_the_first_row_alone():
+    def shown(names):
+        return set(re.findall(r"figure\} (\S+)", "\n".join(model_text.benchmark(names))))
+
+    assert shown(["vae", "gan"]) == shown(["vae"])
+    assert not shown(["vae", "gan"]) & shown(["gan", "vae"])
 
 
 def test_a_row_without_result_is_said_to_be_missing(monkeypatch, tmp_path):
