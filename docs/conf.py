@@ -42,8 +42,6 @@ myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 
 # A page for each area of tfgen and for each name in its `__all__`, from the templates.
-autosummary_ignore_module_all = False
-autosummary_imported_members = True
 AREAS = [getattr(tfgen, name) for name in tfgen.__all__]
 autosummary_context = template_context([*AREAS, tfgen.datasets.sprites])
 # These differ from another page's name only in capitals, which some file systems do not tell apart.

@@ -1,6 +1,6 @@
 """Looks at the built pages in Chromium, without a network: on a phone and a desk, light and dark.
 
-`TFGEN_DOCS_BUILD` names a folder with the built pages, which are built anew without it, and
+`TFGEN_DOCS_BUILD` names the folder with the built pages if it is not docs/_build, and
 `TFGEN_SCREENSHOTS` one that keeps the screenshots. Chromium and its driver are the system's, as of
 `apt-get install chromium chromium-driver`.
 """
@@ -10,12 +10,11 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
+BUILT = pathlib.Path(os.environ.get("TFGEN_DOCS_BUILD", ROOT / "docs" / "_build"))
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 FLAGS = [
@@ -46,20 +45,12 @@ return [...document.querySelectorAll("article *")]
 BROKEN_IMAGES = "return [...document.images].filter(i => !i.naturalWidth).map(i => i.src)"
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.pages,
     pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Chromium and its driver"),
+    pytest.mark.skipif(
+        not (BUILT / "index.html").exists(), reason=f"needs sphinx-build -b html docs {BUILT}"
+    ),
 ]
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """Folder with the pages."""
-    if "TFGEN_DOCS_BUILD" in os.environ:
-        return pathlib.Path(os.environ["TFGEN_DOCS_BUILD"])
-    folder = tmp_path_factory.mktemp("docs")
-    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", "html", ROOT / "docs", folder]
-    subprocess.run(command, check=True)
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +108,8 @@ def lightness(browser):
 
 @pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize("page", sorted({*SHOWN, *OTHERS}))
-def test_page_fits_and_is_whole(built, browser, page, width):
-    show(browser, built / f"{page}.html", width, "light")
+def test_page_fits_and_is_whole(browser, page, width):
+    show(browser, BUILT / f"{page}.html", width, "light")
     assert not browser.execute_script(BEYOND_THE_EDGE)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert not browser.execute_script(BROKEN_IMAGES)
@@ -130,15 +121,15 @@ def test_page_fits_and_is_whole(built, browser, page, width):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
 @pytest.mark.parametrize("page", SHOWN)
-def test_page_follows_the_color_scheme(built, browser, page, width, scheme, tmp_path):
-    show(browser, built / f"{page}.html", width, scheme)
+def test_page_follows_the_color_scheme(browser, page, width, scheme, tmp_path):
+    show(browser, BUILT / f"{page}.html", width, scheme)
     assert (lightness(browser) > 128) == (scheme == "light")
     folder = pathlib.Path(os.environ.get("TFGEN_SCREENSHOTS", tmp_path))
     write_screenshot(browser, folder / f"{page.replace('/', '_')}_{width}_{scheme}.png")
 
 
-def test_formulas_have_a_font_with_tall_brackets(built, browser):
-    show(browser, built / "theory.html", 1280, "light")
+def test_formulas_have_a_font_with_tall_brackets(browser):
+    show(browser, BUILT / "theory.html", 1280, "light")
     assert browser.execute_script("return document.querySelectorAll('math').length") > 50
     assert browser.execute_script(
         "return document.fonts.ready.then(() => document.fonts.check('16px \"STIX Two Math\"'))"

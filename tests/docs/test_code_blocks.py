@@ -13,7 +13,9 @@ from tfgen.models import ResumableModel
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(python|pycon)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SCRIPT = re.compile(r"\b(?:examples|tests)/[\w/]+\.py\b")
+FILE = re.compile(
+    r"(?<![\w/])(?:examples|tests|docs|tfgen|\.github)/[\w/.-]+\.(?:py|json|md|png|html|cff|txt)\b"
+)
 README_LINK = re.compile(r"\]\((?!http)([^)#]+)\)")
 # Enough to see that the code runs; what training reaches is measured elsewhere.
 MAX_EPOCHS = 3
@@ -74,10 +76,10 @@ def test_code_runs(page, quick_and_apart):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_named_scripts_exist(page):
+def test_named_files_exist(page):
     missing = {
         name
-        for name in SCRIPT.findall(page.read_text(encoding="utf-8"))
+        for name in FILE.findall(page.read_text(encoding="utf-8"))
         if not (ROOT / name).exists()
     }
     assert not missing
