@@ -91,7 +91,8 @@ CALLS = {
 
 
 def test_all_public_callbacks_are_in_the_table():
-    assert set(callbacks.__all__) == {name for name in CALLS if "." not in name}
+    of_arguments = set(callbacks.__all__) - {"EpochLines"}  # It takes none.
+    assert of_arguments == {name for name in CALLS if "." not in name}
 
 
 @pytest.mark.parametrize("name", CALLS)

@@ -1,5 +1,6 @@
-"""Callbacks for `fit`: schedules of the weights of a loss, grids and scores of samples."""
+"""Callbacks for `fit`: schedules of weights of a loss, grids and scores of samples, progress."""
 
+from tfgen.callbacks.epoch_lines import EpochLines
 from tfgen.callbacks.sample_evaluation import SampleEvaluation
 from tfgen.callbacks.samples import SampleGrid
 from tfgen.callbacks.schedules import (
@@ -14,6 +15,7 @@ __all__ = [
     "BetaSchedule",
     "CapacitySchedule",
     "CyclicalKLWarmUp",
+    "EpochLines",
     "KLWarmUp",
     "SampleEvaluation",
     "SampleGrid",
