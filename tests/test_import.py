@@ -55,11 +55,29 @@ sys.modules["tfgen"] = types.ModuleType("tfgen")
 sys.modules["tfgen"].__path__ = {list(tfgen.__path__)}
 importlib.import_module("tfgen.%s")
 """
+# The command imports it itself, when it has read its arguments.
+COMMAND = """
+import sys
+sys.argv = ["/usr/bin/tfgen", "--help"]
+import tfgen
+assert not {"tfgen.models", "tfgen.layers"} & set(sys.modules)
+from tfgen.command.process import load_tensorflow
+load_tensorflow()
+"""
+COMMAND_ON_OTHER_BACKEND = """
+import keras, sys
+keras.config.backend = lambda: "jax"
+sys.argv = ["tfgen"]
+from tfgen.command.process import load_tensorflow
+load_tensorflow()
+"""
 CODES = {
     "tfgen": "import tfgen",
     "lazy areas": "import tfgen; tfgen.metrics, tfgen.datasets; import sklearn.cluster",
     "state": STATE,
     "other backend": OTHER_BACKEND,
+    "command": COMMAND,
+    "command on other backend": COMMAND_ON_OTHER_BACKEND,
     "datasets": ONE_AREA % "datasets",
     "plotting": ONE_AREA % "plotting",
 }
@@ -81,9 +99,18 @@ def of(packages, modules):
     return {name for name in modules if any(f"{name}.".startswith(f"{p}.") for p in packages)}
 
 
-def test_another_backend_is_refused(results):
+@pytest.mark.parametrize("code", ["other backend", "command on other backend"])
+def test_another_backend_is_refused(results, code):
     message = "Received: backend 'jax'. Set the environment variable KERAS_BACKEND=tensorflow"
-    assert message in results["other backend"]["error"]
+    assert message in results[code]["error"]
+
+
+def test_a_command_loads_later_what_others_load_at_once(results):
+    assert not results["command"]["error"]
+    of_tfgen = of(
+        {f"tfgen.{area}" for area in dir(tfgen) if area != "command"}, results["tfgen"]["loaded"]
+    )
+    assert of_tfgen <= set(results["command"]["loaded"])
 
 
 def test_import_changes_no_global_state(results):

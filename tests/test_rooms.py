@@ -27,6 +27,7 @@ ROOMS = {
     "models": "_utils losses layers bijectors networks callbacks",
     "samplers": "_utils layers bijectors models",
     "tuning": "_utils layers networks models metrics plotting",
+    "command": "_utils datasets models samplers",
 }
 PRIVATE_NAMES = "_utils/keras_private.py"
 # Named with an underscore only so that they do not collide with the fields of a named tuple.

@@ -4,25 +4,22 @@ import importlib
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import keras
+from tfgen._utils import startup
 
-if keras.config.backend() != "tensorflow":
-    raise ImportError(
-        "tfgen needs Keras with the TensorFlow backend. "
-        f"Received: backend {keras.config.backend()!r}. Set the environment variable "
-        "KERAS_BACKEND=tensorflow (or the backend in ~/.keras/keras.json) before importing keras."
-    )
-
-# What holds Keras classes is imported at once, which registers them.
-from tfgen import bijectors, layers, losses, models, networks, samplers  # noqa: E402
+# What holds Keras classes is imported at once, which registers them for `load_model`. Only the
+# commands of tfgen, which answer --help without TensorFlow, import it themselves and later.
+if TYPE_CHECKING or not startup.starts_late():
+    startup.import_keras()
+    from tfgen import bijectors, layers, losses, models, networks, samplers
 
 if TYPE_CHECKING:
-    from tfgen import callbacks, datasets, metrics, plotting, tuning
+    from tfgen import callbacks, command, datasets, metrics, plotting, tuning
 
 __version__ = "0.1.0"
 __all__ = [
     "bijectors",
     "callbacks",
+    "command",
     "datasets",
     "layers",
     "losses",

@@ -5,9 +5,7 @@ import json
 import pathlib
 import sys
 
-import keras
 import pytest
-import tensorflow as tf
 
 EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
@@ -16,30 +14,6 @@ EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 def script(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     return importlib.import_module
-
-
-@pytest.mark.parametrize("model", ["ae", "vae", "beta-vae", "beta-tcvae"])
-def test_quickstart(script, model, tmp_path, capsys):
-    script("quickstart").main(["--smoke", "--model", model, "--output-dir", str(tmp_path)])
-    names = {"samples", "reconstructions", "traversals", "latents", "curves"}
-    assert {p.stem for p in tmp_path.glob("*.png")} == names
-    metrics = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
-    assert f"{metrics['loss']:.4f}" in capsys.readouterr().out
-    assert keras.models.load_model(tmp_path / "model.keras").data_shape == (8, 8, 1)
-
-
-@pytest.mark.parametrize("dataset", ["digits", "sprites"])
-def test_quickstart_has_labels_for_its_pictures(script, dataset):
-    quickstart = script("quickstart")
-    (train, _), (test, _) = quickstart.load_data(quickstart.parse_args(["--dataset", dataset]))
-    assert isinstance(train.element_spec, tf.TensorSpec)
-    assert len(test.element_spec) == 2
-
-
-@pytest.mark.slow
-def test_quickstart_on_sprites(script, tmp_path):
-    script("quickstart").main(["--smoke", "--dataset", "sprites", "--output-dir", str(tmp_path)])
-    assert len(list(tmp_path.glob("*.png"))) == 5
 
 
 def test_soons(script, monkeypatch, tmp_path, capsys):

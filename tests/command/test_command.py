@@ -1,0 +1,235 @@
+"""The command `tfgen`: what it prints and writes, and that its lines do the same."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfgen import models
+from tfgen.command import main
+from tfgen.command.arguments import new_parser
+from tfgen.command.tables import MODELS
+
+SMALL = ["--train-split", "train[:128]", "--test-split", "test[:64]"]
+TRAIN = ["train", "vae", *SMALL, "--epochs", "2", "--latent-dim", "3"]
+COMMANDS = ("train", "evaluate", "sample", "traverse", "export", "search", "bench")
+
+
+def error_of(capsys, *argv):
+    """What is printed for arguments that are wrong: one line."""
+    try:
+        status = main(list(argv))
+    except SystemExit as exit:  # Of argparse.
+        status = exit.code
+    error = capsys.readouterr().err
+    assert status == 2 and error.count("\n") == 1, error
+    return error
+
+
+def lines_of(capsys, *argv):
+    """What --show-code prints."""
+    capsys.readouterr()
+    assert main([*argv, "--show-code"]) == 0
+    return capsys.readouterr().out
+
+
+def executed(code):
+    names = {}
+    exec(code, names)
+    return names
+
+
+def test_help_loads_nothing_heavy():
+    code = """
+import sys
+sys.argv = ["tfgen"]
+from tfgen.command import main
+try:
+    main(["train", "--help"])
+except SystemExit:
+    assert not {"tensorflow", "keras", "numpy"} & set(sys.modules)
+    print("light")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.endswith("light\n"), done.stderr
+
+
+@pytest.mark.parametrize("module", ["tfgen", "tfgen.quickstart"])
+def test_module_runs(module):
+    done = subprocess.run([sys.executable, "-m", module, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout.startswith("usage:") and not done.stderr
+
+
+@pytest.mark.parametrize("name", [*COMMANDS, "data list", "data prepare"])
+def test_every_command_has_help_and_an_example(name, capsys):
+    with pytest.raises(SystemExit) as exit:
+        new_parser("1").parse_args([*name.split(), "--help"])
+    assert not exit.value.code
+    assert f"    tfgen {name}" in capsys.readouterr().out
+
+
+def test_train_writes_a_model_and_its_metrics(trained):
+    model = keras.models.load_model(trained / "model.keras")
+    assert isinstance(model, models.VAE) and model.latent_shape == (3,)
+    facts = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))
+    assert facts["metrics"]["loss"] == pytest.approx(-facts["metrics"]["elbo"])
+    assert facts["epochs"] == 2 and "TensorFlow" in facts["versions"]
+
+
+def test_lines_of_train_do_the_same(trained, in_folder, capsys):
+    code = lines_of(capsys, *TRAIN, "--output-dir", "again")
+    assert "tfgen import callbacks, datasets, models, networks" in code
+    made = executed(code)
+    metrics = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))["metrics"]
+    assert made["metrics"] == pytest.approx(metrics, rel=1e-6)
+    first, second = (
+        keras.models.load_model(f / "model.keras") for f in (trained, in_folder / "again")
+    )
+    for ours, theirs in zip(first.weights, second.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_train_goes_on(in_folder, capsys):
+    assert main(["train", "ae", *SMALL, "--epochs", "1"]) == 0
+    capsys.readouterr()
+    assert main(["train", "ae", *SMALL, "--epochs", "2"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Goes on at epoch 2 of 2.\nepoch 2/2  loss ")
+    error = error_of(capsys, "train", "ae", *SMALL, "--latent-dim", "2")
+    assert "Received: latent_dim 10 there, 2 now." in error
+
+
+def test_evaluate_uses_the_data_of_the_run(trained, in_folder, capsys):
+    assert main(["evaluate", str(trained), "--json", "metrics.json"]) == 0
+    found = json.loads((in_folder / "metrics.json").read_text(encoding="utf-8"))
+    before = json.loads((trained / "metrics.json").read_text(encoding="utf-8"))["metrics"]
+    assert found == pytest.approx(before, rel=1e-6)
+    assert executed(lines_of(capsys, "evaluate", str(trained)))["metrics"] == pytest.approx(found)
+    assert 'datasets.load("digits", "test[:64]", binarize="stochastic")' in lines_of(
+        capsys, "evaluate", str(trained)
+    )
+
+
+@pytest.mark.parametrize("command", ["sample", "traverse"])
+def test_pictures_are_those_of_the_lines(command, trained, in_folder, capsys):
+    argv = [command, str(trained), "--dpi", "40", "--output"]
+    assert main([*argv, "a.png"]) == 0
+    assert capsys.readouterr().out == "a.png\n"
+    executed(lines_of(capsys, *argv, "b.png"))
+    first, second = (plt.imread(in_folder / name) for name in ("a.png", "b.png"))
+    np.testing.assert_array_equal(first, second)
+    assert first.std() > 0.1
+    plt.close("all")
+
+
+def test_traversals_have_the_dimensions_asked_for(trained, in_folder, capsys):
+    code = lines_of(capsys, "traverse", str(trained), "--dims", "2", "0", "--image", "5")
+    assert "dims=[2, 0]" in code and "skip(5)" in code
+
+
+def test_export_is_read_without_tfgen(trained, in_folder, capsys):
+    assert main(["export", str(trained), "--output", "served"]) == 0
+    assert capsys.readouterr().out == "served: reconstruct, embed, generate, sample\n"
+    assert tf.saved_model.load("served").embed(tf.zeros((5, 8, 8, 1))).shape == (5, 3)
+
+
+def test_search_reports_all_trials(in_folder, capsys):
+    argv = ["search", "beta-vae", "--weights", "1", "4", "--latent-dims", "2", "--epochs", "1"]
+    code = lines_of(capsys, *argv)
+    assert "beta=(1.0, 4.0)" in code and "latent_dim=(2,)" in code
+    assert main([*argv, "--set", "width=16"]) == 0
+    out = capsys.readouterr().out
+    assert "2 of 2 trials completed" in out and "report.html" in out
+
+
+def test_bench_measures(in_folder, capsys):
+    assert main(["bench", "gan", *SMALL]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[:3]] == [
+        "training_examples_per_second",
+        "seconds_per_step",
+        "samples_per_second",
+    ]
+    assert all(float(line.split()[1]) > 0 for line in lines[:3])
+
+
+def test_data_are_listed_and_prepared(in_folder, capsys, monkeypatch):
+    prepared = []
+    tfds = pytest.importorskip("tensorflow_datasets")
+    monkeypatch.setattr(
+        tfds.core.DatasetBuilder, "download_and_prepare", lambda self: prepared.append(self.name)
+    )
+    assert main(["data", "list", "--data-dir", str(in_folder)]) == 0
+    assert "mnist              to fetch: tfgen data prepare mnist" in capsys.readouterr().out
+    assert main(["data", "prepare", "mnist", "--data-dir", str(in_folder)]) == 0
+    assert prepared == ["mnist"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_trains(model, in_folder):
+    assert main(["train", model, *SMALL, "--epochs", "1"]) == 0
+    assert main(["sample", f"outputs/{model}-digits"]) == 0
+    assert (in_folder / "outputs" / f"{model}-digits" / "samples.png").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", ["conv", "conv64"])
+@pytest.mark.parametrize("model", ["vae", "gan", "wgan-gp"])
+def test_convolutions_in_colour(model, network, in_folder):
+    images = np.random.default_rng(0).integers(256, size=(20, 64, 64, 3), dtype="uint8")
+    for i, image in enumerate(images):
+        tf.io.write_file(f"images/{i}.png", tf.io.encode_png(image))
+    assert main(["train", model, "--data", "images", "--network", network, "--epochs", "1"]) == 0
+    assert main(["sample", f"outputs/{model}-images", "-n", "4"]) == 0
+
+
+def test_rows_of_a_table(in_folder, capsys):
+    rows = np.random.default_rng(0).normal(3.0, 2.0, size=(100, 2))
+    text = "a,b\n" + "\n".join(f"{a},{b}" for a, b in rows)
+    (in_folder / "rows.csv").write_text(text, encoding="utf-8")
+    assert main(["train", "vae", "--data", "rows.csv", "--epochs", "1"]) == 0
+    assert main(["evaluate", "outputs/vae-rows"]) == 0
+    assert main(["sample", "outputs/vae-rows"]) == 0
+    assert "gan makes images" in error_of(capsys, "train", "gan", "--data", "rows.csv")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["train", "vea"], "invalid choice: 'vea'"),
+        (["train", "vae", "--epochs", "0"], "expected an int of at least 1, got '0'"),
+        (["train", "vae", "--learning-rate", "fast"], "expected a number above 0, got 'fast'"),
+        (["train", "vae", "--set", "beta"], "expected NAME=VALUE, such as beta=4, got 'beta'"),
+        (["train", "vae", "--set", "gamma=1"], "Received: --set gamma. Expected one of ['beta'"),
+        (["train", "vae", "--data", "mnsit"], "Did you mean one of ['mnist'"),
+        (["train", "gan", "--likelihood", "normal"], "--likelihood is for models with a density"),
+        (["train", "vae", "--data", "a.csv", "--image-size", "8"], "--image-size is for images."),
+        (["train", "vae", "--data", "a.csv", "--network", "conv"], "--network is for images."),
+        (["search", "beta-vae", "--data", "a.csv"], "search is for images."),
+        (["evaluate", "missing.keras"], "evaluate needs data."),
+        (["sample", "missing.keras"], "There is no such file. Received: filepath=missing.keras"),
+        (["data", "prepare", "mnsit"], "mnsit"),
+        (["bake"], "invalid choice: 'bake'"),
+        ([], "COMMAND"),
+    ],
+)
+def test_errors_take_one_line(argv, message, in_folder, capsys):
+    assert message in error_of(capsys, *argv)
+
+
+def test_an_image_that_is_not_there(trained, in_folder, capsys):
+    assert "Received: --image 64" in error_of(
+        capsys, "traverse", str(trained), "--image", "64", "--output", "a.png"
+    )
+    assert not list(in_folder.iterdir())
+
+
+def test_traceback_is_shown_on_demand(in_folder):
+    with pytest.raises(FileNotFoundError):
+        main(["sample", "missing.keras", "--traceback"])

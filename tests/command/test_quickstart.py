@@ -1,0 +1,78 @@
+"""The quickstart runs alone, draws every picture and keeps numbers as numbers."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from tfgen import quickstart
+
+EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "quickstart.py"
+OF_IMAGES = {"samples", "curves"}
+OF_CODES = {"reconstructions", "traversals", "interpolations", "latents"}
+
+
+def run(folder, *flags):
+    """The names of the pictures."""
+    assert quickstart.main(["--smoke", "--output-dir", str(folder), *flags]) == 0
+    return {path.stem for path in folder.glob("*.png")}
+
+
+def test_quickstart(in_folder, capsys):
+    pictures = run(in_folder, "--model", "beta-vae", "--beta", "3", "--latent-dim", "2")
+    assert pictures == OF_IMAGES | OF_CODES | {"manifold"}
+    facts = json.loads((in_folder / "metrics.json").read_text(encoding="utf-8"))
+    assert {type(value) for value in facts["metrics"].values()} == {float}
+    assert facts["arguments"]["latent_dim"] == 2 and facts["arguments"]["set"] == {"beta": 3.0}
+    out = capsys.readouterr().out
+    assert f"{facts['metrics']['loss']:.4f}" in out and facts["versions"] in out
+    assert all(str(path) in out for path in in_folder.glob("*.png"))
+    assert keras.models.load_model(in_folder / "model.keras").beta == 3.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "pictures"),
+    [
+        ("ae", OF_IMAGES | OF_CODES),
+        ("vae", OF_IMAGES | OF_CODES),
+        ("beta-tcvae", OF_IMAGES | OF_CODES),
+        ("gan", OF_IMAGES),
+    ],
+)
+def test_other_models(model, pictures, in_folder):
+    assert run(in_folder, "--model", model) == pictures
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+@pytest.mark.parametrize("dataset", ["sprites", "mnist"])
+def test_other_data(dataset, in_folder):
+    assert run(in_folder, "--dataset", dataset) == OF_IMAGES | OF_CODES
+
+
+def test_the_code_of_the_training(in_folder, capsys):
+    assert quickstart.main(["--smoke", "--show-code"]) == 0
+    assert "model.fit(" in capsys.readouterr().out
+    assert not (in_folder / "outputs").exists()
+
+
+def test_beta_of_a_model_without(capsys):
+    assert quickstart.main(["--beta", "2"]) == 2
+    assert "Received: --beta 2.0 for vae." in capsys.readouterr().err
+
+
+def test_the_example_runs_without_the_other_files(tmp_path):
+    alone = tmp_path / "quickstart.py"
+    alone.write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(alone), "--smoke", "--epochs", "1", "--show-code"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0 and "model = models.VAE(" in done.stdout, done.stderr
+    assert not done.stderr

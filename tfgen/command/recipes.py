@@ -1,0 +1,345 @@
+"""The lines of Python that each subcommand stands for.
+
+A recipe is a list of parts. A part is a function of the arguments and of the names that the parts
+before it have made, such as `info`, and returns code: what `--show-code` prints is what is run.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from tfgen.command.code import Name, call
+from tfgen.command.tables import FETCHED, MODELS, is_table
+
+__all__ = ["RECIPES", "Part", "figures", "train_and_test"]
+
+Part: TypeAlias = Callable[[argparse.Namespace, dict[str, Any]], str]
+
+_SAMPLES_OF_BENCH = 1000
+_REPEATS_OF_BENCH = 3
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def _imports(*modules: str, areas: Sequence[str] = ()) -> str:
+    lines = [f"import {module}" for module in modules]
+    return _lines(*lines, "", f"from tfgen import {', '.join(sorted(areas))}", "")
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Those options that are not None or False."""
+    return {k: v for k, v in options.items() if v is not None and v is not False}
+
+
+# Data.
+
+
+def _options(args):
+    """Arguments of `datasets.load` besides name and split."""
+    batch_size = None if args.batch_size == 128 else args.batch_size
+    if is_table(args.data):
+        return _given(batch_size=batch_size, seed=args.seed or None)
+    return _given(
+        batch_size=batch_size,
+        binarize=args.binarize,
+        value_range=args.value_range,
+        image_size=args.image_size,
+        data_dir=args.data_dir,
+        seed=args.seed or None,
+        download=args.download,
+    )
+
+
+def _load(args, split, **extra):
+    function = "datasets.load_table" if is_table(args.data) else "datasets.load"
+    return call(function, args.data, split, **_options(args), **extra)
+
+
+def _like(args):
+    """A second split of a table is scaled as the first."""
+    return {"like": Name("info")} if is_table(args.data) else {}
+
+
+def train_and_test(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    """Imports, and the data to train and to evaluate on."""
+    normal = args.likelihood == "normal"
+    modules = ["functools"] if normal else []
+    areas = ["callbacks", "datasets", "models", "networks", *["layers"] * normal]
+    return _imports(*modules, "keras", areas=areas) + _lines(
+        f"keras.utils.set_random_seed({args.seed})",
+        f"train, info = {_load(args, args.train_split)}",
+        f"test, _ = {_load(args, args.test_split, **_like(args))}",
+    )
+
+
+# Models.
+
+
+def _kind(args, names):
+    """Prefix of the networks: "mlp", "conv" or "conv64"."""
+    if args.network or is_table(args.data):
+        return args.network or "mlp"
+    height = names["info"].image_shape[0]
+    return "conv64" if height >= 64 else "conv" if height >= 28 else "mlp"
+
+
+def _head(args, network):
+    """What an encoder or decoder is told of its last layer."""
+    if network in MODELS[args.model].points:
+        return {"head": Name("None")}
+    if network == "encoder" or args.likelihood == "bernoulli":
+        return {}
+    if args.likelihood == "columns":
+        return {"head": call("networks.table_head", Name("info.columns"))}
+    return {"head": call("functools.partial", Name("layers.FixedScaleNormal"), scale=0.1)}
+
+
+def _network(args, network, kind):
+    """Code that builds one network."""
+    shape = Name("info.data_shape" if is_table(args.data) else "info.image_shape")
+    if network == "code_discriminator":
+        return call("networks.mlp_code_discriminator", args.latent_dim)
+    if network in ("encoder", "decoder"):
+        function = f"networks.{kind}_{network}"
+        return call(function, shape, args.latent_dim, **_head(args, network))
+    function = f"networks.{'mlp' if kind == 'mlp' else 'dcgan'}_{network}"
+    if network == "generator":
+        return call(function, shape, args.latent_dim)
+    batch_norm = {"batch_norm": False} if args.model == "wgan-gp" and kind != "mlp" else {}
+    return call(function, shape, **batch_norm)
+
+
+def _build(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    """Networks, model and optimizer."""
+    model, kind = MODELS[args.model], _kind(args, names)
+    built = [f"{name} = {_network(args, name, kind)}" for name in model.networks]
+    options = {**model.options, **args.set}
+    if model.cls == "BetaTCVAE":
+        options["dataset_size"] = Name("info.num_examples")
+    networks = map(Name, model.networks)
+    optimizer = Name(model.optimizer.format(args.learning_rate))
+    return _lines(
+        *built,
+        f"model = {call(f'models.{model.cls}', *networks, **options, seed=args.seed)}",
+        call("model.compile", optimizer),
+    )
+
+
+def _fit(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    """Training that goes on where it was killed, and what it reached."""
+    keeps = {"delete_checkpoint": False} if args.command == "train" else {}
+    backup = call("keras.callbacks.BackupAndRestore", args.output_dir / "backup", **keeps)
+    fit = call(
+        "model.fit",
+        Name("train"),
+        epochs=args.epochs,
+        validation_data=Name("test"),
+        callbacks=[Name("backup"), Name("callbacks.EpochLines()")],
+        verbose=0,
+    )
+    return _build(args, names) + _lines(
+        f"backup = {backup}",
+        f"history = {fit}",
+        call("model.save", args.output_dir / "model.keras"),
+        "metrics = model.evaluate(test, verbose=0, return_dict=True)",
+    )
+
+
+def _bench(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    """The time of an epoch and of samples, after one epoch that compiles."""
+    once = "model.fit(train, epochs=1, verbose=0)"
+    sample = f"model.sample({_SAMPLES_OF_BENCH}, seed=0)"
+    repeats = _REPEATS_OF_BENCH
+    return _build(args, names) + _lines(
+        "import timeit",
+        f"{once}  # Compiles.",
+        f"epoch = min(timeit.repeat(lambda: {once}, number=1, repeat={repeats}))",
+        sample,
+        f"sampling = min(timeit.repeat(lambda: {sample}, number=1, repeat={repeats}))",
+        "found = {",
+        '    "training_examples_per_second": info.num_examples / epoch,',
+        '    "seconds_per_step": epoch / len(train),',
+        f'    "samples_per_second": {_SAMPLES_OF_BENCH} / sampling,',
+        "}",
+    )
+
+
+# Saved models.
+
+
+def _loaded(args, *areas):
+    return _imports(areas=["models", *areas]) + _lines(
+        f"model = {call('models.load_model', args.path)}"
+    )
+
+
+def _evaluate(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    train = ""
+    if is_table(args.data):  # Whose numbers are scaled as those that the model has seen.
+        train = _lines(f"_, info = {_load(args, args.train_split)}")
+    return (
+        _loaded(args, "datasets")
+        + train
+        + _lines(
+            f"test, _ = {_load(args, args.test_split, **_like(args))}",
+            "metrics = model.evaluate(test, verbose=0, return_dict=True)",
+        )
+    )
+
+
+def _save_figure(args):
+    return f"fig.savefig({call('', args.output, dpi=args.dpi)[1:-1]})"
+
+
+def _sample(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    options = {"mean": False} if args.draw_pixels else {}
+    drawn = call("plotting.samples", Name("model"), args.number, seed=args.seed, **options)
+    return _loaded(args, "plotting") + _lines(f"fig, axes = {drawn}", _save_figure(args))
+
+
+def _traverse(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    dims = {"dims": args.dims} if args.dims else {}
+    if args.data is None:
+        traversals = call("plotting.traversals", Name("model"), **dims)
+        return _loaded(args, "plotting") + _lines(f"fig, axes = {traversals}", _save_figure(args))
+    traversals = call("plotting.traversals", Name("model"), Name("image"), **dims)
+    return _loaded(args, "datasets", "plotting") + _lines(
+        f"test, _ = {_load(args, args.test_split)}",
+        f"image = next(iter(test.unbatch().skip({args.image})))",
+        f"fig, axes = {traversals}",
+        _save_figure(args),
+    )
+
+
+def _export(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    options = _given(endpoints=args.endpoints, batch_size=args.batch_size)
+    exported = call("model.export", args.output, args.format, **options)
+    return _loaded(args) + _lines(f"endpoints = {exported}")
+
+
+# Searches and data sets.
+
+
+def _search(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    model = MODELS[args.model]
+    weight = {model.weight: tuple(args.weights or model.weights)} if model.weight else {}
+    likelihood = {"likelihood": "fixed_normal"} if args.likelihood == "normal" else {}
+    space = {**weight, "latent_dim": tuple(args.latent_dims), **likelihood, **args.set}
+    splits = ("train[:90%]", "train[90%:]")
+    hypermodel = call(
+        "tuning.BetaLatentHyperModel",
+        Name("data"),
+        Name(f"models.{model.cls}"),
+        **space,
+        splits=splits,
+        seed=args.seed,
+    )
+    search = call(
+        "tuning.search",
+        Name("hypermodel"),
+        args.output_dir,
+        args.objective,
+        args.tuner,
+        epochs=args.epochs,
+        **_given(max_trials=args.max_trials, seed=args.seed or None),
+    )
+    options = {k: v for k, v in _options(args).items() if k != "batch_size"}
+    return _imports("functools", areas=["datasets", "models", "tuning"]) + _lines(
+        f"data = {call('functools.partial', Name('datasets.load'), args.data, **options)}",
+        f"hypermodel = {hypermodel}",
+        f"result = {search}",
+        f'validation, _ = data("{splits[1]}", 500, shuffle=False)',
+        f"report = {call('tuning.write_report', args.output_dir, Name('next(iter(validation))'))}",
+    )
+
+
+def _builder(name, args):
+    return call("tfds.builder", name, **_given(data_dir=args.data_dir))
+
+
+def _data_list(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    return _lines(
+        "import tensorflow_datasets as tfds",
+        "",
+        f"names = {call('', list(FETCHED))[1:-1].strip().removesuffix(',')}",
+        f"builders = {{name: {_builder(Name('name'), args)} for name in names}}",
+        "prepared = {name: builder.is_prepared() for name, builder in builders.items()}",
+    )
+
+
+def _data_prepare(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    return _lines(
+        "import tensorflow_datasets as tfds",
+        "",
+        f"builder = {_builder(args.name, args)}",
+        "builder.download_and_prepare()",
+    )
+
+
+# Pictures of what was trained.
+
+
+def figures(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    """All pictures that suit the model and its data, in the dict `figures`."""
+    drawn = {"samples": call("plotting.samples", Name("model"))}
+    images = ""
+    if not is_table(args.data):
+        images = _images(args, names["info"])
+        drawn |= _figures_of_images(names["model"], names["info"])
+    drawn["curves"] = call("plotting.training_curves", Name("history"))
+    return (
+        _lines("", "from tfgen import plotting", "")
+        + images
+        + _lines("figures = {}")
+        + _lines(*(f'figures["{name}"], _ = {code}' for name, code in drawn.items()))
+    )
+
+
+def _has_labels(info):
+    return bool(info.class_names or info.factor_names)
+
+
+def _images(args, info):
+    """Up to 1000 images of the test split, and their classes, or values of their first factor."""
+    if not _has_labels(info):
+        return _lines("images = next(iter(test.unbatch().batch(1000)))")
+    return _lines(
+        f"labelled, _ = {_load(args, args.test_split, labels=True)}",
+        "images, labels = next(iter(labelled.unbatch().batch(1000)))",
+        *["labels = labels[:, 0]"] * bool(info.factor_names),
+    )
+
+
+def _figures_of_images(model, info):
+    """Calls that draw what the model has a method for, by the names of the pictures."""
+    drawn, name = {}, Name("model")
+    if hasattr(model, "reconstruct"):
+        drawn["reconstructions"] = call("plotting.reconstructions", name, Name("images[:10]"))
+    if hasattr(model, "traverse"):
+        drawn["traversals"] = call("plotting.traversals", name, Name("images[0]"))
+    if hasattr(model, "interpolate"):
+        ends = Name("images[:5]"), Name("images[5:10]")
+        drawn["interpolations"] = call("plotting.interpolations", name, *ends)
+    if hasattr(model, "embed") and _has_labels(info) and model.latent_shape[0] > 1:
+        names = [Name("info.class_names")] if info.class_names else []
+        drawn["latents"] = call(
+            "plotting.latent_scatter", name, Name("images"), Name("labels"), *names
+        )
+    if model.latent_shape == (2,):
+        drawn["manifold"] = call("plotting.manifold", name)
+    return drawn
+
+
+RECIPES: dict[str, tuple[Part, ...]] = {
+    "train": (train_and_test, _fit),
+    "bench": (train_and_test, _bench),
+    "evaluate": (_evaluate,),
+    "sample": (_sample,),
+    "traverse": (_traverse,),
+    "export": (_export,),
+    "search": (_search,),
+    "data list": (_data_list,),
+    "data prepare": (_data_prepare,),
+}

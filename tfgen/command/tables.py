@@ -1,0 +1,147 @@
+"""What the command knows of models and data sets before TensorFlow is loaded."""
+
+import pathlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+__all__ = [
+    "EMBEDDED",
+    "FETCHED",
+    "MODELS",
+    "Model",
+    "Source",
+    "is_folder",
+    "is_table",
+    "source_of",
+]
+
+
+class Model(NamedTuple):
+    """How a model is built by its name.
+
+    Attributes:
+        cls: name in `tfgen.models`.
+        networks: names of what its constructor is given first.
+        options: further arguments of its constructor.
+        points: whether encoder and decoder return points in place of distributions.
+        latent_dim: default of its latent size.
+        optimizer: code of its optimizer, with a place for the learning rate.
+        learning_rate: float.
+        weight: name of the weight that a search varies beside the latent size, None for none.
+        weights: values of that weight, of Locatello et al., arXiv:1811.12359v4, Table 2.
+    """
+
+    cls: str
+    networks: tuple[str, ...] = ("encoder", "decoder")
+    options: Mapping[str, Any] = MappingProxyType({})
+    points: tuple[str, ...] = ()
+    latent_dim: int = 10
+    optimizer: str = "keras.optimizers.Adam({})"
+    learning_rate: float = 1e-3
+    weight: str | None = None
+    weights: tuple[float, ...] = ()
+
+    @property
+    def has_likelihood(self) -> bool:
+        """Whether its decoder ends in a distribution of pixels."""
+        return "decoder" in self.networks and "decoder" not in self.points
+
+
+_POINTS = ("encoder", "decoder")
+_JUDGED_CODES = ("encoder", "decoder", "code_discriminator")
+_GAN = Model(
+    "GAN",
+    ("generator", "discriminator"),
+    latent_dim=32,
+    optimizer="keras.optimizers.Adam({}, beta_1=0.5)",
+    learning_rate=2e-4,
+)
+MODELS = {
+    "ae": Model("AE", points=_POINTS),
+    "wae": Model("WAE", points=_POINTS),
+    "vae": Model("VAE"),
+    "beta-vae": Model(
+        "BetaVAE", options={"beta": 4.0}, weight="beta", weights=(1.0, 2.0, 4.0, 6.0, 8.0, 16.0)
+    ),
+    "beta-tcvae": Model(
+        "BetaTCVAE", options={"beta": 4.0}, weight="beta", weights=(1.0, 2.0, 4.0, 6.0, 8.0, 10.0)
+    ),
+    "factor-vae": Model(
+        "FactorVAE", _JUDGED_CODES, weight="gamma", weights=(10.0, 20.0, 30.0, 40.0, 50.0, 100.0)
+    ),
+    "dip-vae": Model("DIPVAE", weight="lambda_od", weights=(1.0, 2.0, 5.0, 10.0, 20.0, 50.0)),
+    "info-vae": Model("InfoVAE"),
+    "iwae": Model("IWAE"),
+    "aae": Model("AAE", _JUDGED_CODES, points=("encoder",)),
+    "gan": _GAN,
+    "wgan-gp": _GAN._replace(cls="WGANGP"),
+}
+
+
+class Source(NamedTuple):
+    """What suits a data set.
+
+    Attributes:
+        epochs: of training.
+        train: split to train on.
+        test: split to validate and evaluate on.
+        binarize: argument of `datasets.load` for a Bernoulli likelihood.
+        likelihood: "bernoulli", "normal", or "columns" of a table.
+    """
+
+    epochs: int = 10
+    train: str = "train"
+    test: str = "test"
+    binarize: str | None = None
+    likelihood: str = "normal"
+
+
+_GREY = Source(5, binarize="stochastic", likelihood="bernoulli")
+_SOURCES = {
+    "digits": _GREY._replace(epochs=150),
+    "sprites": Source(1, test="test[:2000]", likelihood="bernoulli"),
+    **dict.fromkeys(("mnist", "fashion_mnist", "kmnist", "emnist/letters"), _GREY),
+    "binarized_mnist": Source(5, likelihood="bernoulli"),
+    "celeb_a": Source(5),
+    "cifar10": Source(20),
+    "svhn_cropped": Source(20),
+}
+# Data sets that `tfgen data` lists: those that need no fetching, and those that do.
+EMBEDDED = ("digits", "sprites")
+FETCHED = tuple(name for name in _SOURCES if name not in EMBEDDED)
+_UNSPLIT = Source(train="train[:90%]", test="train[90%:]")
+
+
+def is_table(data: str) -> bool:
+    """Whether data are the rows of a CSV file.
+
+    Example:
+        >>> is_table("iris.csv"), is_table("mnist")
+        (True, False)
+    """
+    return data.endswith((".csv", ".csv.gz"))
+
+
+def is_folder(data: str) -> bool:
+    """Whether data are the images of a folder, and not a data set of the same name.
+
+    Example:
+        >>> is_folder("mnist")
+        False
+    """
+    return data not in _SOURCES and pathlib.Path(data).is_dir()
+
+
+def source_of(data: str) -> Source:
+    """What suits a name of `datasets.load`, a folder of images or a CSV file.
+
+    Example:
+        >>> source_of("mnist").binarize, source_of("iris.csv").test
+        ('stochastic', 'train[90%:]')
+    """
+    if is_table(data):
+        return _UNSPLIT._replace(epochs=100, likelihood="columns")
+    if is_folder(data):
+        return _UNSPLIT
+    return _SOURCES.get(data, Source())

@@ -1,0 +1,103 @@
+"""Trains a model on real images, and shows what it has learnt.
+
+    python -m tfgen.quickstart
+    python -m tfgen.quickstart --dataset mnist --download --model beta-vae --beta 4
+    python -m tfgen.quickstart --smoke
+
+Writes pictures, metrics.json and model.keras into --output-dir. The default data are the 1,797
+digits that come with scikit-learn, so nothing is downloaded; other sets are fetched with
+--download. After a kill, the same command goes on where it stopped.
+"""
+
+import argparse
+import pathlib
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from tfgen._utils import extras
+from tfgen.command import process, recipes, reports, runs
+from tfgen.command.arguments import Parser, at_least, positive
+from tfgen.command.tables import MODELS, source_of
+
+__all__ = ["main", "parse_args"]
+
+_SMOKE_SPLITS = {"train_split": "train[:256]", "test_split": "test[:128]"}
+_PARTS = (*recipes.RECIPES["train"], recipes.figures)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments, with the names that those of `tfgen train` have."""
+    parser = Parser(prog="quickstart", description=__doc__)
+    add = parser.add_argument
+    add("--dataset", dest="data", default="digits", help="or sprites, mnist, celeb_a, a folder ...")
+    add("--model", choices=list(MODELS), default="vae", metavar="MODEL", help=", ".join(MODELS))
+    add("--epochs", type=at_least(1), help="default depends on the data set")
+    add("--latent-dim", type=at_least(1), help="default 10, of GANs 32")
+    add("--beta", type=positive, help="for beta-vae and beta-tcvae; default 4")
+    add("--data-dir", help="TensorFlow Datasets folder; default TFDS_DATA_DIR")
+    add("--download", action="store_true", help="fetch a data set that is missing")
+    add("--seed", type=at_least(0), default=0)
+    add("--output-dir", type=pathlib.Path, default=pathlib.Path("outputs", "quickstart"))
+    add("--smoke", action="store_true", help="a few seconds: shows that it works")
+    add("--show-code", action="store_true", help="print the Python lines of the training, and end")
+    add("--traceback", action="store_true", help="show where in the code an error was raised")
+    return parser.parse_args(argv)
+
+
+def _complete(args):
+    """Fills in what `tfgen train` has and this has not, and what model and data decide."""
+    if args.beta and "beta" not in MODELS[args.model].options:
+        raise ValueError(
+            f"--beta is for beta-vae and beta-tcvae. Received: --beta {args.beta} for "
+            f"{args.model}. Leave it out."
+        )
+    defaults: dict[str, Any] = dict.fromkeys(
+        ("batch_size", "binarize", "image_size", "learning_rate", "likelihood", "network")
+    )
+    splits = _SMOKE_SPLITS if args.smoke else dict.fromkeys(_SMOKE_SPLITS)
+    values = {**defaults, **splits, "set": [("beta", args.beta)] * bool(args.beta)}
+    args = argparse.Namespace(**vars(args), **values, command="quickstart")
+    args.epochs = 1 if args.smoke else args.epochs or source_of(args.data).epochs
+    runs.complete_training(args)
+    return args
+
+
+def _run(args):
+    start = time.monotonic()
+    extras.require("matplotlib", extra="plot")  # Now, and not after the training.
+    if (args.output_dir / "backup").exists():
+        runs.check_folder(args)
+    args.output_dir.mkdir(parents=True, exist_ok=True)
+    reports.write_json(args.output_dir / runs.SETTINGS, runs.describe(args))
+    names: dict[str, Any] = {}
+    process.run_parts(_PARTS, args, names)
+    figures = {args.output_dir / f"{name}.png": fig for name, fig in names["figures"].items()}
+    for path, fig in figures.items():
+        reports.save_figure(fig, path)
+    reports.of_training(args, names, time.monotonic() - start, figures)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The quickstart.
+
+    Args:
+        argv: list of str, `sys.argv[1:]` if None.
+
+    Returns:
+        Exit status, as that of `tfgen.command.main`.
+    """
+    args = parse_args(argv)
+    with process.errors_in_one_line("quickstart", args.traceback) as status:
+        args = _complete(args)
+        process.load_tensorflow()
+        if args.show_code:
+            print(process.run_parts(recipes.RECIPES["train"], args, {}, dry=True), end="")
+        else:
+            _run(args)
+    return status[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
