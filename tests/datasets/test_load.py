@@ -174,7 +174,7 @@ def test_folders_are_read(tmp_path, as_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"source": "minst"}, r"Did you mean one of \['mnist'.*one of \['digits', 'sprites'\]"),
+        ({"source": "minst"}, r"Did you mean one of \['mnist'.*one of \['digits', 'sprites', "),
         ({"source": pathlib.Path("nowhere")}, "Received: source='nowhere'"),
         ({"split": None}, "Received: split=None"),
         ({"split": "validation"}, "Received: split='validation'"),

@@ -1,7 +1,6 @@
 """Images in the files of a folder."""
 
 import functools
-import hashlib
 import itertools
 import os
 import pathlib
@@ -13,10 +12,10 @@ from tfgen._utils.files import chunk_length, mapped_arrays
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.image_files import (
     ImageFiles,
+    cache_name,
     common_shape,
     read_image,
     read_images,
-    unreadable,
 )
 from tfgen.datasets.splits import select
 
@@ -27,8 +26,6 @@ _SUFFIXES = frozenset(
 )
 # Bytes of pixels up to which the images of a folder are held in memory: those of MNIST are.
 _MOST_IN_MEMORY = 2**26
-# Part of the names in a cache: another number lets all be decoded anew.
-_CACHE_VERSION = 1
 
 
 def read_folder(
@@ -79,7 +76,7 @@ def read_folder(
     chosen = select({"train": np.arange(len(paths))}, split)
     names = _class_names(folder, paths)
     paths = [paths[index] for index in chosen]
-    cache = None if cache_dir is None else cache_dir / _file_name(folder, paths, image_size)
+    cache = None if cache_dir is None else cache_dir / cache_name(folder, paths, image_size)
     images = _map_all(paths, image_size, cache) if cache else _read(folder, paths, image_size)
     labels = _labels(folder, paths, names) if names else None
     return Examples(
@@ -170,21 +167,6 @@ def _chunks(paths, image_size, channels):
     for image in images:
         others = itertools.islice(images, chunk_length(image.nbytes) - 1)
         yield (_stack([image, *others], channels),)
-
-
-def _file_name(folder, paths, image_size):
-    """A hash of all that decoded images depend on."""
-    files = [(path.relative_to(folder).as_posix(), *_size_and_time(path)) for path in paths]
-    parts = (_CACHE_VERSION, str(folder.resolve()), image_size, files)
-    return f"{hashlib.sha256(repr(parts).encode()).hexdigest()}.npy"
-
-
-def _size_and_time(path):
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise unreadable(path, error) from error
-    return stat.st_size, stat.st_mtime_ns
 
 
 def _stack(images, channels):

@@ -3,6 +3,7 @@
 import collections
 import concurrent.futures
 import dataclasses
+import hashlib
 import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
@@ -14,11 +15,13 @@ import tensorflow as tf
 from tfgen._utils.progress import with_progress
 from tfgen.datasets.images import resize
 
-__all__ = ["ImageFiles", "common_shape", "read_image", "read_images", "unreadable"]
+__all__ = ["ImageFiles", "cache_name", "common_shape", "read_image", "read_images"]
 
 # Pillow's names of formats with 8 bits a channel, and what each is converted to.
 _GREY_MODES = frozenset(("1", "L", "LA"))
 _COLOUR_MODES = frozenset(("CMYK", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"))
+# Part of the names in a cache: another number lets all be decoded anew.
+_CACHE_VERSION = 1
 # Files that are read before they are needed.
 _AHEAD = 32
 
@@ -43,7 +46,7 @@ def read_image(path: pathlib.Path, image_size: Sequence[int] | None = None) -> n
             file.load()
             image = ImageOps.exif_transpose(file)
     except Exception as error:  # What Pillow raises depends on the format and on the damage.
-        raise unreadable(path, error) from error
+        raise _unreadable(path, error) from error
     pixels = np.asarray(image.convert(_target_mode(path, image.mode)))
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     if image_size is None or tuple(image_size) == pixels.shape[:2]:
@@ -153,8 +156,33 @@ class ImageFiles:
         return image
 
 
-def unreadable(path: pathlib.Path, error: Exception) -> ValueError:
-    """What is raised where a file cannot be read."""
+def cache_name(
+    folder: pathlib.Path, paths: Sequence[pathlib.Path], image_size: Sequence[int] | None
+) -> str:
+    """Name of the file that holds decoded images: a hash of all that they depend on.
+
+    Args:
+        folder: path of a folder.
+        paths: paths of the files in it.
+        image_size: what the images are resized to, or None.
+
+    Raises:
+        ValueError: if a file is gone.
+    """
+    files = [(path.relative_to(folder).as_posix(), *_size_and_time(path)) for path in paths]
+    parts = (_CACHE_VERSION, str(folder.resolve()), image_size, files)
+    return f"{hashlib.sha256(repr(parts).encode()).hexdigest()}.npy"
+
+
+def _size_and_time(path):
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    return stat.st_size, stat.st_mtime_ns
+
+
+def _unreadable(path, error):
     return ValueError(
         f"An image cannot be read. Received: {str(path)!r} ({error}). "
         "Expected a complete image file: repair it or move it out of the folder."
@@ -181,7 +209,7 @@ def _read_header(path):
         with Image.open(path) as file:
             size, mode = (file.height, file.width), file.mode
     except Exception as error:  # As above.
-        raise unreadable(path, error) from error
+        raise _unreadable(path, error) from error
     return size, 1 if _target_mode(path, mode) == "L" else 3
 
 

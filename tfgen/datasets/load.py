@@ -14,11 +14,12 @@ from tfgen._utils.files import as_path
 from tfgen._utils.pipeline import resumable_dataset
 from tfgen.datasets import arrays, folders, images, sprites, tfds_examples
 from tfgen.datasets.examples import Examples, binarize_once
+from tfgen.datasets.factor_images import FACTOR_IMAGES, read_factor_images
 from tfgen.datasets.splits import check_split
 
 __all__ = ["DatasetInfo", "load"]
 
-_NAMES = ("digits", "sprites")
+_NAMES = ("digits", "sprites", *FACTOR_IMAGES)
 _BINARIZE_MODES = (None, "threshold", "stochastic", "fixed")
 _BINARIZE_REMEDY = "Use 'stochastic' for dynamic binarization and None for grey images."
 
@@ -84,14 +85,17 @@ def load(
       test.
     - "sprites": the 737,280 binary images, 64 x 64 x 1, of five known factors of dSprites, drawn
       in code; a fixed random tenth of them is the test split. See `tfgen.datasets.sprites`.
+    - "3dshapes", "cars3d", "mpi3d_toy", "mpi3d_realistic", "mpi3d_real", "mpi3d_real_complex":
+      images of known factors, 64 x 64 x 3, from the files in `data_dir` that their authors
+      publish; a fixed random tenth of them is the test split. See `docs/data.md`.
     - "mnist", "fashion_mnist": 28 x 28 x 1; 60,000 to train, 10,000 to test.
     - "celeb_a": faces, cropped to the box (30, 50, 148, 168) and resized to 64 x 64 x 3; splits
       "train", "validation" and "test".
     - any other data set of images of tensorflow_datasets: "cifar10", "svhn_cropped", "omniglot",
       "kmnist", "emnist/letters", "binarized_mnist", "dsprites", "shapes3d", "smallnorb", ...
 
-    All but the first two are read by tensorflow_datasets and never downloaded unless `download` is
-    True.
+    "mnist" and the names after it are read by tensorflow_datasets, and never downloaded unless
+    `download` is True.
 
     The order of a shuffled pipeline depends on the seed and the epoch, its noise on the seed, the
     epoch and the batch, and on nothing else. Each iteration over the dataset is one epoch, and
@@ -116,12 +120,14 @@ def load(
         image_size: int or (height, width). Images are resized by interpolation, never padded;
             pad 28 x 28 images to 32 x 32 with `keras.layers.ZeroPadding2D(2)`.
         data_dir: path of the folder of data sets prepared by tensorflow_datasets; None for the
-            environment variable TFDS_DATA_DIR, or else `~/tensorflow_datasets`.
+            environment variable TFDS_DATA_DIR, or else `~/tensorflow_datasets`. For "3dshapes",
+            "cars3d" and the like, which need it, the folder that holds their files.
         seed: int >= 0, of order and noise. Splits do not depend on it.
         shuffle: bool; None shuffles splits whose name starts with "train".
         labels: bool, deliver (images, labels) instead of images. The labels of "sprites",
-            "dsprites", "shapes3d" and "smallnorb" are factors, those of "celeb_a" its 40
-            attributes, int32 of shape (batch, number); `info.factor_names` names them.
+            "dsprites", "shapes3d", "smallnorb" and of the files in `data_dir` are factors, those
+            of "celeb_a" its 40 attributes, int32 of shape (batch, number); `info.factor_names`
+            names them.
         drop_remainder: bool, leave out a last batch that is smaller than the others.
         download: bool, let tensorflow_datasets fetch and prepare data that is missing.
         cache_dir: path of a folder, which is made, in which the images of a folder are kept
@@ -129,7 +135,9 @@ def load(
             batch. Other sizes or times of files, another folder, `split` or `image_size`, and
             another `seed` of binarize="fixed", make a new file; the old ones stay until you delete
             them. None holds up to 64 MiB of pixels of a folder in memory; of more, each image is
-            decoded when a batch needs it, in every epoch anew. The batches are the same.
+            decoded when a batch needs it, in every epoch anew. The batches are the same. The
+            files of "3dshapes", "cars3d" and the like are unpacked there too; None maps what is
+            not compressed, and holds the rest in memory.
 
     Returns:
         A tuple (dataset, info). dataset: `tf.data.Dataset` of float32 batches of shape
@@ -207,11 +215,16 @@ def _read(source, split, image_size, data_dir, download, cache_dir):
     """`Examples` of one split of any source."""
     if _is_folder(source):
         return folders.read_folder(source, split, image_size=image_size, cache_dir=cache_dir)
+    if isinstance(source, str) and source in FACTOR_IMAGES:
+        _refuse_download(source, download)
+        return read_factor_images(
+            source, split, image_size=image_size, data_dir=data_dir, cache_dir=cache_dir
+        )
     if cache_dir is not None:
         raise ValueError(
-            "Only the images of a folder are kept in a cache_dir. Received: cache_dir="
-            f"{str(cache_dir)!r} with source of type {type(source).__name__}, which is the path "
-            "of no folder. Leave cache_dir out."
+            f"Only the images of a folder, and {', '.join(FACTOR_IMAGES)}, are kept in a "
+            f"cache_dir. Received: cache_dir={str(cache_dir)!r} with source of type "
+            f"{type(source).__name__}, which is the path of no folder. Leave cache_dir out."
         )
     if not isinstance(source, str | os.PathLike):
         return arrays.read_array(source, split, image_size=image_size)
@@ -230,6 +243,14 @@ def _read(source, split, image_size, data_dir, download, cache_dir):
         + f"Expected one of {list(_NAMES)}, a data set of tensorflow_datasets such as 'mnist', the "
         "path of a folder of images, or an array of images."
     )
+
+
+def _refuse_download(name, download):
+    if download:
+        raise ValueError(
+            f"{name!r} is not downloaded. Received: download=True. Get the files from its authors, "
+            "and pass their folder as data_dir."
+        )
 
 
 def _is_folder(source):

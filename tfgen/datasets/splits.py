@@ -7,7 +7,9 @@ import numpy as np
 
 from tfgen._utils import extras
 
-__all__ = ["check_split", "select"]
+__all__ = ["check_split", "hold_out", "select"]
+
+_TEST_SHARE = 0.1
 
 
 def select(splits: Mapping[str, np.ndarray], split: str) -> np.ndarray:
@@ -35,6 +37,18 @@ def select(splits: Mapping[str, np.ndarray], split: str) -> np.ndarray:
         return _check_not_empty(splits[split], split)
     parts = [splits[part.splitname][part.from_ : part.to] for part in _parse(splits, split)]
     return _check_not_empty(np.concatenate(parts), split)
+
+
+def hold_out(num_examples: int) -> dict[str, np.ndarray]:
+    """Positions of the splits of a data set without any: "test" is a random tenth, always the same.
+
+    Example:
+        >>> [len(positions) for positions in hold_out(40).values()]
+        [36, 4]
+    """
+    positions = np.random.default_rng(0).permutation(num_examples)
+    num_test = int(_TEST_SHARE * num_examples)
+    return {"train": positions[num_test:], "test": positions[:num_test]}
 
 
 def check_split(split: str) -> None:

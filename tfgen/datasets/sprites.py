@@ -22,7 +22,7 @@ import tensorflow as tf
 from tfgen._utils.typing import TensorLike
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.images import as_image_sizes, resize
-from tfgen.datasets.splits import select
+from tfgen.datasets.splits import hold_out, select
 
 __all__ = [
     "FACTOR_NAMES",
@@ -46,7 +46,6 @@ _IMAGE_SIZE = 64
 # A template is the shape in its leftmost, topmost position; it moves by up to 31 pixels.
 _MAX_SHIFT = 31
 _TEMPLATE_SIZE = _IMAGE_SIZE - _MAX_SHIFT
-_TEST_SHARE = 0.1
 
 # Pixels from the middle of a shape to its farthest point at scale 1: within a template, whose
 # outermost pixels are 16 away, and without a pixel's centre on the outline of an upright square.
@@ -188,7 +187,7 @@ def read_sprites(split: str = "train", *, image_size: tuple[int, ...] | None = N
         (73728, 5)
     """
     height, width = as_image_sizes(2, image_size=image_size) or (_IMAGE_SIZE, _IMAGE_SIZE)
-    factors = factors_of(select(_split_indices(), split)).numpy()
+    factors = factors_of(select(hold_out(NUM_SPRITES), split)).numpy()
 
     def to_images(rows):
         return resize(draw(rows), (height, width))
@@ -202,13 +201,6 @@ def read_sprites(split: str = "train", *, image_size: tuple[int, ...] | None = N
         factor_names=FACTOR_NAMES,
         factor_sizes=FACTOR_SIZES,
     )
-
-
-def _split_indices():
-    """Indices of each split."""
-    indices = np.random.default_rng(0).permutation(NUM_SPRITES)
-    num_test = int(_TEST_SHARE * NUM_SPRITES)
-    return {"train": indices[num_test:], "test": indices[:num_test]}
 
 
 def _as_int(name, values, sizes):
