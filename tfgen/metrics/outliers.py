@@ -73,7 +73,7 @@ def outlier_scores(
 ) -> np.ndarray:
     """How unlike the training data each example is, by a model of these; higher is stranger.
 
-    Kinds of scores, and what models have them:
+    Kinds of scores, and the models that have them:
 
     - "nll": -log p(x), by `num_samples` importance samples; models with a likelihood.
     - "elbo": -ELBO, the mean of as many draws; models with a likelihood.
@@ -107,11 +107,11 @@ def outlier_scores(
         verbose: bool, whether to show a progress bar.
 
     Returns:
-        float64 array, shape (num_examples,), in nats where it is of a likelihood, for "complexity"
-        in bits.
+        float64 array, shape (num_examples,), in nats where it comes from a likelihood, in bits for
+        "complexity".
 
     Raises:
-        ValueError: if the model lacks what `kind` needs, there is no `reference` or one too many, a
+        ValueError: if the model lacks what `kind` needs, `reference` is missing or not used, a
             number is below 1, or the data are empty, endless or of another shape.
 
     Example:

@@ -59,7 +59,7 @@ class PosteriorCollapseReport(NamedTuple):
     Attributes:
         value: dict from name to mean over examples: `elbo` = -(`reconstruction` + `kl`), and `kl` =
             `mutual_information` + `marginal_kl`; the last two are left out where q(z|x) has a
-            density at its own draws alone, as behind a flow without an inverse.
+            density only at its own draws, as behind a flow without an inverse.
         standard_error: dict from name to that of the mean.
         kl_per_dimension: float64 array, shape (latent_dim,), whose sum is `kl`; None unless q(z|x)
             and p(z) are diagonal normals.
@@ -103,7 +103,7 @@ def active_units(
     """Latent dimensions whose posterior mean varies with the data: Var_x(E[z_u|x]) > threshold.
 
     The mean of a flow q(z|x) has no closed form: its `center()`, where it sends the mean of its
-    base, stands in. It does not vary either where q(z|x) does not depend on x.
+    base, stands in. That does not vary either where q(z|x) does not depend on x.
 
     Source: Burda, Grosse & Salakhutdinov, arXiv:1509.00519v4, Sec. 5.2, whose threshold it is.
 
@@ -182,7 +182,7 @@ def posterior_collapse_report(
     `settings` says so, for flows without an inverse.
 
     It is about z of `model.encode(x)`. Where inference goes on from there, as by a Markov chain, it
-    describes the first step alone.
+    describes only the first step.
 
     Args:
         model: anything with `encode(x)`, which returns a density, `log_joint(x, z)` and

@@ -100,12 +100,12 @@ class GenerativeModel(ResumableModel):
 
     @property
     def conditions(self) -> Condition | None:
-        """What the model is given beside its data, of p(x|c); None of p(x)."""
+        """What the model of p(x|c) is given in addition to its data; None of one of p(x)."""
         return next((network.takes for network in conditionals_in(self)), None)
 
     @property
     def condition_shape(self) -> tuple[int, ...] | None:
-        """Shape of one condition, () of the number of a class; None of a model without."""
+        """Shape of one condition, () of the number of a class; None without conditions."""
         return getattr(self.conditions, "shape", None)
 
     @property
@@ -170,13 +170,14 @@ class GenerativeModel(ResumableModel):
                 of the others change by the same factor. A schedule inside an optimizer counts that
                 optimizer's own steps, of which there are several in a batch where a player takes
                 several (`discriminator_steps`).
-            loss: None, as `loss_weights`, `metrics` and `weighted_metrics`, which stand here to be
-                refused.
-            steps_per_execution: int, batches per call of the compiled loop, after which callbacks
-                and the progress bar hear of them. None picks up to 32, and fewer where `fit` or
-                `evaluate` is given a number of steps that 32 does not divide.
-            jit_compile: bool or "auto", XLA; "auto" is Keras' choice, which is none on a CPU, but
-                for models that a long `fit` repays the time of compiling (`xla_pays_after`).
+            loss: None, like `loss_weights`, `metrics` and `weighted_metrics`: they are here so that
+                anything else is refused with a message.
+            steps_per_execution: int, batches per call of the compiled loop. Callbacks and the
+                progress bar hear of them after each call. None picks up to 32, and fewer where
+                `fit` or `evaluate` is given a number of steps that 32 does not divide.
+            jit_compile: bool or "auto", whether to compile with XLA. "auto" is Keras' choice, which
+                is not to on a CPU, except for models where a `fit` is long enough to make up for
+                the time that compiling takes (`xla_pays_after`).
             run_eagerly: bool, for debugging.
             auto_scale_loss: bool, whether mixed_float16 scales the losses.
 

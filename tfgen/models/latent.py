@@ -80,8 +80,8 @@ CHUNK = 500
 def mean_of(output: Any) -> tf.Tensor:
     """The mean of a distribution (of a flow or on a sphere, its center), other outputs themselves.
 
-    Of a distribution without a closed mean it is that of draws, or the mode where there is none;
-    see `tfgen.losses.expected_value`.
+    Where the mean has no closed form it is that of draws; where there is none, the mode. See
+    `tfgen.losses.expected_value`.
     """
     if hasattr(output, "center"):
         return output.center()
@@ -291,7 +291,7 @@ class LatentVariableModel(GenerativeModel):
             Scalar float32 variable that no optimizer moves, or None.
 
         Raises:
-            ValueError: if the value is less than `minimum`, infinite, NaN or no number.
+            ValueError: if the value is not a number, not finite or less than `minimum`.
         """
         self._loss_weight_options[name] = (minimum, optional)
         self.initial_loss_weights[name] = value
@@ -452,7 +452,7 @@ class LatentVariableModel(GenerativeModel):
 
     @contextlib.contextmanager
     def conditioned_on(self, condition: Any, num_examples: int | None = None) -> Iterator[None]:
-        """Gives the networks a condition; None leaves them what they are given already.
+        """Gives the networks a condition; None leaves them the one they have already.
 
         Raises:
             ValueError: if the model takes no conditions, or others: see `layers.Condition.check`.
@@ -464,7 +464,7 @@ class LatentVariableModel(GenerativeModel):
                 yield
 
     def checked_condition(self, condition: Any, num_examples: int | None = None) -> Any:
-        """Conditions of as many examples, as the networks take them; None is none."""
+        """Conditions of so many examples, as the networks take them; None for none."""
         if condition is None:
             return None
         if self.conditions is None:
@@ -476,7 +476,7 @@ class LatentVariableModel(GenerativeModel):
         return self.conditions.check(condition, num_examples)
 
     def as_pair(self, inputs: Any) -> tuple[Any, Any]:
-        """What `call` is given: (x, condition) of a conditional model, else (x, None).
+        """The inputs of `call` as a pair: (x, condition) of a conditional model, else (x, None).
 
         Raises:
             ValueError: if a condition is missing.
@@ -491,18 +491,18 @@ class LatentVariableModel(GenerativeModel):
         return inputs[0], inputs[1]
 
     def predict_step(self, data: Any) -> tf.Tensor:
-        """`call` on a batch, of a data set of pairs too where the model is conditional."""
+        """`call` on a batch; of a conditional model, also on one of a data set of pairs."""
         x, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
         pairs = self.conditions is not None and condition is not None
         return self((x, condition) if pairs else x, training=False)
 
     @property
     def samples_are_conditional(self) -> bool:
-        """Whether p(x|z) or p(z) is given the condition; of some models q(z|x) alone is."""
+        """Whether p(x|z) or p(z) is given the condition; in some models only q(z|x) is."""
         return bool(conditionals_in(self.decoder) or conditionals_in(self.prior))
 
     def condition_of_samples(self, condition: Any, num_examples: int | None = None) -> Any:
-        """As `checked_condition`, of what is decoded.
+        """As `checked_condition`, but for what is decoded.
 
         Raises:
             ValueError: if the decoder takes no condition.
@@ -517,9 +517,9 @@ class LatentVariableModel(GenerativeModel):
     def given(self, condition: Any) -> Self:
         """The model under one condition, of the same class and with the same weights.
 
-        It takes no conditions and does all that models without do: `traverse`, `interpolate`,
-        plots, scores by condition, `save`. The networks are shared: training one model changes the
-        other.
+        It takes no conditions and does all that unconditional models do: `traverse`,
+        `interpolate`, plots, scores by condition, `save`. The networks are shared: training one
+        model changes the other.
 
         Args:
             condition: one condition, such as the number of a class.
@@ -543,7 +543,18 @@ class LatentVariableModel(GenerativeModel):
         return model
 
     def decode(self, z: TensorLike, condition: Any = None) -> Any:
-        """p(x|z), or x where the decoder is deterministic; p(x|z, c) given a condition."""
+        """p(x|z), or x where the decoder is deterministic; p(x|z, c) given a condition.
+
+        Args:
+            z: latents, shape (n, *latent_shape).
+            condition: of a conditional model, one for all or one for each.
+
+        Returns:
+            What the decoder returns: a `tfd.Distribution` over n examples, or a tensor of them.
+
+        Raises:
+            ValueError: if `z` has another shape, or the condition does not fit.
+        """
         z = as_examples(z, self.latent_shape, "z")
         with self.conditioned_on(self.condition_of_samples(condition), z.shape[0]):
             return self.decoder(z)
@@ -553,7 +564,18 @@ class LatentVariableModel(GenerativeModel):
         return tf.cast(mean_of(self.decoder(z, training=training)), tf.float32)
 
     def generate(self, z: TensorLike, condition: Any = None) -> tf.Tensor:
-        """The decoder's mean E[x|z] or E[x|z, c], shape (len(z), *data_shape)."""
+        """The decoder's mean E[x|z] or E[x|z, c].
+
+        Args:
+            z: latents, shape (n, *latent_shape).
+            condition: of a conditional model, one for all or one for each.
+
+        Returns:
+            Tensor, shape (n, *data_shape), decoded in chunks, so that n may be large.
+
+        Raises:
+            ValueError: as `decode`.
+        """
         z = as_examples(z, self.latent_shape, "z")
         condition = self.condition_of_samples(condition, z.shape[0])
         return decode_in_chunks(self.decode, z, None, condition)
@@ -591,8 +613,8 @@ class LatentVariableModel(GenerativeModel):
             Tensor, shape (num_samples, *data_shape).
 
         Raises:
-            ValueError: if `num_samples` or `seed` is negative, no int or beyond 32 bits, or the
-                prior, the condition or the temperature does not fit.
+            ValueError: if `num_samples` or `seed` is not an int, is negative or needs more than 32
+                bits, or the prior, the condition or the temperature does not fit.
         """
         check_flags(mean=mean)
         check_num_samples(num_samples)
@@ -618,7 +640,8 @@ class LatentVariableModel(GenerativeModel):
             Tensor, shape (n, num_steps, *data_shape).
 
         Raises:
-            ValueError: if a shape is another, or `num_steps` less than 2.
+            ValueError: if a shape is another, `num_steps` is less than 2, or the condition does
+                not fit.
         """
         check_ints(2, num_steps=num_steps)
         start = as_examples(start, self.latent_shape, "start")
@@ -652,7 +675,8 @@ class LatentVariableModel(GenerativeModel):
             Tensor, shape (len(dims), len(values), *data_shape).
 
         Raises:
-            ValueError: if `z` has another shape, a dimension is not in it, or a value not finite.
+            ValueError: if `z` has another shape, a dimension is not in it, a value is not finite,
+                or the condition does not fit.
         """
         z = np.reshape(as_example(z, self.latent_shape, "z"), -1)
         rows = check_dims(range(len(z)) if dims is None else dims, self.latent_shape)
@@ -672,13 +696,13 @@ class LatentVariableModel(GenerativeModel):
     # Saving.
 
     def save_own_variables(self, store: Any) -> None:
-        """Saves weights of the loss by name beside Keras' numbers, which depend on the class."""
+        """Saves weights of the loss by name too: Keras' numbers depend on the class."""
         super().save_own_variables(store)
         for name, weight in self._loss_weights().items():
             store[f"weight_{name}"] = weight
 
     def load_own_variables(self, store: Any) -> None:
-        """Loads what `save_own_variables` saved, of versions too that had fewer weights."""
+        """Loads what `save_own_variables` saved, also in versions that had fewer weights."""
         current: dict[str, Any] = {}
         super().save_own_variables(current)
         saved = {key: store[key] for key in store.keys()}
@@ -770,24 +794,42 @@ class AutoencodingModel(LatentVariableModel):
             check_same_space(output, self.prior_distribution())
 
     def encode(self, x: TensorLike, condition: Any = None) -> Any:
-        """q(z|x), or z where the encoder is deterministic; q(z|x, c) given a condition."""
+        """q(z|x), or z where the encoder is deterministic; q(z|x, c) given a condition.
+
+        Args:
+            x: examples, shape (n, *data_shape).
+            condition: of a conditional model, one for all or one for each.
+
+        Returns:
+            What the encoder returns: a `tfd.Distribution` over n latents, or a tensor of them.
+
+        Raises:
+            ValueError: if `x` has another shape, or the condition does not fit.
+        """
         x = as_examples(x, self.data_shape, "x")
         with self.conditioned_on(condition, x.shape[0]):
             return self.encoder(x)
 
     def embed(self, x: Any, condition: Any = None) -> np.ndarray:
-        """Means of q(z|x) of an array or a data set: a NumPy array, shape (n, *latent_shape).
+        """Means of q(z|x), or z where the encoder is deterministic.
 
         Args:
             x: array; or a data set, of pairs as `fit` takes it where the model is conditional.
             condition: of a conditional model, with an array: one for all or one for each.
+
+        Returns:
+            NumPy array, shape (n, *latent_shape).
+
+        Raises:
+            ValueError: if there are no examples, a data set never ends or is given a condition
+                as well, or `x` or the condition does not fit the model.
         """
         return joined(
             [mean_of(self.encode(*batch)) for batch in self.batches_with_conditions(x, condition)]
         )
 
     def batches_with_conditions(self, x: Any, condition: Any = None) -> Iterable[tuple[Any, Any]]:
-        """Pairs of examples and their conditions, or None; of what `embed` takes."""
+        """Pairs of a batch and its conditions (or None), of all that `embed` takes."""
         if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
             if self.checked_condition(condition) is not None:
                 raise ValueError(
@@ -801,7 +843,18 @@ class AutoencodingModel(LatentVariableModel):
         return zip(batches_of(x), conditions, strict=False)
 
     def reconstruct(self, x: TensorLike, condition: Any = None) -> tf.Tensor:
-        """E[x|z] at the mean of q(z|x), shape of `x`; both given a condition, if there is one."""
+        """E[x|z] at the mean of q(z|x); both given the condition, if there is one.
+
+        Args:
+            x: examples, shape (n, *data_shape).
+            condition: of a conditional model, one for all or one for each.
+
+        Returns:
+            Tensor of the shape of `x`.
+
+        Raises:
+            ValueError: as `encode`.
+        """
         x = as_examples(x, self.data_shape, "x")
         with self.conditioned_on(condition, x.shape[0]):
             return mean_of(self.decode(mean_of(self.encode(x))))
@@ -813,7 +866,21 @@ class AutoencodingModel(LatentVariableModel):
     def interpolate(
         self, start: TensorLike, end: TensorLike, num_steps: int = 7, condition: Any = None
     ) -> tf.Tensor:
-        """Images between two batches of images; see `interpolate_latents`."""
+        """Images between two batches of images, on straight lines between their codes.
+
+        Args:
+            start: examples, shape (n, *data_shape).
+            end: examples, the same shape.
+            num_steps: int >= 2.
+            condition: of a conditional model, one for all or one for each line.
+
+        Returns:
+            Tensor, shape (n, num_steps, *data_shape).
+
+        Raises:
+            ValueError: if a shape is another, `num_steps` is less than 2, or the condition does
+                not fit.
+        """
         start = as_examples(start, self.data_shape, "start")
         end = as_examples(end, self.data_shape, "end")
         start, end = (self.embed(x, condition) for x in (start, end))
@@ -827,7 +894,21 @@ class AutoencodingModel(LatentVariableModel):
         values: Sequence[float] | None = None,
         condition: Any = None,
     ) -> tf.Tensor:
-        """Images around that of `x`, one example, or around the origin; see `traverse_latents`."""
+        """Images around the code of one example, with one dimension at a time set to each value.
+
+        Args:
+            x: one example, shape `data_shape`; None for the origin of the latent space.
+            dims: sequence of int, dimensions to vary; all if None.
+            values: sequence of float, -3 to 3 in 7 steps if None; in units of z.
+            condition: of a conditional model, one for all.
+
+        Returns:
+            Tensor, shape (len(dims), len(values), *data_shape).
+
+        Raises:
+            ValueError: if `x` has another shape, a dimension is not in z, a value is not finite, or
+                the condition does not fit.
+        """
         if x is None:
             return self.traverse_latents(np.zeros(self.latent_shape), dims, values, condition)
         z = self.embed(as_example(x, self.data_shape, "x"), condition)[0]

@@ -86,7 +86,7 @@ class ResumableModel(PersistentModel):
     def prepare(self, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
         """What the model takes of the data and labels that `fit` or `evaluate` was given.
 
-        Called once, after the data were checked. Of arrays `fit` makes one pipeline of batches.
+        Called once, after the data were checked. `fit` makes one pipeline of batches of arrays.
 
         Args:
             x: the data, of any kind that `fit` takes.
@@ -239,9 +239,17 @@ class ResumableModel(PersistentModel):
         steps: int | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Averages of all logged terms over a data set; as `keras.Model.evaluate`.
+        """Averages of all logged terms over a data set; arguments as in `keras.Model.evaluate`.
 
         The draws come from a fixed seed: the same model and data give the same numbers.
+
+        Returns:
+            With `return_dict=True` a dict from name to float, else a list of values in the
+            order of `metrics_names`, or the value if there is only one.
+
+        Raises:
+            ValueError: for data that `fit` would refuse, weights of examples, or a model that is
+                not compiled.
         """
         training_data.refuse_weights(sample_weight)
         if not self._fitting:
@@ -267,13 +275,21 @@ class ResumableModel(PersistentModel):
         class_weight: Any = None,
         return_dict: bool = False,
     ) -> Any:
-        """One training step; as `keras.Model.train_on_batch`, with the checks of `fit`."""
+        """One training step; as `keras.Model.train_on_batch`, with the checks of `fit`.
+
+        Raises:
+            ValueError: for a batch that `fit` would refuse, or a model that is not compiled.
+        """
         return self._on_batch("train", x, y, sample_weight, class_weight, return_dict)
 
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
-        """Averages of all logged terms over a batch; as `keras.Model.test_on_batch`."""
+        """Averages of all logged terms over a batch; as `keras.Model.test_on_batch`.
+
+        Raises:
+            ValueError: for a batch that `fit` would refuse, or a model that is not compiled.
+        """
         with _from_the_start(self.evaluation_seed_generator):
             return self._on_batch("test", x, y, sample_weight, None, return_dict)
 
@@ -303,7 +319,14 @@ class ResumableModel(PersistentModel):
         steps: int | None = None,
         callbacks: Any = None,
     ) -> Any:
-        """`call` on all batches, as arrays; as `keras.Model.predict`."""
+        """`call` on all batches; arguments as in `keras.Model.predict`.
+
+        Returns:
+            NumPy array, or arrays where `call` returns several tensors.
+
+        Raises:
+            ValueError: if there are no examples, or an argument is out of range.
+        """
         check_one_of(VERBOSE, verbose=verbose)
         _check_counts(batch_size=batch_size, steps=steps)
         x = training_data.inputs_of_predict(x)
