@@ -281,10 +281,9 @@ def relativistic_loss(name: str) -> RelativisticLoss:
     - "relativistic_average": -log sigmoid(d_i - mean e) - log(1 - sigmoid(e_i - mean d)), with
       means over the batch, over all replicas together.
 
-    Source: Jolicoeur-Martineau, arXiv:1807.00734v3 (equations not checked), RSGAN and RaSGAN there.
-    The README of the author's code, AlexiaJM/RelativisticGAN, has the same first loss. Its second
-    is half of the sum, and both terms compare data with the mean of samples: a slip, since its
-    hinge loss compares samples with the mean of data too, as here.
+    Source: Jolicoeur-Martineau, arXiv:1807.00734v3, RSGAN and RaSGAN there (equations not checked;
+    the losses of the author's code, AlexiaJM/RelativisticGAN, are the same, but for the second it
+    takes half of the sum).
 
     Args:
         name: string, one of `RELATIVISTIC_LOSSES`.

@@ -81,7 +81,8 @@ def outlier_scores(
     - "reconstruction_error": the squared error of x and its reconstruction; autoencoders.
     - "regret": what the ELBO gains if q(z|x), a diagonal normal, is fitted to x alone, by
       `num_steps` steps of L-BFGS on the bound of `num_samples` draws (likelihood regret of Xiao,
-      Yan & Amit, arXiv:2003.02977, with q's parameters in the place of the encoder's); VAEs.
+      Yan & Amit, arXiv:2003.02977; their code fits the encoder's weights instead, by 100 steps of
+      Adam, and compares importance-sampled log p(x)); VAEs.
     - "typicality": |-log p(x) - mean of -log p of `reference`|, after Nalisnick et al.,
       arXiv:1906.02994, of one example; models with a likelihood.
     - "complexity": -log2 p(x), less the bits of x as a PNG file, after Serra et al.,

@@ -61,11 +61,12 @@ class AdversarialModel(LatentVariableModel):
             "color,translation,cutout", for all images that the discriminator sees; "" for none.
         generator_average: float in [0, 1), momentum of an average of the generator's weights over
             steps, such as 0.999, or 0 for none: Yazici et al., arXiv:1806.04498 (equations not
-            checked). Training goes on with the weights; `decode` and all that calls it (`sample`,
-            `generate`, `reconstruct`, `predict`, `export`) use their averages. The optimizer keeps
-            these and is saved with them: a model that is not compiled, as `load_model(compile=
-            False)` and `with_prior` return it, uses the weights. Weights that are not trained, as
-            those of batch normalization, are never averaged.
+            checked, but their code, yasinyazici/EMA_GAN). Training goes on with the weights;
+            `decode` and all that calls it (`sample`, `generate`, `reconstruct`, `predict`,
+            `export`) use their averages. The optimizer keeps these and is saved with them: a model
+            that is not compiled, as `load_model(compile=False)` and `with_prior` return it, uses
+            the weights. Deviation: statistics of batch normalization, which are not trained, are
+            not averaged again.
         **kwargs: other arguments of the class behind this one.
 
     Raises:

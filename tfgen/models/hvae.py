@@ -101,7 +101,9 @@ class HVAE(LeapfrogVAE):
 
     Source: Caterini, Doucet & Sejdinovic, arXiv:1805.11328v2 (equations not checked; their code
     was). Every dimension of every leapfrog step has a trained step size, in (0, `max_step_size`).
-    Deviation: log N(gamma; 0, I) of the draw, not its mean, since it cancels most of that of rho_K.
+    Deviations from their code: log N(gamma; 0, I) is that of the draw, not its mean, since it
+    cancels most of that of rho_K; and with "fixed" it is the standard deviation of the momenta that
+    falls quadratically, as by the schedule of pythae 0.1.2, not their variance.
 
     A step of training costs about `leapfrog_steps` + 1 gradients of the decoder, differentiated
     once more. The dynamics use the decoder as in evaluation, without dropout. `encode`, `embed` and

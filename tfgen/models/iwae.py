@@ -37,10 +37,10 @@ class IWAE(VAE):
     - estimator "doubly_reparameterized" (Tucker et al., arXiv:1810.04152v2, Eq. 8), whose signal is
       not lost: it has the same expectation, weighs each path by the square of its normalized
       weight, and leaves out the derivative of log q(z|x) with respect to the encoder at fixed z;
-    - estimator "sticking_the_landing" (Roeder et al., arXiv:1703.09194v3; equation not checked),
-      which leaves out that derivative and weighs each path by its normalized weight. It has no
-      noise if q(z|x) is the posterior; with several draws its expectation is not the gradient of
-      the bound.
+    - estimator "sticking_the_landing" (Roeder et al., arXiv:1703.09194v3; equation not checked,
+      but the code of its author, geoffroeder/iwae), which leaves out that derivative and weighs
+      each path by its normalized weight. It has no noise if q(z|x) is the posterior; with several
+      draws its expectation is not the gradient of the bound.
 
     It logs `iw_elbo`, the bound of k draws, besides the terms of `VAE`, which are averages over the
     draws: `elbo` is the bound of one. `metrics.importance_sampled_nll` evaluates more draws. It
