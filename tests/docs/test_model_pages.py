@@ -56,7 +56,7 @@ def test_the_index_lists_every_page_and_names_its_classes():
         line = re.search(rf"^- \[(.*)\]\({page.name}\): \S", index, re.MULTILINE)
         assert line, f"docs/models/index.md has no line for {page.name}"
         assert set(line[1].split(", ")) == set(words_of("model", text)), page.name
-        assert f"\n{page.stem}\n" in index, f"No toctree of docs/models/index.md has {page.stem}"
+        assert f"\n{line[1]} <{page.stem}>\n" in index, f"no toctree has {page.stem}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
