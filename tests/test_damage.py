@@ -256,6 +256,15 @@ NETWORKS = table(
         number=layers.IndependentNormal,
         count=layers.IndependentPoisson,
     ),
+    series_flow=dict(
+        data_shape=(4, 2),
+        num_couplings=1,
+        width=4,
+        depth=1,
+        num_bins=4,
+        bound=4.0,
+        context_size=0,
+    ),
     simple_flow=dict(image_shape=SHAPE, num_couplings=1, width=4, num_layers=1),
     variational_dequantization=dict(
         image_shape=SHAPE, num_couplings=1, width=4, num_layers=1, num_values=4

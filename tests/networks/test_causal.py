@@ -120,6 +120,15 @@ def test_series_of_different_lengths(per_step):
     assert model.impute(x, mask, num_samples=5, seed=0).shape == x.shape
 
 
+def test_a_gan_of_series_is_made_of_the_same_networks():
+    generator = networks.causal_decoder(SHAPE, latent_dim=2, head=None, width=4)
+    critic = networks.causal_encoder(SHAPE, latent_dim=1, head=None, width=4)
+    gan = models.GAN(generator, critic, seed=0)
+    gan.compile("adam")
+    gan.fit(np.zeros((8, *SHAPE), "float32"), batch_size=4, verbose=0)
+    assert gan.sample(3, seed=0).shape == (3, *SHAPE)
+
+
 def test_the_mask_reaches_the_code():
     encoder = networks.causal_encoder(SHAPE, 2, width=4, condition_shape=SHAPE)
     x, mask = np.zeros((1, *SHAPE), "float32"), np.ones((1, *SHAPE), "float32")

@@ -104,6 +104,7 @@ BUILDERS = {
     "recurrent_encoder": SERIES,
     "residual_discriminator": dict(image_shape=SHAPE, width=4),
     "residual_generator": PAIR,
+    "series_flow": dict(data_shape=(6, 2), num_couplings=2, width=4),
     "simple_flow": dict(image_shape=SHAPE, num_couplings=2, width=4, num_layers=1),
     "variational_dequantization": dict(image_shape=SHAPE, num_couplings=2, width=4, num_layers=1),
     "vector_flow": dict(size=4, num_couplings=2, hidden=(8,)),

@@ -38,6 +38,7 @@ from tfgen.networks.mlp_gan import (
 )
 from tfgen.networks.recurrent import recurrent_decoder, recurrent_encoder
 from tfgen.networks.residual import gvae_encoder, residual_discriminator, residual_generator
+from tfgen.networks.series_flow import series_flow
 from tfgen.networks.table import table_head
 from tfgen.networks.vgp import GaussianProcessMapping, VGPPosterior
 from tfgen.networks.vq import vq_decoder, vq_encoder
@@ -79,6 +80,7 @@ __all__ = [
     "recurrent_encoder",
     "residual_discriminator",
     "residual_generator",
+    "series_flow",
     "simple_flow",
     "table_head",
     "variational_dequantization",
