@@ -73,9 +73,35 @@ def test_page_is_complete(page):
     assert any(re.search(rf"\b{name}\b", code) for name in names)
 
 
-def test_the_table_of_choices_names_classes_that_exist():
+def choices():
+    """Lines of the tables of choices, without their heads."""
     lines = re.findall(r"^\| .*", CHOICES.read_text(encoding="utf-8"), re.MULTILINE)
-    rows = [line for line in lines if not line.startswith(("| you want ", "| ---"))]
+    return [line for line in lines if not line.startswith(("| you want ", "| ---"))]
+
+
+def shown_on(name):
+    """What a page of the docs says, with what its directives show."""
+    text = (CHOICES.parent / name).read_text(encoding="utf-8")
+    return "\n".join([text, *model_text.benchmark(words_of("benchmark", text))])
+
+
+def test_numbers_of_choices_stand_on_the_pages_that_their_lines_link_to():
+    numbers = [re.findall(r"\d+\.\d+", re.sub(r"\S+ ms", "", row)) for row in choices()]
+    assert sum(map(len, numbers)) > 40
+    for row, found in zip(choices(), numbers, strict=True):
+        linked = "".join(map(shown_on, re.findall(r"\]\(([\w/]+\.md)", row)))
+        missing = [n for n in found if not re.search(rf"(?<![\d.]){re.escape(n)}(?!\d)", linked)]
+        assert not missing, row
+
+
+def test_costs_of_choices_stand_in_the_benchmark_of_steps():
+    costs = [cost for row in choices() for cost in re.findall(r"(\d+\.\d+) ms", row)]
+    assert len(costs) > 10
+    assert not set(costs) - set(re.findall(r"\d+\.\d+", shown_on("benchmark.md")))
+
+
+def test_the_table_of_choices_names_classes_that_exist():
+    rows = choices()
     assert len(rows) > 20
     taken = [re.findall(r"`~tfgen\.(\w+)\.(\w+)`", row.split(" | ")[1]) for row in rows]
     assert all(taken), "a line that takes no class"
