@@ -77,7 +77,7 @@ def conv_encoder(
         `keras.Model` from (batch, *data_shape) to q(z|x) over (batch, latent_dim).
 
     Raises:
-        ValueError: if an argument is out of range, an axis too short or `head` no head.
+        ValueError: if an argument is out of range, an axis too short or `head` is not a head.
 
     Example:
         >>> encoder = conv_encoder((28, 28, 1), latent_dim=20)

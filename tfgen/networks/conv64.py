@@ -70,7 +70,7 @@ def conv64_encoder(
         `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
 
     Raises:
-        ValueError: if an argument is out of range, the image too small or `head` no head.
+        ValueError: if an argument is out of range, the image too small or `head` is not a head.
 
     Example:
         >>> encoder = conv64_encoder((64, 64, 3), latent_dim=32, width=4)

@@ -121,8 +121,8 @@ def dcgan_generator(
 
     Raises:
         ValueError: if an argument is out of range, the image too small, or `head` is not a head or
-            does not fit `output_activation`, or there is a `conditional_norm` of no vector or
-            without `batch_norm`.
+            does not fit `output_activation`; or for `conditional_norm` without `batch_norm` or with
+            a condition that is not a vector.
 
     Example:
         >>> generator = dcgan_generator((32, 32, 3), latent_dim=100, width=8)
@@ -211,8 +211,8 @@ def dcgan_discriminator(
         `keras.Model` from (batch, height, width, channels) to logits of shape (batch, 1).
 
     Raises:
-        ValueError: if an argument is out of range or the image too small, or there is a
-            `projection` of no vector.
+        ValueError: if an argument is out of range, the image too small, or the condition of a
+            `projection` is not a vector.
 
     Example:
         >>> discriminator = dcgan_discriminator((32, 32, 3), width=8)
@@ -265,7 +265,7 @@ def dcgan_encoder(
         `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
 
     Raises:
-        ValueError: if an argument is out of range, the image too small or `head` no head.
+        ValueError: if an argument is out of range, the image too small or `head` is not a head.
 
     Example:
         >>> encoder = dcgan_encoder((32, 32, 3), latent_dim=20, width=8)

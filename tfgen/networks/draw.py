@@ -175,7 +175,7 @@ class _LSTM(keras.layers.Layer):
 class NormalPosterior(keras.layers.Layer):
     """q(z_t|h) = N(loc, diag(scale**2)) with loc and log(scale) linear in h.
 
-    Any layer may take its place that has `latent_dim`, and `draw` and `mean` as this one.
+    Any layer with `latent_dim`, and with `draw` and `mean` like these, may take its place.
 
     Source: Gregor et al., arXiv:1502.04623v2, Eq. 1 and 2; KL divergence Eq. 11.
 

@@ -82,7 +82,7 @@ def larsen_encoder(
         `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
 
     Raises:
-        ValueError: if an argument is out of range, the image too small or `head` no head.
+        ValueError: if an argument is out of range, the image too small or `head` is not a head.
 
     Example:
         >>> encoder = larsen_encoder((64, 64, 3), width=4)

@@ -141,7 +141,8 @@ def mlp_discriminator(
         `keras.Model` from (batch, *data_shape) to logits of shape (batch, 1).
 
     Raises:
-        ValueError: if an argument is out of range, or there is a `projection` of no vector.
+        ValueError: if an argument is out of range, or the condition of a `projection` is not a
+            vector.
 
     Example:
         >>> discriminator = mlp_discriminator((28, 28, 1))

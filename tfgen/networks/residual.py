@@ -237,7 +237,7 @@ def gvae_encoder(
         `keras.Model` from (batch, height, width, channels) to q(z|x) over (batch, latent_dim).
 
     Raises:
-        ValueError: if an argument is out of range, the image too small or `head` no head.
+        ValueError: if an argument is out of range, the image too small or `head` is not a head.
 
     Example:
         >>> encoder = gvae_encoder((32, 32, 1), latent_dim=100, width=4)

@@ -50,7 +50,7 @@ def vq_encoder(
 ) -> keras.Model:
     """Convolutional network from images to a map of vectors, a quarter as high and wide.
 
-    Or from series or volumes, whose kernels have as many axes.
+    Series and volumes work as well: kernels have as many axes as the data.
 
     Two 4x4 convolutions of stride 2, residual blocks (ReLU, 3x3, ReLU, 1x1), and a 1x1 convolution
     to `code_dim` channels.

@@ -34,8 +34,8 @@ class ByClass(Sampler):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if `sampler` is none or by class itself, or in `fit` the model is given no
-            classes, or a class has no examples.
+        ValueError: if `sampler` is not a sampler or is a `ByClass`, or in `fit` if the model takes
+            no classes or a class has no examples.
 
     Example:
         >>> from tfgen import models, networks, samplers
@@ -106,7 +106,7 @@ class ByClass(Sampler):
         """Draws codes of classes.
 
         Args:
-            num_samples: as in `Sampler.sample`, as those that follow.
+            num_samples: as in `Sampler.sample`, like the next three.
             seed: int >= 0 or None.
             temperature: float > 0.
             truncation: float > 0, or None.

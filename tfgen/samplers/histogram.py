@@ -17,10 +17,10 @@ __all__ = ["Histogram"]
 
 @keras.saving.register_keras_serializable("tfgen.samplers")
 class Histogram(Sampler):
-    """Dimensions on their own, each with a density that is constant within bins.
+    """Independent dimensions, each with a density that is constant within bins.
 
-    What it leaves out, how dimensions depend on each other, is what other samplers are for. Bins
-    have equal widths between the least and the greatest code, beyond which the density is 0.
+    Compare other samplers with it to see what it leaves out: how dimensions depend on each other.
+    Bins have equal widths between the least and the greatest code, beyond which the density is 0.
 
     Args:
         num_bins: int B >= 1, bins of each dimension.
@@ -28,7 +28,7 @@ class Histogram(Sampler):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if there is no bin, or in `fit` a dimension whose codes are all the same.
+        ValueError: if `num_bins` is out of range, or in `fit` all codes of a dimension are equal.
 
     Example:
         >>> sampler = Histogram(num_bins=50)

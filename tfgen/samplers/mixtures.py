@@ -129,8 +129,8 @@ class VampPosterior(_NormalMixture):
         **kwargs: arguments of `keras.layers.Layer`.
 
     Raises:
-        ValueError: if there is no component, or in `fit` q(z|x) is no diagonal normal or there are
-            fewer examples.
+        ValueError: if `num_components` is out of range, or in `fit` if q(z|x) is not a diagonal
+            normal or there are fewer examples than components.
 
     Example:
         >>> sampler = VampPosterior(num_components=100)

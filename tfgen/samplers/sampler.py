@@ -29,10 +29,10 @@ Noise = Callable[[Any, Seed], tf.Tensor]
 class Sampler(Prior):
     """A density over the codes of a trained model, fitted on them.
 
-    The codes of data are no draws of the prior, and where the prior has none of them the decoder
-    was never trained. So samples get better if z is drawn from a density of the codes themselves
-    (Ghosh et al., arXiv:1903.12436v4; Dai & Wipf, arXiv:1903.05789v2), and autoencoders
-    without a prior become generators.
+    The prior has draws that are far from all codes of data, and on which the decoder was never
+    trained. So samples get better if z is drawn from a density of the codes themselves (Ghosh et
+    al., arXiv:1903.12436; Dai & Wipf, arXiv:1903.05789v2), and autoencoders without a prior become
+    generators.
 
     A sampler is a prior: `model.sample(n, prior=sampler)` draws from it, and `model.with_prior(
     sampler)` is the same model under it, whose ELBO and likelihoods count it, and which is saved
@@ -43,7 +43,7 @@ class Sampler(Prior):
 
     Args:
         event_shape: int or tuple, shape of one code; None for that of the codes that it is fitted
-            on, without which it has no weights yet. Either way it is a density after `fit` alone.
+            on, without which it has no weights yet. Either way it is a density only after `fit`.
         **kwargs: arguments of `keras.layers.Layer`.
     """
 
@@ -87,7 +87,7 @@ class Sampler(Prior):
         raise NotImplementedError
 
     def fit_given(self, codes: np.ndarray, condition: Any, seed: int, verbose: bool) -> None:
-        """Fits the weights on codes and their conditions, or None, which most have no use for."""
+        """Fits the weights on codes and their conditions (or None), which most samplers ignore."""
         self.fit_codes(codes, seed, verbose)
 
     def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
