@@ -7,12 +7,12 @@ import sys
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 sys.path.insert(0, str(pathlib.Path(__file__).parent / "_ext"))
 
-from api_members import template_context  # noqa: E402
+import api_members  # noqa: E402
 
 import tfgen  # noqa: E402  (TensorFlow reads that variable when it is imported)
 
 project = "tfgen"
-author = "the tfgen authors"
+author = copyright = "the tfgen authors"
 version = release = tfgen.__version__
 
 extensions = [
@@ -33,6 +33,7 @@ templates_path = ["_templates"]
 html_theme = "furo"
 html_title = f"tfgen {version}"
 html_static_path = ["_static"]
+pygments_dark_style = "github-dark"
 html_css_files = ["tfgen.css"]
 html_math_renderer = "mathml"
 copybutton_prompt_text = r">>> |\.\.\. "
@@ -43,7 +44,7 @@ myst_heading_anchors = 3
 
 # A page for each area of tfgen and for each name in its `__all__`, from the templates.
 AREAS = [getattr(tfgen, name) for name in tfgen.__all__]
-autosummary_context = template_context([*AREAS, tfgen.datasets.sprites])
+autosummary_context = api_members.template_context([*AREAS, tfgen.datasets.sprites])
 # These differ from another page's name only in capitals, which some file systems do not tell apart.
 autosummary_filename_map = {
     "tfgen.models.Draw": "tfgen.models.Draw_tuple",

@@ -50,7 +50,7 @@ def documented_methods(cls):
     return {
         name
         for name, member in vars(cls).items()
-        if not name.startswith("_") and not inspect.isclass(member) and inspect.getdoc(member)
+        if not name.startswith("_") and not inspect.isclass(member) and member.__doc__
         if callable(member) or isinstance(member, property | classmethod | staticmethod)
     }
 

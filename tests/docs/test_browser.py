@@ -84,7 +84,7 @@ def bad_requests(browser):
         event = json.loads(entry["message"])["message"]
         if event["method"] == "Network.requestWillBeSent":
             url = event["params"]["request"]["url"]
-            if not url.startswith(("file:", "data:")):
+            if not url.startswith(("file:", "data:", "chrome:")):  # The last: of an empty tab.
                 yield url
         elif event["method"] == "Network.loadingFailed":
             yield event["params"]["errorText"]
