@@ -1,7 +1,7 @@
 """Classifiers of digits from 100 labels, after Kingma et al. (arXiv:1406.5298), models M1 and M2
 
     python examples/kingma_2014_semi_supervised.py --list
-    python examples/kingma_2014_semi_supervised.py --data-dir ~/tensorflow_datasets --scale cpu
+    python examples/kingma_2014_semi_supervised.py --data-dir ~/tensorflow_datasets
     python examples/kingma_2014_semi_supervised.py --run supervised m1-m2 --seeds 5
     python examples/kingma_2014_semi_supervised.py --smoke
 
@@ -18,7 +18,7 @@ import numpy as np
 import paper_script
 from paper_script import Experiment
 
-from tfgen import datasets, layers, models, networks, plotting
+from tfgen import layers, models, networks, plotting
 
 LATENT_DIM, WIDTH, BATCH_SIZE = 50, 500, 100
 M1_EPOCHS = {"paper": 50, "cpu": 20, "smoke": 30}
@@ -31,15 +31,7 @@ CLASSIFIER_WEIGHT = 5.0
 
 def load_arrays(run, split):
     """All images of a split, binary, and their labels."""
-    data, _ = datasets.load(
-        run.args.dataset,
-        split,
-        1000,
-        binarize="threshold",
-        labels=True,
-        shuffle=False,
-        data_dir=run.args.data_dir,
-    )
+    data, _ = run.load(split, 1000, binarize="threshold", labels=True, shuffle=False)
     x, y = zip(*data.as_numpy_iterator(), strict=True)
     return np.concatenate(x), np.concatenate(y).astype("int32")
 
@@ -100,10 +92,9 @@ def codes_of(x, test, run):
         seed=run.seed,
     )
     vae.compile(keras.optimizers.Adam(1e-3))
-    folder = run.folder.parents[1] / "vae" / run.folder.name
-    folder.mkdir(parents=True, exist_ok=True)
-    epochs = run.pick(**M1_EPOCHS)
-    paper_script.fit_resumable(vae, x, run._replace(folder=folder), epochs, batch_size=BATCH_SIZE)
+    shared, epochs = run.of("vae"), run.pick(**M1_EPOCHS)
+    shared.folder.mkdir(parents=True, exist_ok=True)
+    paper_script.fit_in_lines(vae, x, shared, epochs, batch_size=BATCH_SIZE)
     return [vae.embed(images) for images in (x, test)]
 
 
@@ -125,8 +116,7 @@ def m2(run):
     x, y, rows, test, truth = labelled_and_test(run)
     model = fitted_m2(x, y, rows, layers.IndependentBernoulli, run)
     rows_of_classes = model.sample(100, seed=run.seed)  # Each row of ten has all classes in turn.
-    fig, _ = plotting.image_grid(rows_of_classes, 10)
-    paper_script.save_figure(fig, run.folder / "samples.png")
+    run.draw("samples", plotting.image_grid(rows_of_classes, 10))
     terms = model.evaluate(test, np.full(len(test), -1), verbose=0, return_dict=True)
     return {"accuracy": right(model.classify(test), truth), "elbo": terms["elbo"]}
 
@@ -145,27 +135,20 @@ def fitted_m2(x, y, rows, head, run):
     shown = np.full(len(y), -1, "int32")
     shown[rows] = y[rows]
     repeated = np.concatenate([np.arange(len(y)), np.repeat(rows, run.pick(**COPIES) - 1)])
-    paper_script.fit_resumable(
-        model,
-        x[repeated],
-        run,
-        run.pick(**EPOCHS),
-        y=shown[repeated],
-        batch_size=BATCH_SIZE,
-    )
+    options = {"y": shown[repeated], "batch_size": BATCH_SIZE}
+    paper_script.fit_in_lines(model, x[repeated], run, run.pick(**EPOCHS), **options)
     return model
 
 
 MLP = "two layers of 500 units, ten labels of each class"
 EXPERIMENTS = [
-    Experiment("supervised", "100 labels alone", supervised, {}, f"dense network, {MLP}", {}),
+    Experiment("supervised", "100 labels alone", supervised, {}, f"dense network, {MLP}"),
     Experiment(
         "m1",
         "codes of 100 labels",
         m1,
         {},
         f"dense network, {MLP}, on 50 codes of a VAE of all images; at cpu scale 20 epochs",
-        {},
     ),
     Experiment(
         "m1-m2",
@@ -173,7 +156,6 @@ EXPERIMENTS = [
         m1_m2,
         {},
         f"M2 on the codes of m1, all networks of {MLP}, z 50, Adam 1e-3; at cpu scale 20 epochs",
-        {},
     ),
     Experiment(
         "m2",
@@ -181,8 +163,7 @@ EXPERIMENTS = [
         m2,
         {},
         f"M2, all networks of {MLP}, z 50, Adam 1e-3; at cpu scale 20 epochs",
-        {},
-        ("samples.png",),
+        figures=("samples.png",),
     ),
 ]
 

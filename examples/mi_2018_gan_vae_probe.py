@@ -2,7 +2,8 @@
 
     python examples/mi_2018_gan_vae_probe.py --list
     python examples/mi_2018_gan_vae_probe.py --data-dir ~/tensorflow_datasets
-    python examples/mi_2018_gan_vae_probe.py --run gan wgan comparison --scale cpu
+    python examples/mi_2018_gan_vae_probe.py --run gan wgan comparison --seeds 3
+    python examples/mi_2018_gan_vae_probe.py --scale paper
     python examples/mi_2018_gan_vae_probe.py --smoke
 
 Five models of one fully connected stack, arXiv:1812.05676v2, are judged by a two-layer classifier:
@@ -16,17 +17,17 @@ The entropies of figure 3 are taken while a model trains. Nothing is selected: t
 count. A killed run goes on where it stopped.
 """
 
-import csv
 import functools
 import math
 
 import keras
+import mi_figures
 import numpy as np
 import paper_script
 from paper_script import Experiment
 from scipy import stats
 
-from tfgen import datasets, layers, metrics, models, networks, plotting
+from tfgen import layers, metrics, models, networks, plotting
 
 BATCH_SIZE = 32
 LATENT_DIM = 100
@@ -35,6 +36,7 @@ SCALE = 0.3
 CLIP = 0.05
 CRITIC_STEPS = 5
 LOW_ENTROPY = 0.1
+LOGITS = dict.fromkeys(["real_logits", "fake_logits"], "mean logit")
 
 
 # Section 3.1: the networks, in pixels from 0 to 1.
@@ -121,7 +123,7 @@ class EntropyCurve(keras.callbacks.Callback):
 
     def _begin(self):
         """Goes on behind the last iteration that was saved."""
-        rows = [row for row in read_curve(self.path) if row[0] <= self.done]
+        rows = [row for row in mi_figures.read_curve(self.path) if row[0] <= self.done]
         self.path.write_text("".join(f"{i:.0f},{entropy}\n" for i, entropy in rows))
         self.last = self.done
         if not self.done:
@@ -151,24 +153,9 @@ def stages(iterations):
     return [0, iterations // 10, iterations // 2, iterations]
 
 
-def read_curve(path):
-    """Rows (iteration, entropy) of figure 3."""
-    if not path.exists():
-        return []
-    with open(path) as file:
-        return [(float(i), float(entropy)) for i, entropy in csv.reader(file)]
-
-
-def load_data(run, split, **options):
-    """Images from 0 to 1, and their description."""
-    return datasets.load(
-        run.args.dataset, split, data_dir=run.args.data_dir, seed=run.seed, **options
-    )
-
-
 def classifier(run):
     """The two-layer classifier of section 3.2, from images to probabilities; trained once."""
-    train, _ = load_data(run, "train", labels=True)
+    train, _ = run.load("train", labels=True)
     network = metrics.classifier(
         train,
         kind="mlp",
@@ -187,32 +174,23 @@ def experiment(build, epochs, critic_steps=1):
 
     def train_and_judge(run):
         batch_size = BATCH_SIZE * critic_steps
-        data, info = load_data(run, "train", batch_size=batch_size, drop_remainder=True)
+        data, info = run.load("train", batch_size, drop_remainder=True)
         classify = classifier(run)
         num_epochs = run.pick(**epochs)
         iterations = num_epochs * int(data.cardinality())
         model = build(info.image_shape, run.seed, iterations)
         curve = EntropyCurve(run, classify, iterations)
-        history = paper_script.fit_resumable(model, data, run, num_epochs, callbacks=[curve])
-        seconds = history.pop("seconds")
-        model.save(run.folder / "model.keras")
-        plot_training(run, history)
+        options = {"callbacks": [curve], "units": LOGITS}
+        history, times = paper_script.train(model, run, data, num_epochs, **options)
+        run.draw("entropy", mi_figures.entropies([run.folder]))
         return {
             **judge(model, run, classify),
             "iterations": int(model.steps),
-            "seconds": sum(seconds),
+            "seconds": times["seconds"],
             **{name: values[-1] for name, values in history.items()},
         }
 
     return train_and_judge
-
-
-def plot_training(run, history):
-    """Curves of the losses, and the entropy over the iterations."""
-    logit = "mean logit"
-    fig, _ = plotting.training_curves(history, {"real_logits": logit, "fake_logits": logit})
-    paper_script.save_figure(fig, run.folder / "losses.png")
-    paper_script.save_figure(entropy_figure([run.folder]), run.folder / "entropy.png")
 
 
 def judge(model, run, classify):
@@ -224,14 +202,9 @@ def judge(model, run, classify):
 def keep_and_score(run, images, probabilities):
     """Writes samples.npz and samples.png, the first 20 images with their predicted digits."""
     np.savez(run.folder / "samples.npz", images=images[:20], probabilities=probabilities)
-    fig, _ = plotting.image_grid(images[:20], 10, titles=digits(probabilities[:20]))
-    paper_script.save_figure(fig, run.folder / "samples.png")
+    titles = mi_figures.digits(probabilities[:20])
+    run.draw("samples", plotting.image_grid(images[:20], 10, titles=titles))
     return scores(probabilities)
-
-
-def digits(probabilities):
-    """Predicted digits as text."""
-    return [str(digit) for digit in probabilities.argmax(axis=1)]
 
 
 def scores(probabilities):
@@ -251,7 +224,7 @@ def scores(probabilities):
 
 def real_images(run):
     """The same scores of the test images, and the classifier's accuracy on them."""
-    test, _ = load_data(run, "test", labels=True)
+    test, _ = run.load("test", labels=True)
     images, labels = (np.concatenate(part) for part in zip(*test, strict=True))
     probabilities = classifier(run)(images)
     return {
@@ -265,21 +238,18 @@ def real_images(run):
 
 def comparison(run):
     """Puts the runs of one seed side by side; those that are missing are trained first."""
-    folders = {e.name: run.folder.parents[1] / e.name / run.folder.name for e in TRAINED}
+    folders = {e.name: run.of(e.name).folder for e in TRAINED}
     for e in TRAINED:
-        paper_script.measure(e, run._replace(folder=folders[e.name]))
+        paper_script.measure(e, run.of(e.name))
     samples = {name: dict(np.load(folder / "samples.npz")) for name, folder in folders.items()}
+    table_1, section_4 = ({n: samples[n] for n in names} for names in (TABLE_1, SECTION_4))
     adversarial = [folders["gan"], folders["wgan"]]
-    figures = {
-        "figure_2": stages_figure(adversarial),
-        "figure_3": entropy_figure(adversarial),
-        "figure_4": samples_figure({name: samples[name] for name in TABLE_1}),
-        "figure_5": image_entropy_figure({name: samples[name] for name in TABLE_1}),
-        "figure_7": samples_figure({name: samples[name] for name in SECTION_4}),
-        "figure_8": histogram({name: samples[name] for name in SECTION_4}),
-    }
-    for name, fig in figures.items():
-        paper_script.save_figure(fig, run.folder / f"{name}.png")
+    run.draw("figure_2", mi_figures.stages(adversarial))
+    run.draw("figure_3", mi_figures.entropies(adversarial))
+    run.draw("figure_4", mi_figures.samples(table_1))
+    run.draw("figure_5", mi_figures.image_entropies(table_1))
+    run.draw("figure_7", mi_figures.samples(section_4))
+    run.draw("figure_8", mi_figures.histogram(section_4))
     return {
         f"{name}_minus_{base}{suffix}": value
         for base in folders
@@ -307,77 +277,8 @@ def difference(a, b):
     }
 
 
-def label(folder):
-    """An experiment's name, of the folder of one of its seeds."""
-    return folder.parent.name
-
-
-def stages_figure(folders):
-    """Figure 2: 10 samples at four stages, of the same latents."""
-    numbers = [sorted(int(p.stem[6:]) for p in folder.glob("stage_*.npy")) for folder in folders]
-    rows = [(folder, n) for folder, ns in zip(folders, numbers, strict=True) for n in ns]
-    images = [np.load(folder / f"stage_{n}.npy") for folder, n in rows]
-    fig, _ = plotting.image_grid(
-        np.concatenate(images), 10, row_labels=[f"{label(folder)}, {n:,}" for folder, n in rows]
-    )
-    return fig
-
-
-def entropy_figure(folders):
-    """Figure 3: entropy of the classes of 1000 samples over the iterations."""
-    fig, axes = subplots(1, len(folders), sharey=True, figsize=(5 * len(folders), 3))
-    for ax, folder in zip(axes[0], folders, strict=True):
-        iterations, entropies = zip(*read_curve(folder / "entropy.csv"), strict=True)
-        ax.plot(iterations, entropies)
-        ax.axhline(math.log(10), color="0.6", linestyle=":", label="ln 10")
-        ax.set(title=label(folder), xlabel="iteration", ylabel="class entropy, nats")
-        ax.legend()
-    return fig
-
-
-def subplots(rows, columns, **kwargs):
-    """Axes of shape (rows, columns)."""
-    import matplotlib.pyplot as plt
-
-    return plt.subplots(rows, columns, squeeze=False, layout="constrained", **kwargs)
-
-
-def samples_figure(samples):
-    """Figures 4 and 7: 10 samples of each model, above each the digit that the classifier sees."""
-    images = np.concatenate([s["images"][:10] for s in samples.values()])
-    titles = sum((digits(s["probabilities"][:10]) for s in samples.values()), [])
-    fig, axes = plotting.image_grid(images, 10, titles=titles)
-    for ax, name in zip(axes[:, 0], samples, strict=True):
-        ax.text(-0.2, 0.5, name, transform=ax.transAxes, ha="right", va="center")
-    return fig
-
-
-def image_entropy_figure(samples):
-    """Figure 5: entropy of the prediction for each image of figure 4."""
-    fig, axes = subplots(1, 1, figsize=(7, 3))
-    for name, s in samples.items():
-        entropies = metrics.image_entropies(s["probabilities"][:10])
-        axes[0, 0].plot(range(1, 11), entropies, "o-", label=name)
-    axes[0, 0].set(xlabel="image of figure 4", ylabel="entropy of its prediction, nats")
-    fig.legend(loc="outside right center")
-    return fig
-
-
-def histogram(samples):
-    """Figure 8: how many of 10,000 images have which entropy."""
-    fig, axes = subplots(1, 1, figsize=(9, 3))
-    for name, s in samples.items():
-        entropies = metrics.image_entropies(s["probabilities"])
-        axes[0, 0].hist(
-            entropies, np.linspace(0, math.log(10), 47), histtype="step", log=True, label=name
-        )
-    axes[0, 0].set(xlabel="entropy of an image's prediction, nats", ylabel="images")
-    fig.legend(loc="outside right center")
-    return fig
-
-
 STACK = "784-392-196-98, ReLU, 100 latents, pixels in [0, 1], batch 32"
-FIGURES = ("samples.png", "entropy.png", "losses.png")
+FIGURES = ("samples.png", "entropy.png", "curves.png")
 # An epoch is 60,000 images: 1875 iterations, 375 of WGAN. The paper trains the first two for 1000k.
 GAN_EPOCHS = {"paper": 534, "cpu": 10, "smoke": 2}
 WGAN_EPOCHS = {"paper": 2667, "cpu": 16, "smoke": 2}
@@ -385,7 +286,7 @@ VAE_EPOCHS = {"paper": 100, "cpu": 10, "smoke": 2}
 VAE_GAN_EPOCHS = {"paper": 100, "cpu": 6, "smoke": 2}
 
 
-def vae_gan_experiment(name, stands_for, weight, time, paper=None):
+def vae_gan_experiment(name, stands_for, weight, paper=None):
     """L_vae + weight L_gan; the likelihood's scale leaves the weight open."""
     return Experiment(
         name,
@@ -394,12 +295,11 @@ def vae_gan_experiment(name, stands_for, weight, time, paper=None):
         paper or {},
         f"VAE-GAN in pixels, Gaussian likelihood of scale {SCALE}, adversarial loss of weight "
         f"{weight:g}, {STACK}, Adam 1e-3, discriminator 1e-4 (0.5)",
-        {"cpu": time},
-        FIGURES,
+        figures=FIGURES,
     )
 
 
-def constrained(bound, multiplier, time, dual_rate=0.0):
+def constrained(bound, multiplier, dual_rate=0.0):
     """L_vae + lambda max(L_gan - d, 0), or with `dual_rate` its Lagrangian."""
     build = functools.partial(
         vae_gan,
@@ -416,12 +316,10 @@ def constrained(bound, multiplier, time, dual_rate=0.0):
         {},
         f"as vae-gan, d {bound:g}, lambda {multiplier:g}"
         + (f" at first, dual ascent at rate {dual_rate:g}" if dual_rate else ", fixed"),
-        {"cpu": time},
-        FIGURES,
+        figures=FIGURES,
     )
 
 
-# Times of one seed, measured beside other work on a CPU that was busy: upper bounds.
 TRAINED = [
     Experiment(
         "gan",
@@ -429,8 +327,7 @@ TRAINED = [
         experiment(gan, GAN_EPOCHS),
         {"entropy": 0.0, "iterations": "1000k"},
         f"GAN, non-saturating, {STACK}, Adam 2e-4 (0.5)",
-        {"cpu": "6 min"},
-        FIGURES,
+        figures=FIGURES,
     ),
     Experiment(
         "gan-minimax",
@@ -438,8 +335,7 @@ TRAINED = [
         experiment(functools.partial(gan, loss="minimax"), GAN_EPOCHS),
         {},
         f"GAN, minimax, {STACK}, optimizers as gan",
-        {"cpu": "9 min"},
-        FIGURES,
+        figures=FIGURES,
     ),
     Experiment(
         "wgan",
@@ -448,8 +344,7 @@ TRAINED = [
         {"entropy": 2.280, "iterations": "1000k"},
         f"WGAN, weights clipped at {CLIP}, {CRITIC_STEPS} steps of the critic, {STACK}, RMSprop "
         "from 5e-4 to 0 along a cosine",
-        {"cpu": "4 min"},
-        FIGURES,
+        figures=FIGURES,
     ),
     Experiment(
         "vae",
@@ -457,26 +352,19 @@ TRAINED = [
         experiment(vae, VAE_EPOCHS),
         {"entropy": 2.266},
         f"VAE, Gaussian likelihood of scale {SCALE}, {STACK}, Adam 1e-3",
-        {"cpu": "2 min"},
-        FIGURES,
+        figures=FIGURES,
     ),
-    vae_gan_experiment(
-        "vae-gan", "Table 1, figures 4, 5, 7 and 8", 0.3, "13 min", {"entropy": 2.263}
-    ),
-    vae_gan_experiment("vae-gan-weight-1", "beside: equations 6 and 7 as printed", 1.0, "11 min"),
-    vae_gan_experiment("vae-gan-weight-5", "beside: lambda 5 without bound", 5.0, "15 min"),
-    constrained(4, 1, "6 min"),
-    constrained(2, 5, "16 min"),
-    constrained(2, 1, "15 min", dual_rate=0.01),
+    vae_gan_experiment("vae-gan", "Table 1, figures 4, 5, 7 and 8", 0.3, {"entropy": 2.263}),
+    vae_gan_experiment("vae-gan-weight-1", "beside: equations 6 and 7 as printed", 1.0),
+    vae_gan_experiment("vae-gan-weight-5", "beside: lambda 5 without bound", 5.0),
+    constrained(4, 1),
+    constrained(2, 5),
+    constrained(2, 1, dual_rate=0.01),
 ]
 TABLE_1 = ("gan", "wgan", "vae", "vae-gan")
 SECTION_4 = (
-    "vae-gan",
-    "vae-gan-weight-1",
-    "vae-gan-weight-5",
-    "constrained-d4-lambda1",
-    "constrained-d2-lambda5",
-    "constrained-dual",
+    *("vae-gan", "vae-gan-weight-1", "vae-gan-weight-5"),
+    *("constrained-d4-lambda1", "constrained-d2-lambda5", "constrained-dual"),
 )
 
 EXPERIMENTS = [
@@ -486,8 +374,7 @@ EXPERIMENTS = [
         real_images,
         {"classifier_accuracy": 0.954},
         "784-128-10, trained on the training images",
-        {"cpu": "1 min"},
-        ("samples.png",),
+        figures=("samples.png",),
     ),
     *TRAINED,
     Experiment(
@@ -497,8 +384,7 @@ EXPERIMENTS = [
         {},
         f"share of images whose entropy is below {LOW_ENTROPY} nats, minus that of vae-gan, "
         "10,000 samples each, Newcombe's 95 % interval",
-        {"cpu": "seconds after the others"},
-        tuple(f"figure_{number}.png" for number in (2, 3, 4, 5, 7, 8)),
+        figures=tuple(f"figure_{number}.png" for number in (2, 3, 4, 5, 7, 8)),
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""What the paper scripts share: flags, runs that go on where they stopped, results and report.
+"""What the paper scripts share: flags, runs that go on where they stopped, and their results.
 
 A script lists its experiments and calls `main`. An experiment is a function of one `Run`; it may be
 killed at any moment and called again, and returns its measured metrics.
@@ -7,10 +7,10 @@ killed at any moment and called again, and returns its measured metrics.
 import argparse
 import csv
 import datetime
-import json
 import os
 import pathlib
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -18,8 +18,32 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
+from paper_files import read_json, save_figure, write_json, write_text
+from paper_report import SMOKE, load_results, write_index, write_report
+from paper_times import SCALES, Clock, default_scale, duration, listed
+
+from tfgen import datasets, plotting
+
+__all__ = [
+    "Experiment",
+    "Run",
+    "commit",
+    "fit_in_lines",
+    "fit_resumable",
+    "load_results",
+    "machine",
+    "main",
+    "measure",
+    "new_parser",
+    "parse_args",
+    "read_json",
+    "save_figure",
+    "train",
+    "with_options",
+    "write_json",
+    "write_text",
+]
 
 
 class Experiment(NamedTuple):
@@ -31,7 +55,7 @@ class Experiment(NamedTuple):
         run: callable, `Run` to a dict of measured metrics.
         paper: dict from metric to what the paper prints.
         setup: string, what was trained and on what.
-        times: dict from scale to the measured time of one seed, as text.
+        times: dict from scale to the time of one seed, as text, where `paper_times.TIMES` has none.
         figures: file names, relative to the run's folder, for the report.
     """
 
@@ -40,47 +64,85 @@ class Experiment(NamedTuple):
     run: Callable
     paper: dict
     setup: str
-    times: dict
+    times: dict = {}
     figures: tuple = ()
 
 
 class Run(NamedTuple):
-    """One seed of one experiment."""
+    """One seed of one experiment.
+
+    Attributes:
+        args: the flags.
+        folder: `pathlib.Path` of all that it writes.
+        seed: int.
+        later: float, estimated seconds of the experiments that follow, or None.
+    """
 
     args: argparse.Namespace
     folder: pathlib.Path
     seed: int
+    later: float | None = None
 
     def pick(self, paper: Any, cpu: Any, smoke: Any):
         """The value for the scale that was asked for."""
         return smoke if self.args.smoke else {"paper": paper, "cpu": cpu}[self.args.scale]
 
+    def load(self, split: str, batch_size: int = 128, **options: Any):
+        """`datasets.load` of the data set, folder and seed that were asked for."""
+        options = {"data_dir": self.args.data_dir, "seed": self.seed} | options
+        return datasets.load(self.args.dataset, split, batch_size, **options)
 
-def main(title, experiments, first_seed, datasets, argv=None):
-    """Runs the experiments that the flags name and writes results.json and report.md.
+    def draw(self, name: str, figure: Any):
+        """Writes a figure, or the `(fig, axes)` of `tfgen.plotting`, as <name>.png."""
+        fig = figure[0] if isinstance(figure, tuple) else figure
+        save_figure(fig, self.folder / f"{name}.png")
+
+    def of(self, name: str):
+        """The run of the same seed of another experiment."""
+        return self._replace(folder=self.folder.parents[1] / name / self.folder.name)
+
+
+def main(title, experiments, first_seed, data_sets, argv=None):
+    """Runs the experiments that the flags name and writes results.json and report.html.
 
     Args:
         title: string, the script's docstring; its first line heads the report.
         experiments: list of `Experiment`.
         first_seed: int, the paper's seed; `--seeds 3` runs it and the next two.
-        datasets: names that `--dataset` allows; the first is the paper's.
+        data_sets: names that `--dataset` allows; the first is the paper's.
         argv: list of strings, `sys.argv[1:]` if None.
     """
-    args = parse_args(title, experiments, datasets, argv)
+    args = parse_args(title, experiments, data_sets, argv)
     if args.list:
-        print_experiments(experiments)
+        print("\n".join(listed(experiments, args)))
         return
-    chosen = [e for e in experiments if "all" in args.run or e.name in args.run]
     args.output_dir.mkdir(parents=True, exist_ok=True)
-    for seed in range(first_seed, first_seed + args.seeds):
-        for experiment in chosen:
-            folder = args.output_dir / experiment.name / f"seed_{seed}"
-            measure(experiment, Run(args, folder, seed))
-            write_report(title, experiments, args.output_dir)
-    print(f"\n{args.output_dir / 'report.md'}\n{args.output_dir / 'results.json'}")
+    if args.smoke:
+        print(SMOKE)
+    for experiment, run in Clock(jobs(experiments, first_seed, args), is_done).timed():
+        measure(experiment, run)
+        write_report(title, experiments, args)
+    print(f"\n{args.output_dir / 'results.json'}\n{args.output_dir / 'report.html'}")
+    if args.index:
+        print(write_index(args.index))
+    if args.smoke:
+        print(SMOKE)
 
 
-def parse_args(title, experiments, datasets, argv):
+def jobs(experiments, first_seed, args):
+    """All seeds of the chosen experiments, in order."""
+    chosen = [e for e in experiments if "all" in args.run or e.name in args.run]
+    return [
+        (e, Run(args, args.output_dir / e.name / f"seed_{seed}", seed))
+        for seed in range(first_seed, first_seed + args.seeds)
+        for e in chosen
+    ]
+
+
+# Flags.
+
+
+def parse_args(title, experiments, data_sets, argv):
     """The flags of all paper scripts."""
     parser = new_parser(title)
     names = [e.name for e in experiments]
@@ -92,16 +154,22 @@ def parse_args(title, experiments, datasets, argv):
         choices=[*names, "all"],
         help=f"one or more of {', '.join(names)}, or all",
     )
-    parser.add_argument("--dataset", default=datasets[0], choices=datasets)
+    parser.add_argument("--dataset", default=data_sets[0], choices=data_sets)
+    default = default_scale(experiments)
     parser.add_argument(
         "--scale",
-        default="paper",
-        choices=["paper", "cpu"],
-        help="the paper's sizes, or sizes for two CPU cores; --list gives the times",
+        default=default,
+        choices=SCALES,
+        help="the paper's sizes, or sizes for two CPU cores; --list gives the times; "
+        f"default {default}",
     )
     args = parser.parse_args(argv)
+    if args.seeds < 1:
+        parser.error(f"--seeds must be at least 1. Received: {args.seeds}.")
     if args.smoke:
         args.dataset = "digits"
+    is_default = args.output_dir == parser.get_default("output_dir")
+    args.index = args.output_dir.parent if is_default else None  # Of all papers' reports.
     # Runs of other data or sizes are other results.
     args.output_dir /= f"{args.dataset}-{'smoke' if args.smoke else args.scale}"
     return args
@@ -142,24 +210,24 @@ def with_options(experiment, options):
     return experiment._replace(run=run)
 
 
-def print_experiments(experiments):
-    """The table that `--list` prints."""
-    for e in experiments:
-        times = ", ".join(f"{scale}: {time}" for scale, time in e.times.items())
-        print(f"{e.name:<20} {e.stands_for:<34} {times}")
+# One seed of one experiment.
+
+
+def is_done(run):
+    return (run.folder / "result.json").exists()
 
 
 def measure(experiment, run):
     """Runs one seed of one experiment, unless its result is there already."""
     path = run.folder / "result.json"
-    if path.exists():
+    if is_done(run):
         print(f"{experiment.name}, seed {run.seed}: done before, {path}")
         return
-    print(f"\n{experiment.name}, seed {run.seed}: {experiment.stands_for}")
+    print(f"\n{experiment.name}, seed {run.seed}: {experiment.stands_for}", flush=True)
     run.folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(run.seed)
     metrics = experiment.run(run)
-    print("  " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+    print("  " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()), flush=True)
     write_json(
         path,
         {
@@ -210,31 +278,6 @@ def machine():
     }
 
 
-def write_json(path, content):
-    """Writes a JSON file aside and renames it."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def read_json(path):
-    """What a JSON file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def write_text(path, text):
-    """Writes a text file aside and renames it."""
-    aside = path.with_name(f".writing.{path.name}")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
-
-
-def save_figure(fig, path):
-    """Writes a figure and forgets it."""
-    import matplotlib.pyplot as plt
-
-    fig.savefig(path, dpi=110)
-    plt.close(fig)
-
-
 # Training that can be killed.
 
 
@@ -276,69 +319,58 @@ def fit_resumable(model, dataset, run, epochs, validation_data=None, callbacks=(
     return {name: [float(rows[e][name]) for e in sorted(rows)] for name in names}
 
 
-# Results and report.
+class Progress(keras.callbacks.Callback):
+    """Prints a line an epoch: what was measured, and how long the rest will take."""
+
+    def __init__(self, epochs, later):
+        super().__init__()
+        self.epochs, self.later, self.seconds = epochs, later, []
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch and not self.seconds:
+            print(f"  goes on at epoch {epoch + 1} of {self.epochs}", flush=True)
+        self._start = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds.append(time.perf_counter() - self._start)
+        shown = {k: v for k, v in logs.items() if k.startswith("val_")} or logs
+        values = ", ".join(f"{k} {float(v):.4g}" for k, v in shown.items() if k != "seconds")
+        done = f"epoch {epoch + 1} of {self.epochs}, {self.seconds[-1]:.1f} s"
+        print(f"  {done}: {values}; {self.left(epoch)}", flush=True)
+
+    def left(self, epoch):
+        """The time of the epochs that follow, and of the experiments behind them."""
+        is_first = len(self.seconds) == 1  # In which the model is compiled too.
+        left = (self.epochs - epoch - 1) * statistics.median(self.seconds[1:] or self.seconds)
+        text = f"{'at most ' if is_first and left else ''}{duration(left)} left"
+        return f"{text} here, about {duration(left + self.later)} in all" if self.later else text
 
 
-def load_results(output_dir):
-    """All results of an output folder, by experiment."""
-    results = {}
-    for path in sorted(output_dir.glob("*/seed_*/result.json")):
-        result = read_json(path)
-        results.setdefault(result["experiment"], []).append(result)
-    return results
-
-
-def measured_text(values):
-    """Mean and spread, for the report."""
-    text = f"{np.mean(values):.4g}"
-    if len(values) > 1:
-        text += f" ± {np.std(values, ddof=1):.2g} ({len(values)} seeds)"
-    return text
-
-
-def report_rows(experiment, results):
-    """One row for each metric: what | paper | measured | setup."""
-    for metric in results[0]["metrics"]:
-        values = [r["metrics"][metric] for r in results]
-        paper = experiment.paper.get(metric, "")
-        yield (
-            f"| {experiment.name} | {metric} | {paper} | {measured_text(values)} "
-            f"| {experiment.setup} |"
+def fit_in_lines(model, dataset, run, epochs, validation_data=None, callbacks=(), **arrays):
+    """`fit_resumable` with the lines of `Progress` in place of Keras's."""
+    progress, chatty = Progress(epochs, run.later), keras.config.is_interactive_logging_enabled()
+    keras.config.disable_interactive_logging()
+    try:
+        history = fit_resumable(
+            model, dataset, run, epochs, validation_data, [*callbacks, progress], **arrays
         )
+    finally:
+        if chatty:
+            keras.config.enable_interactive_logging()
+    if not progress.seconds:
+        print(f"  trained before, {epochs} epochs")
+    return history
 
 
-def report_figures(experiment, results, output_dir):
-    """The figures of the first seed."""
-    folder = output_dir / experiment.name / f"seed_{results[0]['seed']}"
-    present = [figure for figure in experiment.figures if (folder / figure).exists()]
-    if present:
-        yield f"\n## {experiment.name}: {experiment.stands_for}\n"
-        yield f"{experiment.setup}; seed {results[0]['seed']}.\n"
-    for figure in present:
-        yield f"![{experiment.name}, {figure}]({folder.relative_to(output_dir) / figure})\n"
+def train(model, run, dataset, epochs, validation_data=None, callbacks=(), units=None, **arrays):
+    """Trains, goes on where a killed run stopped, and writes model.keras and curves.png.
 
-
-def write_report(title, experiments, output_dir):
-    """Writes results.json and report.md from all results that are there."""
-    results = load_results(output_dir)
-    write_json(output_dir / "results.json", results)
-    done = [e for e in experiments if e.name in results]
-    lines = [
-        f"# {title.splitlines()[0]}\n",
-        "Mean and standard deviation over seeds. `elbo`, `reconstruction` and `kl` in nats per "
-        "example, `bits_per_dim` in bits, times in seconds; test set unless named otherwise.\n",
-        "| experiment | metric | paper | measured | setup |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for e in done:
-        lines += report_rows(e, results[e.name])
-    lines.append("\n## Runs\n")
-    lines += [
-        f"- {e.name}, seed {r['seed']}: `{r['command']}`, {r['scale']} scale, {r['dataset']}, "
-        f"{r['hardware']}, {r['versions']}, {r['date']}"
-        for e in done
-        for r in results[e.name]
-    ]
-    for e in done:
-        lines += report_figures(e, results[e.name], output_dir)
-    write_text(output_dir / "report.md", "\n".join(lines) + "\n")
+    Returns:
+        Dict of lists, one value an epoch; and dict of the seconds that training took.
+    """
+    history = fit_in_lines(model, dataset, run, epochs, validation_data, callbacks, **arrays)
+    seconds = history.pop("seconds")
+    model.save(run.folder / "model.keras")
+    run.draw("curves", plotting.training_curves(history, units))
+    times = {"seconds_per_epoch": statistics.median(seconds), "seconds": sum(seconds)}
+    return history, times

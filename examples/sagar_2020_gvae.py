@@ -2,8 +2,9 @@
 
     python examples/sagar_2020_gvae.py --list
     python examples/sagar_2020_gvae.py --data-dir ~/tensorflow_datasets
-    python examples/sagar_2020_gvae.py --run wgan-gp vae-gan alpha-gan gvae --scale cpu
-    python examples/sagar_2020_gvae.py --run ct --ct-dir ~/Pancreas-CT --scale cpu
+    python examples/sagar_2020_gvae.py --run wgan-gp vae-gan alpha-gan gvae --seeds 3
+    python examples/sagar_2020_gvae.py --run ct --ct-dir ~/Pancreas-CT
+    python examples/sagar_2020_gvae.py --scale paper
     python examples/sagar_2020_gvae.py --smoke
 
 `tfgen.models.GVAE` says how the text is read. The text gives two settings: batches of 32 with Adam
@@ -19,15 +20,23 @@ A killed run goes on where it stopped.
 """
 
 import argparse
-import functools
 import os
 
 import keras
 import numpy as np
 import paper_script
 from paper_script import Experiment
+from sagar_networks import (
+    SCALE,
+    bernoulli_decoder,
+    critic,
+    encoder,
+    generator,
+    normal_decoder,
+    printed_networks,
+)
 
-from tfgen import datasets, layers, metrics, models, networks, plotting
+from tfgen import datasets, metrics, models, networks, plotting
 
 BATCH_SIZE = 32
 CRITIC_STEPS = 5
@@ -35,52 +44,7 @@ LEARNING_RATE = {"paper": 1e-4, "cpu": 1e-3, "smoke": 1e-3}
 EPOCHS = {"paper": 100, "cpu": 2, "smoke": 1}
 LATENT_DIM = {"paper": 1000, "cpu": 100, "smoke": 100}
 NUM_SAMPLES = {"paper": 10_000, "cpu": 5000, "smoke": 200}
-RESIDUAL_WIDTH = {"paper": 64, "cpu": None, "smoke": None}
-DCGAN_WIDTH = {"paper": 64, "cpu": 8, "smoke": 4}
-SCALE = 1.0
 GAN_WEIGHT = 20.0
-
-
-# Section 4.2: the networks. The critics of all models are the same, without batch normalization.
-
-
-def residual_width(run):
-    """Filters of the residual networks; None for DCGANs."""
-    return run.args.residual_width or run.pick(**RESIDUAL_WIDTH)
-
-
-def encoder(run, image_shape, latent_dim, head=layers.IndependentNormal):
-    """q(z|x), four convolutions."""
-    if width := residual_width(run):
-        return networks.gvae_encoder(image_shape, latent_dim, head, width)
-    width = run.pick(**DCGAN_WIDTH)
-    return networks.dcgan_encoder(image_shape, latent_dim, head, width, batch_norm=False)
-
-
-def generator(run, image_shape, latent_dim, head=None, output_activation="tanh"):
-    """Table 1."""
-    kwargs = {"output_activation": output_activation, "head": head}
-    if width := residual_width(run):
-        return networks.residual_generator(image_shape, latent_dim, width, **kwargs)
-    return networks.dcgan_generator(image_shape, latent_dim, run.pick(**DCGAN_WIDTH), **kwargs)
-
-
-def normal_decoder(run, image_shape, latent_dim):
-    """p(x|z): half the squared error, summed over pixels in [-1, 1], in nats."""
-    head = functools.partial(layers.FixedScaleNormal, scale=SCALE)
-    return generator(run, image_shape, latent_dim, head)
-
-
-def bernoulli_decoder(run, image_shape, latent_dim):
-    """p(x|z) of binary pixels."""
-    return generator(run, image_shape, latent_dim, layers.IndependentBernoulli, None)
-
-
-def critic(run, image_shape):
-    """Table 2."""
-    if width := residual_width(run):
-        return networks.residual_discriminator(image_shape, width)
-    return networks.dcgan_discriminator(image_shape, run.pick(**DCGAN_WIDTH), batch_norm=False)
 
 
 # Section 5: the models of Table 4.
@@ -137,8 +101,7 @@ def vae(run, shape, latent_dim, decoder=bernoulli_decoder):
 
 def load_data(run, split, batch_size=BATCH_SIZE, **kwargs):
     """Pipeline and description of MNIST, in [-1, 1] unless told otherwise."""
-    kwargs = {"value_range": (-1, 1), "seed": run.seed, "data_dir": run.args.data_dir} | kwargs
-    return datasets.load(run.args.dataset, split, batch_size, **kwargs)
+    return run.load(split, batch_size, **{"value_range": (-1, 1), **kwargs})
 
 
 def few_test_images(run, **kwargs):
@@ -147,22 +110,17 @@ def few_test_images(run, **kwargs):
 
 
 def train(model, run, data, epochs, validation=None):
-    """Fits, saves the model, and returns the time of an epoch."""
+    """Fits, saves the model, and returns how long that took."""
     model.compile(keras.optimizers.Adam(run.pick(**LEARNING_RATE), 0.5, 0.9))
-    history = paper_script.fit_resumable(model, data, run, epochs, validation)
-    model.save(run.folder / "model.keras")
-    seconds = history.pop("seconds")
-    fig, _ = plotting.training_curves(history)
-    paper_script.save_figure(fig, run.folder / "curves.png")
-    return {"seconds_per_epoch": float(np.median(seconds)), "epochs": float(epochs)}
+    times = paper_script.train(model, run, data, epochs, validation)[1]
+    return {"seconds_per_epoch": times["seconds_per_epoch"], "epochs": float(epochs)}
 
 
 def keep_samples(model, run, low=-1):
     """Draws 64 images for the figures."""
     images = (model.sample(64, seed=run.seed) - low) / (1 - low)
     np.save(run.folder / "samples.npy", images)
-    fig, _ = plotting.image_grid(images, 8)
-    paper_script.save_figure(fig, run.folder / "samples.png")
+    run.draw("samples", plotting.image_grid(images, 8))
 
 
 # Tables 4 and 5: distance to the data, and diversity.
@@ -235,7 +193,7 @@ def latent_size(latent_dim):
     """A row of Table 5; that of Table 4's GVAE is not trained twice."""
 
     def experiment(run):
-        path = run.folder.parents[1] / "gvae" / run.folder.name / "result.json"
+        path = run.of("gvae").folder / "result.json"
         if latent_dim == run.pick(**LATENT_DIM) and path.exists():
             return paper_script.read_json(path)["metrics"]
         return generation(gvae, latent_dim)(run)
@@ -269,31 +227,12 @@ def comparison(run):
     images, _ = load_data(run, "test[:12]", value_range=(0, 1))
     rows = {"real": next(iter(images))}
     for name in ("wgan-gp", "vae-gan", "alpha-gan", "vae", "gvae"):
-        path = run.folder.parents[1] / name / run.folder.name / "samples.npy"
+        path = run.of(name).folder / "samples.npy"
         if path.exists():
             rows[name] = np.load(path)[:12]
-    fig, _ = plotting.image_grid(np.concatenate(list(rows.values())), 12, row_labels=list(rows))
-    paper_script.save_figure(fig, run.folder / "comparison.png")
+    images = np.concatenate(list(rows.values()))
+    run.draw("comparison", plotting.image_grid(images, 12, row_labels=list(rows)))
     return {}
-
-
-# Tables 1 and 2: the printed networks.
-
-
-def printed_networks(run):
-    """Builds the residual networks for 128 x 128 images and writes down all layers."""
-    size, width = run.pick(128, 128, 32), run.args.residual_width or run.pick(64, 64, 4)
-    shape = (size, size, 3)
-    built = {
-        "generator": networks.residual_generator(shape, width=width),
-        "discriminator": networks.residual_discriminator(shape, width),
-        "encoder": networks.gvae_encoder(shape, 512, width=width),
-    }
-    lines = []
-    for network in built.values():
-        network.summary(line_length=110, print_fn=lines.append)
-    paper_script.write_text(run.folder / "layers.txt", "\n".join(lines))
-    return {f"{name}_parameters": float(net.count_params()) for name, net in built.items()}
 
 
 # Figure 3c: slices of computed tomography.
@@ -318,8 +257,7 @@ def ct(run):
     images = np.concatenate([batch.numpy() for batch in data])
     rows = np.concatenate([images[:24], model.sample(24, seed=run.seed)])
     labels = ["real", "", "generated", ""]
-    fig, _ = plotting.image_grid(rows, 12, (-1, 1), row_labels=labels)
-    paper_script.save_figure(fig, run.folder / "slices.png")
+    run.draw("slices", plotting.image_grid(rows, 12, (-1, 1), row_labels=labels))
     return {"num_slices": float(info.num_examples), **times}
 
 
@@ -336,13 +274,12 @@ SCORES = (
 GVAE_SETUP = f"GVAE, p(x|z) Normal of scale {SCALE:.0f}, gan_weight {GAN_WEIGHT:.0f}, penalty 10"
 BINARY = "pixels drawn once as Bernoulli(intensity), seed 0, also for test; one z for each image"
 FIGURES = ("samples.png", "curves.png")
-TIMES = {"cpu": "3 min of one core"}
 
 
 def scored(name, table, run, mmd, ms_ssim, setup):
     """A row of Table 4 or 5."""
     paper = {"mmd_pixels": mmd, "ms_ssim": ms_ssim}
-    return Experiment(name, table, run, paper, f"{setup}. {SCORES}", TIMES, FIGURES)
+    return Experiment(name, table, run, paper, f"{setup}. {SCORES}", figures=FIGURES)
 
 
 def table_5(latent_dim, mmd, ms_ssim):
@@ -389,8 +326,7 @@ EXPERIMENTS = [
         likelihood(vae),
         {},
         f"VAE, Bernoulli; {BINARY}; {TABLE_4}",
-        {"cpu": "1 min of one core"},
-        FIGURES,
+        figures=FIGURES,
     ),
     Experiment(
         "gvae-binary",
@@ -398,8 +334,7 @@ EXPERIMENTS = [
         likelihood(gvae),
         {},
         f"GVAE, Bernoulli, gan_weight {GAN_WEIGHT:.0f}, penalty 10; {BINARY}; {TABLE_4}",
-        TIMES,
-        FIGURES,
+        figures=FIGURES,
     ),
     Experiment(
         "figure-4",
@@ -407,8 +342,7 @@ EXPERIMENTS = [
         comparison,
         {},
         "first test images, and samples of the models above that are trained",
-        {"cpu": "seconds"},
-        ("comparison.png",),
+        figures=("comparison.png",),
     ),
     Experiment(
         "networks",
@@ -416,7 +350,6 @@ EXPERIMENTS = [
         printed_networks,
         {},
         "residual networks, width 64, 128 x 128 x 3 images, z 512; layers in layers.txt",
-        {"cpu": "seconds"},
     ),
     Experiment(
         "ct",
@@ -425,8 +358,7 @@ EXPERIMENTS = [
         {},
         f"{GVAE_SETUP}; axial slices, window -160 to 240 HU in [-1, 1], all volumes of --ct-dir; "
         "paper: 128 x 128, z 512, batch 32; cpu: 32 x 32, z 16, batch 8; 300 epochs",
-        {"cpu": "2 min of one core"},
-        ("slices.png",),
+        figures=("slices.png",),
     ),
 ]
 

@@ -1,7 +1,7 @@
 """Sagar, "Generate High Fidelity Images With Generative Variational Autoencoder": Table 7, in nats
 
-    python examples/sagar_2020_likelihoods.py --data-dir ~/tensorflow_datasets --scale cpu
-    python examples/sagar_2020_likelihoods.py --run annealing --scale cpu
+    python examples/sagar_2020_likelihoods.py --data-dir ~/tensorflow_datasets
+    python examples/sagar_2020_likelihoods.py --run annealing
     python examples/sagar_2020_likelihoods.py --smoke
 
 Table 7 lists bounds of log p(x) from eight papers, on different binarizations of MNIST. Here every
@@ -76,7 +76,7 @@ def table_7(run):
         *(table_row(n, systems(run)[n], rows[n], compared[n]) for n in ranked),
     ]
     paper_script.write_text(run.folder / "table_7.md", "\n".join(lines) + "\n")
-    paper_script.save_figure(ranking(ranked, rows), run.folder / "table_7.png")
+    run.draw("table_7", ranking(ranked, rows))
     return {f"nll_200_{name}": rows[name]["nll_200"] for name in ranked}
 
 

@@ -2,9 +2,9 @@
 
     python examples/schik_2021_vae_overview.py --list
     python examples/schik_2021_vae_overview.py --dataset celeb_a --data-dir ~/tensorflow_datasets
-    python examples/schik_2021_vae_overview.py --scale cpu --run traversals samples betas
-    python examples/schik_2021_vae_overview.py --scale cpu --seeds 3 --run scores
-    python examples/schik_2021_vae_overview.py --scale cpu --run sprites-beta-tcvae \
+    python examples/schik_2021_vae_overview.py --run traversals samples betas
+    python examples/schik_2021_vae_overview.py --seeds 3 --run scores
+    python examples/schik_2021_vae_overview.py --run sprites-beta-tcvae \
         --sprites-size 64 --sprites-epochs 16 --beta 4 --output-dir outputs/sprites-64-beta-4
     python examples/schik_2021_vae_overview.py --smoke
 
@@ -51,15 +51,7 @@ LIKELIHOOD = functools.partial(layers.FixedScaleNormal, scale=SCALE)
 
 def load_images(run, split, **kwargs):
     """Pipeline and description of faces, or of what stands in for them, at 64 pixels."""
-    return datasets.load(
-        run.args.dataset,
-        split,
-        BATCH_SIZE,
-        image_size=IMAGE_SIZE,
-        data_dir=run.args.data_dir,
-        seed=run.seed,
-        **kwargs,
-    )
+    return run.load(split, BATCH_SIZE, image_size=IMAGE_SIZE, **kwargs)
 
 
 def model_of(run, info, name, beta):
@@ -84,12 +76,8 @@ def model_of(run, info, name, beta):
 def train(model, run, data, epochs, learning_rate):
     """Fits, draws the curves, saves the model; returns times."""
     model.compile(keras.optimizers.Adam(learning_rate))
-    history = paper_script.fit_resumable(model, data, run, epochs)
-    seconds = history.pop("seconds")
-    fig, _ = plotting.training_curves(history)
-    paper_script.save_figure(fig, run.folder / "curves.png")
-    model.save(run.folder / "model.keras")
-    return {"seconds_per_epoch": float(np.median(seconds)), "epochs": float(epochs)}
+    times = paper_script.train(model, run, data, epochs)[1]
+    return {"seconds_per_epoch": times["seconds_per_epoch"], "epochs": float(epochs)}
 
 
 def paper_model(name, beta=None):
@@ -101,8 +89,7 @@ def paper_model(name, beta=None):
         model = model_of(run, info, name, beta)
         times = train(model, run, data, run.pick(**EPOCHS), run.pick(**LEARNING_RATE))
         terms = model.evaluate(test_data, verbose=0, return_dict=True)
-        fig, _ = plotting.image_grid(model.sample(64, seed=run.seed), 8)
-        paper_script.save_figure(fig, run.folder / "samples.png")
+        run.draw("samples", plotting.image_grid(model.sample(64, seed=run.seed), 8))
         return {**terms, "squared_error": squared_error(model, test_data), **times}
 
     return experiment
@@ -116,11 +103,10 @@ def squared_error(model, data):
 
 def trained(run, name):
     """The model that another experiment left with the same seed, trained now if need be."""
-    folder = run.folder.parents[1] / name / run.folder.name
-    if not (folder / "model.keras").exists():
-        experiment = next(e for e in EXPERIMENTS if e.name == name)
-        paper_script.measure(experiment, run._replace(folder=folder))
-    return models.load_model(folder / "model.keras")
+    other = run.of(name)
+    if not (other.folder / "model.keras").exists():
+        paper_script.measure(next(e for e in EXPERIMENTS if e.name == name), other)
+    return models.load_model(other.folder / "model.keras")
 
 
 # Figures 1 to 3.
@@ -137,8 +123,7 @@ def traversals(run):
             rows.append(model.traverse(image, [dim], values)[0])
             labels.append(f"{name}, z{dim}")
     images, columns = np.clip(np.concatenate(rows), 0, 1), [f"{value:.3g}" for value in values]
-    fig, _ = plotting.image_grid(images, 9, row_labels=labels, column_labels=columns)
-    paper_script.save_figure(fig, run.folder / "traversals.png")
+    run.draw("traversals", plotting.image_grid(images, 9, row_labels=labels, column_labels=columns))
     return {}
 
 
@@ -152,10 +137,8 @@ def strongest_dimensions(model, image, count):
 def samples(run):
     """Figure 2: decoded draws of the prior."""
     rows = [trained(run, name).sample(10, seed=run.seed) for name in PAPER_MODELS]
-    fig, _ = plotting.image_grid(
-        np.clip(np.concatenate(rows), 0, 1), 10, row_labels=list(PAPER_MODELS)
-    )
-    paper_script.save_figure(fig, run.folder / "samples.png")
+    images = np.clip(np.concatenate(rows), 0, 1)
+    run.draw("samples", plotting.image_grid(images, 10, row_labels=list(PAPER_MODELS)))
     return {}
 
 
@@ -167,8 +150,8 @@ def betas(run):
         model = trained(run, name)
         rows[f"beta {label}"] = np.clip(model.reconstruct(images), 0, 1)
         errors[f"squared_error_beta_{label}"] = squared_error(model, load_images(run, "test")[0])
-    fig, _ = plotting.image_grid(np.concatenate(list(rows.values())), 10, row_labels=list(rows))
-    paper_script.save_figure(fig, run.folder / "betas.png")
+    images = np.concatenate(list(rows.values()))
+    run.draw("betas", plotting.image_grid(images, 10, row_labels=list(rows)))
     return errors
 
 
@@ -284,11 +267,9 @@ def disentanglement(model, run):
         verbose=False,
     )
     paper_script.write_text(run.folder / "scores.md", report.to_markdown())
-    fig, _ = report.plot()
-    paper_script.save_figure(fig, run.folder / "mutual_information.png")
+    run.draw("mutual_information", report.plot())
     pictures = next(iter(data))[0].numpy()
-    fig, _ = plotting.traversals(model, pictures[0])
-    paper_script.save_figure(fig, run.folder / "traversals.png")
+    run.draw("traversals", plotting.traversals(model, pictures[0]))
     error = squared_error(model, data.map(lambda image, _: image))
     return {**mig_of_four_factors(model, data), **report.value, "squared_error": error}
 
@@ -321,7 +302,7 @@ def scores(run):
             ax.scatter(x, y, 40, label=name.removeprefix("sprites-"), **style)
         ax.set(xlabel="squared error per image", title=label)
     axes[-1].legend(loc="center left", bbox_to_anchor=(1, 0.5))
-    paper_script.save_figure(fig, run.folder / "scores.png")
+    run.draw("scores", fig)
     return {}
 
 
@@ -351,29 +332,21 @@ def of_paper(name, stands_for, beta=None):
     """One model of Section VI.A."""
     kind = "beta-tcvae" if name.startswith("beta-tcvae") else name
     setup = f"{f'beta {beta:g}, ' if beta else ''}{SETUP}"
-    figures, times = ("samples.png", "curves.png"), {"cpu": "half an hour of two cores"}
-    return Experiment(name, stands_for, paper_model(kind, beta), {}, setup, times, figures)
+    figures = ("samples.png", "curves.png")
+    return Experiment(name, stands_for, paper_model(kind, beta), {}, setup, figures=figures)
 
 
 def figure(name, stands_for, run, setup):
-    return Experiment(name, stands_for, run, {}, setup, {}, (f"{name}.png",))
+    return Experiment(name, stands_for, run, {}, setup, figures=(f"{name}.png",))
 
 
 def on_sprites(name, run, setup, paper=None):
     """One model that is judged by number."""
     figures = ("traversals.png", "mutual_information.png", "curves.png")
-    return Experiment(
-        f"sprites-{name}",
-        "by number",
-        run,
-        paper or {},
-        setup + SPRITES_SETUP,
-        {"cpu": "10 to 20 min of two cores"},
-        figures,
-    )
+    setup += SPRITES_SETUP
+    return Experiment(f"sprites-{name}", "by number", run, paper or {}, setup, figures=figures)
 
 
-# Times of one seed, measured beside other work on a CPU that was busy: upper bounds.
 EXPERIMENTS = [
     of_paper("ae", "Fig. 1 and 2"),
     of_paper("vae", "Fig. 1 to 3"),

@@ -5,7 +5,7 @@
     python examples/tune_beta_latent.py --dataset mnist --tuner bayesian --max-trials 20 --workers 2
     python examples/tune_beta_latent.py --smoke
 
-Writes trials, the models of the best and the worst one and report/report.html into --output-dir.
+Writes trials, the models of the three best and the worst, and report/report.html into --output-dir.
 The same command again goes on where it was killed. The default data are the 1,797 digits that come
 with scikit-learn, so nothing is downloaded.
 """

@@ -35,7 +35,8 @@ def test_smoke_run(mi, monkeypatch, tmp_path):
     assert real["classifier_accuracy"] > 0.7
     assert 2.2 < real["entropy"] <= np.log(10)
     assert wgan["iterations"] == 2 * (1437 // (32 * mi.CRITIC_STEPS))
-    assert f"| 2.28 | {wgan['entropy']:.4g} |" in (folder / "report.md").read_text(encoding="utf-8")
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"<td>entropy</td><td>{wgan['entropy']:.4g}</td>" in report
     # Each of its 200 samples is judged, and their shares are within their interval.
     samples = np.load(folder / "wgan" / "seed_42" / "samples.npz")
     assert samples["probabilities"].shape == (200, 10)
@@ -88,7 +89,7 @@ def test_curve_drops_what_a_killed_run_wrote_too_much(mi, tmp_path):
     curve.on_train_begin()
     model.steps = 100  # A callback behind this one restores the model.
     curve.on_epoch_begin(0)
-    assert mi.read_curve(tmp_path / "entropy.csv") == [(0, 1.5), (100, 1.0)]
+    assert mi.mi_figures.read_curve(tmp_path / "entropy.csv") == [(0, 1.5), (100, 1.0)]
 
 
 def test_comparison(mi, tmp_path):

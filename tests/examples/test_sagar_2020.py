@@ -38,8 +38,8 @@ def test_table_4_and_5(smoke):
     assert not (folder / "z-100" / "seed_0" / "model.keras").exists()
     # Training images score as test images do; an untrained model's samples are far from both.
     assert abs(metrics["real_mmd_pixels"]) < 100 < metrics["mmd_pixels"]
-    report = (folder / "report.md").read_text(encoding="utf-8")
-    assert f"| 0.068 | {metrics['mmd_pixels']:.4g} |" in report
+    report = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"<td>mmd_pixels</td><td>{metrics['mmd_pixels']:.4g}</td>" in report
     scores = (folder / "gvae" / "seed_0" / "scores.md").read_text(encoding="utf-8")
     assert "kernel=gaussian" in scores and "filter_size=3" in scores
     samples = np.load(folder / "gvae" / "seed_0" / "samples.npy")

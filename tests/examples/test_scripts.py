@@ -23,11 +23,13 @@ def test_soons(script, monkeypatch, tmp_path, capsys):
     soons.main(flags)
     tmp_path = tmp_path / "digits-smoke"
     result = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))["vae-mlp"][0]
-    report = (tmp_path / "report.md").read_text(encoding="utf-8")
-    assert f"| 0.152 | {result['metrics']['bits_per_dim']:.4g} |" in report
-    assert "![vae-mlp, samples.png](vae-mlp/seed_42/samples.png)" in report
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"<td>bits_per_dim</td><td>{result['metrics']['bits_per_dim']:.4g}</td>" in report
+    assert "<h1>SMOKE: Soons" in report and "0.152" not in report
+    assert report.count("data:image/png;base64,") == len(soons.FIGURES)
     assert (tmp_path / "vae-mlp" / "seed_42" / "samples.png").exists()
-    capsys.readouterr()
+    output = capsys.readouterr().out
+    assert output.startswith("SMOKE") and "\n  epoch 2 of 2, " in output and "Epoch" not in output
     soons.main(flags)
     assert "done before" in capsys.readouterr().out
 

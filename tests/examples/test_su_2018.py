@@ -23,6 +23,11 @@ def su(monkeypatch):
     return importlib.import_module("su_2018_variational_view")
 
 
+@pytest.fixture
+def su_proximity(su):
+    return importlib.import_module("su_proximity")
+
+
 @pytest.mark.parametrize(
     "entropies, distances, expected",
     [
@@ -33,14 +38,14 @@ def su(monkeypatch):
         ([0.0, 0.1, 0.2, 0.3], [50.0, 60.0, 160.0, 50.0], [0, 0, 0, 0]),  # Never began.
     ],
 )
-def test_collapsed_checks(su, entropies, distances, expected):
+def test_collapsed_checks(su_proximity, entropies, distances, expected):
     scores = {"class_entropy": entropies, "frechet": distances}
-    assert_array_equal(su.collapsed_checks(scores, real_entropy=np.log(10)), expected)
+    assert_array_equal(su_proximity.collapsed_checks(scores, real_entropy=np.log(10)), expected)
 
 
-def test_summary(su):
+def test_summary(su_proximity):
     scores = {"class_entropy": [0.0, 2.0, 1.2], "frechet": [50.0, 20.0, 30.0]}
-    assert su.summary(scores, np.log(10)) == {
+    assert su_proximity.summary(scores, np.log(10)) == {
         "started": 1.0,
         "collapsed": 1.0,
         "collapsed_share_of_checks": pytest.approx(1 / 3),
@@ -101,15 +106,18 @@ def short_run(su, tmp_path, *names):
 
 
 @pytest.mark.slow
-def test_short_run_of_proximity(su, tmp_path):
+def test_short_run_of_proximity(su, su_proximity, tmp_path):
     folder = short_run(su, tmp_path, "proximity")[0] / "proximity" / "seed_0"
     first, last = (
-        [np.load(sorted((folder / kind / "checks").glob("*.npy"))[i]) for kind in su.PROXIMITY]
+        [
+            np.load(sorted((folder / kind / "checks").glob("*.npy"))[i])
+            for kind in su_proximity.PROXIMITY
+        ]
         for i in (0, -1)
     )
     assert_array_equal(*first)  # Both begin with the same weights,
     assert np.any(last[0] != last[1])  # and the term makes them differ.
-    assert all((folder / figure).exists() for figure in su.PROXIMITY_FIGURES)
+    assert all((folder / figure).exists() for figure in su_proximity.PROXIMITY_FIGURES)
 
 
 @pytest.mark.slow
@@ -130,4 +138,5 @@ def test_short_run_of_em(su, tmp_path):
     )
     assert len(curves["EM"]["log_likelihood"]) == 3
     assert all(np.diff(curves["EM"]["log_likelihood"]) > 0)
-    assert all((folder / "em-digits" / "seed_0" / figure).exists() for figure in su.EM_FIGURES)
+    figures = importlib.import_module("su_em").EM_FIGURES
+    assert all((folder / "em-digits" / "seed_0" / figure).exists() for figure in figures)

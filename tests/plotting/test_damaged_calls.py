@@ -95,6 +95,9 @@ CALLS = {
         highlight=np.array([[0, 1]]),
         **RANGE,
     ),
+    "html_page": of(
+        "html_page", title="Results", sections={"Scores": ["Of `mnist`.", [["model"], ["VAE"]]]}
+    ),
     "image_grid": of(
         "image_grid",
         images=images(4),

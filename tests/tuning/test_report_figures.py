@@ -74,8 +74,23 @@ def test_every_metric_has_a_map_and_nan_is_missing():
     assert list(maps) == ["elbo", "rate", "distortion", "mig", "objective"]
     fig, _, caption = maps["mig"]
     assert texts(fig.axes[0].texts) == ["0.25", "n/a"]
+    assert texts(maps["elbo"][0].axes[0].texts) == ["-100.00", "-101.00"]
     assert "mean" not in caption
     assert_array_equal(maps["objective"][0].axes[0].images[0].get_array(), [[-100], [-101]])
+
+
+@pytest.mark.parametrize(
+    "numbers, decimals",
+    [
+        ([-99.81, -105.2, math.nan], 2),  # Spread 5.4: three digits of it.
+        ([-250.0, -110.0], 0),
+        ([0.1, 0.5, 0.5004], 4),  # Two would read the same.
+        ([0.3, 0.3], 2),
+        ([1.0, 1.0 + 1e-9], 6),
+    ],
+)
+def test_decimals(numbers, decimals):
+    assert report_figures.decimals_of(numbers) == decimals
 
 
 def test_many_values_are_rounded_and_no_trial_is_lost():
@@ -165,6 +180,25 @@ def test_traversals_show_the_dimensions_that_vary_most(two_trials):
     assert_array_equal(loaded["1"].traversed, x[0])
     assert alt == "The best trial, 1: traversals of 10 of 12 latent dimensions."
     assert caption.endswith("; val_elbo 1 with beta 1, latent_dim 12.")
+
+
+def test_the_best_few_and_the_worst_are_shown(two_trials, tmp_path):
+    loaded, trials = two_trials[1], []
+    for i in range(5):
+        folder = tmp_path / f"{i}"
+        folder.mkdir(exist_ok=True)
+        (folder / "model.keras").touch()
+        loaded[str(i)] = Autoencoder()
+        trials.append(trial(str(i), 1.0, 12, float(i))._replace(folder=folder))
+    figures = model_figures(trials)
+    assert [alt.split(":")[0] for _, alt, _ in figures.values()] == [
+        "The best trial, 4",
+        "The second best trial, 3",
+        "The third best trial, 2",
+        "The worst trial, 0",
+    ]
+    assert list(figures) == ["best", "second_best", "third_best", "worst"]
+    assert list(model_figures(trials[:1])) == ["best"]
 
 
 def test_without_images_the_first_dimensions_move_around_the_origin(two_trials):

@@ -153,7 +153,13 @@ def test_the_search_is_described(trained):
 
 
 @pytest.mark.parametrize(
-    "save_models, kept", [("best", [0]), ("best_and_worst", [0, 5]), ("all", [0, 1, 2, 3, 4, 5])]
+    "save_models, kept",
+    [
+        ("best", [0]),
+        ("best_and_worst", [0, 5]),
+        ("few", [0, 1, 2, 5]),
+        ("all", [0, 1, 2, 3, 4, 5]),
+    ],
 )
 def test_models_that_are_kept(scripted, tmp_path, save_models, kept):
     result = run(scripted(), tmp_path, save_models=save_models)

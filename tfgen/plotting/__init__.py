@@ -1,4 +1,4 @@
-"""Figures of models, latent spaces and training. Each function returns `(fig, axes)`."""
+"""Figures of models, latent spaces and training, `(fig, axes)`; and a page to show them."""
 
 from tfgen.plotting.components import mixture_components
 from tfgen.plotting.curves import training_curves
@@ -7,6 +7,7 @@ from tfgen.plotting.grids import interpolations, reconstructions, samples, trave
 from tfgen.plotting.heat_map import heat_map
 from tfgen.plotting.images import image_grid, volume_slices
 from tfgen.plotting.latents import latent_scatter, manifold
+from tfgen.plotting.page import html_page
 from tfgen.plotting.rate_distortion import rate_distortion
 from tfgen.plotting.series import series
 from tfgen.plotting.tables import correlations, marginals, pair_plot
@@ -15,6 +16,7 @@ __all__ = [
     "correlations",
     "density",
     "heat_map",
+    "html_page",
     "image_grid",
     "interpolations",
     "latent_scatter",

@@ -30,9 +30,10 @@ def write_report(
       where that is another: heat maps over two hyperparameters. A cell is the mean of its trials,
       where seeds or further hyperparameters vary; without a completed trial it stays empty.
     - rate_distortion.png: see `tfgen.plotting.rate_distortion`.
-    - best.png, worst.png: traversals by the best and the worst model, if the search kept them;
-      samples of a model without traversals.
-    - report.html: all of these in one file that needs no other and no network.
+    - best.png, second_best.png, third_best.png, worst.png: traversals by the models of these
+      trials, if the search kept them; samples of a model without traversals.
+    - report.html: all of these in one file that needs no other and no network, with the settings in
+      words and a table that a click on a heading sorts.
 
     Args:
         output_dir: path of the search, also while it runs.

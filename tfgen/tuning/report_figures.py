@@ -1,4 +1,4 @@
-"""The pictures of a search: heat maps, rate-distortion curve, traversals of best and worst."""
+"""The pictures of a search: heat maps, rate-distortion curve, what the best and the worst make."""
 
 import io
 import math
@@ -11,18 +11,19 @@ import numpy as np
 from tfgen import plotting
 from tfgen._utils.extras import require
 from tfgen.models import load_model
-from tfgen.tuning.trials import TrialRecord, best_trial, worst_trial
+from tfgen.tuning.trials import TrialRecord, extreme_trials
 
 __all__ = ["Figure", "describe", "heat_maps", "model_figures", "rate_distortion_figure"]
 
 NATS = "nats per example"
-# File name, metric, title, unit, format.
+# File name, metric, title, unit.
 HEAT_MAPS = (
-    ("elbo", "val_elbo", "ELBO", NATS, ".1f"),
-    ("rate", "val_kl", "Rate, KL(q(z|x) || p(z))", NATS, ".1f"),
-    ("distortion", "val_reconstruction", "Distortion, -log p(x|z)", NATS, ".1f"),
-    ("mig", "mig", "Mutual information gap (MIG)", "from 0 to 1", ".2f"),
+    ("elbo", "val_elbo", "ELBO", NATS),
+    ("rate", "val_kl", "Rate, KL(q(z|x) || p(z))", NATS),
+    ("distortion", "val_reconstruction", "Distortion, -log p(x|z)", NATS),
+    ("mig", "mig", "Mutual information gap (MIG)", "from 0 to 1"),
 )
+MAX_DECIMALS = 6
 # More rows or columns than this, as random values make, would be mostly empty.
 MAX_VALUES = 12
 MAX_TRAVERSED_DIMS = 10
@@ -96,9 +97,33 @@ def _captioned(title, unit, cells):
     return f"{title}, {unit}. Framed: the best trial; n/a: no completed trial.{repeats}"
 
 
+def decimals_of(values: Any) -> int:
+    """How many decimals tell numbers of one picture apart.
+
+    Three digits of their spread, and more where two of them would still read the same.
+
+    Args:
+        values: numbers, NaN where one is missing.
+
+    Returns:
+        int from 0 to 6.
+
+    Example:
+        >>> decimals_of([[-99.8, -105.2], [-250.0, -99.9]]), decimals_of([0.51, 0.5104])
+        (1, 4)
+    """
+    numbers = np.unique(np.asarray(values)[np.isfinite(values)])
+    spread = np.ptp(numbers)
+    if not spread:
+        return 2
+    least = int(np.clip(2 - math.floor(math.log10(spread)), 0, MAX_DECIMALS))
+    texts = [{f"{x:.{n}f}" for x in numbers} for n in range(least, MAX_DECIMALS)]
+    return least + next((i for i, t in enumerate(texts) if len(t) == len(numbers)), len(texts))
+
+
 def _heat_map(trials, numbers, text, rows, columns):
     """The mean of each cell; that of the first trial, which is the best one, is framed."""
-    title, unit, value_format = text
+    title, unit = text
     row_name, row_values = _axis(trials, rows)
     column_name, column_values = _axis(trials, columns)
     row_labels, column_labels = _labels(row_values), _labels(column_values)
@@ -106,7 +131,8 @@ def _heat_map(trials, numbers, text, rows, columns):
     means = [[np.mean(cells.get((r, c), math.nan)) for c in column_labels] for r in row_labels]
     best = (row_labels.index(row_values[0]), column_labels.index(column_values[0]))
     labels = _texts(row_labels), _texts(column_labels)
-    fig, axes = plotting.heat_map(means, *labels, title, unit, value_format, highlight=[best])
+    decimals = f".{decimals_of(means)}f"
+    fig, axes = plotting.heat_map(means, *labels, title, unit, decimals, highlight=[best])
     axes.set(xlabel=column_name, ylabel=row_name)
     span = f"from {np.nanmin(means):.4g} to {np.nanmax(means):.4g}"
     alt = f"Heat map of {title} over {row_name} (down) and {column_name} (across), {span}."
@@ -119,7 +145,7 @@ def _objective_map(trials):
     if objective is None or any(objective["name"] in names for _, *names in HEAT_MAPS):
         return {}
     values = [trial.objective["value"] if trial.objective else math.nan for trial in trials]
-    return {"objective": (np.array(values), "Objective", objective["name"], ".4g")}
+    return {"objective": (np.array(values), "Objective", objective["name"])}
 
 
 def heat_maps(
@@ -227,7 +253,7 @@ def model_figures(
     x: np.ndarray | None = None,
     value_range: tuple[float, float] = (0.0, 1.0),
 ) -> dict[str, Figure]:
-    """What the models of the best and the worst trial make, where they were kept.
+    """What the models of the three best trials and the worst one make, where they were kept.
 
     Args:
         trials: list of `TrialRecord`.
@@ -235,15 +261,21 @@ def model_figures(
         value_range: (low, high), the values shown black and white.
 
     Returns:
-        Dict from "best" and "worst" to `Figure`; without those that have no model, and, with a
-        warning, without those whose model cannot be read.
+        Dict from "best", "second_best", "third_best" and "worst" to `Figure`; without those that
+        have no model, and, with a warning, without those whose model cannot be read.
     """
-    best, worst = best_trial(trials), worst_trial(trials)
-    chosen = {"best": best} if best == worst else {"best": best, "worst": worst}
     figures = {}
-    for name, trial in chosen.items():
-        if trial is not None and (model := _model(trial)) is not None:
+    for name, trial in _extremes(trials).items():
+        if (model := _model(trial)) is not None:
             fig, _, shown = _picture(model, x, value_range)
             words = f"The {name} trial, {trial.trial_id}: {shown}"
-            figures[name] = _figure(fig, f"{words}.", f"{words}; {describe(trial)}.")
+            picture = _figure(fig, f"{words}.", f"{words}; {describe(trial)}.")
+            figures[name.replace(" ", "_")] = picture
     return figures
+
+
+def _extremes(trials):
+    """The best few completed trials, and the worst one, by what they are called."""
+    chosen = extreme_trials(trials)
+    names = ["best", "second best", "third best"][: max(len(chosen) - 1, 1)]
+    return dict(zip([*names, "worst"], chosen, strict=False))

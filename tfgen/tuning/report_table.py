@@ -1,4 +1,4 @@
-"""The trials of a search as one table: CSV, Markdown, HTML."""
+"""The trials of a search as one table: rows, CSV, Markdown."""
 
 import csv
 import html
@@ -6,10 +6,11 @@ import io
 import math
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from tfgen.tuning.trials import TrialRecord
 
-__all__ = ["csv_table", "html_table", "markdown_table"]
+__all__ = ["csv_table", "markdown_table", "table"]
 
 # How a cell begins that spreadsheets evaluate.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
@@ -36,14 +37,27 @@ def _cells(trial, hyperparameters, metrics):
     ]
 
 
-def _table(trials):
-    """Header and rows."""
+def table(trials: Sequence[TrialRecord]) -> list[list[Any]]:
+    """Headings and rows: what was chosen, what came out, what it cost.
+
+    Args:
+        trials: list of `TrialRecord`, in the order of the rows.
+
+    Returns:
+        List of lists, the headings first; None where a trial has no such value.
+
+    Example:
+        >>> from tfgen.tuning import TrialRecord
+        >>> trial = TrialRecord("0", "FAILED", {"beta": 4.0}, {}, None, 1.5, 0, "out of memory")
+        >>> table([trial])[1]
+        ['0', 'FAILED', 4.0, None, 1.5, 0, 'out of memory']
+    """
     hyperparameters = _union(trial.hyperparameters for trial in trials)
     metrics = _union(trial.metrics for trial in trials)
     objective = next((f"objective: {t.objective['name']}" for t in trials if t.objective), None)
     header = ["trial", "status", *hyperparameters, objective or "objective", *metrics]
     header += ["seconds", "epochs", "message"]
-    return header, [_cells(trial, hyperparameters, metrics) for trial in trials]
+    return [header, *(_cells(trial, hyperparameters, metrics) for trial in trials)]
 
 
 def _as_text(value):
@@ -78,10 +92,9 @@ def csv_table(trials: Sequence[TrialRecord]) -> str:
         trial,status,beta,objective,seconds,epochs,message
         0,FAILED,4.0,,1.5,0,out of memory
     """
-    header, rows = _table(trials)
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerows(map(_csv_cell, row) for row in (header, *rows))
+    writer.writerows(map(_csv_cell, row) for row in table(trials))
     return file.getvalue()
 
 
@@ -111,29 +124,6 @@ def markdown_table(trials: Sequence[TrialRecord]) -> str:
         | --- | --- | --- | --- | --- | --- | --- |
         | 0 | FAILED | 4 |  | 1.5 | 0 | a \\| b |
     """
-    header, rows = _table(trials)
+    header, *lines = [[_markdown_text(_as_text(value)) for value in row] for row in table(trials)]
     rule = _markdown_row(["---"] * len(header))
-    lines = [[_markdown_text(_as_text(value)) for value in row] for row in (header, *rows)]
-    return _markdown_row(lines[0]) + rule + "".join(map(_markdown_row, lines[1:]))
-
-
-def html_table(trials: Sequence[TrialRecord]) -> str:
-    """The table in HTML, escaped, numbers with five digits.
-
-    Args:
-        trials: list of `TrialRecord`, in the order of the rows.
-
-    Returns:
-        str, a `table` element.
-
-    Example:
-        >>> from tfgen.tuning import TrialRecord
-        >>> trial = TrialRecord("0", "FAILED", {"beta": 4.0}, {}, None, 1.5, 0, "x < 0")
-        >>> "<td>x &lt; 0</td>" in html_table([trial])
-        True
-    """
-    header, rows = _table(trials)
-    head = "".join(f'<th scope="col">{html.escape(name)}</th>' for name in header)
-    body = ["".join(f"<td>{html.escape(_as_text(value))}</td>" for value in row) for row in rows]
-    lines = "\n".join(f"<tr>{cells}</tr>" for cells in body)
-    return f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody>\n</table>"
+    return _markdown_row(header) + rule + "".join(map(_markdown_row, lines))

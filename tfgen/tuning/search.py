@@ -26,17 +26,17 @@ from tfgen.tuning.parallel import is_chief, is_worker
 from tfgen.tuning.trials import (
     TrialRecord,
     best_trial,
+    extreme_trials,
     load_search,
     load_trials,
     trial_folder,
-    worst_trial,
     write_json,
     write_trial,
 )
 
 __all__ = ["SearchResult", "search"]
 
-SAVE_MODELS = ("best", "best_and_worst", "all")
+SAVE_MODELS = ("best", "best_and_worst", "few", "all")
 # Numbers of errors that any trial would meet: a disk that is full, gone or broken.
 OF_MACHINE = {
     getattr(errno, name)
@@ -169,12 +169,12 @@ def _memory_returned():
 
 
 def _remove_models(output_dir, keep):
-    """Removes the saved models of trials that are neither the best nor, if kept, the worst."""
+    """Removes the saved models of all trials but those that `keep` names."""
     if keep == "all":
         return
     trials = load_trials(output_dir)
-    kept = [best_trial(trials), worst_trial(trials) if keep == "best_and_worst" else None]
-    names = {trial.trial_id for trial in kept if trial}
+    kept = extreme_trials(trials, num_best=3 if keep == "few" else 1)
+    names = {trial.trial_id for trial in (kept[:1] if keep == "best" else kept)}
     for trial in trials:
         if trial.trial_id not in names and trial.model_path:
             trial.model_path.unlink(missing_ok=True)
@@ -288,7 +288,7 @@ def search(
     epochs: int = 10,
     max_trials: int | None = None,
     metrics: Sequence[str] = (),
-    save_models: Literal["best", "best_and_worst", "all"] = "best_and_worst",
+    save_models: Literal["best", "best_and_worst", "few", "all"] = "few",
     seed: int = 0,
     verbose: int = 1,
 ) -> SearchResult:
@@ -319,7 +319,8 @@ def search(
         max_trials: int, needed by "random" and "bayesian", unused by "hyperband". A later call may
             raise it.
         metrics: names of further metrics after training, "mig" or "mmd".
-        save_models: "best", "best_and_worst" or "all", of which trials model.keras is kept.
+        save_models: of which trials model.keras is kept: "best", "best_and_worst", "few" (the three
+            best and the worst) or "all".
         seed: int >= 0, of the tuner's proposals; weights and draws have that of the hypermodel.
         verbose: 0, silent; 1, a line for each trial; 2, also one for each epoch.
 

@@ -18,6 +18,7 @@ __all__ = [
     "STATUSES",
     "TrialRecord",
     "best_trial",
+    "extreme_trials",
     "load_search",
     "load_trials",
     "ranked",
@@ -250,6 +251,12 @@ def best_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
 def worst_trial(trials: Sequence[TrialRecord]) -> TrialRecord | None:
     """The completed `TrialRecord` of the worst objective, or None if there is none."""
     return next(reversed(_completed(trials)), None)
+
+
+def extreme_trials(trials: Sequence[TrialRecord], num_best: int = 3) -> list[TrialRecord]:
+    """The best completed `TrialRecord`s, the best one first, and then the worst one."""
+    completed = _completed(trials)
+    return completed[:num_best] + completed[max(num_best, len(completed) - 1) :]
 
 
 def _completed(trials):
