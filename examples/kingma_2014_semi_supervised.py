@@ -13,6 +13,7 @@ repeated, so that each batch has some. All are scored on the test set. Pixels ar
 intensity exceeds 0.5.
 """
 
+import _start  # noqa: F401
 import keras
 import numpy as np
 import paper_script

@@ -20,6 +20,7 @@ count. A killed run goes on where it stopped.
 import functools
 import math
 
+import _start  # noqa: F401
 import keras
 import mi_figures
 import numpy as np

@@ -43,7 +43,7 @@ def write_report(title, experiments, args):
     parts = {
         "": [SMOKE if args.smoke else OF_NUMBERS, *missing(experiments, done)],
         **compared(done, results),
-        **{f"{e.name}: {e.stands_for}": section(e, results[e.name], folder) for e in done},
+        **{f"{e.name} ({e.stands_for})": section(e, results[e.name], folder) for e in done},
         "Runs": [runs(done, results)],
     }
     page = plotting.html_page(f"SMOKE: {heading}" if args.smoke else heading, parts)

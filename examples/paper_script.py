@@ -119,9 +119,12 @@ def main(title, experiments, first_seed, data_sets, argv=None):
     args.output_dir.mkdir(parents=True, exist_ok=True)
     if args.smoke:
         print(SMOKE)
-    for experiment, run in Clock(jobs(experiments, first_seed, args), is_done).timed():
-        measure(experiment, run)
-        write_report(title, experiments, args)
+    try:
+        for experiment, run in Clock(jobs(experiments, first_seed, args), is_done).timed():
+            measure(experiment, run)
+            write_report(title, experiments, args)
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. The same command goes on at the epoch that was running.")
     print(f"\n{args.output_dir / 'results.json'}\n{args.output_dir / 'report.html'}")
     if args.index:
         print(write_index(args.index))

@@ -22,6 +22,7 @@ A killed run goes on where it stopped.
 import argparse
 import os
 
+import _start  # noqa: F401
 import keras
 import numpy as np
 import paper_script

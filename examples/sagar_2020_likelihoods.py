@@ -12,6 +12,7 @@ steps and the convolutional HVI with 16 beside them. `annealing` asks what 5,000
 All in nats, upper bounds of -log p(x). A killed run goes on where it stopped.
 """
 
+import _start  # noqa: F401
 import benchmark
 import benchmark_page
 import benchmark_run

@@ -26,6 +26,7 @@ import functools
 import os
 import pathlib
 
+import _start  # noqa: F401
 import keras
 import matplotlib.pyplot as plt
 import numpy as np

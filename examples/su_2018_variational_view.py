@@ -29,6 +29,7 @@ report.html gather them. A killed run goes on where it stopped.
 
 import functools
 
+import _start  # noqa: F401
 import keras
 import numpy as np
 import paper_script

@@ -5,6 +5,7 @@ from tfgen.tuning.report_settings import settings
 SEARCH = {
     "objective": {"name": "val_elbo", "direction": "max"},
     "model": "BetaVAE",
+    "network": "mlp",
     "splits": ["train[:90%]", "train[90%:]"],
     "binarize": None,
     "space": {
@@ -31,6 +32,7 @@ def test_words():
         "Tuner": "Bayesian optimisation",
         "At most": "20 trials",
         "Model": "BetaVAE",
+        "Networks": "fully connected",
         "Trained and validated on": "train[:90%], train[90%:]",
         "Pixels": "not binarized",
         "Models kept": "of the three best and the worst trial",
@@ -40,10 +42,12 @@ def test_words():
 
 
 def test_nothing_is_lost_of_a_record_of_another_version():
-    found = settings({"objective": "mig", "tuner": ["a", 1.5], "space": [1, 2], "seed": 0})
+    search = {"objective": "mig", "tuner": ["a", 1.5], "space": [1, 2], "seed": 0}
+    found = settings({**search, "binarize": "fixed"})
     assert found == {
         "Searched": "space 1, 2",
         "Objective": "mig",
         "Tuner": "a, 1.5",
+        "Pixels": "binarized, drawn once",
         "Seed of the tuner": "0",
     }

@@ -12,6 +12,16 @@ TUNERS = {
     "bayesian": "Bayesian optimisation",
     "hyperband": "Hyperband",
 }
+NETWORKS = {
+    "mlp": "fully connected",
+    "conv": "convolutional",
+    "conv64": "convolutional, for images of 64 x 64",
+}
+PIXELS = {
+    "stochastic": "binarized, drawn anew in each epoch",
+    "fixed": "binarized, drawn once",
+    "threshold": "binarized at 0.5",
+}
 KEPT = {
     "best": "of the best trial",
     "best_and_worst": "of the best and the worst trial",
@@ -91,10 +101,10 @@ WORDS: dict[str, tuple[str, Callable[[Any], str]]] = {
     "max_trials": ("At most", lambda value: f"{value} trials" if value else ""),
     "epochs": ("Epochs of a trial", _text),
     "model": ("Model", _text),
-    "network": ("Networks", _text),
+    "network": ("Networks", _named(NETWORKS)),
     "dataset": ("Data", _text),
     "splits": ("Trained and validated on", _text),
-    "binarize": ("Pixels", lambda value: f"binarized, {value}" if value else "not binarized"),
+    "binarize": ("Pixels", lambda value: _named(PIXELS)(value) if value else "not binarized"),
     "metrics": ("Further metrics", _text),
     "model_seed": ("Seed of the models", _text),
     "seed": ("Seed of the tuner", _text),
