@@ -61,7 +61,9 @@ def listed(experiments, args):
 def time_of(experiment, scale):
     """What `--list` says of one experiment."""
     seconds = seconds_of(experiment.name, scale)
-    return experiment.times.get(scale, "not known") if seconds is None else duration(seconds)
+    if seconds is None:
+        return experiment.times.get(scale, "not known")
+    return duration(seconds) if seconds else "seconds"
 
 
 class Clock:
