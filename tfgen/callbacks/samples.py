@@ -73,8 +73,8 @@ class SampleGrid(keras.callbacks.Callback):
         condition: of a conditional model, one for all or one for each sample.
 
     Raises:
-        ValueError: if `num_samples` or `every` is not an int >= 1, `seed` is
-            negative, `value_range` no pair, a folder no path, or a `condition` not finite; in
+        ValueError: if `num_samples` or `every` is not an int >= 1, `seed` is negative,
+            `value_range` is not a pair, a folder is not a path, or a `condition` is not finite; in
             training, if the model takes no conditions or others, draws no pixels, or has no images
             for a `value_range`.
 

@@ -213,7 +213,7 @@ class KLWarmUp(_RiseToBeta):
     `steps_per_execution` steps. Validation uses the current beta: compare `val_elbo`, not
     `val_loss`, between epochs.
 
-    Source: the warm-up of Sonderby et al., arXiv:1602.02282, with beta = 1 at its end there.
+    Source: the warm-up of Sonderby et al., arXiv:1602.02282v3, Eq. 21, where beta ends at 1.
 
     Args:
         num_steps: int >= 1, training steps until `end`.
@@ -253,7 +253,8 @@ class CyclicalKLWarmUp(_RiseToBeta):
     Steps are the model's own, so a resumed run goes on where it stopped. The value holds for
     `steps_per_execution` steps.
 
-    Source: Fu et al., arXiv:1903.10145, with a linear rise; step here is t - 1 there.
+    Source: Fu et al., arXiv:1903.10145 (equations not checked), with a linear rise; step here is
+    t - 1 there.
 
     Args:
         num_steps: int >= 1, training steps of all cycles together.

@@ -125,7 +125,7 @@ def tensor_coercible(
         `distribution` with `shape`, `numpy()`, conversion to a tensor and the tensor's operators.
 
     Raises:
-        TypeError: if `distribution` is none.
+        TypeError: if `distribution` is not a distribution.
 
     Example:
         >>> q = tensor_coercible(tfd.Normal([0.0, 1.0], 1.0), tfd.Distribution.mean)

@@ -254,7 +254,7 @@ class VectorQuantizer(Quantizer):
             seed: int32 tensor of shape (2,), for the restarts.
 
         Raises:
-            ValueError: if the shapes do not fit, or `seed` is none.
+            ValueError: if the shapes do not fit, or `seed` is not a seed.
         """
         self.check_pair(vectors, indices)
         check_stateless_seed(seed=seed)

@@ -75,7 +75,7 @@ def as_policies(**values: str) -> list[str]:
     """The policies of the one value, names of `AUGMENTATIONS` joined by commas.
 
     Raises:
-        ValueError: if it is no string or there is no such policy.
+        ValueError: if it is not a string or names an unknown policy.
 
     Example:
         >>> as_policies(augment="color,cutout"), as_policies(augment="")

@@ -77,8 +77,8 @@ def ms_ssim(
         window: state it beside the value.
 
     Raises:
-        ValueError: if shapes differ or are no images', pixels leave the range, or the window does
-            not fit.
+        ValueError: if shapes differ or are not those of images, pixels leave the range, or the
+            window does not fit.
 
     Example:
         >>> images = np.random.default_rng(0).uniform(size=(2, 28, 28, 1))

@@ -128,7 +128,7 @@ def training_curves(
         `(fig, axes)`, an array of matplotlib Axes, shape (number of units,).
 
     Raises:
-        ValueError: if the history is empty or no dict, or a name has not one number for each
+        ValueError: if the history is empty or not a dict, or a name lacks a number for some
             epoch, or a unit is not a string.
 
     Example:

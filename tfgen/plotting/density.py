@@ -76,7 +76,7 @@ def density(
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if `ranges` or `data` is no such pair or array, or the model one of other
+        ValueError: if `ranges` or `data` is not such a pair or array, or the model has other
             dimensions.
 
     Example:

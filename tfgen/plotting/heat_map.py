@@ -139,7 +139,7 @@ def heat_map(
 
     Raises:
         ValueError: if `values` is not a matrix, has an infinite value or only NaN, if labels or
-            cells do not fit it, or `value_range` or `value_format` is none.
+            cells do not fit it, or `value_range` or `value_format` is unusable.
 
     Example:
         >>> fig, axes = heat_map([[0.1, 0.5], [np.nan, 0.3]], row_labels=[1, 4], highlight=[(0, 1)])

@@ -225,7 +225,7 @@ def image_grid(
         Axes, shape (rows, columns).
 
     Raises:
-        ValueError: if the images are no finite (n, h, w, 1 or 3), integer pixels leave
+        ValueError: if the images are not finite or not (n, h, w, 1 or 3), integer pixels leave
             `value_range`, or the labels are not as many as what they label.
 
     Example:
@@ -266,7 +266,7 @@ def volume_slices(
         `(fig, axes)`, one matplotlib Axes.
 
     Raises:
-        ValueError: if the volumes are no finite (n, d, h, w, 1 or 3), or as `image_grid`.
+        ValueError: if the volumes are not finite or not (n, d, h, w, 1 or 3), or as `image_grid`.
 
     Example:
         >>> fig, axes = volume_slices(np.zeros((2, 16, 12, 12, 1)), num_slices=4)

@@ -44,7 +44,7 @@ def series(
         `(fig, axes)`, axes an array of shape (channels,).
 
     Raises:
-        ValueError: if the series are no finite (n, length, channels), the lengths differ, or an
+        ValueError: if the series are not finite or not (n, length, channels), lengths differ, or an
             argument is out of range.
 
     Example:
