@@ -192,11 +192,12 @@ def aurocs(model, train, inside, outside, run, kinds=KINDS):
     found, reference = {}, train[: run.pick(10_000, 10_000, 100)]
     for kind in kinds:
         options = dict(reference=reference) if kind in ("typicality", "latent") else {}
+        if kind not in ("latent", "reconstruction_error"):
+            options["num_samples"] = run.pick(**NUM_DRAWS)
         scores = metrics.outlier_scores(
             model,
             np.concatenate([inside, outside]),
             kind,
-            num_samples=run.pick(**NUM_DRAWS),
             seed=run.seed,
             verbose=False,
             **options,

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from numpy.testing import assert_allclose
 
 from tfgen import layers, models, networks
@@ -151,7 +152,8 @@ def test_conditional_models():
     )
     x, c = np.ones((6, 4), "float32"), np.array([0, 1, 0, 1, 1, 0])
     for kind in ("nll", "elbo", "reconstruction", "reconstruction_error", "regret"):
-        found = scores(model, (x, c), kind, num_samples=5000)
+        draws = {} if kind == "reconstruction_error" else {"num_samples": 5000}
+        found = scores(model, (x, c), kind, **draws)
         assert np.ptp(found[c == 0]) < 0.5 * abs(found[c == 0].mean() - found[c == 1].mean())
 
 
@@ -166,6 +168,65 @@ def test_masks_are_the_encoders_alone():
     mask = np.ones((6, 4), "float32")
     expected = np.sum(np.square(x - model.reconstruct(x, mask)), axis=1)
     assert_allclose(scores(model, (x, mask), "reconstruction_error"), expected, rtol=1e-5)
+
+
+KINDS = ("nll", "elbo", "reconstruction", "reconstruction_error", "latent")
+
+
+def test_targets_are_what_is_explained(linear_gaussian):
+    """Of a denoising VAE q(z|x) sees one part of a batch, and p(x|z) is of the other."""
+    g, noisy = linear_gaussian, linear_gaussian.x[:20]
+    clean = noisy + np.float32(0.5)
+    z = np.asarray(g.exact.embed(noisy))
+    error = np.sum(np.square(clean - g.exact.generate(z)), axis=1)
+    assert_allclose(scores(g.exact, (noisy, clean), "reconstruction_error"), error, rtol=1e-5)
+    for kind in KINDS:
+        reference = {"reference": (noisy, clean)} if kind == "latent" else {}
+        found = scores(g.exact, (noisy, clean), kind, **reference)
+        inputs = scores(g.exact, noisy, kind, **({"reference": noisy} if reference else {}))
+        assert np.array_equal(found, inputs) == (kind == "latent")
+
+
+@pytest.mark.parametrize("make", [np.asarray, lambda x: tf.data.Dataset.from_tensor_slices(x)])
+def test_every_example_is_looked_at(linear_gaussian, make):
+    x = linear_gaussian.x[:20].copy()
+    x[15, 2] = np.nan
+    data = make(x) if make is np.asarray else make(x).batch(6)
+    with pytest.raises(ValueError, match="data must be finite"):
+        scores(linear_gaussian.exact, data, "elbo", num_samples=2)
+
+
+def test_every_row_of_an_array_is_in_the_support(vae):
+    images = np.full((20, 8, 8, 1), 0.5, "float32")
+    images[15] = 2
+    for kind in KINDS:
+        reference = {"reference": images} if kind == "latent" else {}
+        with pytest.raises(ValueError, match="A Bernoulli likelihood needs data in"):
+            scores(vae, images, kind, batch_size=5, **reference)
+
+
+def test_a_data_set_in_which_nothing_is_left(linear_gaussian):
+    data = tf.data.Dataset.from_tensor_slices(linear_gaussian.x).batch(20).filter(lambda x: False)
+    for kind in ("nll", "elbo"):
+        with pytest.raises(ValueError, match="Received: empty data"):
+            scores(linear_gaussian.exact, data, kind, num_samples=2)
+
+
+def test_complexity_of_a_data_set_in_another_order_each_time(vae):
+    """Noise and grey values take different files: each score is of one image."""
+    rng = np.random.default_rng(0)
+    images = np.where(np.arange(30)[:, None, None, None] < 15, 0.5, rng.random((30, 8, 8, 1)))
+    images = images.astype("float32")
+    data = tf.data.Dataset.from_tensor_slices(images).shuffle(30, seed=0).batch(10)
+    # Draws differ by the place in a batch: up to a nat. A file of noise has some 500 bits more.
+    expected = np.sort(scores(vae, images, "complexity"))
+    assert_allclose(np.sort(scores(vae, data, "complexity")), expected, atol=20)
+
+
+def test_regret_of_what_is_infinitely_far_is_infinite(linear_gaussian):
+    x = np.stack([linear_gaussian.x[0], np.full(4, 1e25, "float32")])
+    found = scores(linear_gaussian.exact, x, "regret", num_steps=2, num_samples=2)
+    assert np.isfinite(found[0]) and found[1] == np.inf
 
 
 def test_regret_is_of_diagonal_normal_posteriors():
@@ -206,9 +267,20 @@ def test_finds_outliers_of_a_table(kind):
     [
         (dict(kind="distance"), "kind must be"),
         (dict(kind="typicality"), "kind='typicality' compares each example with a reference"),
-        (dict(kind="nll", reference=np.zeros((3, 4))), "kind='nll' compares with nothing.*latent"),
+        (
+            dict(kind="nll", reference=np.zeros((3, 4))),
+            "kind='nll' has no use for reference.*latent",
+        ),
         (dict(num_samples=0), "num_samples must be an int"),
-        (dict(num_steps=0), "num_steps must be an int"),
+        (dict(kind="regret", num_steps=0), "num_steps must be an int"),
+        (dict(num_steps=5), r"'nll' has no use for num_steps.*a kind that has: \['regret'\]"),
+        (dict(kind="reconstruction_error", num_samples=5), "has no use for num_samples.*'elbo'"),
+        (
+            dict(kind="latent", reference=np.zeros((2, 4)), num_samples=5),
+            "'latent' has no use for num_samples",
+        ),
+        (dict(kind="latent", reference=np.zeros((1, 4))), "of 1 examples, whose codes are all the"),
+        (dict(kind="latent", reference=np.zeros((5, 4))), "of 5 examples, whose codes are all the"),
         (dict(data=np.zeros((3, 5))), r"examples of shape \(4,\)"),
         (dict(kind="discriminator"), "method discriminate"),
     ],

@@ -20,12 +20,18 @@ __all__ = [
     "bits_of",
     "compiled_as",
     "conditioned_on",
+    "conditions_of",
     "encode",
+    "explained_of",
     "open_batches",
     "seed_of",
     "standard_error",
 ]
 
+_NO_END = (
+    "data must hold at least one example and come to an end. Received: {} data. Use "
+    "data.take(num_batches) of an endless data set."
+)
 NO_LIKELIHOOD = (
     "Models without a likelihood, such as GANs, are scored by their samples: "
     "tfgen.metrics.evaluate_samples."
@@ -117,13 +123,22 @@ def _terms(model: Any, x: Any) -> dict[str, tf.Tensor]:
 
 def encode(model: HasEncoder, x: Any) -> Any:
     """q(z|x) of a batch as `open_batches` gives it: examples, or examples with labels."""
-    examples, *labels = tf.nest.flatten(x)
-    return model.encode(tf.cast(examples, tf.float32), *labels)
+    return model.encode(tf.cast(_examples(x), tf.float32), *conditions_of(x))
+
+
+def conditions_of(x: Any) -> list[Any]:
+    """What a batch has beside examples, if it has anything; targets are no condition."""
+    return [] if hasattr(x, "targets") else tf.nest.flatten(x)[1:]
+
+
+def explained_of(x: Any) -> tf.Tensor:
+    """The targets of a batch that has such, else its examples."""
+    return getattr(x, "targets", _examples(x))
 
 
 def conditioned_on(model: Any, x: Any) -> contextlib.AbstractContextManager[None]:
     """Gives the networks of a conditional model the conditions of a batch, as p(z|c) needs them."""
-    _, *conditions = tf.nest.flatten(x)
+    conditions = conditions_of(x)
     if len(conditions) == 1 and hasattr(model, "conditioned_on"):
         return model.conditioned_on(*conditions)
     return contextlib.nullcontext()
@@ -142,16 +157,13 @@ def open_batches(
     check_ints(batch_size=batch_size)
     if not is_dataset:
         data = _as_arrays(data)
+        _check_batch(model, data[0] if isinstance(data, tuple) else data)  # All of it.
     batches: Any = (
         data if is_dataset else tf.data.Dataset.from_tensor_slices(data).batch(batch_size)
     )
     num_batches = int(batches.cardinality())
     if num_batches in (0, tf.data.INFINITE_CARDINALITY):
-        size = "endless" if num_batches else "empty"
-        raise ValueError(
-            f"data must hold at least one example and come to an end. Received: {size} data. Use "
-            "data.take(num_batches) of an endless data set."
-        )
+        raise ValueError(_NO_END.format("endless" if num_batches else "empty"))
     unpack = getattr(model, "unpack", _first)
     # `map` passes the parts of a tuple one by one.
     batches = batches.map(lambda *parts: unpack(parts if parts[1:] else parts[0]))
@@ -169,8 +181,8 @@ def _as_arrays(data: Any) -> Any:
             "data must hold at least one example along the first axis, in each part as many. "
             f"Received: data of shapes {[part.shape for part in parts]}."
         )
-    if not all(np.isfinite(part).all() for part in parts):
-        raise ValueError("data must be finite. Received: data with NaN or infinite values.")
+    for part in parts:
+        _check_finite(part)
     return tuple(parts) if isinstance(data, tuple) else parts[0]
 
 
@@ -186,12 +198,20 @@ def _examples(x: Any) -> tf.Tensor:
 def _filled_up(model: Any, batches: tf.data.Dataset) -> Iterator[tuple[Any, int]]:
     size = None
     for batch in batches:
-        num_examples = len(_examples(batch))
+        x = _examples(batch).numpy()
+        _check_finite(x)
         if size is None:
-            _check_batch(model, _examples(batch).numpy())
-            size = num_examples
-        rows = tf.minimum(tf.range(size), num_examples - 1)
-        yield tf.nest.map_structure(lambda x, rows=rows: tf.gather(x, rows), batch), num_examples
+            _check_batch(model, x)
+            size = len(x)
+        rows = tf.minimum(tf.range(size), len(x) - 1)
+        yield tf.nest.map_structure(lambda x, rows=rows: tf.gather(x, rows), batch), len(x)
+    if size is None:
+        raise ValueError(_NO_END.format("empty"))
+
+
+def _check_finite(x: np.ndarray) -> None:
+    if not np.isfinite(x).all():
+        raise ValueError("data must be finite. Received: data with NaN or infinite values.")
 
 
 def _check_batch(model: Any, x: np.ndarray) -> None:

@@ -16,7 +16,9 @@ from tfgen.losses import expected_value
 from tfgen.metrics._likelihood import (
     compiled_as,
     conditioned_on,
+    conditions_of,
     encode,
+    explained_of,
     open_batches,
     seed_of,
 )
@@ -47,6 +49,8 @@ Kind: TypeAlias = Literal[
     "regret",
     "typicality",
 ]
+# Of what a kind has a use for and a caller does not give.
+_DEFAULTS = {"num_samples": 100, "num_steps": 50}
 # Added to the variances of codes, so that a dimension that is never used has no infinite weight.
 _RIDGE = 1e-6
 
@@ -65,8 +69,8 @@ def outlier_scores(
     kind: Kind = "nll",
     *,
     reference: Data | None = None,
-    num_samples: int = 100,
-    num_steps: int = 50,
+    num_samples: int | None = None,
+    num_steps: int | None = None,
     batch_size: int = 100,
     seed: int = 0,
     verbose: bool = True,
@@ -112,8 +116,9 @@ def outlier_scores(
         "complexity".
 
     Raises:
-        ValueError: if the model lacks what `kind` needs, `reference` is missing or not used, a
-            number is below 1, or the data are empty, endless or of another shape.
+        ValueError: if the model lacks what `kind` needs, there is no `reference`, one of fewer than
+            2 examples for "latent", or an argument that `kind` has no use for, a number is below 1,
+            or the data are empty, endless, not finite, of another shape or outside the support.
 
     Example:
         >>> from tfgen import models, networks
@@ -124,28 +129,34 @@ def outlier_scores(
         (30,)
     """
     check_one_of(_KINDS, kind=kind)
-    check_ints(num_samples=num_samples, num_steps=num_steps, batch_size=batch_size)
+    check_ints(batch_size=batch_size)
     check_seed(seed=seed)
     check_verbose(verbose=verbose)
-    measure, protocol, takes_reference = _KINDS[kind]
-    _check_reference(kind, takes_reference, reference)
+    measure, protocol, options = _KINDS[kind]
+    sizes = {"num_samples": num_samples, "num_steps": num_steps}
+    _check_options(kind, options, {"reference": reference, **sizes})
+    given = _DEFAULTS | {name: size for name, size in sizes.items() if size is not None}
+    check_ints(**given)
     require(model, protocol, f"outlier_scores(kind={kind!r})", "Take another kind.")
-    settings = _Settings(num_samples, num_steps, batch_size, seed, verbose)
-    given = (reference,) if takes_reference else ()
-    return measure(model, data, settings, *given).astype("float64")
+    settings = _Settings(**given, batch_size=batch_size, seed=seed, verbose=verbose)
+    others = (reference,) if "reference" in options else ()
+    return measure(model, data, settings, *others).astype("float64")
 
 
-def _check_reference(kind, takes_reference, reference):
-    if takes_reference and reference is None:
+def _check_options(kind, options, values):
+    """Raises ValueError for a value that a kind has no use for, and for a missing reference."""
+    if "reference" in options and values["reference"] is None:
         raise ValueError(
             f"kind={kind!r} compares each example with a reference. Received: reference=None. Give "
             "data that are no outliers, such as the training set."
         )
-    if reference is not None and not takes_reference:
-        raise ValueError(
-            f"kind={kind!r} compares with nothing. Received: reference of type "
-            f"{type(reference).__name__}. Leave it out, or take kind='typicality' or 'latent'."
-        )
+    for name, value in values.items():
+        if value is not None and name not in options:
+            kinds = [other for other, (*_, taken) in _KINDS.items() if name in taken]
+            raise ValueError(
+                f"kind={kind!r} has no use for {name}. Received: {name} of type "
+                f"{type(value).__name__}. Leave it out, or take a kind that has: {kinds}."
+            )
 
 
 # Each kind.
@@ -193,11 +204,10 @@ def _errors(model, data, settings):
 
 def _error(model, x, seed):
     del seed
-    examples, *conditions = tf.nest.flatten(x)
-    if not getattr(model, "samples_are_conditional", True):  # A mask is the encoder's alone.
-        conditions = []
+    is_conditional = getattr(model, "samples_are_conditional", True)
+    conditions = conditions_of(x) if is_conditional else []  # A mask is the encoder's alone.
     output = model.decode(code_of(encode(model, x)), *conditions)
-    error = tf.cast(examples, tf.float32) - _mean_of(output)
+    error = tf.cast(explained_of(x), tf.float32) - _mean_of(output)
     return tf.reduce_sum(tf.square(error), axis=range(1, len(error.shape)))
 
 
@@ -224,16 +234,21 @@ def _regret(model, num_samples, num_steps, x, seed):
         start,
         max_iterations=num_steps,
     )
-    return tf.maximum(negative_bound(start) - found.objective_value, 0.0)
+    bound = negative_bound(start)
+    gain = tf.maximum(bound - found.objective_value, 0.0)
+    return tf.where(tf.math.is_finite(bound), gain, math.inf)  # Too far away for float32.
 
 
 def _complexities(model, data, settings):
+    if isinstance(data, tf.data.Dataset):
+        data = data.cache()  # Looked at twice, in one order.
+    nlls = _nlls(model, data, settings)
     sizes = [
         _png_bits(image)
         for x, count in open_batches(model, data, settings.batch_size)[0]
-        for image in tf.nest.flatten(x)[0].numpy()[:count]
+        for image in explained_of(x).numpy()[:count]
     ]
-    return _nlls(model, data, settings) / math.log(2) - np.array(sizes)
+    return nlls / math.log(2) - np.array(sizes)
 
 
 def _png_bits(image):
@@ -254,8 +269,15 @@ def _png_bits(image):
 
 def _latent_distances(model, data, settings, reference):
     codes = flat(_by_batch(model, reference, settings, _code)).astype("float64")
+    spread = np.sum(np.var(codes, axis=0))
+    if not spread > 0:
+        raise ValueError(
+            "kind='latent' needs a reference of several codes. Received: a reference of "
+            f"{len(codes)} examples, whose codes are all the same or not finite. Give more "
+            "examples, or take another kind."
+        )
     center, covariance = codes.mean(axis=0), np.atleast_2d(np.cov(codes, rowvar=False))
-    precision = np.linalg.inv(covariance + _RIDGE * np.trace(covariance) * np.eye(len(center)))
+    precision = np.linalg.inv(covariance + _RIDGE * spread * np.eye(len(center)))
     difference = flat(_by_batch(model, data, settings, _code)) - center
     return np.sqrt(np.einsum("ni,ij,nj->n", difference, precision, difference))
 
@@ -275,16 +297,17 @@ def _negative_logit(model, x, seed):
     return -tf.reduce_mean(logits, axis=range(1, len(logits.shape)))  # Of patches their mean.
 
 
-_KINDS: dict[str, tuple[Callable[..., np.ndarray], Any, bool]] = {
-    "complexity": (_complexities, HasLogWeights, False),
-    "discriminator": (_negative_logits, HasDiscriminator, False),
-    "elbo": (_negative_elbos, HasLogWeights, False),
-    "latent": (_latent_distances, HasEncoder, True),
-    "nll": (_nlls, HasLogWeights, False),
-    "reconstruction": (_reconstructions, HasElbo, False),
-    "reconstruction_error": (_errors, HasCodes, False),
-    "regret": (_regrets, HasElbo, False),
-    "typicality": (_typicality, HasLogWeights, True),
+# Of each kind: the function, what it needs of a model, and of the caller.
+_KINDS: dict[str, tuple[Callable[..., np.ndarray], Any, tuple[str, ...]]] = {
+    "complexity": (_complexities, HasLogWeights, ("num_samples",)),
+    "discriminator": (_negative_logits, HasDiscriminator, ()),
+    "elbo": (_negative_elbos, HasLogWeights, ("num_samples",)),
+    "latent": (_latent_distances, HasEncoder, ("reference",)),
+    "nll": (_nlls, HasLogWeights, ("num_samples",)),
+    "reconstruction": (_reconstructions, HasElbo, ("num_samples",)),
+    "reconstruction_error": (_errors, HasCodes, ()),
+    "regret": (_regrets, HasElbo, ("num_samples", "num_steps")),
+    "typicality": (_typicality, HasLogWeights, ("num_samples", "reference")),
 }
 
 
