@@ -206,8 +206,20 @@ def _observed(likelihood, mask, rank):
         masks = tf.split(mask, [part.event_shape.num_elements() for part in parts], axis=-1)
         return tfd.Blockwise([_observed(*pair, 1) for pair in zip(parts, masks, strict=True)])
     if isinstance(likelihood, tfd.Independent):
-        return tfd.Independent(tfd.Masked(likelihood.distribution, mask), rank)
-    return tfd.Masked(likelihood, tf.reduce_all(mask, axis=range(-rank, 0)))
+        return tfd.Independent(tfd.Masked(likelihood.distribution, mask, _possible), rank)
+    return tfd.Masked(likelihood, tf.reduce_all(mask, axis=range(-rank, 0)), _possible)
+
+
+def _possible(distribution):
+    """A value of finite density, for TFP to look at where one is missing.
+
+    Not a draw, as TFP has it: XLA cannot draw counts, and others take it a minute to compile.
+    """
+    if len(distribution.event_shape):
+        return distribution.sample(seed=(0, 0))
+    bijector = distribution.experimental_default_event_space_bijector()  # None of a mass.
+    zero = tf.zeros((), distribution.dtype)
+    return zero if bijector is None else bijector.forward(zero)
 
 
 def _with_axes(values, number):
