@@ -26,6 +26,7 @@ FLAGS = [
 SHOWN = [
     *("index", "installation", "tutorial", "recipes", "models", "layers", "theory", "scores"),
     *("comparison", "benchmark", "papers", "su", "data", "devices", "cite"),
+    *("choosing", "models/index", "models/vae", "models/gan"),
     *("api/index", "api/tfgen.models", "api/tfgen.models.IWAE", "api/tfgen.losses.kl_divergence"),
 ]
 OTHERS = sorted(
