@@ -62,7 +62,7 @@ LIKE = {
 }
 # Trainings of one experiment: without and with a term; EM, stepwise EM, scikit-learn's.
 TRAININGS = {"proximity": 2, "proximity-harsh": 2, "proximity-no-bn": 2}
-TRAININGS |= {"em-gaussian": 3, "em-bernoulli": 2, "em-digits": 3}
+TRAININGS |= {"em-gaussian": 3, "em-bernoulli": 2, "em-digits": 3, "m1-m2": 2}
 
 
 def of_runs():

@@ -75,6 +75,15 @@ def test_values():
     assert not any(tag == "h2" for tag, _ in parsed.texts)
 
 
+def test_a_long_page_has_links_to_its_sections():
+    headings = [f"Part {i}: x & <y>" for i in range(6)]
+    parsed = Page(html_page("Title", {"": ["text"], **{h: ["text"] for h in headings}}))
+    assert parsed.values("href") == [f"#part-{i}-x-y" for i in range(6)]
+    assert parsed.values("id") == [link[1:] for link in parsed.values("href")]
+    assert [text for tag, text in parsed.texts if tag == "a"] == headings
+    assert "a" not in {tag for tag, _ in Page(html_page("", {h: [] for h in headings[:5]})).texts}
+
+
 @pytest.mark.parametrize(
     "sections, message",
     [

@@ -11,6 +11,8 @@ from tfgen.plotting.figures import check_text
 
 __all__ = ["html_page"]
 
+MAX_HEADINGS = 5  # More are listed above the page.
+
 # `color-scheme` and the system colours follow the reader's light or dark setting; the figures keep
 # the white that they were drawn on.
 CSS = """
@@ -18,6 +20,7 @@ CSS = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem;
   background: Canvas; color: CanvasText; overflow-wrap: anywhere; }
 h1 { line-height: 1.25; }
+nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .9rem; }
 .figures { display: grid; gap: 1.5rem; align-items: start;
   grid-template-columns: repeat(auto-fill, minmax(min(28rem, 100%), 1fr)); }
 figure { margin: 0; }
@@ -76,8 +79,8 @@ PAGE = """<!DOCTYPE html>
 def html_page(title: str, sections: Mapping[str, Sequence[Any]]) -> str:
     """An HTML document of texts, settings, sortable tables and pictures.
 
-    It holds its pictures, so that it is one file, and refers to nothing else but what is linked.
-    What a part of a section is shown as depends on its type:
+    It holds its pictures, so that it is one file, and refers to nothing else but what is linked. A
+    long page begins with links to its sections. The type of a part decides what it is shown as:
 
     - str: a paragraph, in which text between backticks is set as code.
     - dict from name to value: a list of settings. A value that is `bytes`, of a PNG file, is a
@@ -116,7 +119,8 @@ def _body(sections):
             "sections must be a dict from heading to a list of texts, dicts and tables. "
             f"Received: sections={sections!r:.500}."
         )
-    return "\n".join(_section(heading, parts) for heading, parts in sections.items())
+    contents = _contents([heading for heading in sections if heading])
+    return "\n".join(contents + [_section(*item) for item in sections.items()])
 
 
 def _is_section(item):
@@ -124,8 +128,18 @@ def _is_section(item):
     return isinstance(heading, str) and isinstance(parts, list | tuple)
 
 
+def _contents(headings):
+    """Links to the sections of a long page."""
+    links = [f'<a href="#{_anchor(h)}">{html.escape(h)}</a>' for h in headings]
+    return ["<nav>", *links, "</nav>"] if len(links) > MAX_HEADINGS else []
+
+
+def _anchor(heading):
+    return "-".join(re.findall(r"\w+", heading.lower()))
+
+
 def _section(heading, parts):
-    head = [f"<h2>{html.escape(heading)}</h2>"] if heading else []
+    head = [f'<h2 id="{_anchor(heading)}">{html.escape(heading)}</h2>'] if heading else []
     return "\n".join(head + [_part(part) for part in parts])
 
 
