@@ -23,6 +23,7 @@ MAX_COLUMNS = 8  # Of a pair plot.
 NAMES = ("real", "generated")
 # From blue by white to red, which stay apart in three kinds of colour blindness.
 SIGNED_COLORS = "RdBu_r"
+INCHES_PER_CHARACTER = 0.07
 MAX_NAMES = 40  # Of a matrix; more would be too small to read.
 
 
@@ -317,18 +318,22 @@ def correlations(
             "them out, or choose some columns."
         )
     panels = {NAMES[0]: real, NAMES[1]: generated, f"{NAMES[1]} - {NAMES[0]}": generated - real}
-    side = max(2.4, 0.16 * len(labels or ()))
-    fig, axes = subplots(
-        1, 3, figsize=(3 * side + 1.5, side + 0.8), sharey=True, layout="constrained"
-    )
+    side, margin = max(2.4, 0.16 * len(labels or ())), _inches_of(labels or ())
+    size = (3 * side + margin + 1.2, side + margin + 0.5)
+    fig, axes = subplots(1, 3, figsize=size, sharey=True, layout="constrained")
     for ax, (title, matrix) in zip(axes, panels.items(), strict=True):
         image = ax.imshow(matrix, cmap=SIGNED_COLORS, vmin=-1, vmax=1)
         ax.set_facecolor("lightgrey")
         ax.set_title(title, fontsize=10)
         ax.set_xticks(range(len(labels or ())), labels or (), fontsize=7, rotation=90)
         ax.set_yticks(range(len(labels or ())), labels or (), fontsize=7)
-    fig.colorbar(image, ax=axes, label="correlation, or its difference")
+    fig.colorbar(image, ax=axes, label="correlation")
     return fig, axes
+
+
+def _inches_of(labels):
+    """Of the longest label."""
+    return INCHES_PER_CHARACTER * max(map(len, labels), default=0)
 
 
 def _as_correlations(**values):
