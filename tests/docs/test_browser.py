@@ -137,6 +137,18 @@ def test_formulas_have_a_font_with_tall_brackets(browser):
     )
 
 
+def test_table_of_the_comparison_sorts(browser):
+    show(browser, BUILT / "comparison.html", 1280, "light")
+    rows = "[...document.querySelectorAll('table.benchmark tbody')][0].rows"
+    values = f"return [...{rows}].map(row => parseFloat(row.cells[8].textContent))"
+    before = browser.execute_script(values)
+    browser.execute_script("document.querySelectorAll('table.benchmark th')[8].click()")
+    after = browser.execute_script(values)
+    numbers = [value for value in after if value is not None]
+    assert after != before
+    assert numbers in (sorted(numbers), sorted(numbers, reverse=True))
+
+
 def test_a_missing_file_is_noticed(browser, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(
