@@ -1,6 +1,7 @@
 """The command `tfgen`: what it prints and writes, and that its lines do the same."""
 
 import json
+import pathlib
 import subprocess
 import sys
 
@@ -15,6 +16,7 @@ from tfgen.command import main
 from tfgen.command.arguments import new_parser
 from tfgen.command.tables import MODELS
 
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "command.md"
 SMALL = ["--train-split", "train[:128]", "--test-split", "test[:64]"]
 TRAIN = ["train", "vae", *SMALL, "--epochs", "2", "--latent-dim", "3"]
 COMMANDS = ("train", "evaluate", "sample", "traverse", "export", "search", "bench")
@@ -92,6 +94,10 @@ def test_lines_of_train_do_the_same(trained, in_folder, capsys):
     )
     for ours, theirs in zip(first.weights, second.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_page_shows_the_lines(in_folder, capsys):
+    assert f"```python\n{lines_of(capsys, 'train', 'vae')}```" in PAGE.read_text(encoding="utf-8")
 
 
 def test_train_goes_on(in_folder, capsys):

@@ -98,6 +98,7 @@ class Source(NamedTuple):
 
 
 _GREY = Source(5, binarize="stochastic", likelihood="bernoulli")
+_UNSPLIT = Source(train="train[:90%]", test="train[90%:]")
 _SOURCES = {
     "digits": _GREY._replace(epochs=150),
     "sprites": Source(1, test="test[:2000]", likelihood="bernoulli"),
@@ -106,11 +107,12 @@ _SOURCES = {
     "celeb_a": Source(5),
     "cifar10": Source(20),
     "svhn_cropped": Source(20),
+    "shapes3d": _UNSPLIT._replace(epochs=1),
+    "dsprites": _UNSPLIT._replace(epochs=1, likelihood="bernoulli"),
 }
 # Data sets that `tfgen data` lists: those that need no fetching, and those that do.
 EMBEDDED = ("digits", "sprites")
 FETCHED = tuple(name for name in _SOURCES if name not in EMBEDDED)
-_UNSPLIT = Source(train="train[:90%]", test="train[90%:]")
 
 
 def is_table(data: str) -> bool:
