@@ -49,7 +49,7 @@ def facts(name):
     if weights:
         yield f"- Trained weights: {', '.join(weights)}"
     if source:
-        yield f"- Source: {source}"
+        yield f"- Source of `{name}`: {source}"
 
 
 def source_of(name):

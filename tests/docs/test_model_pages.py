@@ -161,4 +161,4 @@ def test_facts_name_parents_weights_and_source():
         == "- API: {py:class}`tfgen.models.BetaTCVAE`, derived from {py:class}`~tfgen.models.VAE`"
     )
     assert '`load_pretrained("mnist/beta-tcvae")`' in weights
-    assert source.startswith("- Source: Chen et al.")
+    assert source.startswith("- Source of `BetaTCVAE`: Chen et al.")
