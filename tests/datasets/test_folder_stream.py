@@ -131,6 +131,13 @@ def test_training_goes_on_in_the_middle_of_an_epoch(folder, streamed, tmp_path_f
     keras.tree.map_structure(np.testing.assert_array_equal, resumed, expected)
 
 
+def test_the_current_folder_may_change(folder, streamed, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    dataset, _ = streamed(folder.name)
+    monkeypatch.chdir("/")
+    assert len(list(dataset)) == 1
+
+
 def truncate(path):
     path.write_bytes(path.read_bytes()[:60])
 

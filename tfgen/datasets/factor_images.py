@@ -141,8 +141,9 @@ def _pixels(path, images, cache_dir):
     """Array of all images, on disk if there is a place."""
     if cache_dir is not None:
         cache_dir.mkdir(parents=True, exist_ok=True)
-        files = sorted(path.glob("*.mat")) if path.is_dir() else [path]
-        cache = cache_dir / cache_name(path.parent, files, images.shape)
+        files = _cars(path) if path.is_dir() else [path]
+        names = [str(file.relative_to(path.parent)) for file in files]
+        cache = cache_dir / cache_name(path.parent, names, images.shape)
         expected = [("uint8", images.shape)]
         return mapped_arrays([cache], expected, lambda: zip(images.chunks(), strict=True))[0]
     if images.mapped is not None:
@@ -263,12 +264,7 @@ def _offset(path, member):
 def _open_cars(path, image_size):
     """The images of a folder of MATLAB files, one for each car."""
     extras.require("PIL", extra="data")
-    files = sorted(file for file in path.glob("*.mat") if not file.name.startswith("."))
-    if not files:
-        raise ValueError(
-            f"The folder has no cars. Received: {str(path)!r}. Expected its files that end in "
-            "'.mat'."
-        )
+    files = _cars(path)
     size = tuple(image_size or _CAR_SIZE)
     elevations, azimuths = _views(files[0]).shape[:2]
     shape = (len(files) * elevations * azimuths, *size, 3)
@@ -289,6 +285,17 @@ def _open_cars(path, image_size):
     )
     factors = np.stack([elevation, azimuth, car], axis=-1)
     return _Images(shape, factors, (elevations, azimuths, len(files)), chunks)
+
+
+def _cars(folder):
+    """Paths of the files of all cars."""
+    files = sorted(file for file in folder.glob("*.mat") if not file.name.startswith("."))
+    if not files:
+        raise ValueError(
+            f"The folder has no cars. Received: {str(folder)!r}. Expected its files that end in "
+            "'.mat'."
+        )
+    return files
 
 
 def _views(path):

@@ -72,70 +72,85 @@ def read_folder(
     """
     folder = pathlib.Path(folder)
     extras.require("PIL", extra="data")
-    paths, skipped = _image_paths(folder)
-    chosen = select({"train": np.arange(len(paths))}, split)
-    names = _class_names(folder, paths)
-    paths = [paths[index] for index in chosen]
-    cache = None if cache_dir is None else cache_dir / cache_name(folder, paths, image_size)
-    images = _map_all(paths, image_size, cache) if cache else _read(folder, paths, image_size)
-    labels = _labels(folder, paths, names) if names else None
+    names, skipped = _image_names(folder)
+    chosen = select({"train": np.arange(len(names))}, split)
+    classes = _class_names(names)
+    names = [names[index] for index in chosen]
+    cache = None if cache_dir is None else cache_dir / cache_name(folder, names, image_size)
+    read = functools.partial(_map_all, cache) if cache else _read
+    images = read(folder, names, image_size)
+    labels = _labels(names, classes) if classes else None
     return Examples(
         folder.resolve().name,
         images,
         images.shape[1:],
         labels,
-        class_names=names,
+        class_names=classes,
         cache=cache,
         skipped=skipped,
     )
 
 
-def _image_paths(folder):
-    """Paths of all images in a folder, sorted, and names of what is no image but called so."""
-    called = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    paths = [path for path in called if _is_image(path, folder)]
-    others = sorted(set(called) - set(paths))
-    if not paths:
+def _image_names(folder):
+    """Paths in a folder of all images, sorted, and of what is no image but called so."""
+    names: list[str] = []
+    skipped: list[str] = []
+    for place, folders, files in os.walk(folder):
+        called = [name for name in (*folders, *files) if _suffix(name) in _SUFFIXES]
+        for path in (os.path.join(place, name) for name in called):
+            name = os.path.relpath(path, folder)
+            (names if _is_image(path, name) else skipped).append(name)
+    if not names:
         raise ValueError(
             f"The folder has no images. Received: {str(folder)!r}, with "
-            f"{len(others)} hidden files, folders, pipes and devices of such names. "
+            f"{len(skipped)} hidden files, folders, pipes and devices of such names. "
             f"Expected files that end in one of {sorted(_SUFFIXES)}, in it or its subfolders."
         )
-    return paths, tuple(str(path.relative_to(folder)) for path in others)
+    return sorted(names, key=_parts), tuple(sorted(skipped, key=_parts))
 
 
-def _is_image(path, folder):
+def _suffix(name):
+    return os.path.splitext(name)[1].lower()
+
+
+def _parts(name):
+    """Key that sorts names as the names of their folders, one after the other."""
+    return os.path.normcase(name).replace(os.sep, "\0")
+
+
+def _is_image(path, name):
     """Whether a path is, or should be, that of an image: a link to nothing is a missing one."""
-    if any(part.startswith(".") for part in path.relative_to(folder).parts):
+    if any(part.startswith(".") for part in name.split(os.sep)):
         return False
-    return path.is_file() or (path.is_symlink() and not path.exists())
+    return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
 
 
-def _class_names(folder, paths):
+def _class_names(names):
     """Names of the subfolders, or () if an image lies in the folder itself."""
-    parts = [path.relative_to(folder).parts for path in paths]
-    return () if min(map(len, parts)) == 1 else tuple(sorted({part[0] for part in parts}))
+    folders = {name.partition(os.sep)[0] if os.sep in name else "" for name in names}
+    return () if "" in folders else tuple(sorted(folders))
 
 
-def _labels(folder, paths, names):
-    """Position of each image's subfolder in `names`, int32."""
-    return np.array([names.index(path.relative_to(folder).parts[0]) for path in paths], "int32")
+def _labels(names, classes):
+    """Position of each image's subfolder in `classes`, int32."""
+    return np.array([classes.index(name.partition(os.sep)[0]) for name in names], "int32")
 
 
-def _read(folder, paths, image_size):
+def _read(folder, names, image_size):
     """Array of the images, in memory if they are few."""
-    if len(paths) * read_image(paths[0], image_size).nbytes <= _MOST_IN_MEMORY:
-        return _read_all(paths, image_size)
-    names = np.array([os.fsencode(path.relative_to(folder)) for path in paths])
-    return ImageFiles(folder, names, common_shape(paths, image_size), image_size)
+    first = read_image(folder / names[0], image_size)
+    if len(names) * first.nbytes <= _MOST_IN_MEMORY:
+        return _read_all(folder, names, image_size)
+    shape = common_shape(folder, names, image_size)
+    return ImageFiles(folder.absolute(), np.array(list(map(os.fsencode, names))), shape, image_size)
 
 
-def _read_all(paths, image_size):
+def _read_all(folder, names, image_size):
     """uint8 array, shape (num_images, height, width, 1 or 3)."""
-    rows = np.empty((len(paths), 0, 0, 1), "uint8")
-    for number, image in enumerate(read_images(paths, image_size)):
+    rows = np.empty((len(names), 0, 0, 1), "uint8")
+    for number, image in enumerate(read_images(folder, names, image_size)):
         if not number:
-            rows = np.empty((len(paths), *image.shape), "uint8")
+            rows = np.empty((len(names), *image.shape), "uint8")
         elif image.shape[-1] > rows.shape[-1]:
             rows = np.repeat(rows, image.shape[-1], axis=-1)
         rows[number] = image
@@ -146,13 +161,13 @@ class _ColourAmongGrey(Exception):
     """An image has three channels, where those before it have one."""
 
 
-def _map_all(paths, image_size, cache):
+def _map_all(cache, folder, names, image_size):
     """As `_read_all`, a memory map of a file, which is written first."""
     cache.parent.mkdir(parents=True, exist_ok=True)
-    expected = [("uint8", (len(paths), *(image_size or (None, None)), None))]
+    expected = [("uint8", (len(names), *(image_size or (None, None)), None))]
 
     def mapped(channels):
-        chunks = functools.partial(_chunks, paths, image_size, channels)
+        chunks = functools.partial(_chunks, folder, names, image_size, channels)
         return mapped_arrays([cache], expected, chunks)[0]
 
     try:
@@ -161,9 +176,9 @@ def _map_all(paths, image_size, cache):
         return mapped(3)
 
 
-def _chunks(paths, image_size, channels):
+def _chunks(folder, names, image_size, channels):
     """Tuples of one array, some images, which have 1 or 3 channels."""
-    images = read_images(paths, image_size)
+    images = read_images(folder, names, image_size)
     for image in images:
         others = itertools.islice(images, chunk_length(image.nbytes) - 1)
         yield (_stack([image, *others], channels),)

@@ -55,12 +55,13 @@ def read_image(path: pathlib.Path, image_size: Sequence[int] | None = None) -> n
 
 
 def read_images(
-    paths: Sequence[pathlib.Path], image_size: Sequence[int] | None = None
+    folder: pathlib.Path, names: Sequence[str], image_size: Sequence[int] | None = None
 ) -> Iterator[np.ndarray]:
-    """Images of one size in the order of their paths, a few of them read ahead.
+    """Images of one size in the order of their names, a few of them read ahead.
 
     Args:
-        paths: paths of the files.
+        folder: path that the names are relative to.
+        names: paths of the files.
         image_size: (height, width) to resize to, or None.
 
     Yields:
@@ -70,29 +71,30 @@ def read_images(
         ValueError: as `read_image`, or if the sizes differ.
     """
     shape = None
-    for path, image in _few_ahead(lambda path: read_image(path, image_size), paths):
+    for path, image in _few_ahead(lambda path: read_image(path, image_size), folder, names):
         shape = shape or image.shape
-        _check_size(path, image.shape, paths[0], shape)
+        _check_size(path, image.shape, folder / names[0], shape)
         yield image
 
 
 def common_shape(
-    paths: Sequence[pathlib.Path], image_size: Sequence[int] | None = None
+    folder: pathlib.Path, names: Sequence[str], image_size: Sequence[int] | None = None
 ) -> tuple[int, int, int]:
     """(height, width, channels) of images, of which but one only the headers are read.
 
     Args:
-        paths: paths of the files.
+        folder: path that the names are relative to.
+        names: paths of the files.
         image_size: (height, width) to resize to, or None.
 
     Raises:
         ValueError: as `read_images`, but for what the header of a file does not tell.
     """
-    first = read_image(paths[0], image_size).shape
+    first = read_image(folder / names[0], image_size).shape
     most_channels = 0
-    for path, (size, channels) in _few_ahead(_read_header, paths):
+    for path, (size, channels) in _few_ahead(_read_header, folder, names):
         if image_size is None and size != first[:2]:  # Perhaps it lies on its side.
-            _check_size(path, read_image(path).shape, paths[0], first)
+            _check_size(path, read_image(path).shape, folder / names[0], first)
         most_channels = max(most_channels, channels)
     return (*first[:2], most_channels)
 
@@ -156,20 +158,18 @@ class ImageFiles:
         return image
 
 
-def cache_name(
-    folder: pathlib.Path, paths: Sequence[pathlib.Path], image_size: Sequence[int] | None
-) -> str:
+def cache_name(folder: pathlib.Path, names: Sequence[str], image_size: Sequence[int] | None) -> str:
     """Name of the file that holds decoded images: a hash of all that they depend on.
 
     Args:
-        folder: path of a folder.
-        paths: paths of the files in it.
+        folder: path that the names are relative to.
+        names: paths of the files.
         image_size: what the images are resized to, or None.
 
     Raises:
         ValueError: if a file is gone.
     """
-    files = [(path.relative_to(folder).as_posix(), *_size_and_time(path)) for path in paths]
+    files = [(name.replace(os.sep, "/"), *_size_and_time(folder / name)) for name in names]
     parts = (_CACHE_VERSION, str(folder.resolve()), image_size, files)
     return f"{hashlib.sha256(repr(parts).encode()).hexdigest()}.npy"
 
@@ -190,15 +190,15 @@ def _unreadable(path, error):
 
 
 def _few_ahead(
-    read: Callable[[pathlib.Path], Any], paths: Sequence[pathlib.Path]
+    read: Callable[[pathlib.Path], Any], folder: pathlib.Path, names: Sequence[str]
 ) -> Iterator[tuple[pathlib.Path, Any]]:
     """Pairs of a path and of what is read from it, by threads that are a few files ahead."""
     with concurrent.futures.ThreadPoolExecutor() as pool:
         futures: collections.deque[concurrent.futures.Future] = collections.deque()
-        for number, path in enumerate(with_progress(paths, len(paths))):
-            ahead = paths[number + len(futures) : number + _AHEAD]
-            futures.extend(pool.submit(read, other) for other in ahead)
-            yield path, futures.popleft().result()
+        for number, name in enumerate(with_progress(names, len(names))):
+            ahead = names[number + len(futures) : number + _AHEAD]
+            futures.extend(pool.submit(read, folder / other) for other in ahead)
+            yield folder / name, futures.popleft().result()
 
 
 def _read_header(path):
