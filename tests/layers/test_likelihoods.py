@@ -402,6 +402,11 @@ def test_a_vae_of_a_table(tmp_path):
         (layers.IndependentNormal, "parts must be distribution layers"),
         ([layers.IndependentNormal(2), layers.StandardNormal(2)], "parts must be distribution"),
         ([layers.IndependentNormal(3)], r"event_shape=\(4,\) and parts of \[3\] columns"),
+        ([layers.IndependentNormal(4, seed=0)], r"no seed of their own.*Normal\(seed=0\)"),
+        (
+            [layers.IndependentNormal(3), layers.IndependentPoisson(1, "mean")],
+            r"no convert_to_tensor_fn of their own.*Poisson\(convert_to_tensor_fn='mean'\)",
+        ),
     ],
 )
 def test_parts_that_are_no_parts(parts, message):

@@ -35,6 +35,19 @@ def _as_layers(parts):
     return layers
 
 
+def _check_options(parts):
+    """Raises ValueError for options of a part that a row, which is drawn as one, does not have."""
+    for part in parts:
+        name = "seed" if part.seed is not None else "convert_to_tensor_fn"
+        value = getattr(part, name)
+        if value not in (None, "sample"):
+            raise ValueError(
+                f"A row becomes a tensor as one, and its parts have no {name} of their own. "
+                f"Received: {type(part).__name__}({name}={value!r}) among parts. Give it to "
+                "Blockwise."
+            )
+
+
 def _size(layer):
     """Of one event; one-hot vectors have a size, and no shape."""
     return event_size(layer.arguments.get("event_shape", layer.arguments.get("event_size")))
@@ -56,7 +69,8 @@ class Blockwise(ParametricDistribution):
     Args:
         event_shape: int or tuple, shape of one row; a vector.
         parts: list of distribution layers, in the order of the columns, whose event sizes sum to
-            that of a row: `[IndependentNormal(3), IndependentCategorical(1, num_classes=4)]`.
+            that of a row: `[IndependentNormal(3), IndependentCategorical(1, num_classes=4)]`. They
+            have no `seed` and no `convert_to_tensor_fn` of their own.
         convert_to_tensor_fn: as in `DistributionLambda`.
         validate_args: bool, whether TFP checks values at run time; each part has its own.
         **kwargs: arguments of `DistributionLambda`.
@@ -90,11 +104,13 @@ class Blockwise(ParametricDistribution):
         **kwargs: Unpack[DistributionOptions],
     ) -> None:
         self.params_size(event_shape, parts)
+        layers = _as_layers(parts)
+        _check_options(layers)
         arguments = dict(
-            event_shape=as_shape(event_shape), parts=_as_layers(parts), validate_args=validate_args
+            event_shape=as_shape(event_shape), parts=layers, validate_args=validate_args
         )
         super().__init__(arguments, convert_to_tensor_fn, **kwargs)
-        self.parts = arguments["parts"]
+        self.parts = layers
 
     @staticmethod
     def new(

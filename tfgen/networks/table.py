@@ -2,11 +2,13 @@
 
 import functools
 import itertools
+import numbers
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from tfgen import layers
 from tfgen._utils.tensors import check_callables
+from tfgen.layers.distribution_lambda import ParametricDistribution
 from tfgen.layers.independent import IndependentLayer
 from tfgen.networks._blocks import Head
 
@@ -43,7 +45,8 @@ def table_head(
         `layers.Blockwise`, whose classes are one-hot vectors.
 
     Raises:
-        ValueError: if a column is of another kind, or a head makes no layer of an event shape.
+        ValueError: if a column is of another kind or width; when a decoder is built, if `number` or
+            `count` makes no layer of an event shape.
 
     Example:
         >>> from tfgen import datasets, networks
@@ -56,19 +59,25 @@ def table_head(
     _check_columns(columns)
     check_callables("a distribution layer's class", number=number, count=count)
     heads = {"number": number, "class": layers.OneHotCategorical, "count": count}
+    return functools.partial(_head, columns=tuple(columns), heads=heads)
+
+
+def _head(event_shape, columns, heads):
+    """Layers of its own for each network: what one of them trains belongs to no other."""
     parts = [
         part
         for kind, group in itertools.groupby(columns, lambda column: column.kind)
-        for part in _parts(heads[kind], [column.width for column in group])
+        for part in _parts(kind, heads[kind], [column.width for column in group])
     ]
-    return functools.partial(layers.Blockwise, parts=parts)
+    return layers.Blockwise(event_shape, parts)
 
 
 def _check_columns(columns):
     """Raises ValueError unless these are columns."""
     kinds = ("number", "class", "count")
     are_columns = isinstance(columns, Sequence) and all(
-        getattr(column, "kind", None) in kinds and hasattr(column, "width") for column in columns
+        getattr(column, "kind", None) in kinds and _is_width(getattr(column, "width", None))
+        for column in columns
     )
     if not are_columns or not columns:
         raise ValueError(
@@ -77,7 +86,19 @@ def _check_columns(columns):
         )
 
 
-def _parts(head, widths):
+def _is_width(width):
+    return isinstance(width, numbers.Integral) and int(width) >= 1
+
+
+def _parts(kind, head, widths):
     """One layer of columns side by side, if it makes them independent; else one for each."""
     together = None if head is layers.OneHotCategorical else head(sum(widths))
-    return [together] if isinstance(together, IndependentLayer) else [head(n) for n in widths]
+    is_one = isinstance(together, IndependentLayer)
+    parts = [together] if is_one else [head(width) for width in widths]
+    for part in parts:
+        if not isinstance(part, ParametricDistribution):
+            raise ValueError(
+                f"{kind} must be a callable from an event shape to a distribution layer, such as "
+                f"layers.IndependentNormal. Received: {kind}={head!r}, which made {part!r}."
+            )
+    return parts
