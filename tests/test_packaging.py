@@ -1,5 +1,6 @@
 """What a package index and an installed package show."""
 
+import configparser
 import importlib.util
 import pathlib
 import re
@@ -32,3 +33,18 @@ def test_no_link_of_the_readme_stays_relative(long_description, url):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)]+)\)", long_description(readme, url))
     assert not [link for link in links if not link.startswith(("https://", "#"))]
+
+
+def test_badges_say_what_is_required():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    options, required = settings["options"], settings["options"]["install_requires"]
+    keras = re.search(r"keras >= (3\.\d+), < 3\.(\d+)", required)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    badges = re.findall(r"img\.shields\.io/badge/([^)]+)-0072b2\)", readme)
+    assert badges == [
+        f"python-{options['python_requires'].removeprefix('>=')}_or_later",
+        f"keras-{keras[1]}_to_3.{int(keras[2]) - 1}",
+        f"tensorflow-{re.search(r'tensorflow >= ([0-9.]+)', required)[1]}_or_later",
+        f"licence-{settings['metadata']['license'].replace('-', '--')}",
+    ]
