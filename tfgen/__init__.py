@@ -15,7 +15,7 @@ if TYPE_CHECKING or not startup.starts_late():
 if TYPE_CHECKING:
     from tfgen import callbacks, command, datasets, metrics, plotting, tuning
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "bijectors",
     "callbacks",
