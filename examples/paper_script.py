@@ -24,6 +24,7 @@ from paper_report import SMOKE, load_results, write_index, write_report
 from paper_times import SCALES, Clock, default_scale, duration, listed
 
 from tfgen import datasets, plotting
+from tfgen.callbacks import EpochLines
 
 __all__ = [
     "Experiment",
@@ -226,7 +227,8 @@ def measure(experiment, run):
     if is_done(run):
         print(f"{experiment.name}, seed {run.seed}: done before, {path}")
         return
-    print(f"\n{experiment.name}, seed {run.seed}: {experiment.stands_for}", flush=True)
+    later = f" ({duration(run.later)} for those that follow)" if run.later else ""
+    print(f"\n{experiment.name}, seed {run.seed}: {experiment.stands_for}{later}", flush=True)
     run.folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(run.seed)
     metrics = experiment.run(run)
@@ -322,47 +324,15 @@ def fit_resumable(model, dataset, run, epochs, validation_data=None, callbacks=(
     return {name: [float(rows[e][name]) for e in sorted(rows)] for name in names}
 
 
-class Progress(keras.callbacks.Callback):
-    """Prints a line an epoch: what was measured, and how long the rest will take."""
-
-    def __init__(self, epochs, later):
-        super().__init__()
-        self.epochs, self.later, self.seconds = epochs, later, []
-
-    def on_epoch_begin(self, epoch, logs=None):
-        if epoch and not self.seconds:
-            print(f"  goes on at epoch {epoch + 1} of {self.epochs}", flush=True)
-        self._start = time.perf_counter()
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.seconds.append(time.perf_counter() - self._start)
-        shown = {k: v for k, v in logs.items() if k.startswith("val_")} or logs
-        values = ", ".join(f"{k} {float(v):.4g}" for k, v in shown.items() if k != "seconds")
-        done = f"epoch {epoch + 1} of {self.epochs}, {self.seconds[-1]:.1f} s"
-        print(f"  {done}: {values}; {self.left(epoch)}", flush=True)
-
-    def left(self, epoch):
-        """The time of the epochs that follow, and of the experiments behind them."""
-        is_first = len(self.seconds) == 1  # In which the model is compiled too.
-        left = (self.epochs - epoch - 1) * statistics.median(self.seconds[1:] or self.seconds)
-        text = f"{'at most ' if is_first and left else ''}{duration(left)} left"
-        return f"{text} here, about {duration(left + self.later)} in all" if self.later else text
-
-
 def fit_in_lines(model, dataset, run, epochs, validation_data=None, callbacks=(), **arrays):
-    """`fit_resumable` with the lines of `Progress` in place of Keras's."""
-    progress, chatty = Progress(epochs, run.later), keras.config.is_interactive_logging_enabled()
+    """`fit_resumable` with one line an epoch in place of Keras's two."""
+    chatty, callbacks = keras.config.is_interactive_logging_enabled(), [*callbacks, EpochLines()]
     keras.config.disable_interactive_logging()
     try:
-        history = fit_resumable(
-            model, dataset, run, epochs, validation_data, [*callbacks, progress], **arrays
-        )
+        return fit_resumable(model, dataset, run, epochs, validation_data, callbacks, **arrays)
     finally:
         if chatty:
             keras.config.enable_interactive_logging()
-    if not progress.seconds:
-        print(f"  trained before, {epochs} epochs")
-    return history
 
 
 def train(model, run, dataset, epochs, validation_data=None, callbacks=(), units=None, **arrays):

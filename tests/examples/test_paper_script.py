@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -118,6 +119,26 @@ def test_known_times_are_corrected_by_measured_ones(
     assert later == [40.0, 60.0, 0.0]
 
 
+def test_an_experiment_says_how_long_those_behind_it_take(paper_script, known, tmp_path, capsys):
+    known(a=10, b=36_000)
+    chosen = [experiment(paper_script, "a"), experiment(paper_script, "b")]
+    flags = ["--scale", "paper", "--output-dir", str(tmp_path)]
+    paper_script.main("A paper\n", chosen, 0, ["mnist"], flags)
+    output = capsys.readouterr().out
+    assert "a, seed 0: Table 1 (10 h for those that follow)" in output
+    assert "b, seed 0: Table 1\n" in output
+
+
+def test_a_stop_says_how_to_go_on(paper_script, known, tmp_path):
+    def stopped(run):
+        raise KeyboardInterrupt
+
+    known(a=1)
+    chosen = [experiment(paper_script, "a", stopped)]
+    with pytest.raises(SystemExit, match="Stopped. The same command goes on"):
+        paper_script.main("A paper\n", chosen, 0, ["mnist"], ["--output-dir", str(tmp_path)])
+
+
 def test_report_puts_the_papers_numbers_beside_ours_but_not_in_smoke_runs(
     paper_script, known, tmp_path, capsys
 ):
@@ -167,16 +188,16 @@ def start(folder):
 def test_a_killed_run_goes_on_at_the_epoch_that_it_had_begun(tmp_path):
     killed = start(tmp_path)
     for line in killed.stdout:
-        if line.startswith("  epoch 4 of 30"):
+        if line.startswith("epoch  4/30"):
             os.kill(killed.pid, signal.SIGKILL)
             break
     killed.stdout.close()
     killed.wait()
     lines, _ = start(tmp_path).communicate()
-    epochs = [int(line.split()[1]) for line in lines.splitlines() if line.startswith("  epoch ")]
+    epochs = [int(number) for number in re.findall(r"^epoch +(\d+)/30  ", lines, re.MULTILINE)]
     # The kill came while a later epoch ran, or its state was written.
     assert epochs == list(range(epochs[0], 31)) and epochs[0] >= 4
-    assert f"  goes on at epoch {epochs[0]} of 30\n" in lines
+    assert f"\nGoes on at epoch {epochs[0]} of 30.\n" in lines
     log = (tmp_path / "digits-smoke" / "m2" / "seed_0" / "epochs.csv").read_text(encoding="utf-8")
     assert {int(row.split(",")[0]) for row in log.splitlines()[1:]} == set(range(30))
     whole, _ = start(tmp_path / "whole").communicate()

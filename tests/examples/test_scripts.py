@@ -29,7 +29,7 @@ def test_soons(script, monkeypatch, tmp_path, capsys):
     assert report.count("data:image/png;base64,") == len(soons.FIGURES)
     assert (tmp_path / "vae-mlp" / "seed_42" / "samples.png").exists()
     output = capsys.readouterr().out
-    assert output.startswith("SMOKE") and "\n  epoch 2 of 2, " in output and "Epoch" not in output
+    assert output.startswith("SMOKE") and "\nepoch 2/2  loss " in output and "Epoch" not in output
     soons.main(flags)
     assert "done before" in capsys.readouterr().out
 
