@@ -36,8 +36,6 @@ def default_scale(experiments):
 
 def duration(seconds):
     """Seconds in the units in which one waits."""
-    if seconds is None:
-        return "not known"
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -50,12 +48,20 @@ def listed(experiments, args):
     """The lines of `--list`."""
     rows = [("experiment", "stands for", *SCALES)]
     rows += [(e.name, e.stands_for, *(time_of(e, scale) for scale in SCALES)) for e in experiments]
-    rows.append(("all", "", *(duration(total_of(experiments, scale)) for scale in SCALES)))
+    rows.append(("all", "", *(total_text(experiments, scale) for scale in SCALES)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     yield from ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
     yield f"\nTimes of one seed; --scale is {args.scale}."
     if known := known_times():
         yield f"{known['what']} {known['hardware']}, {known['date']}."
+
+
+def total_text(experiments, scale):
+    """The time of all, or of those whose time is known."""
+    known = [s for e in experiments if (s := seconds_of(e.name, scale)) is not None]
+    if len(known) == len(experiments):
+        return duration(sum(known))
+    return f"over {duration(sum(known))}" if known else "not known"
 
 
 def time_of(experiment, scale):

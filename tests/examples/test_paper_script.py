@@ -81,6 +81,13 @@ def test_a_text_stands_where_no_time_is_known(paper_script, known, capsys):
     assert "an evening" in capsys.readouterr().out
 
 
+def test_the_time_of_all_is_a_bound_where_one_is_not_known(paper_script, known, capsys):
+    known(b=1200)
+    chosen = [experiment(paper_script, "a"), experiment(paper_script, "b")]
+    paper_script.main("A paper\n", chosen, 0, ["mnist"], ["--list"])
+    assert "over 20 min" in capsys.readouterr().out
+
+
 def test_no_seed_is_refused(paper_script, known, capsys):
     known()
     with pytest.raises(SystemExit):
