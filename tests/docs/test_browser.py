@@ -25,7 +25,7 @@ FLAGS = [
 # Pages of which there are screenshots: those read first, with formulas, wide tables or much code.
 SHOWN = [
     *("index", "installation", "tutorial", "recipes", "models", "layers", "theory", "scores"),
-    *("comparison", "benchmark", "papers", "su", "data", "devices", "cite"),
+    *("comparison", "benchmark", "papers", "su", "data", "devices", "cite", "command"),
     *("choosing", "models/index", "models/vae", "models/gan"),
     *("api/index", "api/tfgen.models", "api/tfgen.models.IWAE", "api/tfgen.losses.kl_divergence"),
 ]
