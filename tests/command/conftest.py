@@ -1,5 +1,6 @@
 """A folder to run commands in, and a small trained model."""
 
+import matplotlib.pyplot as plt
 import pytest
 
 from tfgen.command import main
@@ -14,7 +15,8 @@ def in_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("TF_CPP_MIN_LOG_LEVEL", "MPLBACKEND"):
         monkeypatch.setenv(name, {"MPLBACKEND": "Agg"}.get(name, "2"))
-    return tmp_path
+    yield tmp_path
+    plt.close("all")
 
 
 @pytest.fixture(scope="session")

@@ -188,7 +188,7 @@ def test_every_model_trains(model, in_folder):
 @pytest.mark.parametrize("network", ["conv", "conv64"])
 @pytest.mark.parametrize("model", ["vae", "gan", "wgan-gp"])
 def test_convolutions_in_colour(model, network, in_folder):
-    images = np.random.default_rng(0).integers(256, size=(20, 64, 64, 3), dtype="uint8")
+    images = np.random.default_rng(0).integers(256, size=(60, 64, 64, 3), dtype="uint8")
     for i, image in enumerate(images):
         tf.io.write_file(f"images/{i}.png", tf.io.encode_png(image))
     assert main(["train", model, "--data", "images", "--network", network, "--epochs", "1"]) == 0
