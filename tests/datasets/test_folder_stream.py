@@ -230,8 +230,8 @@ print(peak("train[20%:]", 0) - before, peak("train[20%:]", 2**40) - before)
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_folder(measured, tmp_path):
-    """200 MiB of images take less than a tenth of that; in memory more than one copy."""
+    """200 MiB of images take less than a quarter of that; in memory more than one copy."""
     for i in range(1300):
         Image.new("RGB", (256, 256), (i % 256, 0, 0)).save(tmp_path / f"{i:04}.bmp")
     streamed, memory = measured(MEMORY, tmp_path)
-    assert streamed < 20 and memory > 200, (streamed, memory)
+    assert streamed < 50 and memory > 200, (streamed, memory)
