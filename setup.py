@@ -25,6 +25,7 @@ class FullSdist(sdist):
         for file in FILES:
             self.filelist.include(file)
         self.filelist.prune("docs/_build")
+        self.filelist.recursive_exclude("docs/api", "*.rst")  # Generated.
         self.filelist.global_exclude("*.py[cod]")
         super().make_distribution()
 

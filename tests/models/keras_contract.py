@@ -305,7 +305,7 @@ def _(model, x, y):
     np.testing.assert_array_equal(predicted, expected)
 
 
-@line("a `DataFrame` with NaN" + _FLAT, "finite training data", (object,), flat=True)
+@line("a `DataFrame` with NaN" + _FLAT, "finite data", (object,), flat=True)
 def _(model, x, y):
     data = frame(x)
     data.loc[3, "b"] = np.nan
@@ -363,7 +363,7 @@ def _(model, x, y):
         train_alike(model, (iter_of(x, x),), (iter_of((x,), (x,)),))
 
 
-@line("NaN in the data", "finite training data", (object,))
+@line("NaN in the data", "finite data", (object,))
 def _(model, x, y):
     fit(model, np.where(x > 0, np.nan, x), y)
 

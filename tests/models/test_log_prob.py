@@ -73,6 +73,27 @@ def test_given_a_condition():
         model.log_prob(x, 5)
 
 
+@pytest.mark.parametrize(
+    ("head", "value", "message"),
+    [
+        (layers.IndependentGamma, -1.0, "A Gamma likelihood needs data"),
+        (layers.IndependentNormal, np.nan, "finite data"),
+        (lambda shape: layers.IndependentCategorical(shape, num_classes=4), 7.0, "likelihood"),
+    ],
+)
+def test_what_the_likelihood_excludes_is_refused(head, value, message):
+    sizes = dict(latent_dim=2, width=8)
+    decoder = networks.mlp_decoder((4,), head=head, **sizes)
+    model = models.VAE(networks.mlp_encoder((4,), **sizes), decoder, seed=0)
+    x = np.ones((6, 4), "float32")
+    x[-1, 0] = value  # Of a data set in its second batch.
+    for data in (x, tf.data.Dataset.from_tensor_slices(x).batch(4)):
+        with pytest.raises(ValueError, match=message):
+            model.log_prob(data, 5)
+    with pytest.raises(ValueError, match="num_samples"):
+        model.log_prob(np.ones((6, 4), "float32"), 0)
+
+
 @pytest.mark.one_of_each_kind
 def test_every_model_with_weights_has_an_estimate(build_model, model_name, blobs):
     model = build_model(model_name)

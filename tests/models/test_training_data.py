@@ -44,8 +44,8 @@ def as_pipeline(x):
     [
         (1.5, r"Bernoulli likelihood needs data in \[0, 1\]\. Received: values from 0\.5 to 1\.5"),
         (-0.1, r"needs data in \[0, 1\]\. Received: values from -0\.1 to 0\.5.*divide by 255"),
-        (np.nan, r"finite training data\. Received: 1 values that are NaN or infinite"),
-        (np.inf, r"finite training data\. Received: 1 values"),
+        (np.nan, r"finite data\. Received: 1 values that are NaN or infinite"),
+        (np.inf, r"finite data\. Received: 1 values"),
     ],
 )
 def test_bad_pixel(model, form, value, text):

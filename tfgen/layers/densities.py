@@ -183,7 +183,9 @@ class IndependentContinuousBernoulli(IndependentFamily):
     @staticmethod
     def single(logits: tf.Tensor, validate_args: bool = False) -> tfd.Distribution:
         """One variable."""
-        return tfd.ContinuousBernoulli(logits=logits, validate_args=validate_args)
+        return tfd.ContinuousBernoulli(
+            logits=logits, dtype=logits.dtype, validate_args=validate_args
+        )
 
 
 @register

@@ -155,8 +155,8 @@ class DistributionLayer(keras.layers.Layer):
             check_seed(seed=seed)
         self.make_distribution_fn = make_distribution_fn
         self.convert_to_tensor_fn = _checked_convert_fn(convert_to_tensor_fn)
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
+        self.seed = None if seed is None else int(seed)
+        self.seed_generator = keras.random.SeedGenerator(self.seed)
         track_prior(self, getattr(self.activity_regularizer, "distribution_b", None))
         held = [
             *held_by("make_distribution_fn", self.make_distribution_fn),

@@ -19,6 +19,7 @@ __all__ = [
     "as_given",
     "check",
     "check_batch_size_belongs",
+    "check_explained",
     "check_goes_with",
     "first_batch",
     "first_pair",
@@ -307,9 +308,14 @@ def _check_values(chunks, model):
             model.check_batch(chunk)
     if num_bad:
         raise ValueError(
-            f"Expected finite training data. Received: {num_bad} values that are NaN or infinite, "
+            f"Expected finite data. Received: {num_bad} values that are NaN or infinite, "
             f"of {size}. Clean the data first."
         )
+
+
+def check_explained(x: Any, model: keras.Model) -> None:
+    """Raises ValueError unless what a model explains of a batch is finite and in its support."""
+    _check_values([np.asarray(targets_of(x))], model)
 
 
 # Targets and labels.

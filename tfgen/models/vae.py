@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_flags
+from tfgen._utils.arguments import check_flags, check_ints
 from tfgen._utils.random import fold_in
 from tfgen._utils.replicas import whole_batch
 from tfgen._utils.typing import Distribution, ModelOptions, Seed, TensorLike
@@ -32,7 +32,12 @@ from tfgen.models.checks import (
     check_weights_of_draws,
 )
 from tfgen.models.latent import AutoencodingModel, given_conditions
-from tfgen.models.training_data import InputsAndTargets, inputs_of, targets_of
+from tfgen.models.training_data import (
+    InputsAndTargets,
+    check_explained,
+    inputs_of,
+    targets_of,
+)
 
 tfd = tfp.distributions
 
@@ -378,8 +383,13 @@ class VAE(AutoencodingModel):
 
         Returns:
             `tfgen.losses.LogProbEstimate` of two tensors of shape (n,).
+
+        Raises:
+            ValueError: if an argument is out of range, or an example is not finite, of another
+                shape, or outside the support of p(x|z).
         """
         check_num_samples(num_samples)
+        check_ints(1, num_samples=num_samples)
         stateless = self.sampling_seed(seed)
         parts = [
             log_mean_exp(self._weights(*batch, num_samples, fold_in(stateless, i)))
@@ -389,6 +399,7 @@ class VAE(AutoencodingModel):
 
     def _weights(self, x, condition, num_samples, seed):
         """`log_weights` of a batch, few draws at a time."""
+        check_explained(x, self)
         sizes = [min(DRAWS, num_samples - start) for start in range(0, num_samples, DRAWS)]
         with self.conditioned_on(condition, len(tf.nest.flatten(x)[0])):
             parts = [self.log_weights(x, n, fold_in(seed, i)) for i, n in enumerate(sizes)]

@@ -130,8 +130,8 @@ class Sampler(Prior):
             The sampler itself.
 
         Raises:
-            ValueError: if the model has no `encode`, there are no examples, or the codes have
-                another shape than those of a fit before.
+            ValueError: if the model has no `encode`, there are no examples, or the codes are not
+                finite or have another shape than those of a fit before.
         """
         check_ints(2, max_codes=max_codes)
         check_seed(seed)
@@ -289,6 +289,11 @@ def _collected(sampler, model, batches, max_codes, seed, verbose):
     if not parts or not sum(len(keys) for keys, *_ in parts):
         raise ValueError("x must have examples. Received: x without any. Give some.")
     _, codes, conditions = _smallest(parts, max_codes)
+    if not np.isfinite(codes).all():
+        raise ValueError(
+            "Codes must be finite. Received: codes with NaN or infinite values. Look for such "
+            "values in x, or in the weights of the encoder."
+        )
     return codes, None if condition is None else conditions
 
 
