@@ -211,3 +211,54 @@ def test_heads_of_columns():
 
 def test_columns_and_infos_are_public():
     assert datasets.Column("a", "class", ("x", "y")).width == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "message"),
+    [
+        ([[1], [2], [1]], None, "values of type .'list'"),
+        ([1j, 2j, 1j], None, "values of type .'complex'"),
+        ([1e300, -1e300, 1.0], None, "too large numbers"),
+        ([1.0, 2.0, 2**24 + 2.0], "count", "float32 does not hold"),
+    ],
+)
+def test_columns_that_have_no_encoding_are_refused(column, kind, message):
+    frame = pandas.DataFrame({"a": pandas.Series(column), "b": [1.0, 2.0, 4.0]})
+    with pytest.raises(ValueError, match=message):
+        datasets.load_table(frame, kinds={"a": kind} if kind else None)
+
+
+def test_texts_that_are_all_different_are_no_classes_unless_they_are_said_to_be():
+    frame = pandas.DataFrame({"id": [f"row {i}" for i in range(60)], "b": np.arange(60.0)})
+    with pytest.raises(ValueError, match="another text in each of 60 rows"):
+        datasets.load_table(frame)
+    _, info = datasets.load_table(frame, kinds={"id": "class"})
+    assert info.data_shape == (61,)
+    _, info = datasets.load_table(frame[:20])
+    assert info.data_shape == (21,)
+
+
+@pytest.mark.parametrize("dtype", ["boolean", "string", "Int64", "Float32"])
+def test_missing_values_of_pandas_own_types(dtype):
+    values = {"boolean": [True, None, False], "string": ["x", None, "y"]}.get(dtype, [5, None, 3])
+    frame = pandas.DataFrame({"a": pandas.array(values, dtype=dtype), "b": [1.0, 2.0, 4.0]})
+    with pytest.raises(ValueError, match="Values are missing in 1 rows of column 'a'"):
+        datasets.load_table(frame)
+    data, info = datasets.load_table(frame, mask=True, shuffle=False)
+    x, mask = next(iter(data))
+    assert mask.numpy()[:, 0].tolist() == [1, 0, 1]
+    assert info.columns[0].kind == ("class" if dtype in ("boolean", "string") else "number")
+    assert info.decode(x)["a"][0] == frame["a"][0]
+
+
+def test_kinds_of_columns_with_numbers_as_names():
+    frame = pandas.DataFrame({1: [1.0, 2.0, 4.0], 2: [3.0, 1.0, 2.0]})
+    _, info = datasets.load_table(frame, kinds={1: "count"})
+    assert [column.kind for column in info.columns] == ["count", "number"]
+
+
+def test_decoding_what_is_not_finite_is_refused():
+    frame = pandas.DataFrame({"a": ["x", "y", "x"]})
+    _, info = datasets.load_table(frame)
+    with pytest.raises(ValueError, match="finite"):
+        info.decode(np.full((2, 2), np.nan))

@@ -19,6 +19,8 @@ __all__ = ["Column", "TableInfo", "load_table"]
 
 Kind: TypeAlias = Literal["number", "class", "count"]
 _KINDS = ("number", "class", "count")
+LARGEST_COUNT = 2**24  # Up to here float32 holds every whole number.
+MANY = 50  # So many texts of which none is there twice are names, not classes.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +111,7 @@ class TableInfo:
             the greatest number.
 
         Raises:
-            ValueError: if `x` has another shape.
+            ValueError: if `x` has another shape, or is not finite.
         """
         x = as_numbers(x=x)
         if x.shape[1:] != self.data_shape:
@@ -117,6 +119,8 @@ class TableInfo:
                 f"x must be rows of {self.data_shape[0]} numbers, as the pipeline delivers them. "
                 f"Received: shape {x.shape}."
             )
+        if not np.isfinite(x).all():
+            raise ValueError("x must be finite. Received: values that are NaN or infinite.")
         ends = np.cumsum([column.width for column in self.columns])
         blocks = np.split(x, ends[:-1], axis=1)
         values = {c.name: c.decode(block) for c, block in zip(self.columns, blocks, strict=True)}
@@ -166,8 +170,9 @@ def load_table(
         `TableInfo`.
 
     Raises:
-        ValueError: if an argument is unusable, a value is missing without `mask`, or a class is
-            not among those of `like`.
+        ValueError: if an argument is unusable, a value is missing without `mask`, a class is not
+            among those of `like`, or a column is too large for float32, of values that are neither
+            numbers nor texts, or, without a kind, of texts that are all different.
         ImportError: without pandas, unless the source is an array.
 
     Example:
@@ -230,16 +235,29 @@ def _of_frame(frame):
             "source must have at least one row, and columns of different names. Received: "
             f"{len(frame)} rows and columns {names}."
         )
-    return dict(zip(names, (frame[key].to_numpy() for key in frame.columns), strict=True))
+    return dict(zip(names, (_values_of(frame[key]) for key in frame.columns), strict=True))
+
+
+def _values_of(column):
+    """The values of a column; NaN in the place of `pandas.NA` among numbers."""
+    dtype = column.dtype
+    if not isinstance(dtype, np.dtype) and getattr(dtype, "kind", "O") in "iuf":
+        return column.to_numpy("float64", na_value=np.nan)
+    return column.to_numpy()
 
 
 def _is_missing(values):
-    """Which values are NaN or None."""
+    """Which values are NaN, None or `pandas.NA`, of which neither equals itself."""
     if values.dtype.kind in "biu":
         return np.zeros(len(values), bool)
     if values.dtype.kind == "f":
         return np.isnan(values)
-    return np.array([v is None or v != v for v in values])
+    return np.array([not _equals_itself(value) for value in values])
+
+
+def _equals_itself(value):
+    same = value == value
+    return value is not None and isinstance(same, bool | np.bool_) and bool(same)
 
 
 # Columns.
@@ -277,7 +295,7 @@ def _columns_like(values, kinds, label, like):
 
 
 def _checked_kinds(values, kinds, label):
-    kinds = dict(kinds or {})
+    kinds = {str(name): kind for name, kind in dict(kinds or {}).items()}
     unknown = [name for name in [*kinds, *([] if label is None else [label])] if name not in values]
     if unknown:
         raise ValueError(
@@ -293,12 +311,15 @@ def _checked_kinds(values, kinds, label):
 
 def _column(name, values, kind):
     """The encoding of one column, of a kind or as its values are."""
-    kind = kind or ("number" if values.dtype.kind in "iuf" else "class")
     present = values[~_is_missing(values)]
     if not len(present):
         raise ValueError(f"Column {name!r} has no values. Leave it out.")
+    if kind is None and values.dtype.kind not in "iuf":
+        _check_repeats(name, present)
+        kind = "class"
+    kind = kind or "number"
     if kind == "class":
-        return Column(name, kind, tuple(sorted(set(present.tolist()), key=_order)))
+        return Column(name, kind, _classes(name, present))
     if values.dtype.kind not in "biuf":
         raise ValueError(
             f"Column {name!r} holds {values.dtype}, such as {present[0]!r}. Received: kind={kind!r}"
@@ -307,7 +328,36 @@ def _column(name, values, kind):
     if kind == "count":
         return Column(name, kind)
     present = present.astype("float64")
-    return Column(name, kind, (), float(present.mean()), float(present.std()) or 1.0)
+    with np.errstate(over="ignore"):
+        mean, scale = float(present.mean()), float(present.std())
+    if np.isfinite(present).all() and not np.isfinite([mean, scale]).all():
+        raise ValueError(
+            f"Column {name!r} has too large numbers to be scaled. Received: values up to "
+            f"{np.abs(present).max():g}. Take their logarithms."
+        )
+    return Column(name, kind, (), mean, scale or 1.0)
+
+
+def _classes(name, present):
+    """The classes of a column, in order."""
+    found = set(map(type, present.tolist()))
+    if not found <= {bool, int, float, str}:
+        raise ValueError(
+            f"Classes are texts, whole numbers or truth values. Received: column {name!r} with "
+            f"values of type {sorted(kind.__name__ for kind in found)}. Convert them, or leave "
+            "the column out."
+        )
+    return tuple(sorted(set(present.tolist()), key=_order))
+
+
+def _check_repeats(name, present):
+    """Raises ValueError for texts that are no classes, since none of many is there twice."""
+    texts = present.tolist()
+    if all(isinstance(text, str) for text in texts) and len(set(texts)) == len(texts) >= MANY:
+        raise ValueError(
+            f"Column {name!r} has another text in each of {len(texts)} rows, such as {texts[0]!r}. "
+            "Received: no kind for it. Leave the column out, or name it in kinds as a 'class'."
+        )
 
 
 def _order(value):
@@ -340,6 +390,11 @@ def _check_values(values, columns, target, mask):
             raise ValueError(
                 f"Column {column.name!r} is of counts 0, 1, ... Received: values from "
                 f"{present.min():g} to {present.max():g}. Call it a 'number'."
+            )
+        elif column.kind == "count" and present.max(initial=0) > LARGEST_COUNT:
+            raise ValueError(
+                f"Column {column.name!r} has counts that float32 does not hold exactly. Received: "
+                f"{present.max():g}, more than {LARGEST_COUNT}. Call it a 'number'."
             )
 
 
