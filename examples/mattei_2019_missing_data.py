@@ -13,6 +13,7 @@ alone: `cross_entropy` in nats a pixel, `error` the share that is wrong if the l
 taken. Pixels are 1 where the intensity exceeds 0.5.
 """
 
+import _start  # noqa: F401
 import keras
 import numpy as np
 import paper_script
@@ -75,7 +76,7 @@ def trained(run, model_class, whole=False, **options):
     mask = np.ones_like(observed) if whole else observed
     x = x * mask  # So that nothing of what is missing is there to be seen.
     epochs = run.pick(**EPOCHS)
-    paper_script.fit_resumable(model, x, run, epochs, y=mask, batch_size=BATCH_SIZE)
+    paper_script.fit_in_lines(model, x, run, epochs, y=mask, batch_size=BATCH_SIZE)
     num_samples = run.pick(**IMPUTED)
     return scores(run, lambda x, m: model.impute(x * m, m, num_samples, seed=run.seed).numpy())
 
