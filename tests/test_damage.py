@@ -376,7 +376,6 @@ METRICS = table(
         kind="typicality",
         reference=_BINARY,
         num_samples=2,
-        num_steps=2,
         batch_size=3,
         seed=0,
         verbose=False,

@@ -1,5 +1,6 @@
 """Scores of single examples: how far each is from what a model has learnt."""
 
+import contextlib
 import io
 import math
 from collections.abc import Callable
@@ -175,8 +176,19 @@ def _nlls(model, data, settings):
     return result.nlls
 
 
+@contextlib.contextmanager
+def _named_reference():
+    """Says of errors about data that they are about the reference."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"reference cannot be used. {error}") from error
+
+
 def _typicality(model, data, settings, reference):
-    return np.abs(_nlls(model, data, settings) - _nlls(model, reference, settings).mean())
+    with _named_reference():
+        expected = _nlls(model, reference, settings).mean()
+    return np.abs(_nlls(model, data, settings) - expected)
 
 
 def _negative_elbos(model, data, settings):
@@ -268,7 +280,8 @@ def _png_bits(image):
 
 
 def _latent_distances(model, data, settings, reference):
-    codes = flat(_by_batch(model, reference, settings, _code)).astype("float64")
+    with _named_reference():
+        codes = flat(_by_batch(model, reference, settings, _code)).astype("float64")
     spread = np.sum(np.var(codes, axis=0))
     if not spread > 0:
         raise ValueError(

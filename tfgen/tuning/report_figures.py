@@ -110,7 +110,7 @@ def decimals_of(values: Any) -> int:
 
     Example:
         >>> decimals_of([[-99.8, -105.2], [-250.0, -99.9]]), decimals_of([0.51, 0.5104])
-        (1, 4)
+        (1, 6)
     """
     numbers = np.unique(np.asarray(values)[np.isfinite(values)])
     spread = np.ptp(numbers)
