@@ -219,6 +219,7 @@ load(sys.argv[1], cache_dir=sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_decode_leaves_no_file_that_is_taken_for_whole(tmp_path, mapped):
     folder, cache = tmp_path / "images", tmp_path / "cache"
     for i in range(80):

@@ -247,6 +247,7 @@ print(x.sum(dtype="float64") / 2**18, y.sum())
 """
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_no_file_that_is_taken_for_whole(tmp_path):
     def run(kill_at):
         command = [sys.executable, "-c", KILLED, str(tmp_path / "a.npy"), str(kill_at)]

@@ -168,6 +168,7 @@ def test_missing_values_and_new_classes_are_refused():
 # From a table to samples of it.
 
 
+@pytest.mark.slow
 def test_a_vae_learns_a_table_with_classes_counts_and_missing_values():
     """The share of each class, and the mean count in each, come back in samples."""
     table = frame(600)

@@ -375,6 +375,7 @@ class Kill(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_killed_row_goes_on(scripts, row, tmp_path, monkeypatch):
     """In the middle of training, then between two measures: the numbers are those of one run."""
     vae = row("vae")
@@ -408,6 +409,7 @@ def interrupted(*args, **kwargs):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_stale_row_is_put_aside_and_run_again(scripts, row, tmp_path):
     """And one that is done is left alone."""
     ae = row("ae")

@@ -374,6 +374,7 @@ def table(num=200):
     return np.stack([rng.normal(kind), kind, (kind + 1) % 3, rng.poisson(kind)], 1).astype("f")
 
 
+@pytest.mark.slow
 def test_a_vae_of_a_table(tmp_path):
     sizes = dict(latent_dim=2, width=16)
     model = models.VAE(

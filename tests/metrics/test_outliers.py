@@ -53,6 +53,7 @@ def test_reconstruction_error(linear_gaussian):
     assert_allclose(found, np.sum(residual**2, axis=1), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_regret_is_the_gap_of_the_encoder(linear_gaussian):
     """The best q is p(z|x), whose bound is log p(x): what is gained is KL(q || p(z|x))."""
     g = linear_gaussian
@@ -65,6 +66,7 @@ def test_regret_is_the_gap_of_the_encoder(linear_gaussian):
     assert np.all(scores(g.exact, g.x[:50], "regret", num_samples=2000) < 20 * 6 / (2 * 2000))
 
 
+@pytest.mark.slow
 def test_regret_grows_with_steps_and_is_never_negative(linear_gaussian):
     g = linear_gaussian
     one, many = (scores(g.rough, g.x[:100], "regret", num_steps=n) for n in (1, 50))
@@ -223,6 +225,7 @@ def test_complexity_of_a_data_set_in_another_order_each_time(vae):
     assert_allclose(np.sort(scores(vae, data, "complexity")), expected, atol=20)
 
 
+@pytest.mark.slow
 def test_regret_of_what_is_infinitely_far_is_infinite(linear_gaussian):
     x = np.stack([linear_gaussian.x[0], np.full(4, 1e25, "float32")])
     found = scores(linear_gaussian.exact, x, "regret", num_steps=2, num_samples=2)

@@ -148,6 +148,7 @@ def test_em_keeps_its_m_step(tmp_path):
     assert rest == {name: values[1:] for name, values in history.items()}
 
 
+@pytest.mark.slow
 def test_scheduled_weights_are_where_they_would_have_been(tmp_path):
     """At the end of a resumed epoch, which Keras begins once too often, and in validation."""
     x = np.full((48, 2, 2, 1), 0.5, "float32")

@@ -51,6 +51,7 @@ def test_every_step_reaches_the_code():
     assert np.all(np.abs(tape.gradient(code, x)) > 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_a_vae_learns_the_frequency_of_a_wave(jit_compile):
     rng = np.random.default_rng(0)

@@ -45,6 +45,7 @@ def test_inverse_and_volume(context_size):
     assert np.all(np.sum(np.abs(jacobian) > 1e-6, axis=1) > 1)
 
 
+@pytest.mark.slow
 def test_steps_that_depend_on_each_other_are_learnt():
     """A random walk, whose entropy is known, in nats: that of its independent steps."""
     rng = np.random.default_rng(0)

@@ -255,6 +255,7 @@ def test_bounds_under_a_sampler(vae, images, name):
     np.testing.assert_allclose(weights - before, change, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_bound_of_a_vq_vae(vq_vae, images):
     x = np.round(images)
     sampler = samplers.Autoregressive(width=8, depth=1, num_heads=2, epochs=2)

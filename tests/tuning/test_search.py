@@ -117,6 +117,7 @@ def test_trials_leave_no_graph_behind(trained_and_graphs):
     assert trained_and_graphs[1] <= 0
 
 
+@pytest.mark.slow
 def test_records_hold_the_values_and_the_metrics(trained):
     first = trained.trials[0]
     assert first.status == "COMPLETED"
@@ -201,6 +202,7 @@ def test_failing_and_diverging_trials_are_recorded_and_the_search_goes_on(
     assert result.best == max(completed, key=lambda t: t.objective["value"], default=None)
 
 
+@pytest.mark.slow
 def test_a_learning_rate_that_diverges_is_recorded(hypermodel, tmp_path):
     result = run(hypermodel(beta=1.0, learning_rate=(1e30, 1e-3)), tmp_path)
     assert [t.status for t in result.trials] == ["INVALID", "COMPLETED"]
