@@ -211,9 +211,10 @@ def gallery(pictures):
     names = [n for n in SHOWN if n in pictures and pictures[n][0].name == "samples.png"]
     if not names:
         return None
-    rows = -(-len(names) // 4)
-    size = (10, 2.7 * rows)
-    fig, axes = plt.subplots(rows, 4, figsize=size, layout="constrained", squeeze=False)
+    columns = min((4, 5, 3), key=lambda n: -len(names) % n)  # The fewest empty places.
+    rows = -(-len(names) // columns)
+    size = (2.5 * columns, 2.7 * rows)
+    fig, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
     for ax in axes.flat:
         ax.axis("off")
     for ax, name in zip(axes.flat, names, strict=False):
