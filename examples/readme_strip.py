@@ -20,8 +20,8 @@ SAMPLED = {
     "vae": "VAE",
     "vamp-prior": "VAE, VampPrior",
     "flow-prior": "VAE, flow as prior",
-    "ladder": "ladder VAE",
     "conv-vae": "convolutional VAE",
+    "vae-gan": "VAE-GAN",
     "gan": "GAN",
 }
 FLOW = pathlib.Path(__file__).parents[1] / "docs/images/soons_flow_interpolations.png"
