@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfgen import models
 from tfgen.command import main
 from tfgen.command.arguments import new_parser
-from tfgen.command.tables import MODELS
+from tfgen.command.tables import FEWEST_IMAGES, MODELS, source_of
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "command.md"
 SMALL = ["--train-split", "train[:128]", "--test-split", "test[:64]"]
@@ -239,3 +239,10 @@ def test_an_image_that_is_not_there(trained, in_folder, capsys):
 def test_traceback_is_shown_on_demand(in_folder):
     with pytest.raises(FileNotFoundError):
         main(["sample", "missing.keras", "--traceback"])
+
+
+def test_few_photos_are_seen_as_often_as_many(tmp_path):
+    for i in range(100):
+        (tmp_path / f"{i}.png").touch()
+    assert source_of(str(tmp_path)).epochs * 100 == FEWEST_IMAGES
+    assert source_of("cifar10").epochs == 20

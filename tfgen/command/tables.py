@@ -110,6 +110,8 @@ _SOURCES = {
     "shapes3d": _UNSPLIT._replace(epochs=1),
     "dsprites": _UNSPLIT._replace(epochs=1, likelihood="bernoulli"),
 }
+# Images that a model sees in training, at least: few photos are seen more often.
+FEWEST_IMAGES = 40_000
 # Data sets that `tfgen data` lists: those that need no fetching, and those that do.
 EMBEDDED = ("digits", "sprites")
 FETCHED = tuple(name for name in _SOURCES if name not in EMBEDDED)
@@ -145,5 +147,6 @@ def source_of(data: str) -> Source:
     if is_table(data):
         return _UNSPLIT._replace(epochs=100, likelihood="columns")
     if is_folder(data):
-        return _UNSPLIT
+        files = sum(path.is_file() for path in pathlib.Path(data).rglob("*"))
+        return _UNSPLIT._replace(epochs=max(Source().epochs, -(-FEWEST_IMAGES // max(files, 1))))
     return _SOURCES.get(data, Source())
