@@ -201,7 +201,13 @@ def test_rows_of_a_table(in_folder, capsys):
     (in_folder / "rows.csv").write_text(text, encoding="utf-8")
     assert main(["train", "vae", "--data", "rows.csv", "--epochs", "1"]) == 0
     assert main(["evaluate", "outputs/vae-rows"]) == 0
+    capsys.readouterr()
+    assert main(["sample", "outputs/vae-rows", "--show-code"]) == 0
+    assert "plotting.marginals(real, info.decode(model.sample(" in capsys.readouterr().out
+    assert main(["sample", "outputs/vae-rows", "-n", "500"]) == 0
+    (in_folder / "rows.csv").unlink()  # Without the table, samples alone.
     assert main(["sample", "outputs/vae-rows"]) == 0
+    (in_folder / "rows.csv").write_text(text, encoding="utf-8")
     assert "gan makes images" in error_of(capsys, "train", "gan", "--data", "rows.csv")
 
 

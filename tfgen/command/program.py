@@ -47,7 +47,9 @@ def _complete(args):
     elif args.command in _READS_MODEL:
         args.path = runs.model_path(args.path)
         settings = runs.read_settings(args.path)
-        if hasattr(args, "data"):
+        if args.command == "sample":
+            runs.complete_rows(args, settings)
+        elif hasattr(args, "data"):
             runs.complete_data(args, settings)
         if args.command == "evaluate" and args.data is None:
             raise ValueError(

@@ -194,9 +194,22 @@ def _save_figure(args):
 
 
 def _sample(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    if args.data is not None:
+        return _sample_rows(args)
     options = {"mean": False} if args.draw_pixels else {}
     drawn = call("plotting.samples", Name("model"), args.number, seed=args.seed, **options)
     return _loaded(args, "plotting") + _lines(f"fig, axes = {drawn}", _save_figure(args))
+
+
+def _sample_rows(args):
+    """Drawn rows in the units of the table, beside its own."""
+    rows = call("model.sample", args.number, seed=args.seed, mean=False)
+    return _loaded(args, "datasets", "plotting") + _lines(
+        f"train, info = {_load(args, args.train_split)}",
+        "real = info.decode(next(iter(train.unbatch().batch(10_000))))",
+        f"fig, axes = plotting.marginals(real, info.decode({rows}))",
+        _save_figure(args),
+    )
 
 
 def _traverse(args: argparse.Namespace, names: dict[str, Any]) -> str:

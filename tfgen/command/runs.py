@@ -55,6 +55,13 @@ def complete_data(args: argparse.Namespace, settings: dict[str, Any]) -> None:
         _complete_source(args)
 
 
+def complete_rows(args: argparse.Namespace, settings: dict[str, Any]) -> None:
+    """Fills in how the rows are loaded that samples of a table are shown beside, if it is there."""
+    rows = is_table(settings.get("data") or "") and os.path.exists(settings["data"])
+    vars(args).update(dict.fromkeys(_DATA), download=False)
+    complete_data(args, settings if rows else {})
+
+
 def _complete_source(args):
     """Fills in what the data set decides."""
     source = source_of(args.data)
