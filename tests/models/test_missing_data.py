@@ -293,3 +293,15 @@ def test_a_correlated_likelihood_and_one_mask_for_ever():
         MissingDataVAE(layers.Conditional(flat), decoder)
     with pytest.raises(ValueError, match="A mask belongs to an example.* Received"):
         exact(MissingDataVAE).given(MASK[0])
+
+
+def test_numbers_of_classes_are_not_imputed_by_their_mean():
+    sizes = {"latent_dim": 2, "width": 8}
+    decoder = networks.mlp_decoder(
+        (4,), head=lambda shape: layers.IndependentCategorical(shape, num_classes=3), **sizes
+    )
+    encoder = networks.mlp_encoder((4,), **sizes, condition_shape=(4,))
+    model = MissingDataVAE(encoder, decoder)
+    x = np.ones((2, 4), "float32")
+    with pytest.raises(ValueError, match="Numbers of classes have no mean"):
+        model.impute(x, np.zeros_like(x), 5)

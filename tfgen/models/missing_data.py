@@ -171,9 +171,17 @@ class MissingDataVAE(VAE):
             Tensor, shape of `x`.
 
         Raises:
-            ValueError: if an argument has another shape or range.
+            ValueError: if an argument has another shape or range, or x is of numbers of classes.
         """
         check_ints(1, num_samples=num_samples)
+        if isinstance(
+            getattr(output_on_zeros(self.decoder), "distribution", None), tfd.Categorical
+        ):
+            raise ValueError(
+                "Numbers of classes have no mean. Received: a decoder that ends in a Categorical. "
+                "Encode classes as one-hot vectors, as datasets.load_table does, and end the "
+                "decoder with networks.table_head."
+            )
         x, stateless = as_examples(x, self.data_shape, "x"), self.sampling_seed(seed)
         check_same_shape(x=x, mask=mask)
         mask = self.conditions.check(mask)
