@@ -21,7 +21,8 @@ BENCHMARK = "benchmark/*/*/*/result"
 FILES = {
     "README.md": ["cost*", BENCHMARK],
     "docs/papers.md": [
-        *("soons*", "mi_*", "su_*", "sagar*", "schik*", "kingma*", "quickstart*", "samplers"),
+        *("soons*", "mi_*", "su_*", "sagar*", "schik*", "kingma*", "mattei*"),
+        *("quickstart*", "samplers"),
         BENCHMARK,
     ],
     "docs/benchmark.md": ["cost*", "train_speed*", "*cost", "bfloat16", "streaming"],
