@@ -433,6 +433,7 @@ def test_stale_row_is_put_aside_and_run_again(scripts, row, tmp_path):
 # The command.
 
 
+@pytest.mark.slow
 def test_smoke(scripts, tmp_path, capsys):
     """A row in a process of its own; the second call finds it done."""
     flags = ["--smoke", "--run", "gan", "--output-dir", str(tmp_path)]
