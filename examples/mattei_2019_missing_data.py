@@ -97,8 +97,7 @@ def draw(run, x, observed, imputed):
     """Rows of what is observed, with grey where it is not, of imputed and of whole images."""
     rows = np.concatenate([np.where(observed > 0, x, 0.5), imputed, x])
     labels = ["observed", "imputed", "whole"]
-    fig, _ = plotting.image_grid(rows, len(x), row_labels=labels)
-    paper_script.save_figure(fig, run.folder / "imputed.png")
+    run.draw("imputed", plotting.image_grid(rows, len(x), row_labels=labels))
 
 
 MLP = "a layer of 400 ReLU units each way, z 40, Adam 1e-3; at cpu scale 20 epochs"

@@ -1,10 +1,14 @@
-"""How much memory a script takes."""
+"""How much memory a script takes, which images are decoded, and whether data sets are the same."""
 
 import os
 import subprocess
 import sys
 
+import keras
+import numpy as np
 import pytest
+
+from tfgen.datasets import image_files
 
 # What is freed goes back to the system at once, so that a process has what it holds and no more.
 # By itself glibc keeps some of it, more after larger arrays: 20 to 70 MiB here, as it happens.
@@ -29,3 +33,30 @@ def measured():
         return [float(number) for number in result.stdout.splitlines()[-1].split()]
 
     return run
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Names of the images that are decoded, in no order."""
+    names, read = [], image_files.read_image
+
+    def counted(path, image_size=None):
+        names.append(path.name)
+        return read(path, image_size)
+
+    monkeypatch.setattr(image_files, "read_image", counted)
+    return names
+
+
+@pytest.fixture
+def assert_same():
+    """A function that compares two results of `load`: description and two epochs."""
+
+    def check(found, expected):
+        assert found[1] == expected[1]
+        for _ in range(2):
+            a, b = list(found[0]), list(expected[0])
+            assert len(a) == len(b) > 0
+            keras.tree.map_structure(np.testing.assert_array_equal, a, b)
+
+    return check

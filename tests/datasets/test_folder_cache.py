@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tfgen._utils import files
-from tfgen.datasets import image_files, load
+from tfgen.datasets import load
 
 RNG = np.random.default_rng(0)
 
@@ -37,28 +37,6 @@ def mapped(tmp_path):
     return functools.partial(load, cache_dir=tmp_path / "cache", batch_size=8)
 
 
-@pytest.fixture
-def decoded(monkeypatch):
-    """Names of the images that are decoded, in no order."""
-    names, read = [], image_files.read_image
-
-    def counted(path, image_size):
-        names.append(path.name)
-        return read(path, image_size)
-
-    monkeypatch.setattr(image_files, "read_image", counted)
-    return names
-
-
-def assert_same(mapped, memory):
-    """The same description and the same two epochs."""
-    assert mapped[1] == memory[1]
-    for _ in range(2):
-        a, b = list(mapped[0]), list(memory[0])
-        assert len(a) == len(b) > 0
-        keras.tree.map_structure(np.testing.assert_array_equal, a, b)
-
-
 @pytest.mark.parametrize("binarize", [None, "threshold", "stochastic", "fixed"])
 @pytest.mark.parametrize(
     "options",
@@ -68,7 +46,9 @@ def assert_same(mapped, memory):
         {"split": "train[30%:]", "image_size": (3, 8), "drop_remainder": True, "seed": 5},
     ],
 )
-def test_batches_are_those_of_memory(folder, mapped, monkeypatch, decoded, binarize, options):
+def test_batches_are_those_of_memory(
+    folder, mapped, monkeypatch, decoded, binarize, options, assert_same
+):
     """In several chunks, and again from the file alone."""
     monkeypatch.setattr(files, "_CHUNK", 3 * 24)
     memory = load(folder, batch_size=8, binarize=binarize, **options)
@@ -87,7 +67,7 @@ def test_any_batch_can_be_sought(folder, mapped):
 
 
 @pytest.mark.parametrize("colours", [[0], [11], [19], range(20), []])
-def test_grey_images_among_coloured_ones(tmp_path, mapped, monkeypatch, colours):
+def test_grey_images_among_coloured_ones(tmp_path, mapped, monkeypatch, colours, assert_same):
     monkeypatch.setattr(files, "_CHUNK", 4 * 24)
     for i in range(20):
         write(tmp_path / "images" / f"{i:02}.png", 6, 4, *([3] if i in colours else []))
@@ -124,7 +104,7 @@ def rename(folder):
 
 
 @pytest.mark.parametrize("change", [rewrite, touch, add, remove, rename])
-def test_changed_folders_are_decoded_anew(folder, mapped, decoded, change):
+def test_changed_folders_are_decoded_anew(folder, mapped, decoded, change, assert_same):
     mapped(folder)
     change(folder)
     decoded.clear()
@@ -133,7 +113,7 @@ def test_changed_folders_are_decoded_anew(folder, mapped, decoded, change):
     assert_same(dataset, load(folder, labels=True, batch_size=8))
 
 
-def test_other_folders_with_files_of_the_same_names_and_times(folder, mapped):
+def test_other_folders_with_files_of_the_same_names_and_times(folder, mapped, assert_same):
     """As one archive with a test set beside its training set has them."""
     other = folder.with_name("other")
     shutil.copytree(folder, other)
@@ -151,7 +131,7 @@ def test_other_folders_with_files_of_the_same_names_and_times(folder, mapped):
     assert_same(mapped(other), load(other, batch_size=8))
 
 
-def test_another_image_size_or_seed_has_a_file_of_its_own(folder, mapped, tmp_path):
+def test_another_image_size_or_seed_has_a_file_of_its_own(folder, mapped, tmp_path, assert_same):
     for size in (None, 3, (3, 4)):
         assert_same(mapped(folder, image_size=size), load(folder, image_size=size, batch_size=8))
     for seed in (0, 1):
@@ -220,7 +200,7 @@ load(sys.argv[1], cache_dir=sys.argv[2])
 
 
 @pytest.mark.slow
-def test_a_killed_decode_leaves_no_file_that_is_taken_for_whole(tmp_path, mapped):
+def test_a_killed_decode_leaves_no_file_that_is_taken_for_whole(tmp_path, mapped, assert_same):
     folder, cache = tmp_path / "images", tmp_path / "cache"
     for i in range(80):
         write(folder / f"{i:02}.bmp", 256, 512)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from toy import Interrupt
 
 from tfgen import models, networks
 from tfgen.datasets import folders, image_files, load
@@ -41,28 +42,6 @@ def streamed(monkeypatch):
     return load_streamed
 
 
-@pytest.fixture
-def decoded(monkeypatch):
-    """Names of the images that are decoded, in no order."""
-    names, read = [], image_files.read_image
-
-    def counted(path, image_size=None):
-        names.append(path.name)
-        return read(path, image_size)
-
-    monkeypatch.setattr(image_files, "read_image", counted)
-    return names
-
-
-def assert_same(streamed, memory):
-    """The same description and the same two epochs."""
-    assert streamed[1] == memory[1]
-    for _ in range(2):
-        a, b = list(streamed[0]), list(memory[0])
-        assert len(a) == len(b) > 0
-        keras.tree.map_structure(np.testing.assert_array_equal, a, b)
-
-
 @pytest.mark.parametrize("binarize", [None, "threshold", "stochastic", "fixed"])
 @pytest.mark.parametrize(
     "options",
@@ -72,7 +51,7 @@ def assert_same(streamed, memory):
         {"split": "train[30%:]", "image_size": (3, 7), "drop_remainder": True, "seed": 5},
     ],
 )
-def test_batches_are_those_of_memory(folder, streamed, binarize, options):
+def test_batches_are_those_of_memory(folder, streamed, binarize, options, assert_same):
     """Bit for bit; of an odd number of pixels, as random numbers are drawn in pairs."""
     options = {"batch_size": 8, "binarize": binarize, **options}
     assert_same(streamed(folder, **options), load(folder, **options))
@@ -91,19 +70,6 @@ def test_any_batch_can_be_sought_without_decoding_those_before(folder, streamed,
 def test_only_the_first_image_is_decoded_before_it_is_needed(folder, streamed, decoded):
     streamed(folder)
     assert decoded == ["00.png"]
-
-
-class Interrupt(keras.callbacks.Callback):
-    """Interrupts after so many batches."""
-
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.batches -= 1
-        if not self.batches:
-            raise KeyboardInterrupt
 
 
 def weights_after(dataset, *callbacks):
@@ -181,7 +147,7 @@ def test_images_that_cannot_be_used_are_named_at_once(folder, streamed, damage):
     assert str(caught.value) == str(expected.value)
 
 
-def test_images_on_their_side_are_turned(tmp_path, streamed):
+def test_images_on_their_side_are_turned(tmp_path, streamed, assert_same):
     exif = Image.Exif()
     exif[0x0112] = 6  # Orientation: a quarter turn.
     write(tmp_path / "a.jpg", 3, 5)

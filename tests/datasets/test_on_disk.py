@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from toy import Interrupt
 
 from tfgen import models, networks
 from tfgen._utils import files
@@ -284,19 +285,6 @@ def test_pipelines_are_those_of_memory_and_can_be_sought(records, tmp_path):
     keras.tree.map_structure(np.testing.assert_array_equal, *epochs)
     mapped.seek(epoch=1, step=4)
     keras.tree.map_structure(np.testing.assert_array_equal, list(mapped), epochs[0][1][4:])
-
-
-class Interrupt(keras.callbacks.Callback):
-    """Ends training as Ctrl-C does."""
-
-    def __init__(self, batches):
-        super().__init__()
-        self.batches = batches
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.batches -= 1
-        if not self.batches:
-            raise KeyboardInterrupt
 
 
 def weights_after(x, *callbacks):

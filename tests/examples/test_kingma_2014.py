@@ -1,19 +1,14 @@
 """The script of semi-supervised learning."""
 
-import importlib
 import json
-import pathlib
 
 import numpy as np
 import pytest
 
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module("kingma_2014_semi_supervised")
+def script(load_script):
+    return load_script("kingma_2014_semi_supervised")
 
 
 @pytest.mark.slow

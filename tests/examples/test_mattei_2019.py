@@ -1,20 +1,15 @@
 """What is missing is never seen, and scores are of it alone."""
 
-import importlib
 import json
-import pathlib
 import types
 
 import numpy as np
 import pytest
 
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module("mattei_2019_missing_data")
+def script(load_script):
+    return load_script("mattei_2019_missing_data")
 
 
 def run_of(script, folder):

@@ -1,19 +1,14 @@
 """The script that finds outliers."""
 
-import importlib
 import json
-import pathlib
 
 import numpy as np
 import pytest
 
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module("outliers")
+def script(load_script):
+    return load_script("outliers")
 
 
 @pytest.mark.slow

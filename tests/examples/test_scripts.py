@@ -1,19 +1,14 @@
 """The example scripts run and write what they say."""
 
-import importlib
 import json
-import pathlib
 import sys
 
 import pytest
 
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module
+def script(load_script):
+    return load_script
 
 
 def test_soons(script, monkeypatch, tmp_path, capsys):

@@ -1,20 +1,15 @@
 """The script that judges samples of tables."""
 
-import importlib
 import json
-import pathlib
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_wine
 
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module("tables")
+def script(load_script):
+    return load_script("tables")
 
 
 @pytest.mark.slow

@@ -2,7 +2,6 @@
 
 import csv
 import functools
-import importlib
 import pathlib
 
 import pytest
@@ -13,9 +12,8 @@ EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
 
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module("tune_beta_latent")
+def script(load_script):
+    return load_script("tune_beta_latent")
 
 
 @pytest.mark.slow

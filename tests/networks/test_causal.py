@@ -78,48 +78,6 @@ def test_a_series_that_comes_in_is_encoded_as_it_will_be_when_it_is_whole():
     np.testing.assert_allclose(early, whole[:, :5], rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "jit_compile, per_step",
-    [(False, True), pytest.param(False, False, marks=pytest.mark.slow), (True, False)],
-)
-def test_a_vae_learns_the_frequency_of_a_wave(jit_compile, per_step):
-    rng = np.random.default_rng(0)
-    frequency, time = rng.uniform(0.1, 0.5, size=(400, 1)), np.arange(24)
-    x = np.sin(frequency * time)[..., None].astype("float32")
-    keras.utils.set_random_seed(0)
-    sizes = dict(latent_dim=2, width=16, per_step=per_step)
-    vae = models.VAE(
-        networks.causal_encoder((24, 1), **sizes),
-        networks.causal_decoder((24, 1), head=layers.SharedScaleNormal, **sizes),
-        seed=0,
-    )
-    vae.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile)
-    vae.fit(x, epochs=15, batch_size=50, verbose=0)
-    error = np.mean(np.square(vae.reconstruct(x) - x))
-    assert error < 0.5 * np.var(x)  # A decoder that ignores z has the variance at each step.
-    assert vae.sample(3, seed=0).shape == (3, 24, 1)
-
-
-@pytest.mark.parametrize("per_step", [False, True])
-def test_series_of_different_lengths(per_step):
-    """What lies behind the end of a series has no influence on anything."""
-    sizes = dict(latent_dim=2, width=4, per_step=per_step)
-    model = models.MissingDataVAE(
-        networks.causal_encoder(SHAPE, condition_shape=SHAPE, **sizes),
-        networks.causal_decoder(SHAPE, **sizes),
-        seed=0,
-    )
-    model.compile("adam")
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(6, *SHAPE)).astype("float32")
-    mask = np.repeat(np.arange(12)[None, :, None] < rng.integers(3, 12, (6, 1, 1)), 2, axis=2)
-    other = np.where(mask, x, 7.0).astype("float32")
-    of_x, of_other = (model.log_prob(v, 20, seed=0, condition=mask) for v in (x, other))
-    np.testing.assert_array_equal(of_x.log_prob, of_other.log_prob)
-    model.fit(x, mask.astype("float32"), verbose=0)
-    assert model.impute(x, mask, num_samples=5, seed=0).shape == x.shape
-
-
 def test_a_gan_of_series_is_made_of_the_same_networks():
     generator = networks.causal_decoder(SHAPE, latent_dim=2, head=None, width=4)
     critic = networks.causal_encoder(SHAPE, latent_dim=1, head=None, width=4)

@@ -1,11 +1,10 @@
-"""Recurrent networks: parameters by hand, order in time, series of different lengths."""
+"""Recurrent networks: parameters by hand, order in time."""
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfgen import layers, models, networks
+from tfgen import networks
 
 
 def gru_parameters(inputs, units):
@@ -49,44 +48,6 @@ def test_every_step_reaches_the_code():
     with tf.GradientTape() as tape:
         code = tf.reduce_sum(encoder(x))
     assert np.all(np.abs(tape.gradient(code, x)) > 0)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("jit_compile", [False, True])
-def test_a_vae_learns_the_frequency_of_a_wave(jit_compile):
-    rng = np.random.default_rng(0)
-    frequency, time = rng.uniform(0.1, 0.5, size=(400, 1)), np.arange(24)
-    x = np.sin(frequency * time)[..., None].astype("float32")
-    keras.utils.set_random_seed(0)
-    sizes = dict(latent_dim=2, width=16)
-    vae = models.VAE(
-        networks.recurrent_encoder((24, 1), **sizes),
-        networks.recurrent_decoder((24, 1), head=layers.SharedScaleNormal, **sizes),
-        seed=0,
-    )
-    vae.compile(keras.optimizers.Adam(1e-2), jit_compile=jit_compile)
-    vae.fit(x, epochs=15, batch_size=50, verbose=0)
-    error = np.mean(np.square(vae.reconstruct(x) - x))
-    assert error < 0.5 * np.var(x)  # A decoder that ignores z has the variance at each step.
-
-
-def test_series_of_different_lengths():
-    """What lies behind the end of a series has no influence on anything."""
-    shape, sizes = (10, 2), dict(latent_dim=2, width=4)
-    model = models.MissingDataVAE(
-        networks.recurrent_encoder(shape, condition_shape=shape, **sizes),
-        networks.recurrent_decoder(shape, **sizes),
-        seed=0,
-    )
-    model.compile("adam")
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(6, *shape)).astype("float32")
-    mask = np.repeat(np.arange(10)[None, :, None] < rng.integers(3, 10, (6, 1, 1)), 2, axis=2)
-    other = np.where(mask, x, 7.0).astype("float32")
-    of_x, of_other = (model.log_prob(v, 20, seed=0, condition=mask) for v in (x, other))
-    np.testing.assert_array_equal(of_x.log_prob, of_other.log_prob)
-    model.fit(x, mask.astype("float32"), verbose=0)
-    assert model.impute(x, mask, num_samples=5, seed=0).shape == x.shape
 
 
 @pytest.mark.parametrize(

@@ -21,16 +21,16 @@ __all__ = ["causal_decoder", "causal_encoder"]
 
 
 def _check(data_shape, latent_dim, width, depth, kernel_size, activation, per_step):
-    """The shape of a series and the number of blocks, after checks of all arguments."""
+    """Shapes of a series and of its codes, and the number of blocks, after checks of all."""
     check_size(1, latent_dim=latent_dim, width=width)
     check_size(2, kernel_size=kernel_size)
     check_activation(activation=activation)
     check_flags(per_step=per_step)
     shape = check_series_shape(data_shape)
     if depth is None:
-        return shape, _enough(shape[0], kernel_size)
+        depth = _enough(shape[0], kernel_size)
     check_size(1, depth=depth)
-    return shape, depth
+    return shape, (shape[0], latent_dim) if per_step else (latent_dim,), depth
 
 
 def _steps_seen(kernel_size, depth):
@@ -132,8 +132,7 @@ def causal_encoder(
         (None, 100, 2)
     """
     options = width, depth, kernel_size, activation
-    shape, depth = _check(data_shape, latent_dim, *options, per_step)
-    latent_shape = (shape[0], latent_dim) if per_step else (latent_dim,)
+    shape, latent_shape, depth = _check(data_shape, latent_dim, *options, per_step)
     output, num_parameters = output_layer(head, latent_shape)
     if not per_step:
         _check_all_seen(shape[0], kernel_size, depth)
@@ -191,9 +190,8 @@ def causal_decoder(
         TensorShape([100, 3])
     """
     options = width, depth, kernel_size, activation
-    shape, depth = _check(data_shape, latent_dim, *options, per_step)
+    shape, latent_shape, depth = _check(data_shape, latent_dim, *options, per_step)
     output, num_parameters = output_layer(head, shape)
-    latent_shape = (shape[0], latent_dim) if per_step else (latent_dim,)
     hidden: Layers = [keras.layers.Dense(width if per_step else shape[0] * width)]
     if not per_step:
         hidden.append(keras.layers.Reshape((shape[0], width)))
