@@ -19,7 +19,7 @@ from typing import Any
 from tfgen._utils import extras
 from tfgen.command import process, recipes, reports, runs
 from tfgen.command.arguments import Parser, at_least, positive
-from tfgen.command.tables import MODELS, source_of
+from tfgen.command.tables import MODELS, epochs_of
 
 __all__ = ["main", "parse_args"]
 
@@ -59,7 +59,7 @@ def _complete(args):
     splits = _SMOKE_SPLITS if args.smoke else dict.fromkeys(_SMOKE_SPLITS)
     values = {**defaults, **splits, "set": [("beta", args.beta)] * bool(args.beta)}
     args = argparse.Namespace(**vars(args), **values, command="quickstart")
-    args.epochs = 1 if args.smoke else args.epochs or source_of(args.data).epochs
+    args.epochs = 1 if args.smoke else args.epochs or epochs_of(args.data)
     runs.complete_training(args)
     return args
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfgen import models
 from tfgen.command import main
 from tfgen.command.arguments import new_parser
-from tfgen.command.tables import FEWEST_IMAGES, MODELS, source_of
+from tfgen.command.tables import FEWEST_IMAGES, MODELS, epochs_of
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "command.md"
 SMALL = ["--train-split", "train[:128]", "--test-split", "test[:64]"]
@@ -250,5 +250,5 @@ def test_traceback_is_shown_on_demand(in_folder):
 def test_few_photos_are_seen_as_often_as_many(tmp_path):
     for i in range(100):
         (tmp_path / f"{i}.png").touch()
-    assert source_of(str(tmp_path)).epochs * 100 == FEWEST_IMAGES
-    assert source_of("cifar10").epochs == 20
+    assert epochs_of(str(tmp_path)) * 100 == FEWEST_IMAGES
+    assert epochs_of("cifar10") == 20

@@ -9,7 +9,7 @@ import sys
 import keras
 import pytest
 
-from tfgen import quickstart
+from tfgen import plotting, quickstart
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "quickstart.py"
 OF_IMAGES = {"samples", "curves"}
@@ -32,6 +32,23 @@ def test_quickstart(in_folder, capsys):
     assert f"{facts['metrics']['loss']:.4f}" in out and facts["versions"] in out
     assert all(str(path) in out for path in in_folder.glob("*.png"))
     assert keras.models.load_model(in_folder / "model.keras").beta == 3.0
+
+
+def test_rows_of_a_table_are_shown_in_its_units(in_folder, monkeypatch):
+    rows = "\n".join(f"{i},{i % 2}" for i in range(300))
+    (in_folder / "rows.csv").write_text(f"length,side\n{rows}\n", encoding="utf-8")
+    shown, marginals = [], plotting.marginals
+
+    def noted(real, generated):
+        shown.extend([real, generated])
+        return marginals(real, generated)
+
+    monkeypatch.setattr(plotting, "marginals", noted)
+    flags = ["--dataset", "rows.csv", "--epochs", "1", "--output-dir", str(in_folder)]
+    assert quickstart.main(flags) == 0
+    assert {path.stem for path in in_folder.glob("*.png")} == OF_IMAGES
+    assert [list(frame.columns) for frame in shown] == [["length", "side"]] * 2
+    assert shown[0]["length"].max() > 100  # Not standardized.
 
 
 @pytest.mark.slow

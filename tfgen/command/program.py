@@ -11,7 +11,7 @@ from tfgen.command import reports, runs
 from tfgen.command.arguments import new_parser
 from tfgen.command.process import errors_in_one_line, load_tensorflow, run_parts
 from tfgen.command.recipes import RECIPES
-from tfgen.command.tables import is_table, source_of
+from tfgen.command.tables import epochs_of, is_table
 
 __all__ = ["main"]
 
@@ -77,7 +77,7 @@ def _complete_new(args):
     for name in ("likelihood", "latent_dim", "learning_rate", "network"):
         setattr(args, name, getattr(args, name, None))
     runs.complete_training(args)
-    args.epochs = getattr(args, "epochs", None) or source_of(args.data).epochs
+    args.epochs = getattr(args, "epochs", None) or epochs_of(args.data)
     if args.command != "bench" and args.output_dir is None:
         folder = f"{args.model}-{pathlib.Path(args.data).name.split('.')[0]}"
         prefix = "search-" if args.command == "search" else ""

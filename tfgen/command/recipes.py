@@ -17,6 +17,8 @@ Part: TypeAlias = Callable[[argparse.Namespace, dict[str, Any]], str]
 
 _SAMPLES_OF_BENCH = 1000
 _REPEATS_OF_BENCH = 3
+# Of a table, in its own units.
+_REAL_ROWS = "real = info.decode(next(iter(train.unbatch().batch(10_000))))"
 
 
 def _lines(*lines: str) -> str:
@@ -203,13 +205,18 @@ def _sample(args: argparse.Namespace, names: dict[str, Any]) -> str:
 
 def _sample_rows(args):
     """Drawn rows in the units of the table, beside its own."""
-    rows = call("model.sample", args.number, seed=args.seed, mean=False)
     return _loaded(args, "datasets", "plotting") + _lines(
         f"train, info = {_load(args, args.train_split)}",
-        "real = info.decode(next(iter(train.unbatch().batch(10_000))))",
-        f"fig, axes = plotting.marginals(real, info.decode({rows}))",
+        _REAL_ROWS,
+        f"fig, axes = {_marginals(args.number, args.seed)}",
         _save_figure(args),
     )
+
+
+def _marginals(number, seed):
+    """Drawn rows beside real ones."""
+    rows = call("model.sample", number, seed=seed, mean=False)
+    return f"plotting.marginals(real, info.decode({rows}))"
 
 
 def _traverse(args: argparse.Namespace, names: dict[str, Any]) -> str:
@@ -297,8 +304,10 @@ def _data_prepare(args: argparse.Namespace, names: dict[str, Any]) -> str:
 def figures(args: argparse.Namespace, names: dict[str, Any]) -> str:
     """All pictures that suit the model and its data, in the dict `figures`."""
     drawn = {"samples": call("plotting.samples", Name("model"))}
-    images = ""
-    if not is_table(args.data):
+    if is_table(args.data):
+        images = _lines(_REAL_ROWS)
+        drawn["samples"] = _marginals(1000, args.seed)
+    else:
         images = _images(args, names["info"])
         drawn |= _figures_of_images(names["model"], names["info"])
     drawn["curves"] = call("plotting.training_curves", Name("history"))

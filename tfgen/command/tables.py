@@ -11,6 +11,7 @@ __all__ = [
     "MODELS",
     "Model",
     "Source",
+    "epochs_of",
     "is_folder",
     "is_table",
     "source_of",
@@ -147,6 +148,19 @@ def source_of(data: str) -> Source:
     if is_table(data):
         return _UNSPLIT._replace(epochs=100, likelihood="columns")
     if is_folder(data):
-        files = sum(path.is_file() for path in pathlib.Path(data).rglob("*"))
-        return _UNSPLIT._replace(epochs=max(Source().epochs, -(-FEWEST_IMAGES // max(files, 1))))
+        return _UNSPLIT
     return _SOURCES.get(data, Source())
+
+
+def epochs_of(data: str) -> int:
+    """Epochs of training that suit data; of a folder so many that few images are seen often.
+
+    Example:
+        >>> epochs_of("digits")
+        150
+    """
+    epochs = source_of(data).epochs
+    if not is_folder(data):
+        return epochs
+    files = sum(path.is_file() for path in pathlib.Path(data).rglob("*"))
+    return max(epochs, -(-FEWEST_IMAGES // max(files, 1)))
