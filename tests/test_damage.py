@@ -151,7 +151,7 @@ NETWORKS = table(
     conv_decoder=dict(**_DENSE, head=layers.IndependentBernoulli, activation="relu"),
     conv_encoder=dict(**_DENSE, head=layers.IndependentNormal, activation="relu"),
     dcgan_discriminator=dict(
-        image_shape=LARGE,
+        data_shape=LARGE,
         width=4,
         batch_norm=True,
         spectral_norm=True,
@@ -161,10 +161,10 @@ NETWORKS = table(
         num_classes=2,
     ),
     dcgan_encoder=dict(
-        image_shape=LARGE, latent_dim=2, head=layers.IndependentNormal, width=4, batch_norm=True
+        data_shape=LARGE, latent_dim=2, head=layers.IndependentNormal, width=4, batch_norm=True
     ),
     dcgan_generator=dict(
-        image_shape=LARGE,
+        data_shape=LARGE,
         latent_dim=2,
         width=4,
         batch_norm=True,

@@ -174,11 +174,27 @@ def test_head_sets_the_last_filters():
     ],
 )
 @pytest.mark.parametrize(
-    "shape, text", [((1, 8, 1), r"at least 2 .*\(1, 8, 1\)"), ((8, 8), r"image_shape=\(8, 8\)")]
+    "shape, text", [((1, 8, 1), r"at least 2 .*\(1, 8, 1\)"), ((8,), r"data_shape=\(8,\)")]
 )
 def test_images_that_do_not_fit(network, shape, text):
     with pytest.raises(ValueError, match=text):
         network(shape)
+
+
+@pytest.mark.parametrize("shape", [(30, 2), (13, 9, 12, 1)])
+def test_series_and_volumes(shape):
+    """Convolutions of their rank, each half as long, and the generator's way back."""
+    rank = len(shape) - 1
+    options = {"batch_norm": False, "spectral_norm": True, "minibatch_discrimination": 2}
+    discriminator = networks.dcgan_discriminator(shape, 2, **options, num_classes=3)
+    halves = [layer for layer in discriminator.network.layers if hasattr(layer, "layer")]
+    kernels = [layer.layer.kernel.shape for layer in halves if layer.name.startswith("spectral")]
+    assert sum(len(kernel) == rank + 2 for kernel in kernels) == (3 if rank == 1 else 2)
+    generator = networks.dcgan_generator(shape, 2, 2, conditional_norm=True, num_classes=3)
+    fake = generator(tf.zeros((3, 2)), condition=tf.eye(3))
+    assert fake.shape == (3, *shape)
+    assert discriminator(fake, condition=tf.eye(3)).shape == (3, 1)
+    assert networks.dcgan_encoder(shape, 5, width=2)(fake).event_shape == (5,)
 
 
 def test_dropout_out_of_range():

@@ -498,13 +498,13 @@ def _params_size(layer):
 
 
 def image_output(
-    head: Head, image_shape: Shape, output_activation: Activation
+    head: Head, data_shape: Shape, output_activation: Activation
 ) -> tuple[Layers, int]:
-    """The layers that end a generator, and how many numbers they take for one image.
+    """The layers that end a generator, and how many numbers they take for one example.
 
     Args:
-        head: callable from `image_shape` to a distribution layer; None for the image.
-        image_shape: tuple of int, (height, width, channels).
+        head: callable from `data_shape` to a distribution layer; None for the numbers.
+        data_shape: tuple of int.
         output_activation: Keras activation of the pixels, or None.
 
     Returns:
@@ -515,16 +515,17 @@ def image_output(
             activation.
     """
     check_activation(output_activation=output_activation)
-    output, num_parameters = output_layer(head, image_shape)
+    output, num_parameters = output_layer(head, data_shape)
     if output_activation is None:
         return [output], num_parameters
     unbounded = isinstance(output, (IndependentBernoulli, IndependentPoisson))
-    if unbounded or num_parameters != math.prod(image_shape):
+    if unbounded or num_parameters != math.prod(data_shape):
         raise ValueError(
             "With an output_activation a head must take one number per pixel, its loc. Received: "
             f"output_activation={output_activation!r}, and as head a {type(output).__name__} of "
-            f"{num_parameters} parameters for image_shape={image_shape}, which takes logits, rates "
-            "or scales. Set output_activation=None, or use a head such as FixedScaleNormal."
+            f"{num_parameters} parameters for data of shape {tuple(data_shape)}, which takes "
+            "logits, rates or scales. Set output_activation=None, or use a head such as "
+            "FixedScaleNormal."
         )
     activation = keras.layers.Activation(output_activation, dtype=output_dtype())
     return [activation, output], num_parameters
