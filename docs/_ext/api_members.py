@@ -9,7 +9,7 @@ from sphinx.ext.autosummary import autosummary_toc
 PARENTS = [
     "tfgen.models.resumable_model.ResumableModel",
     "tfgen.models.latent.LatentVariableModel",
-    "tfgen.models.latent.AutoencodingModel",
+    "tfgen.models.autoencoding.AutoencodingModel",
     "tfgen.models.adversarial.AdversarialModel",
     "tfgen.models.leapfrog.LeapfrogVAE",
     "tfgen.models.mixture.Mixture",

@@ -50,5 +50,5 @@ def test_inherited_methods_are_those_of_the_nearest_parent(conf):
     inherited = dict(conf["autosummary_context"]["parents"]["tfgen.models.IWAE"])
     assert "encode" in inherited["tfgen.models.VAE"]
     assert "infer" not in inherited["tfgen.models.VAE"]  # IWAE has its own.
-    assert "traverse" in inherited["tfgen.models.latent.AutoencodingModel"]
+    assert "traverse" in inherited["tfgen.models.autoencoding.AutoencodingModel"]
     assert "fit" in inherited["tfgen.models.resumable_model.ResumableModel"]

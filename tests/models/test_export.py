@@ -14,9 +14,10 @@ from tensorflow_probability import distributions as tfd
 
 from tfgen import bijectors, layers, models, networks
 from tfgen.losses.mixtures import COMPONENTS
-from tfgen.models.endpoints import model_endpoints, network_endpoints, parameters_of
+from tfgen.models.autoencoding import AutoencodingModel
+from tfgen.models.endpoints import Endpoint, data_spec, network_endpoints, parameters_of
 from tfgen.models.export import export_model, export_network
-from tfgen.models.latent import AutoencodingModel, mean_of
+from tfgen.models.outputs import mean_of
 
 # The graph adds up float32 numbers in another order.
 ROUNDING = dict(rtol=1e-5, atol=1e-5)
@@ -97,7 +98,7 @@ def assert_served_as_computed(names, build, folder):
     for name in names:
         model = build(name)
         written = export_model(model, folder / name)
-        endpoints = model_endpoints(model)
+        endpoints = model.endpoints()
         assert written == tuple(endpoints)
         assert {"reconstruct", "embed"} <= set(written) or not isinstance(model, AutoencodingModel)
         calls[name] = {}
@@ -121,6 +122,23 @@ def assert_served_as_computed(names, build, folder):
 
 def test_models_of_each_kind_are_served(build, tmp_path):
     assert_served_as_computed(["conditional_vae", "miwae", "em_full"], build, tmp_path)
+
+
+def test_a_class_serves_what_it_adds(build, tmp_path):
+    class Scored(models.AE):
+        def endpoints(self):
+            def error(x):
+                return tf.reduce_sum(tf.square(x - self.reconstruct(x)), axis=[1, 2, 3])
+
+            return {**super().endpoints(), "error": Endpoint(error, [data_spec(self)])}
+
+    parent = build("ae")
+    model = Scored(parent.encoder, parent.decoder)
+    assert model.export(tmp_path, endpoints=["error"]) == ("error",)
+    x = tf.ones((3, *model.data_shape))
+    loss = tf.reduce_sum(tf.square(x - parent(x)), axis=[1, 2, 3])
+    served = tf.saved_model.load(tmp_path)
+    assert_allclose(served.error(x), loss, rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -286,7 +304,7 @@ def onnx(path, endpoint, arguments):
 def assert_converted(name, build, folder, format, ending, run):
     """Every endpoint but `sample` computes what the model does."""
     model = build(name)
-    endpoints = {k: v for k, v in model_endpoints(model).items() if k != "sample"}
+    endpoints = {k: v for k, v in model.endpoints().items() if k != "sample"}
     written = [[name] for name in endpoints] if format == "onnx" else [None]
     for i, names in enumerate(written):
         path = folder / f"{i}{ending}"
@@ -464,7 +482,7 @@ def test_mixed_precision_is_in_saved_models_only(bfloat16, build_model, tmp_path
 
 
 def test_models_without_endpoints_or_parameters_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="Received: ResumableModel. Write your own"):
+    with pytest.raises(ValueError, match="Received: ResumableModel. Write a method endpoints"):
         export_model(models.ResumableModel((2,)), tmp_path)
     with pytest.raises(ValueError, match="no parameters before fit"):
         export_model(models.MixtureEM(2, (2,)), tmp_path)

@@ -375,5 +375,5 @@ def test_data_that_the_generator_cannot_reach():
 
 def test_no_encoder():
     model = GAN(line(), line())
-    assert not isinstance(model, models.latent.AutoencodingModel)
+    assert not isinstance(model, models.autoencoding.AutoencodingModel)
     assert not hasattr(model, "encode")

@@ -104,7 +104,7 @@ def test_files_hold_both(name, build_model, blobs, tmp_path):
             one.fit(blobs, batch_size=32, shuffle=False, verbose=0)
     z = model.sample_latents(4, [0, 1])
     raw = models.load_model(tmp_path / "model.keras", compile=False)
-    assert_allclose(raw.generate(z), models.latent.mean_of(raw.decoder(z)), rtol=1e-6)
+    assert_allclose(raw.generate(z), models.outputs.mean_of(raw.decoder(z)), rtol=1e-6)
 
 
 def test_interrupted_runs_go_on_exactly(build_model, blobs, tmp_path):

@@ -11,9 +11,10 @@ from tfgen.layers import Prior
 from tfgen.losses import with_penalty
 from tfgen.models.adversarial import AdversarialModel, JudgeOptions
 from tfgen.models.autoencoder import reconstruction_error
+from tfgen.models.autoencoding import AutoencodingModel
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator
-from tfgen.models.latent import AutoencodingModel, sample_of
+from tfgen.models.outputs import sample_of
 
 __all__ = ["AAE"]
 

@@ -10,6 +10,7 @@ from tfgen._utils.arguments import check_one_of
 from tfgen.layers import Prior
 from tfgen.losses import squared_error, with_penalty
 from tfgen.models.adversarial import AdversarialModel, JudgeOptions
+from tfgen.models.autoencoding import AutoencodingModel
 from tfgen.models.base import Update
 from tfgen.models.checks import (
     check_logits,
@@ -18,7 +19,7 @@ from tfgen.models.checks import (
     is_distribution,
     output_on_zeros,
 )
-from tfgen.models.latent import AutoencodingModel, sample_of
+from tfgen.models.outputs import sample_of
 
 __all__ = ["ALI"]
 

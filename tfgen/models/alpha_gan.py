@@ -9,9 +9,10 @@ from typing_extensions import Unpack
 from tfgen.layers import Prior
 from tfgen.losses import with_penalty
 from tfgen.models.adversarial import AdversarialModel, JudgeOptions
+from tfgen.models.autoencoding import AutoencodingModel
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator
-from tfgen.models.latent import AutoencodingModel, sample_of
+from tfgen.models.outputs import sample_of
 
 __all__ = ["AlphaGAN"]
 

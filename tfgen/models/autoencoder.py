@@ -11,9 +11,9 @@ from tfgen._utils.typing import ModelOptions
 from tfgen.layers import Prior
 from tfgen.losses import ms_ssim, squared_error
 from tfgen.losses.ms_ssim import check_window
+from tfgen.models.autoencoding import AutoencodingModel
 from tfgen.models.base import Update
 from tfgen.models.checks import is_distribution, output_on_zeros
-from tfgen.models.latent import AutoencodingModel
 from tfgen.models.training_data import inputs_of, targets_of
 
 __all__ = ["AE", "AEOptions", "reconstruction_error"]

@@ -5,9 +5,10 @@ from typing import Any
 import tensorflow as tf
 
 from tfgen._utils.typing import Seed
+from tfgen.models.batches import repeat_batch
 from tfgen.models.checks import check_weights_of_draws
-from tfgen.models.latent import given_conditions
-from tfgen.models.vae import VAE, Draw, repeat_batch
+from tfgen.models.conditional import given_conditions
+from tfgen.models.vae import VAE, Draw
 
 __all__ = ["AuxiliaryVAE"]
 

@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_flags
-from tfgen.layers import Condition, conditionals_in, given
+from tfgen.layers import given
 from tfgen.models import fused_adam
+from tfgen.models.conditional import ConditionalModel
 from tfgen.models.divergence import StopOnDivergence
 from tfgen.models.optimizers import (
     FollowRates,
@@ -19,15 +20,9 @@ from tfgen.models.optimizers import (
     one_for_each,
     swap_averages,
 )
-from tfgen.models.resumable_model import ResumableModel, refuse_losses
+from tfgen.models.resumable_model import refuse_losses
 from tfgen.models.term_averages import TermAverages
-from tfgen.models.training_data import (
-    Conditioned,
-    check_goes_with,
-    parted,
-    unpack,
-    with_condition,
-)
+from tfgen.models.training_data import parted
 
 __all__ = ["GenerativeModel", "Update"]
 
@@ -63,7 +58,7 @@ class Update(NamedTuple):
         return list({id(v): v for v in variables}.values())
 
 
-class GenerativeModel(ResumableModel):
+class GenerativeModel(ConditionalModel):
     """Base of the models: a `keras.Model` that trains by a list of updates.
 
     A subclass builds its networks, gives `updates`, and says in `sample` how to draw.
@@ -89,62 +84,6 @@ class GenerativeModel(ResumableModel):
         Their optimizers keep them, and training leaves the weights in place when it ends.
         """
         return {}
-
-    def zeros(self, num_examples: int) -> Any:
-        """A batch of zeros, as `unpack` returns it."""
-        conditions = self.conditions
-        condition = None if conditions is None else conditions.zeros(num_examples)
-        return with_condition(tf.zeros((num_examples, *self.data_shape)), condition)
-
-    # Conditions.
-
-    @property
-    def conditions(self) -> Condition | None:
-        """What the model of p(x|c) is given in addition to its data; None of one of p(x)."""
-        return next((network.takes for network in conditionals_in(self)), None)
-
-    @property
-    def condition_shape(self) -> tuple[int, ...] | None:
-        """Shape of one condition, () of the number of a class; None without conditions."""
-        return getattr(self.conditions, "shape", None)
-
-    @property
-    def num_classes(self) -> int | None:
-        """How many classes there are, where conditions are classes."""
-        return getattr(self.conditions, "num_classes", None)
-
-    def check_constructed(self) -> None:
-        """Raises ValueError if networks take different conditions."""
-        first, *others = {network.takes.expected for network in conditionals_in(self)} or {""}
-        if others:
-            raise ValueError(
-                "All conditional networks of a model are given the same condition. Received: "
-                f"networks that take {first} and {others[0]}. Build them with the same num_classes "
-                "or condition_shape."
-            )
-
-    def prepare(self, x: Any, y: Any, training: bool) -> tuple[Any, Any]:
-        conditions = self.conditions
-        if conditions is None:
-            return super().prepare(x, y, training)
-        if y is None:
-            return x, None
-        check_goes_with(x, y)
-        return x, conditions.check(y, len(x))
-
-    def unpack(self, data: Any) -> Any:
-        """What a step takes of a batch: in a conditional model `Conditioned`, y the conditions."""
-        conditions = self.conditions
-        if conditions is None:
-            return super().unpack(data)
-        _, condition, _ = keras.utils.unpack_x_y_sample_weight(data)
-        if condition is None:
-            raise ValueError(
-                f"A conditional {type(self).__name__} learns from examples with conditions. "
-                f"Received: a batch without. Call fit(x, y), y {conditions.expected}, or give "
-                "it a data set of pairs, as datasets.load does with labels=True."
-            )
-        return Conditioned(unpack(data), conditions.check(condition))
 
     # Compiling.
 

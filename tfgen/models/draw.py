@@ -11,7 +11,7 @@ from tfgen._utils.typing import Seed, TensorLike
 from tfgen.layers import StandardNormal
 from tfgen.models.auxiliary_vae import AuxiliaryVAE
 from tfgen.models.checks import as_examples
-from tfgen.models.latent import mean_of
+from tfgen.models.outputs import mean_of
 from tfgen.models.vae import Draw, VAEOptions
 from tfgen.networks.draw import DRAWDecoder, DRAWEncoder
 

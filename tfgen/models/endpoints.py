@@ -9,14 +9,20 @@ import tensorflow as tf
 
 from tfgen._utils.typing import Distribution
 from tfgen.models.checks import input_shape, is_distribution
-from tfgen.models.latent import AutoencodingModel, LatentVariableModel, mean_of
-from tfgen.models.mixture import Mixture
-from tfgen.models.normalizing_flow import NormalizingFlow
-from tfgen.models.resumable_model import ResumableModel
+from tfgen.models.outputs import mean_of
 
-__all__ = ["Endpoint", "model_endpoints", "network_endpoints", "parameters_of"]
+__all__ = [
+    "SAMPLING",
+    "Endpoint",
+    "condition_specs",
+    "data_spec",
+    "network_endpoints",
+    "parameters_of",
+]
 
-_SAMPLING = (
+
+# The arguments of endpoints that sample.
+SAMPLING = (
     tf.TensorSpec((), tf.int32, name="num_samples"),
     tf.TensorSpec((2,), tf.int32, name="seed"),
 )
@@ -36,77 +42,14 @@ class Endpoint(NamedTuple):
     draws: bool = False
 
 
-def model_endpoints(model: ResumableModel) -> dict[str, Endpoint]:
-    """The endpoints of a model by name; `export_model` lists them.
-
-    Raises:
-        ValueError: if it has none, or is a mixture without parameters.
-    """
-    x = tf.TensorSpec((None, *model.data_shape), name="x")
-    if isinstance(model, Mixture):
-        return _mixture_endpoints(model, x)
-    if isinstance(model, LatentVariableModel):
-        return {**_data_endpoints(model, x), **_latent_endpoints(model)}
-    raise ValueError(
-        "Models with latent variables and mixtures have endpoints. Received: "
-        f"{type(model).__name__}. Write your own with keras.export.ExportArchive."
-    )
+def data_spec(model: keras.Model) -> tf.TensorSpec:
+    """The argument of endpoints that are given data."""
+    return tf.TensorSpec((None, *model.data_shape), name="x")
 
 
-def _condition(model):
-    """The further argument of a conditional model."""
+def condition_specs(model: keras.Model) -> list[tf.TensorSpec]:
+    """The further argument of a conditional model; none of another."""
     return [] if model.conditions is None else [model.conditions.signature]
-
-
-def _data_endpoints(model, x):
-    """Those that are given data."""
-    if isinstance(model, AutoencodingModel):
-        signature = [x, *_condition(model)]
-        return {
-            "reconstruct": Endpoint(model.reconstruct, signature),
-            "embed": Endpoint(lambda *x: mean_of(model.encode(*x)), signature),
-        }
-    if isinstance(model, NormalizingFlow):
-        signature = [x, *_condition(model)]
-        latent = {"latent": Endpoint(model.latent, signature)}
-        exact = model.dequantization is None
-        return {**latent, "log_prob": Endpoint(model.log_prob, signature)} if exact else latent
-    return {}
-
-
-def _latent_endpoints(model):
-    """Those that begin with latent variables; they decode all at once, `generate` in parts."""
-    z = tf.TensorSpec((None, *model.latent_shape), name="z")
-    num_samples, seed = _SAMPLING
-    condition = _condition(model) if model.samples_are_conditional else []
-
-    def sample(num_samples, *condition_and_seed):
-        *given, seed = condition_and_seed
-        with model.conditioned_on(*given or [None]):
-            return mean_of(model.decode(model.sample_latents(num_samples, seed)))
-
-    return {
-        "generate": Endpoint(lambda *z: mean_of(model.decode(*z)), [z, *condition]),
-        "sample": Endpoint(sample, [num_samples, *condition, seed], draws=True),
-    }
-
-
-def _mixture_endpoints(model, x):
-    if not model.initialized:
-        raise ValueError(
-            "A mixture has no parameters before fit, initialize or set_parameters. Received: a "
-            f"{type(model).__name__} without. Call one of them, then export."
-        )
-    density = model.as_distribution()
-
-    def sample(num_samples, seed):
-        return tf.reshape(density.sample(num_samples, seed=seed), (-1, *model.data_shape))
-
-    return {
-        "log_prob": Endpoint(model.log_prob, [x]),
-        "responsibilities": Endpoint(model.responsibilities, [x]),
-        "sample": Endpoint(sample, list(_SAMPLING), draws=True),
-    }
 
 
 def network_endpoints(network: keras.Model) -> dict[str, Endpoint]:

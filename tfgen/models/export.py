@@ -15,8 +15,7 @@ from tfgen._utils import keras_private
 from tfgen._utils.arguments import as_path, check_flags, check_one_of, check_size
 from tfgen._utils.extras import require
 from tfgen._utils.files import written_aside
-from tfgen.models.endpoints import model_endpoints, network_endpoints
-from tfgen.models.resumable_model import ResumableModel
+from tfgen.models.endpoints import network_endpoints
 
 __all__ = ["export_model", "export_network"]
 
@@ -35,7 +34,7 @@ _REASON_LENGTH = 300
 
 
 def export_model(
-    model: ResumableModel,
+    model: keras.Model,
     filepath: str | os.PathLike,
     format: str = "tf_saved_model",
     endpoints: Sequence[str] | None = None,
@@ -86,12 +85,12 @@ def export_model(
         >>> served.embed(tf.zeros((5, 8, 8, 1))).shape
         TensorShape([5, 2])
     """
-    if not isinstance(model, ResumableModel):
+    if not hasattr(model, "endpoints"):
         raise ValueError(
             f"export_model writes a model of tfgen.models. Received: model={model!r}. Write other "
             "networks with export_network."
         )
-    found = model_endpoints(model)
+    found = model.endpoints()
     return _export(found, model, filepath, format, endpoints, batch_size, verbose)
 
 

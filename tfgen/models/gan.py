@@ -13,7 +13,7 @@ from tfgen.losses import proximity, with_penalty
 from tfgen.models.adversarial import AdversarialModel, AdversarialOptions, JudgeOptions
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator, input_shape
-from tfgen.models.latent import mean_of
+from tfgen.models.outputs import mean_of
 from tfgen.models.training_data import parted, with_condition
 
 __all__ = ["GAN", "AllGANOptions", "GANOptions", "PriorlessGANOptions"]

@@ -12,8 +12,9 @@ from tfgen._utils.constructors import check_fixed
 from tfgen._utils.typing import ModelOptions, Seed
 from tfgen.layers import Prior
 from tfgen.models.base import Update
+from tfgen.models.batches import repeat_batch
 from tfgen.models.checks import output_on_zeros
-from tfgen.models.vae import VAE, Draw, repeat_batch
+from tfgen.models.vae import VAE, Draw
 
 __all__ = ["IWAE"]
 

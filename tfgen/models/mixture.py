@@ -24,6 +24,7 @@ from tfgen.models.checks import (
     check_num_samples,
     check_seed,
 )
+from tfgen.models.endpoints import SAMPLING, Endpoint, data_spec
 from tfgen.models.resumable_model import ResumableModel
 
 __all__ = ["Mixture"]
@@ -232,6 +233,28 @@ class Mixture(ResumableModel):
         else:
             x = mixture.sample(num_samples, seed=seed)
         return tf.reshape(x, (num_samples, *self.data_shape))
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`log_prob`, `responsibilities` and `sample`.
+
+        Raises:
+            ValueError: before there are parameters.
+        """
+        if not self.initialized:
+            raise ValueError(
+                "A mixture has no parameters before fit, initialize or set_parameters. Received: a "
+                f"{type(self).__name__} without. Call one of them, then export."
+            )
+        x, density = data_spec(self), self.as_distribution()
+
+        def sample(num_samples, seed):
+            return tf.reshape(density.sample(num_samples, seed=seed), (-1, *self.data_shape))
+
+        return {
+            "log_prob": Endpoint(self.log_prob, [x]),
+            "responsibilities": Endpoint(self.responsibilities, [x]),
+            "sample": Endpoint(sample, list(SAMPLING), draws=True),
+        }
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "data_shape": self.data_shape}  # A tuple, also when loaded.

@@ -18,9 +18,11 @@ from tfgen.layers import Condition, Prior, given
 from tfgen.losses import bits_per_dim
 from tfgen.models import training_data
 from tfgen.models.base import Update
+from tfgen.models.batches import repeat_batch
 from tfgen.models.checks import as_array, as_examples, check_weights_of_draws
-from tfgen.models.latent import LatentVariableModel, given_conditions
-from tfgen.models.vae import repeat_batch
+from tfgen.models.conditional import given_conditions
+from tfgen.models.endpoints import Endpoint, condition_specs, data_spec
+from tfgen.models.latent import LatentVariableModel
 
 __all__ = ["NormalizingFlow"]
 
@@ -217,6 +219,14 @@ class NormalizingFlow(LatentVariableModel):
         end = as_examples(end, self.data_shape, "end")
         start, end = (self.latent(x, condition) for x in (start, end))
         return self.interpolate_latents(start, end, num_steps, condition)
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """`latent`, `log_prob` of real data, and those that begin with latent variables."""
+        signature = [data_spec(self), *condition_specs(self)]
+        found = {"latent": Endpoint(self.latent, signature)}
+        if self.dequantization is None:
+            found["log_prob"] = Endpoint(self.log_prob, signature)
+        return {**found, **super().endpoints()}
 
     # Training.
 

@@ -18,6 +18,7 @@ from tfgen._utils.saved_files import add_checksum, check_saved_file
 from tfgen._utils.typing import LayerOptions, Shape
 from tfgen.models.checks import check_seed
 from tfgen.models.configured import ConfiguredModel
+from tfgen.models.export import export_model
 from tfgen.models.resume import Progress
 
 __all__ = ["PersistentModel", "check_saved_name"]
@@ -145,8 +146,6 @@ class PersistentModel(ConfiguredModel):
 
         Arguments, result and errors are those of `tfgen.models.export_model`.
         """
-        from tfgen.models.export import export_model  # It knows the subclasses.
-
         return export_model(self, filepath, format, endpoints, batch_size, verbose)
 
 

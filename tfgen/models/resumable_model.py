@@ -13,6 +13,7 @@ from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_flags, check_fractions, check_ints, check_one_of
 from tfgen.models import training_data, workers
 from tfgen.models.divergence import StopOnDivergence
+from tfgen.models.endpoints import Endpoint
 from tfgen.models.persistent_model import PersistentModel, check_saved_name
 from tfgen.models.resume import ResumePosition
 
@@ -67,6 +68,14 @@ class ResumableModel(PersistentModel):
     def sample(self, num_samples: int = 1, seed: int | None = None) -> tf.Tensor:
         """New examples, shape (num_samples, *data_shape)."""
         raise NotImplementedError
+
+    def endpoints(self) -> dict[str, Endpoint]:
+        """What `export` writes, by name: functions of tensors, without side effects."""
+        raise ValueError(
+            "Models with latent variables and mixtures have endpoints. Received: "
+            f"{type(self).__name__}. Write a method endpoints, which returns a dict of them, or "
+            "export with keras.export.ExportArchive."
+        )
 
     def unpack(self, data: Any) -> Any:
         """What a step takes of a batch that `fit` was given.

@@ -11,9 +11,9 @@ from tfgen._utils.constructors import taken
 from tfgen._utils.typing import Seed
 from tfgen.layers import Condition, Prior, conditionals_in, given
 from tfgen.losses import class_posterior
+from tfgen.models.batches import batches_of, joined, repeat_batch
 from tfgen.models.checks import as_examples, check_logits, input_shape
-from tfgen.models.latent import batches_of, joined
-from tfgen.models.vae import VAE, Draw, VAEOptions, repeat_batch
+from tfgen.models.vae import VAE, Draw, VAEOptions
 
 __all__ = ["SemiSupervisedVAE"]
 

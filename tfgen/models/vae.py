@@ -23,7 +23,9 @@ from tfgen.losses import (
     kl_of_dimensions,
     log_mean_exp,
 )
+from tfgen.models.autoencoding import AutoencodingModel
 from tfgen.models.base import Update
+from tfgen.models.batches import repeat_batch
 from tfgen.models.checks import (
     as_draws,
     as_examples,
@@ -31,7 +33,7 @@ from tfgen.models.checks import (
     check_num_samples,
     check_weights_of_draws,
 )
-from tfgen.models.latent import AutoencodingModel, given_conditions
+from tfgen.models.conditional import given_conditions
 from tfgen.models.training_data import (
     InputsAndTargets,
     check_explained,
@@ -41,7 +43,7 @@ from tfgen.models.training_data import (
 
 tfd = tfp.distributions
 
-__all__ = ["Draw", "KLOptions", "VAE", "VAEOptions", "repeat_batch"]
+__all__ = ["Draw", "KLOptions", "VAE", "VAEOptions"]
 
 # Draws of each example that are decoded together.
 DRAWS = 10
@@ -411,13 +413,3 @@ def _free_kl(draw, free_bits):
     groups = draw.kl[:, None] if draw.kl_groups is None else draw.kl_groups
     total = free_bits_kl(groups, tf.convert_to_tensor(free_bits))
     return tf.fill(tf.shape(draw.kl), total)
-
-
-def repeat_batch(x: Any, num_copies: Any) -> Any:
-    """`num_copies` copies of a batch one after the other, shape (num_copies * batch, ...)."""
-
-    def repeat(part):
-        part = tf.convert_to_tensor(part)
-        return tf.tile(part, [num_copies, *[1] * (len(part.shape) - 1)])
-
-    return tf.nest.map_structure(repeat, x)

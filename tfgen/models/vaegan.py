@@ -22,7 +22,7 @@ from tfgen.losses import (
 from tfgen.models.adversarial import AdversarialModel, AdversarialOptions, JudgeOptions
 from tfgen.models.base import Update
 from tfgen.models.checks import check_discriminator, check_no_batch_normalization
-from tfgen.models.latent import mean_of
+from tfgen.models.outputs import mean_of
 from tfgen.models.vae import VAE, Draw, VAEOptions
 
 __all__ = ["GVAE", "VAEGAN", "ConstrainedVAEGAN"]

@@ -20,6 +20,7 @@ from tfgen.layers.vector_quantizer import (
     straight_through,
 )
 from tfgen.losses import bound_terms, is_discrete
+from tfgen.models.autoencoding import AutoencodingModel
 from tfgen.models.base import Update
 from tfgen.models.checks import (
     as_array,
@@ -28,7 +29,6 @@ from tfgen.models.checks import (
     is_distribution,
     output_on_zeros,
 )
-from tfgen.models.latent import AutoencodingModel
 from tfgen.models.training_data import inputs_of, targets_of
 
 __all__ = ["VQVAE", "CodebookOptions"]

@@ -17,8 +17,8 @@ from tfgen._utils.random import fold_in, normal, uniform
 from tfgen._utils.typing import Distribution, LayerOptions, Seed, Shape, TensorLike
 from tfgen.layers import Prior, given
 from tfgen.layers.parameters import as_shape
+from tfgen.models.batches import batches_of
 from tfgen.models.checks import as_draws, check_num_samples, check_seed, is_distribution
-from tfgen.models.latent import batches_of
 
 __all__ = ["Noise", "Sampler", "fitted_weight"]
 
