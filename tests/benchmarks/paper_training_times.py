@@ -37,7 +37,7 @@ WHAT = (
 )
 # Experiments that train nothing of their own, or what another one does as well.
 NONE = {
-    *("interpolations", "flow-gap", "real", "comparison", "figure-4", "networks"),
+    *("interpolations", "flow-gap", "real", "comparison", "figure-4", "networks", "pixel-means"),
     *("traversals", "samples", "betas", "scores", "supervised"),
 }
 LIKE = {
@@ -59,6 +59,7 @@ LIKE = {
         **dict.fromkeys(("ali-minimax", "ali-non-saturating", "ali-whole"), "ali-variational"),
     },
     "kingma_2014_semi_supervised": {},
+    "mattei_2019_missing_data": {"whole-images": "missing-data-vae"},
 }
 # Trainings of one experiment: without and with a term; EM, stepwise EM, scikit-learn's.
 TRAININGS = {"proximity": 2, "proximity-harsh": 2, "proximity-no-bn": 2}
