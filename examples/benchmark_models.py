@@ -285,9 +285,9 @@ def flow_prior(run, shape):
     return models.VAE(encoder(run, shape), decoder(run, shape), prior, seed=run.seed)
 
 
-def vq_networks(run, shape, **options):
-    options["width"] = run.pick(VQ_WIDTH, VQ_WIDTH, 8)
-    return networks.vq_encoder(shape, **options), networks.vq_decoder(shape, **options)
+def vq_networks(run, shape, code_dim=64, **options):
+    sizes = {"code_dim": code_dim, "width": run.pick(VQ_WIDTH, VQ_WIDTH, 8)}
+    return networks.vq_encoder(shape, **sizes, **options), networks.vq_decoder(shape, **sizes)
 
 
 def vq_vae(run, shape):
@@ -296,7 +296,7 @@ def vq_vae(run, shape):
 
 def fsq_vae(run, shape):
     levels = run.pick((8, 8, 8), (8, 8, 8), (4, 4))
-    parts = vq_networks(run, shape, code_dim=len(levels))
+    parts = vq_networks(run, shape, code_dim=len(levels), normalize=True)
     return models.FSQVAE(*parts, levels=levels, seed=run.seed)
 
 

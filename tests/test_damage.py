@@ -273,7 +273,7 @@ NETWORKS = table(
     vq_decoder=dict(
         data_shape=SHAPE, code_dim=2, head=layers.IndependentBernoulli, width=4, num_blocks=1
     ),
-    vq_encoder=dict(data_shape=SHAPE, code_dim=2, width=4, num_blocks=1),
+    vq_encoder=dict(data_shape=SHAPE, code_dim=2, width=4, num_blocks=1, normalize=True),
 )
 
 _COUNTS = dict(seed=0, num_train=40, num_test=20, batch_size=4)

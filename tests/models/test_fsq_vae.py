@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from numpy.testing import assert_allclose, assert_array_equal
 
-from tfgen import networks, samplers
+from tfgen import datasets, networks, samplers
 from tfgen.models import FSQVAE
 
 SHAPE, LEVELS = (2, 2, 1), (3, 2)
@@ -103,6 +103,20 @@ def test_trains_and_samples_codes(jit_compile):
     pieces = model.sample_latents(7, tf.constant([0, 1])).numpy().reshape(-1, 1, 2)
     assert np.all(np.any(np.all(pieces == every, axis=-1), axis=-1))
     assert_array_equal(model.sample(5, seed=1), model.sample(5, seed=1))
+
+
+@pytest.mark.parametrize("normalize", [False, True])
+def test_vectors_that_are_normalized_do_not_saturate(normalize):
+    """Without, every vector of a convolutional encoder is rounded to the outermost levels."""
+    keras.utils.set_random_seed(0)
+    sizes = {"code_dim": 3, "width": 64}
+    encoder = networks.vq_encoder((8, 8, 1), **sizes, normalize=normalize)
+    model = FSQVAE(encoder, networks.vq_decoder((8, 8, 1), **sizes), levels=(8, 8, 8), seed=0)
+    model.compile(keras.optimizers.Adam(1e-3))
+    data, _ = datasets.load("digits", "train[:64]", 64, binarize="fixed", shuffle=False)
+    model.fit(data.repeat(50), verbose=0)
+    outermost = np.abs(model.encode(next(iter(data)))) == 1
+    assert np.mean(outermost) < 0.5 if normalize else np.mean(outermost) > 0.99
 
 
 def test_saved_model_continues_exactly(assert_continues_exactly):

@@ -44,6 +44,18 @@ def test_residual_blocks_add_their_input():
     np.testing.assert_allclose(with_blocks(x), without(x), rtol=1e-5, atol=1e-6)
 
 
+def test_normalized_vectors():
+    """Mean 0 and standard deviation 1 over all vectors of an example, whatever its values."""
+    encoder = vq_encoder((8, 12, 1), code_dim=3, width=4, normalize=True)
+    x = (
+        np.random.default_rng(0).normal(size=(5, 8, 12, 1))
+        * 10.0 ** np.arange(5)[:, None, None, None]
+    )
+    vectors = encoder(x).numpy().reshape(5, -1)
+    np.testing.assert_allclose(vectors.mean(axis=1), 0, atol=1e-5)
+    np.testing.assert_allclose(vectors.std(axis=1), 1, rtol=0.05)
+
+
 def test_errors():
     with pytest.raises(ValueError, match="num_blocks must be.*Received: num_blocks=-1"):
         vq_encoder((8, 8, 1), num_blocks=-1)

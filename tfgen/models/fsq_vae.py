@@ -29,6 +29,11 @@ class FSQVAE(VQVAE):
     `VQVAE`: indices of codes, the prior over them, which `fit_prior` fits, and what is logged,
     except `codebook_loss` and `commitment_loss`.
 
+    Nothing draws the vectors back once they are so large that all are rounded to the outermost
+    levels, where tanh has no gradient, and Adam at 1e-3 takes a convolutional encoder there within
+    fifty steps: the `perplexity` falls to 1. Let the encoder end in a normalization:
+    `networks.vq_encoder(..., normalize=True)`.
+
     Source: Mentzer et al., arXiv:2309.15505v2, Sec. 3.1; see the layer for its deviations.
 
     Args:

@@ -4,7 +4,7 @@ import keras
 from typing_extensions import Unpack
 
 from tfgen import layers
-from tfgen._utils.arguments import check_size
+from tfgen._utils.arguments import check_flags, check_size
 from tfgen._utils.typing import Shape
 from tfgen.networks._blocks import (
     ConditionOptions,
@@ -46,6 +46,7 @@ def vq_encoder(
     code_dim: int = 64,
     width: int = 256,
     num_blocks: int = 2,
+    normalize: bool = False,
     **condition: Unpack[ConditionOptions],
 ) -> keras.Model:
     """Convolutional network from images to a map of vectors, a quarter as high and wide.
@@ -64,6 +65,8 @@ def vq_encoder(
         code_dim: int >= 1, size of each vector.
         width: int >= 1, filters of all other convolutions.
         num_blocks: int >= 0, residual blocks.
+        normalize: bool, whether all vectors of an example are normalized together, by a
+            `keras.layers.LayerNormalization` at the end: for an `FSQVAE`.
         **condition: `num_classes` or `condition_shape`, of a network that is given a condition: see
             `tfgen.layers.Conditional`.
 
@@ -82,7 +85,9 @@ def vq_encoder(
     check_halvings(data_shape, _NUM_HALVINGS)
     check_size(0, num_blocks=num_blocks)
     check_size(1, code_dim=code_dim, width=width)
+    check_flags(normalize=normalize)
     rank = len(data_shape) - 1
+    axes = tuple(range(1, rank + 2))
     return stack(
         data_shape,
         [
@@ -91,6 +96,7 @@ def vq_encoder(
             *(_residual_block(width, rank) for _ in range(num_blocks)),
             keras.layers.Activation("relu"),
             convolution(1, code_dim, rank=rank, dtype=output_dtype()),
+            *([keras.layers.LayerNormalization(axes, dtype=output_dtype())] if normalize else []),
         ],
         name="vq_encoder",
         **condition,
