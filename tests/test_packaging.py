@@ -48,3 +48,10 @@ def test_badges_say_what_is_required():
         f"tensorflow-{re.search(r'tensorflow >= ([0-9.]+)', required)[1]}_or_later",
         f"licence-{settings['metadata']['license'].replace('-', '--')}",
     ]
+
+
+def test_every_extra_is_explained():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg", encoding="utf-8")
+    page = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
+    assert set(settings["options.extras_require"]) == set(re.findall(r"^\| `(\w+)` \|", page, re.M))
