@@ -19,11 +19,10 @@ from typing import Any
 from tfgen._utils import extras
 from tfgen.command import process, recipes, reports, runs
 from tfgen.command.arguments import Parser, at_least, positive
-from tfgen.command.tables import MODELS, epochs_of
+from tfgen.command.tables import MODELS, epochs_of, smoke_splits
 
 __all__ = ["main", "parse_args"]
 
-_SMOKE_SPLITS = {"train_split": "train[:256]", "test_split": "test[:128]"}
 _PARTS = (*recipes.RECIPES["train"], recipes.figures)
 
 
@@ -36,6 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--epochs", type=at_least(1), help="default depends on the data set")
     add("--latent-dim", type=at_least(1), help="default 10, of GANs 32")
     add("--beta", type=positive, help="for beta-vae and beta-tcvae; default 4")
+    add("--image-size", type=at_least(1), metavar="PIXELS", help="resize images to this square")
     add("--data-dir", help="TensorFlow Datasets folder; default TFDS_DATA_DIR")
     add("--download", action="store_true", help="fetch a data set that is missing")
     add("--seed", type=at_least(0), default=0)
@@ -54,11 +54,11 @@ def _complete(args):
             f"{args.model}. Leave it out."
         )
     defaults: dict[str, Any] = dict.fromkeys(
-        ("batch_size", "binarize", "image_size", "learning_rate", "likelihood", "network")
+        ("batch_size", "binarize", "cache_dir", "learning_rate", "likelihood", "network")
     )
-    splits = _SMOKE_SPLITS if args.smoke else dict.fromkeys(_SMOKE_SPLITS)
-    values = {**defaults, **splits, "set": [("beta", args.beta)] * bool(args.beta)}
+    values = {**defaults, "set": [("beta", args.beta)] * bool(args.beta)}
     args = argparse.Namespace(**vars(args), **values, command="quickstart")
+    args.train_split, args.test_split = smoke_splits(args.data) if args.smoke else (None, None)
     args.epochs = 1 if args.smoke else args.epochs or epochs_of(args.data)
     runs.complete_training(args)
     return args
@@ -67,12 +67,7 @@ def _complete(args):
 def _run(args):
     start = time.monotonic()
     extras.require("matplotlib", extra="plot")  # Now, and not after the training.
-    if (args.output_dir / "backup").exists():
-        runs.check_folder(args)
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    reports.write_json(args.output_dir / runs.SETTINGS, runs.describe(args))
-    names: dict[str, Any] = {}
-    process.run_parts(_PARTS, args, names)
+    names = process.run_training(_PARTS, args)
     figures = {args.output_dir / f"{name}.png": fig for name, fig in names["figures"].items()}
     for path, fig in figures.items():
         reports.save_figure(fig, path)
@@ -89,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status, as that of `tfgen.command.main`.
     """
     args = parse_args(argv)
-    with process.errors_in_one_line("quickstart", args.traceback) as status:
+    with process.errors_in_one_line("quickstart", args) as status:
         args = _complete(args)
         process.load_tensorflow()
         if args.show_code:

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -14,7 +15,8 @@ import tensorflow as tf
 from tfgen import models
 from tfgen.command import main
 from tfgen.command.arguments import new_parser
-from tfgen.command.tables import FEWEST_IMAGES, MODELS, epochs_of
+from tfgen.command.tables import EMBEDDED, FETCHED, FEWEST_IMAGES, MODELS, epochs_of
+from tfgen.datasets.factor_images import FACTOR_IMAGES
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "command.md"
 SMALL = ["--train-split", "train[:128]", "--test-split", "test[:64]"]
@@ -121,6 +123,87 @@ def test_evaluate_uses_the_data_of_the_run(trained, in_folder, capsys):
     )
 
 
+def write_photos(folder, number, sizes=((20, 20),)):
+    """Noise in colour, of these sizes in turn."""
+    rng = np.random.default_rng(0)
+    for i in range(number):
+        image = rng.integers(256, size=(*sizes[i % len(sizes)], 3), dtype="uint8")
+        tf.io.write_file(f"{folder}/{i}.png", tf.io.encode_png(image))
+
+
+def test_a_gan_is_judged_by_its_samples(in_folder, capsys, monkeypatch):
+    monkeypatch.setenv("TFGEN_CACHE_DIR", str(in_folder / "cache"))
+    assert main(["train", "gan", *SMALL, "--epochs", "1"]) == 0
+    argv = ["evaluate", "outputs/gan-digits", "--seed", "3"]
+    code = lines_of(capsys, *argv)
+    assert "from tfgen.metrics import classifier, evaluate_samples" in code
+    assert main([*argv, "--json", "metrics.json"]) == 0
+    found = json.loads((in_folder / "metrics.json").read_text(encoding="utf-8"))["samples"]
+    scores = executed(code)["scores"]
+    assert found["generated"] == pytest.approx(scores.generated)
+    assert found["real"] == pytest.approx(scores.real)
+    assert (found["settings"]["num_samples"], found["settings"]["seed"]) == (64, 3)
+    assert "classifier_frechet_distance" in found["generated"]
+    assert "64 samples, and 64 training images in their place" in capsys.readouterr().out
+
+
+def test_scores_of_samples_without_classes(in_folder, capsys):
+    write_photos("photos", 40)
+    assert main(["train", "gan", "--data", "photos", "--epochs", "1"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "outputs/gan-photos"]) == 0  # Of four images to test on.
+    assert "No scores of samples: they need at least 10 test images" in capsys.readouterr().out
+    argv = ["evaluate", "outputs/gan-photos", "--train-split", "train", "--test-split", "train"]
+    assert main(argv) == 0
+    out = capsys.readouterr().out
+    assert "40 samples" in out and "ms_ssim" in out and "entropy" not in out
+
+
+def test_samples_of_others_are_scored_on_demand(trained, capsys):
+    assert "evaluate_samples" not in lines_of(capsys, "evaluate", str(trained))
+    code = lines_of(capsys, "evaluate", str(trained), "--num-samples", "20")
+    assert "evaluate_samples(model, train, test, 20, classifier=judge, clip=True)" in code
+    assert 'datasets.load("digits", "train[:128]", binarize="stochastic", labels=True)' in code
+    error = error_of(capsys, "evaluate", str(trained), "--num-samples", "65")
+    assert "Pass num_samples=64 or less. (Here: --num-samples.)" in error
+
+
+def test_a_run_that_could_not_begin_leaves_nothing(in_folder, capsys):
+    write_photos("photos", 20, sizes=((20, 20), (24, 16)))
+    argv = ["train", "vae", "--data", "photos", "--epochs", "1"]
+    assert "Pass image_size to resize them all. (Here: --image-size.)" in error_of(capsys, *argv)
+    assert not (in_folder / "outputs").exists()
+    assert "has no such" in error_of(capsys, *argv, "--image-size", "16", "--set", "depth=3")
+    assert "beta" in error_of(
+        capsys,
+        "train",
+        "beta-vae",
+        *argv[2:],
+        "--image-size",
+        "16",
+        "--set",
+        "beta=-1",
+        "--output-dir",
+        "outputs/vae-photos",
+    )
+    assert main([*argv, "--image-size", "16"]) == 0
+    shutil.rmtree("outputs/vae-photos/backup")
+    assert "holds another run" in error_of(capsys, *argv, "--image-size", "20")
+
+
+def test_a_run_that_has_not_ended_has_no_model(in_folder, capsys):
+    (in_folder / "run.json").write_text("{}", encoding="utf-8")
+    assert "The run has no model.keras yet." in error_of(capsys, "sample", ".")
+
+
+@pytest.mark.parametrize("flags", [["--image", "0"], ["--download"], ["--test-split", "test"]])
+def test_options_of_data_that_are_not_known(flags, trained, in_folder, capsys):
+    shutil.copy(trained / "model.keras", "alone.keras")
+    error = error_of(capsys, "traverse", "alone.keras", *flags)
+    assert f"{flags[0]} needs data. Received: alone.keras" in error
+    assert main(["traverse", "alone.keras", "--output", "a.png"]) == 0
+
+
 @pytest.mark.parametrize("command", ["sample", "traverse"])
 def test_pictures_are_those_of_the_lines(command, trained, in_folder, capsys):
     argv = [command, str(trained), "--dpi", "40", "--output"]
@@ -147,7 +230,9 @@ def test_export_is_read_without_tfgen(trained, in_folder, capsys):
 def test_search_reports_all_trials(in_folder, capsys):
     argv = ["search", "beta-vae", "--weights", "1", "4", "--latent-dims", "2", "--epochs", "1"]
     code = lines_of(capsys, *argv)
-    assert "beta=(1.0, 4.0)" in code and "latent_dim=(2,)" in code
+    assert "beta=(1.0, 4.0)" in code and "latent_dim=(2,)" in code and "batch_size" not in code
+    other = lines_of(capsys, *argv, "--batch-size", "64", "--train-split", "train[:500]")
+    assert 'splits=("train[:500]", "train[90%:]")' in other and "batch_size=64" in other
     assert main([*argv, "--set", "width=16"]) == 0
     out = capsys.readouterr().out
     assert "2 of 2 trials completed" in out and "report.html" in out
@@ -171,7 +256,11 @@ def test_data_are_listed_and_prepared(in_folder, capsys, monkeypatch):
         tfds.core.DatasetBuilder, "download_and_prepare", lambda self: prepared.append(self.name)
     )
     assert main(["data", "list", "--data-dir", str(in_folder)]) == 0
-    assert "mnist              to fetch: tfgen data prepare mnist" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "mnist              to fetch: tfgen data prepare mnist" in out
+    assert "3dshapes           --data-dir DIR, which holds 3dshapes.h5" in out
+    names = [line.split()[0] for line in out.splitlines()[:-1]]
+    assert sorted(names) == sorted([*EMBEDDED, *FACTOR_IMAGES, *FETCHED])
     assert main(["data", "prepare", "mnist", "--data-dir", str(in_folder)]) == 0
     assert prepared == ["mnist"]
 
@@ -188,9 +277,7 @@ def test_every_model_trains(model, in_folder):
 @pytest.mark.parametrize("network", ["conv", "conv64"])
 @pytest.mark.parametrize("model", ["vae", "gan", "wgan-gp"])
 def test_convolutions_in_colour(model, network, in_folder):
-    images = np.random.default_rng(0).integers(256, size=(60, 64, 64, 3), dtype="uint8")
-    for i, image in enumerate(images):
-        tf.io.write_file(f"images/{i}.png", tf.io.encode_png(image))
+    write_photos("images", 60, sizes=((64, 64),))
     assert main(["train", model, "--data", "images", "--network", network, "--epochs", "1"]) == 0
     assert main(["sample", f"outputs/{model}-images", "-n", "4"]) == 0
 
@@ -205,6 +292,9 @@ def test_rows_of_a_table(in_folder, capsys):
     assert main(["sample", "outputs/vae-rows", "--show-code"]) == 0
     assert "plotting.marginals(real, info.decode(model.sample(" in capsys.readouterr().out
     assert main(["sample", "outputs/vae-rows", "-n", "500"]) == 0
+    assert "traverse is for images." in error_of(capsys, "traverse", "outputs/vae-rows")
+    error = error_of(capsys, "evaluate", "outputs/vae-rows", "--num-samples", "10")
+    assert "--num-samples is for images." in error
     (in_folder / "rows.csv").unlink()  # Without the table, samples alone.
     assert main(["sample", "outputs/vae-rows"]) == 0
     (in_folder / "rows.csv").write_text(text, encoding="utf-8")
@@ -222,11 +312,22 @@ def test_rows_of_a_table(in_folder, capsys):
         (["train", "vae", "--data", "mnsit"], "Did you mean one of ['mnist'"),
         (["train", "gan", "--likelihood", "normal"], "--likelihood is for models with a density"),
         (["train", "vae", "--data", "a.csv", "--image-size", "8"], "--image-size is for images."),
+        (["train", "vae", "--data", "a.csv", "--cache-dir", "c"], "--cache-dir is for images."),
+        (["train", "vae", "--cache-dir", "c"], "are kept in a cache_dir. Received: cache_dir='c'"),
+        (["train", "vae", "--data", "3dshapes"], "(Here: --data-dir.)"),
+        (["train", "vae", "--data", "mnist", "--data-dir", "."], "and --download.)"),
         (["train", "vae", "--data", "a.csv", "--network", "conv"], "--network is for images."),
         (["search", "beta-vae", "--data", "a.csv"], "search is for images."),
-        (["evaluate", "missing.keras"], "evaluate needs data."),
-        (["sample", "missing.keras"], "There is no such file. Received: filepath=missing.keras"),
-        (["data", "prepare", "mnsit"], "mnsit"),
+        (["search", "beta-vae", "--set", "beta=2"], "Values of beta are those of --weights."),
+        (["search", "beta-vae", "--batch-size", "8", "--set", "batch_size=9"], "--batch-size."),
+        (["evaluate", "missing.keras"], "There is no model. Received: missing.keras."),
+        (["sample", "."], "There is no model. Received: ."),
+        (
+            ["data", "prepare", "mnsit"],
+            "no such data set. Received: mnsit. Did you mean one of ['mn",
+        ),
+        (["data", "prepare", "digits"], "digits is in the package."),
+        (["data", "prepare", "cars3d"], "Get cars from its authors"),
         (["bake"], "invalid choice: 'bake'"),
         ([], "COMMAND"),
     ],

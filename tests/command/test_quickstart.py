@@ -8,8 +8,10 @@ import sys
 
 import keras
 import pytest
+import tensorflow as tf
 
 from tfgen import plotting, quickstart
+from tfgen.command.tables import smoke_splits
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "quickstart.py"
 OF_IMAGES = {"samples", "curves"}
@@ -49,6 +51,24 @@ def test_rows_of_a_table_are_shown_in_its_units(in_folder, monkeypatch):
     assert {path.stem for path in in_folder.glob("*.png")} == OF_IMAGES
     assert [list(frame.columns) for frame in shown] == [["length", "side"]] * 2
     assert shown[0]["length"].max() > 100  # Not standardized.
+
+
+def test_smoke_of_a_table_and_of_photos(in_folder):
+    rows = "\n".join(f"{i},{i % 2}" for i in range(40))
+    (in_folder / "rows.csv").write_text(f"length,side\n{rows}\n", encoding="utf-8")
+    assert run(in_folder / "table", "--dataset", "rows.csv") == OF_IMAGES
+    for i in range(40):
+        image = tf.zeros((8 + i % 2, 8, 1), "uint8")
+        tf.io.write_file(f"photos/{i}.png", tf.io.encode_png(image))
+    flags = ["--dataset", "photos", "--image-size", "8"]
+    assert run(in_folder / "photos_run", *flags) == OF_IMAGES | OF_CODES - {"latents"}
+    arguments = json.loads((in_folder / "table" / "run.json").read_text(encoding="utf-8"))
+    assert (arguments["train_split"], arguments["test_split"]) == ("train[:90%]", "train[-10%:]")
+
+
+def test_few_examples_of_many(in_folder):
+    (in_folder / "rows.csv").write_text("a\n" * 10_000, encoding="utf-8")
+    assert smoke_splits("rows.csv") == ("train[:3%]", "train[-3%:]")
 
 
 @pytest.mark.slow

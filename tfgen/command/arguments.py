@@ -92,7 +92,13 @@ def add_data(parser: argparse.ArgumentParser, default: str | None = None) -> Non
         help="default: by data and likelihood",
     )
     add("--image-size", type=at_least(1), metavar="PIXELS", help="resize images to this square")
-    add("--data-dir", metavar="DIR", help="of TensorFlow Datasets; default TFDS_DATA_DIR")
+    add(
+        "--data-dir",
+        metavar="DIR",
+        help="of TensorFlow Datasets, default TFDS_DATA_DIR; or of the files of 3dshapes, cars3d, "
+        "mpi3d_toy, ...",
+    )
+    add("--cache-dir", metavar="DIR", help="keep images of a folder or of such files decoded there")
     add("--download", action="store_true", help="fetch a data set that is missing")
 
 
@@ -142,13 +148,19 @@ def _bench(parser):
 def _evaluate(parser):
     _add_saved(parser)
     add_data(parser)
-    parser.add_argument("--seed", type=at_least(0), help="of the noise of binarization")
+    parser.add_argument("--seed", type=at_least(0), help="of the noise of binarization, of samples")
+    parser.add_argument(
+        "--num-samples",
+        type=at_least(10),
+        metavar="N",
+        help="score so many samples too; default 1000 of a GAN, else none",
+    )
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the numbers there")
 
 
 def _sample(parser):
     _add_saved(parser)
-    parser.add_argument("--number", "-n", type=at_least(1), default=64, help="default 64")
+    parser.add_argument("--number", "-n", type=at_least(1), help="default 64 images, 1000 rows")
     parser.add_argument("--seed", type=at_least(0), default=0, help="default 0")
     parser.add_argument("--draw-pixels", action="store_true", help="x ~ p(x|z) in place of means")
     _add_picture(parser, "samples.png")
@@ -158,7 +170,7 @@ def _traverse(parser):
     _add_saved(parser)
     add_data(parser)
     parser.add_argument("--seed", type=at_least(0), help="of the noise of binarization")
-    parser.add_argument("--image", type=at_least(0), default=0, help="number of the test image")
+    parser.add_argument("--image", type=at_least(0), help="number of the test image; default 0")
     parser.add_argument("--dims", type=at_least(0), nargs="+", help="dimensions; default all")
     _add_picture(parser, "traversals.png")
 
@@ -167,7 +179,7 @@ def _export(parser):
     _add_saved(parser)
     add = parser.add_argument
     add("--format", choices=_FORMATS, default=_FORMATS[0], help=f"default {_FORMATS[0]}")
-    add("--endpoints", nargs="+", metavar="NAME", help="default all that the format can hold")
+    add("--endpoints", nargs="+", metavar="NAME", help="default all; of onnx one")
     add("--batch-size", type=at_least(1), help="the only number of examples; default any")
     add("--output", type=pathlib.Path, metavar="PATH", help="default exported beside the model")
 

@@ -5,34 +5,52 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfgen._utils import startup
+from tfgen.command import reports, runs
 from tfgen.command.code import execute
 from tfgen.command.recipes import Part
 
-__all__ = ["errors_in_one_line", "load_tensorflow", "run_parts"]
+__all__ = ["errors_in_one_line", "load_tensorflow", "run_parts", "run_training"]
 
 # What a subcommand raises if an argument, a file or an installation is at fault.
 _OF_USERS = (ValueError, OSError, ImportError)
 
 
 @contextlib.contextmanager
-def errors_in_one_line(program: str, traceback: bool) -> Iterator[list[int]]:
-    """Prints an error of users as one line; yields the list that will hold the exit status."""
-    status = [0]
+def errors_in_one_line(program: str, args: argparse.Namespace) -> Iterator[list[int]]:
+    """Prints an error of users as one line; yields the list that will hold the exit status.
+
+    Args:
+        program: what the line begins with.
+        args: the arguments as they were given: an error of Python names them as functions do.
+    """
+    status, given = [0], list(vars(args))
     try:
         yield status
     except KeyboardInterrupt:
         print(f"\n{program}: stopped", file=sys.stderr)
         status[0] = 130
     except _OF_USERS as error:
-        if traceback:
+        if args.traceback:
             raise
-        print(f"{program}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        message = " ".join(str(error).split())
+        print(f"{program}: error: {message}{_flags_in(message, given)}", file=sys.stderr)
         status[0] = 2
+
+
+def _flags_in(message, names):
+    """Says what arguments of functions that a message names are called here."""
+    named = {name: rf"\b{name}\b" for name in names if "_" in name}
+    if "download" in names:  # Also an English word.
+        named["download"] = "download="
+    found = [name for name, pattern in named.items() if re.search(pattern, message)]
+    flags = " and ".join("--" + name.replace("_", "-") for name in found)
+    return f" (Here: {flags}.)" if flags else ""
 
 
 def load_tensorflow() -> None:
@@ -53,4 +71,17 @@ def run_parts(
         whole.append(part(args, names))
         if not (dry and number == len(parts)):
             execute(whole[-1], names)
-    return "\n".join(whole)
+    return "\n".join(filter(None, whole))
+
+
+def run_training(parts: Sequence[Part], args: argparse.Namespace) -> dict[str, Any]:
+    """Runs the parts of a training, of which the first loads the data, and returns their names.
+
+    The folder of the run has its settings once the data are there.
+    """
+    names: dict[str, Any] = {}
+    runs.check_folder(args)
+    run_parts(parts[:1], args, names)
+    reports.write_json(args.output_dir / runs.SETTINGS, runs.describe(args))
+    run_parts(parts[1:], args, names)
+    return names

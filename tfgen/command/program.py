@@ -9,7 +9,7 @@ from typing import Any
 import tfgen
 from tfgen.command import reports, runs
 from tfgen.command.arguments import new_parser
-from tfgen.command.process import errors_in_one_line, load_tensorflow, run_parts
+from tfgen.command.process import errors_in_one_line, load_tensorflow, run_parts, run_training
 from tfgen.command.recipes import RECIPES
 from tfgen.command.tables import epochs_of, is_table
 
@@ -29,9 +29,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status: 0; 2 for what the user can mend; 130 after Ctrl-C.
     """
     args = new_parser(tfgen.__version__).parse_args(argv)
-    with errors_in_one_line(f"tfgen {args.command}", args.traceback) as status:
+    with errors_in_one_line(f"tfgen {args.command}", args) as status:
         _complete(args)
         load_tensorflow()
+        if args.command == "data prepare":
+            runs.check_fetched(args.name)
         runs.check_settings(args)
         if args.show_code:
             print(run_parts(RECIPES[args.command], args, {}, dry=True), end="")
@@ -51,13 +53,26 @@ def _complete(args):
             runs.complete_rows(args, settings)
         elif hasattr(args, "data"):
             runs.complete_data(args, settings)
-        if args.command == "evaluate" and args.data is None:
-            raise ValueError(
-                f"evaluate needs data. Received: {args.path}, which no `tfgen train` wrote. Say on "
-                "which data, as in --data mnist."
-            )
+        if args.command == "evaluate":
+            _check_evaluation(args)
+        if args.command == "traverse":
+            runs.check_traversal(args)
+            args.image = args.image or 0
         if args.command != "evaluate":
             args.output = args.output or args.path.parent / _default_name(args)
+
+
+def _check_evaluation(args):
+    if args.data is None:
+        raise ValueError(
+            f"evaluate needs data. Received: {args.path}, which no `tfgen train` wrote. Say on "
+            "which data, as in --data mnist."
+        )
+    if args.num_samples and is_table(args.data):
+        raise ValueError(
+            f"--num-samples is for images. Received: --num-samples {args.num_samples} of a model "
+            f"of the rows of {args.data}. Leave it out."
+        )
 
 
 def _default_name(args):
@@ -74,6 +89,10 @@ def _complete_new(args):
             f"search is for images. Received: --data {args.data}, the rows of a table. Write its "
             "lines with tfgen.tuning and datasets.load_table."
         )
+    if args.command == "search":
+        runs.check_search(args)
+        args.train_split = args.train_split or "train[:90%]"
+        args.test_split = args.test_split or "train[90%:]"
     for name in ("likelihood", "latent_dim", "learning_rate", "network"):
         setattr(args, name, getattr(args, name, None))
     runs.complete_training(args)
@@ -95,11 +114,7 @@ def _run(args):
 
 def _train(args):
     start = time.monotonic()
-    runs.check_folder(args)
-    args.output_dir.mkdir(parents=True, exist_ok=True)
-    reports.write_json(args.output_dir / runs.SETTINGS, runs.describe(args))
-    names: dict[str, Any] = {}
-    run_parts(RECIPES["train"], args, names)
+    names = run_training(RECIPES["train"], args)
     reports.of_training(args, names, time.monotonic() - start)
 
 

@@ -11,11 +11,15 @@ from typing import Any, TypeAlias
 from tfgen.command.code import Name, call
 from tfgen.command.tables import FETCHED, MODELS, is_table
 
-__all__ = ["RECIPES", "Part", "figures", "train_and_test"]
+__all__ = ["RECIPES", "Part", "figures", "judged_by_samples", "train_and_test"]
 
 Part: TypeAlias = Callable[[argparse.Namespace, dict[str, Any]], str]
 
 _SAMPLES_OF_BENCH = 1000
+# Samples that are scored of a model that has no other score, and the fewest that can be.
+_SCORED, _FEWEST_SCORED = 1000, 10
+# What a picture of samples has of images, and of the rows of a table.
+_IMAGES_DRAWN, _ROWS_DRAWN = 64, 1000
 _REPEATS_OF_BENCH = 3
 # Of a table, in its own units.
 _REAL_ROWS = "real = info.decode(next(iter(train.unbatch().batch(10_000))))"
@@ -26,8 +30,8 @@ def _lines(*lines: str) -> str:
 
 
 def _imports(*modules: str, areas: Sequence[str] = ()) -> str:
-    lines = [f"import {module}" for module in modules]
-    return _lines(*lines, "", f"from tfgen import {', '.join(sorted(areas))}", "")
+    lines = [*(f"import {module}" for module in modules), *[""] * bool(modules)]
+    return _lines(*lines, f"from tfgen import {', '.join(sorted(areas))}", "")
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -49,6 +53,7 @@ def _options(args):
         value_range=args.value_range,
         image_size=args.image_size,
         data_dir=args.data_dir,
+        cache_dir=args.cache_dir,
         seed=args.seed or None,
         download=args.download,
     )
@@ -177,17 +182,57 @@ def _loaded(args, *areas):
     )
 
 
+def _model_and_test(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    if not is_table(args.data):
+        return _loaded(args, "datasets") + _lines(f"test, info = {_load(args, args.test_split)}")
+    return _loaded(args, "datasets") + _lines(  # Numbers scaled as those that it has seen.
+        f"_, info = {_load(args, args.train_split)}",
+        f"test, _ = {_load(args, args.test_split, **_like(args))}",
+    )
+
+
+def _train_to_compare(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    """Images that the classifier learns from, and that are scored in the place of samples."""
+    if not (args.num_samples or judged_by_samples(names["model"])):
+        return ""
+    functions, labels = ["evaluate_samples"], {}
+    if names["info"].class_names:
+        functions, labels = ["classifier", "evaluate_samples"], {"labels": True}
+    return _lines(
+        f"from tfgen.metrics import {', '.join(functions)}",
+        "",
+        f"train, train_info = {_load(args, args.train_split, **labels)}",
+    )
+
+
+def judged_by_samples(model: Any) -> bool:
+    """Whether nothing but its samples says how good a model is: it has no density, and no codes."""
+    return not (hasattr(model, "log_prob") or hasattr(model, "reconstruct"))
+
+
 def _evaluate(args: argparse.Namespace, names: dict[str, Any]) -> str:
-    train = ""
-    if is_table(args.data):  # Whose numbers are scaled as those that the model has seen.
-        train = _lines(f"_, info = {_load(args, args.train_split)}")
-    return (
-        _loaded(args, "datasets")
-        + train
-        + _lines(
-            f"test, _ = {_load(args, args.test_split, **_like(args))}",
-            "metrics = model.evaluate(test, verbose=0, return_dict=True)",
-        )
+    evaluated = _lines("metrics = model.evaluate(test, verbose=0, return_dict=True)")
+    if "train" not in names:
+        return evaluated
+    sizes = (names[name].num_examples for name in ("info", "train_info"))
+    number = args.num_samples or min(_SCORED, *sizes)
+    if number < _FEWEST_SCORED:
+        return evaluated
+    return evaluated + _scores(args, number, bool(names["info"].class_names))
+
+
+def _scores(args, number, labelled):
+    """Scores of samples and of real images; with those of a classifier where there are classes."""
+    value_range = _given(value_range=args.value_range)
+    judge, used = [], {}
+    if labelled:
+        judge = [f"judge = {call('classifier', Name('train'), **value_range, verbose=False)}"]
+        used = {"classifier": Name("judge")}
+    options = {**used, **value_range, "clip": True, **_given(seed=args.seed or None)}
+    inputs = map(Name, ("model", "train", "test"))
+    return _lines(
+        *judge,
+        f"scores = {call('evaluate_samples', *inputs, number, **options)}",
     )
 
 
@@ -199,7 +244,8 @@ def _sample(args: argparse.Namespace, names: dict[str, Any]) -> str:
     if args.data is not None:
         return _sample_rows(args)
     options = {"mean": False} if args.draw_pixels else {}
-    drawn = call("plotting.samples", Name("model"), args.number, seed=args.seed, **options)
+    number = args.number or _IMAGES_DRAWN
+    drawn = call("plotting.samples", Name("model"), number, seed=args.seed, **options)
     return _loaded(args, "plotting") + _lines(f"fig, axes = {drawn}", _save_figure(args))
 
 
@@ -208,7 +254,7 @@ def _sample_rows(args):
     return _loaded(args, "datasets", "plotting") + _lines(
         f"train, info = {_load(args, args.train_split)}",
         _REAL_ROWS,
-        f"fig, axes = {_marginals(args.number, args.seed)}",
+        f"fig, axes = {_marginals(args.number or _ROWS_DRAWN, args.seed)}",
         _save_figure(args),
     )
 
@@ -246,8 +292,10 @@ def _search(args: argparse.Namespace, names: dict[str, Any]) -> str:
     model = MODELS[args.model]
     weight = {model.weight: tuple(args.weights or model.weights)} if model.weight else {}
     likelihood = {"likelihood": "fixed_normal"} if args.likelihood == "normal" else {}
-    space = {**weight, "latent_dim": tuple(args.latent_dims), **likelihood, **args.set}
-    splits = ("train[:90%]", "train[90%:]")
+    batch_size = {} if args.batch_size == 128 else {"batch_size": args.batch_size}
+    sizes = {"latent_dim": tuple(args.latent_dims), **batch_size}
+    space = {**weight, **sizes, **likelihood, **args.set}
+    splits = (args.train_split, args.test_split)
     hypermodel = call(
         "tuning.BetaLatentHyperModel",
         Name("data"),
@@ -306,7 +354,7 @@ def figures(args: argparse.Namespace, names: dict[str, Any]) -> str:
     drawn = {"samples": call("plotting.samples", Name("model"))}
     if is_table(args.data):
         images = _lines(_REAL_ROWS)
-        drawn["samples"] = _marginals(1000, args.seed)
+        drawn["samples"] = _marginals(_ROWS_DRAWN, args.seed)
     else:
         images = _images(args, names["info"])
         drawn |= _figures_of_images(names["model"], names["info"])
@@ -342,7 +390,7 @@ def _figures_of_images(model, info):
     if hasattr(model, "traverse"):
         drawn["traversals"] = call("plotting.traversals", name, Name("images[0]"))
     if hasattr(model, "interpolate"):
-        ends = Name("images[:5]"), Name("images[5:10]")
+        ends = Name("images[:5]"), Name("images[::-1][:5]")  # As many of each, if there are few.
         drawn["interpolations"] = call("plotting.interpolations", name, *ends)
     if hasattr(model, "embed") and _has_labels(info) and model.latent_shape[0] > 1:
         names = [Name("info.class_names")] if info.class_names else []
@@ -357,7 +405,7 @@ def _figures_of_images(model, info):
 RECIPES: dict[str, tuple[Part, ...]] = {
     "train": (train_and_test, _fit),
     "bench": (train_and_test, _bench),
-    "evaluate": (_evaluate,),
+    "evaluate": (_model_and_test, _train_to_compare, _evaluate),
     "sample": (_sample,),
     "traverse": (_traverse,),
     "export": (_export,),

@@ -11,6 +11,7 @@ from typing import Any
 
 import tfgen
 from tfgen.command import runs
+from tfgen.command.recipes import judged_by_samples
 from tfgen.command.tables import EMBEDDED
 
 __all__ = [
@@ -109,9 +110,22 @@ def of_training(
 def of_evaluation(args: argparse.Namespace, names: dict[str, Any]) -> None:
     metrics = {name: float(value) for name, value in names["metrics"].items()}
     _print_metrics(args, metrics)
+    if scores := names.get("scores"):
+        _print_scores(scores)
+        metrics["samples"] = scores._asdict()
+    elif judged_by_samples(names["model"]):
+        print("\nNo scores of samples: they need at least 10 test images, and 10 to train on.")
     if args.json:
         write_json(args.json, metrics)
         _print_paths(args.json)
+
+
+def _print_scores(scores):
+    number, heads = scores.settings["num_samples"], ("samples", "real images")
+    print(f"\n{number} samples, and {number} training images in their place\n")
+    print(f"  {'':<28} {heads[0]:>12} {heads[1]:>12}")
+    for name, value in scores.generated.items():
+        print(f"  {name:<28} {value:12.4g} {scores.real[name]:12.4g}")
 
 
 def of_bench(args: argparse.Namespace, names: dict[str, Any]) -> None:
@@ -138,8 +152,12 @@ def of_search(args: argparse.Namespace, names: dict[str, Any]) -> None:
 
 
 def of_data_list(args: argparse.Namespace, names: dict[str, Any]) -> None:
+    from tfgen.datasets.factor_images import FACTOR_IMAGES
+
     for name in EMBEDDED:
         print(f"{name:<18} in the package")
+    for name, file in FACTOR_IMAGES.items():
+        print(f"{name:<18} --data-dir DIR, which holds {file} as its authors publish it")
     for name, prepared in names["prepared"].items():
         where = names["builders"][name].data_dir if prepared else f"tfgen data prepare {name}"
         print(f"{name:<18} {'prepared in' if prepared else 'to fetch:'} {where}")

@@ -6,13 +6,16 @@ import os
 import pathlib
 from typing import Any
 
-from tfgen.command.tables import MODELS, is_folder, is_table, source_of
+from tfgen.command.tables import EMBEDDED, MODELS, is_folder, is_table, source_of
 
 __all__ = [
     "MODEL",
     "SETTINGS",
+    "check_fetched",
     "check_folder",
+    "check_search",
     "check_settings",
+    "check_traversal",
     "complete_data",
     "complete_training",
     "describe",
@@ -21,19 +24,49 @@ __all__ = [
 ]
 
 SETTINGS, MODEL = "run.json", "model.keras"
+# In the folder of a model that was saved with `zipped=False`.
+_OF_UNZIPPED = "config.json"
 # What decides which data a model sees; the last two whatever the data set.
-_DATA = ("data", "train_split", "test_split", "batch_size", "binarize", "image_size", "data_dir")
+_DATA = (
+    *("data", "train_split", "test_split", "batch_size", "binarize", "image_size"),
+    *("data_dir", "cache_dir"),
+)
 _OF_MODEL = ("likelihood", "value_range")
 # Arguments of models that are set elsewhere, or cannot be written in a line.
 _OF_EVERY_MODEL = ("seed", "prior", "dataset_size", "name", "dtype", "trainable")
 # What may differ when a run goes on.
-_FREE = {"epochs", "download", "data_dir", "output_dir", "show_code", "traceback", "command"}
+_FREE = {
+    "epochs",
+    "download",
+    "data_dir",
+    "cache_dir",
+    "output_dir",
+    "show_code",
+    "traceback",
+    "command",
+}
 
 
 def model_path(path: str) -> pathlib.Path:
-    """The file of a model that is named by itself or by the folder of its run."""
+    """The file of a model that is named by itself or by the folder of its run.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
     folder = pathlib.Path(path)
-    return folder / MODEL if (folder / MODEL).is_file() else folder
+    if (folder / MODEL).is_file():
+        return folder / MODEL
+    if (folder / SETTINGS).is_file():
+        raise FileNotFoundError(
+            f"The run has no {MODEL} yet. Received: {path}. Let it go on to its end, by the "
+            "command that began it."
+        )
+    if not folder.exists() or (folder.is_dir() and not (folder / _OF_UNZIPPED).is_file()):
+        raise FileNotFoundError(
+            f"There is no model. Received: {path}. Give a .keras file, or the folder that `tfgen "
+            "train` wrote."
+        )
+    return folder
 
 
 def read_settings(path: pathlib.Path) -> dict[str, Any]:
@@ -53,6 +86,23 @@ def complete_data(args: argparse.Namespace, settings: dict[str, Any]) -> None:
         setattr(args, name, tuple(value) if isinstance(value, list) else value)
     if args.data is not None:
         _complete_source(args)
+
+
+def check_traversal(args: argparse.Namespace) -> None:
+    """Raises ValueError for traversals of a table, and for options of data that are not known."""
+    if args.data is None:
+        given = [name for name in (*_DATA, "seed", "image") if getattr(args, name) is not None]
+        if given or args.download:
+            flag = "--" + (given or ["download"])[0].replace("_", "-")
+            raise ValueError(
+                f"{flag} needs data. Received: {args.path}, which no `tfgen train` wrote. Say of "
+                "which data, as in --data mnist, or leave it out."
+            )
+    elif is_table(args.data):
+        raise ValueError(
+            f"traverse is for images. Received: {args.path}, a model of the rows of {args.data}. "
+            "Draw rows with `tfgen sample`."
+        )
 
 
 def complete_rows(args: argparse.Namespace, settings: dict[str, Any]) -> None:
@@ -85,6 +135,7 @@ def _check_table(args):
         "--image-size": args.image_size,
         "--download": args.download,
         "--data-dir": args.data_dir,
+        "--cache-dir": args.cache_dir,
         "--network": getattr(args, "network", None) not in (None, "mlp"),
     }
     names = [name for name, value in given.items() if value]
@@ -136,6 +187,42 @@ def check_settings(args: argparse.Namespace) -> None:
         )
 
 
+def check_search(args: argparse.Namespace) -> None:
+    """Raises ValueError for a name of --set whose values another flag gives."""
+    flags = {"latent_dim": "--latent-dims", MODELS[args.model].weight: "--weights"}
+    if args.batch_size:
+        flags["batch_size"] = "--batch-size"
+    for name in dict(args.set or ()):
+        if name in flags:
+            raise ValueError(
+                f"Values of {name} are those of {flags[name]}. Received: --set {name}. Give them "
+                "once."
+            )
+
+
+def check_fetched(name: str) -> None:
+    """Raises ValueError unless a name is that of a data set of TensorFlow Datasets."""
+    from tfgen.datasets.factor_images import FACTOR_IMAGES
+    from tfgen.datasets.tfds_examples import close_names, is_tfds
+
+    if name in EMBEDDED:
+        raise ValueError(
+            f"{name} is in the package. Received: {name}. Use it, as in --data {name}; there is "
+            "nothing to fetch."
+        )
+    if name in FACTOR_IMAGES:
+        raise ValueError(
+            f"{name} is not fetched. Received: {name}. Get {FACTOR_IMAGES[name]} from its authors, "
+            "and give its folder by --data-dir."
+        )
+    if not is_tfds(name):
+        alike = close_names(name)
+        raise ValueError(
+            f"TensorFlow Datasets has no such data set. Received: {name}. "
+            + (f"Did you mean one of {alike}?" if alike else "Expected one such as mnist.")
+        )
+
+
 def _arguments_of(model):
     """Names of what the class of a model takes besides networks."""
     from tfgen import models
@@ -147,13 +234,19 @@ def _arguments_of(model):
 
 def describe(args: argparse.Namespace) -> dict[str, Any]:
     """The settings of a run as JSON has them."""
-    names = set(vars(args)) - {"first", "second", *(_FREE - {"data_dir", "epochs"})}
+    names = set(vars(args)) - {"first", "second", *(_FREE - {"data_dir", "cache_dir", "epochs"})}
     values = {name: getattr(args, name) for name in sorted(names)}
     return json.loads(json.dumps(values, default=str))
 
 
 def check_folder(args: argparse.Namespace) -> None:
-    """Raises ValueError if the folder holds another run than the one that is asked for."""
+    """Raises ValueError if another run than the one that is asked for has begun in the folder.
+
+    A finished run of the quickstart, which keeps no backup, may be overwritten.
+    """
+    begun = ("backup", MODEL) if args.command == "train" else ("backup",)
+    if not any((args.output_dir / name).exists() for name in begun):
+        return
     before, now = read_settings(args.output_dir / MODEL), describe(args)
     changed = [k for k in now if k not in _FREE and k in before and before[k] != now[k]]
     if changed:

@@ -1,5 +1,6 @@
 """What the command knows of models and data sets before TensorFlow is loaded."""
 
+import gzip
 import pathlib
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -14,6 +15,7 @@ __all__ = [
     "epochs_of",
     "is_folder",
     "is_table",
+    "smoke_splits",
     "source_of",
 ]
 
@@ -100,6 +102,14 @@ class Source(NamedTuple):
 
 _GREY = Source(5, binarize="stochastic", likelihood="bernoulli")
 _UNSPLIT = Source(train="train[:90%]", test="train[90%:]")
+# What is read from files as their authors publish them, in --data-dir.
+_PUBLISHED = {
+    "3dshapes": Source(1),
+    "cars3d": Source(),
+    **dict.fromkeys(
+        ("mpi3d_toy", "mpi3d_realistic", "mpi3d_real", "mpi3d_real_complex"), Source(1)
+    ),
+}
 _SOURCES = {
     "digits": _GREY._replace(epochs=150),
     "sprites": Source(1, test="test[:2000]", likelihood="bernoulli"),
@@ -110,12 +120,15 @@ _SOURCES = {
     "svhn_cropped": Source(20),
     "shapes3d": _UNSPLIT._replace(epochs=1),
     "dsprites": _UNSPLIT._replace(epochs=1, likelihood="bernoulli"),
+    **_PUBLISHED,
 }
 # Images that a model sees in training, at least: few photos are seen more often.
 FEWEST_IMAGES = 40_000
 # Data sets that `tfgen data` lists: those that need no fetching, and those that do.
 EMBEDDED = ("digits", "sprites")
-FETCHED = tuple(name for name in _SOURCES if name not in EMBEDDED)
+FETCHED = tuple(name for name in _SOURCES if name not in (*EMBEDDED, *_PUBLISHED))
+# Examples that the quickstart trains and evaluates on with --smoke.
+_SMOKE_TRAIN, _SMOKE_TEST = 256, 128
 
 
 def is_table(data: str) -> bool:
@@ -162,5 +175,32 @@ def epochs_of(data: str) -> int:
     epochs = source_of(data).epochs
     if not is_folder(data):
         return epochs
-    files = sum(path.is_file() for path in pathlib.Path(data).rglob("*"))
-    return max(epochs, -(-FEWEST_IMAGES // max(files, 1)))
+    return max(epochs, -(-FEWEST_IMAGES // max(_num_files(data), 1)))
+
+
+def smoke_splits(data: str) -> tuple[str, str]:
+    """Splits of few examples, to train and to evaluate on.
+
+    Of a folder and of a table, whose numbers of examples are known only when they are read, it is
+    a share, by the number of files or lines.
+
+    Example:
+        >>> smoke_splits("mnist"), smoke_splits("dsprites")
+        (('train[:256]', 'test[:128]'), ('train[:256]', 'train[-128:]'))
+    """
+    if not (is_table(data) or is_folder(data)):
+        test = "test[:{}]" if source_of(data).test.startswith("test") else "train[-{}:]"
+        return f"train[:{_SMOKE_TRAIN}]", test.format(_SMOKE_TEST)
+    number = _num_files(data) if is_folder(data) else _num_lines(data)
+    train = min(90, 100 * _SMOKE_TRAIN // max(number, 1) + 1)
+    return f"train[:{train}%]", f"train[-{min(10, train)}%:]"
+
+
+def _num_files(folder):
+    return sum(path.is_file() for path in pathlib.Path(folder).rglob("*"))
+
+
+def _num_lines(table):
+    opened = gzip.open if table.endswith(".gz") else open
+    with opened(table, "rb") as lines:
+        return sum(1 for _ in lines)

@@ -352,4 +352,5 @@ _KINDS = {
         for name in ("mpi3d_toy", "mpi3d_realistic", "mpi3d_real", "mpi3d_real_complex")
     },
 }
-FACTOR_IMAGES = tuple(_KINDS)
+# The published file of each, or the folder.
+FACTOR_IMAGES = {name: kind.path for name, kind in _KINDS.items()}
