@@ -55,7 +55,11 @@ autosummary_filename_map = {
 default_role = "py:obj"
 # A page's explicit links, such as {py:class}, must lead to something that is documented.
 nitpicky = True
-nitpick_ignore = [("py:class", "tfgen.models.persistent_model.PersistentModel")]  # Not public.
+nitpick_ignore = [  # Bases that are not public.
+    ("py:class", "tfgen.models.conditional.ConditionalModel"),
+    ("py:class", "tfgen.models.loss_weights.WeightedModel"),
+    ("py:class", "tfgen.models.persistent_model.PersistentModel"),
+]
 nitpick_ignore_regex = [("py:obj", "(?s).*"), ("py:.*", r"(?!tfgen\.).*")]
 
 autodoc_default_options = {"members": True, "member-order": "bysource"}
