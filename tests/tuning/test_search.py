@@ -154,6 +154,20 @@ def test_the_search_is_described(trained):
 
 
 @pytest.mark.parametrize(
+    ("program", "typed"),
+    [
+        ("/venv/bin/tfgen", "tfgen search vae"),
+        ("/site-packages/tfgen/__main__.py", "python -m tfgen search vae"),
+        ("examples/tune.py", "python examples/tune.py search vae"),
+    ],
+)
+def test_the_command_that_was_typed(program, typed, scripted, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", [program, "search", "vae"])
+    run(scripted(), tmp_path)
+    assert json.loads((tmp_path / "search.json").read_text())["command"] == typed
+
+
+@pytest.mark.parametrize(
     "save_models, kept",
     [
         ("best", [0]),

@@ -258,9 +258,18 @@ def _settings(hypermodel, objective, **arguments):
         "objective": {"name": objective.name, "direction": objective.direction},
         **hypermodel.describe(),
         **arguments,
-        "command": " ".join(["python", *sys.argv]),
+        "command": _command(),
         "versions": {"keras": keras.__version__, "keras_tuner": kt.__version__},
     }
+
+
+def _command():
+    """What was typed, as far as Python knows."""
+    program, arguments = pathlib.Path(sys.argv[0]), sys.argv[1:]
+    if program.name == "tfgen":
+        return " ".join(["tfgen", *arguments])
+    run = ["-m", program.parent.name] if program.name == "__main__.py" else [sys.argv[0]]
+    return " ".join(["python", *run, *arguments])
 
 
 def _ask_for_trials(oracle, trials):
