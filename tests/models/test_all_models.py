@@ -231,3 +231,15 @@ def test_a_sampler_takes_the_place_of_the_prior(model_name, build_model, blobs):
         expected = -np.mean(sampler.log_prob(model.indices(blobs)))
         assert_allclose(logs["kl"], expected, rtol=1e-4)
     assert all(np.isfinite(value) for value in logs.values())
+
+
+def test_pipelines_that_do_not_say_the_shape(model_name, build_model, blobs):
+    """As those of `tf.numpy_function`: a step of any model knows the shape of its data."""
+    model = build_model(model_name)
+    x = tf.TensorSpec(None)
+    batch = (x,) if model.num_classes is None else (x, tf.TensorSpec((None,), tf.int32))
+    unpack = tf.function(lambda *batch: tf.nest.flatten(model.unpack(batch))[0], batch)
+    labels = [np.zeros(len(blobs), "int32")] * (len(batch) - 1)
+    found = unpack.get_concrete_function().structured_outputs
+    assert found.shape.as_list() == [None, *model.data_shape]
+    np.testing.assert_array_equal(unpack(blobs, *labels), blobs)

@@ -204,6 +204,60 @@ def test_labels_out_of_range_in_a_compiled_step(model, images):
         step(images[:4], tf.constant([0, 1, 2, 3], LABELS.dtype))
 
 
+def pairs(*parts):
+    return tf.data.Dataset.from_tensor_slices(parts).batch(16)
+
+
+def test_labels_of_a_data_set_are_looked_at_before_training(model, images):
+    """The first batch of all data: compiled by XLA a step would look at none."""
+    before = model.get_weights()
+    model.compile("sgd", jit_compile=True)
+    right = pairs(images, LABELS)
+    for data, message in [
+        (pairs(images, LABELS + 1), r"Classes must be in \[0, 3\).*from 1 to 3"),
+        (pairs(images, LABELS / 2), "number of a class.*Received: float64"),
+        (pairs(images, LABELS.astype(str)), "number of a class.*Received: object"),
+        (pairs(images), r"Received: a batch without. Call fit\(x, y\)"),
+        (images, r"Received: a batch without. Call fit\(x, y\)"),
+        (Pairs(images, labels=LABELS - 1), r"Classes must be in \[0, 3\).*from -1 to 1"),
+    ]:
+        for call in (
+            functools.partial(model.fit, data),
+            functools.partial(model.fit, right, validation_data=data),
+            functools.partial(model.evaluate, data),
+        ):
+            with pytest.raises(ValueError, match=message):
+                call(verbose=0)
+    assert int(model.steps) == 0
+    assert all(map(np.array_equal, before, model.get_weights()))
+
+
+@pytest.mark.parametrize(
+    "jit_compile, error",
+    [
+        (False, tf.errors.InvalidArgumentError),
+        pytest.param(True, FloatingPointError, marks=pytest.mark.slow),
+    ],
+)
+def test_labels_of_a_later_batch_stop_training(images, jit_compile, error):
+    """By their name, and without a step; where XLA looks at none, by a loss of NaN."""
+    model = build()
+    model.compile("sgd", jit_compile=jit_compile)
+    data = pairs(images[:32], np.repeat([0, 7], 16))
+    with pytest.raises(error):
+        model.fit(data, verbose=0)
+    if not jit_compile:
+        assert all(np.isfinite(weight).all() for weight in model.get_weights())
+
+
+def test_conditions_of_unknown_rank(model, images):
+    step = tf.function(
+        lambda x, y: model.unpack((x, y)), [tf.TensorSpec(None), tf.TensorSpec(None, tf.int32)]
+    )
+    with pytest.raises(ValueError, match=r"known rank. Received: .*ensure_shape\(c, \(None,\)\)"):
+        step(images, LABELS)
+
+
 NOT_LABELS = {
     "fractions": [0.5, 1.0, 2.0, 0.0],
     "another number": [0, 1],
@@ -274,16 +328,16 @@ def test_labels_of_data_sets_that_are_none(model, labels):
 
 
 class Pairs(keras.utils.PyDataset):
-    def __init__(self, images, **kwargs):
+    def __init__(self, images, labels=LABELS, **kwargs):
         super().__init__(**kwargs)
-        self.images = images
+        self.images, self.labels = images, labels
 
     def __len__(self):
         return 3
 
     def __getitem__(self, index):
         rows = slice(16 * index, 16 * index + 16)
-        return self.images[rows], LABELS[rows]
+        return self.images[rows], self.labels[rows]
 
 
 def test_predicts_and_embeds_pairs(model, images):

@@ -164,6 +164,12 @@ class Condition(NamedTuple):
         )
 
     def _checked_in_graph(self, condition):
+        if condition.shape.rank is None:
+            shape = (None, *self.shape)
+            raise ValueError(
+                "Conditions must be of known rank. Received: a data set with conditions of unknown "
+                f"rank. Use Dataset.map(lambda x, c: (x, tf.ensure_shape(c, {shape})))."
+            )
         if self.num_classes:
             return _classes_in_graph(condition, self.num_classes, -self.optional, self._range)
         shape = condition.shape
@@ -191,6 +197,17 @@ class Condition(NamedTuple):
             )
         condition = tf.convert_to_tensor(self.check(condition))
         return _one_for_each_row(condition, inputs, self.expected)
+
+    def inputs_for(self, inputs: tf.Tensor, condition: Any, dtype: Any) -> tf.Tensor:
+        """`rows_for` as a network takes them: classes one-hot.
+
+        A class that there is not, which XLA lets pass, is a row of NaN, so that training stops.
+        """
+        rows = self.rows_for(inputs, condition)
+        if not self.num_classes:
+            return rows
+        one_hot = tf.one_hot(rows, self.num_classes, dtype=dtype)
+        return one_hot / tf.reduce_sum(one_hot, axis=-1, keepdims=True)
 
 
 def conditionals_in(layer: keras.layers.Layer) -> list[Any]:
@@ -274,9 +291,7 @@ class Conditional(keras.Model):
 
     def call(self, inputs: Any, condition: Any = None, training: bool | None = None) -> Any:
         inputs = tf.nest.flatten(inputs)
-        condition = self.takes.rows_for(inputs[0], condition)
-        if self.num_classes:
-            condition = tf.one_hot(condition, self.num_classes, dtype=self.compute_dtype)
+        condition = self.takes.inputs_for(inputs[0], condition, self.compute_dtype)
         return self.network([*inputs, condition], training=training)
 
     def compute_output_spec(self, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -399,7 +414,8 @@ def _classes_in_graph(labels, num_classes, lowest, message):
             f"Received: a data set with classes of shape {shape}. Map them to numbers."
         )
     with tf.control_dependencies([tf.debugging.Assert(valid, [message, labels])]):
-        return tf.reshape(numbers, [-1])
+        # An operation that TensorFlow's optimizer keeps, and with it what it waits for.
+        return tf.minimum(tf.reshape(numbers, [-1]), num_classes)
 
 
 def _one_for_each_row(condition, inputs, expected):

@@ -149,10 +149,7 @@ class ConditionalPrior(Prior):
         return ConditionalDistribution(lambda rows: self._density(rows, self.condition), one)
 
     def _density(self, rows, condition):
-        condition = self._condition.rows_for(rows, condition)
-        if self.num_classes:
-            condition = tf.one_hot(condition, self.num_classes, dtype=self.compute_dtype)
-        return self.network(condition)
+        return self.network(self._condition.inputs_for(rows, condition, self.compute_dtype))
 
     def under(self, condition: Any) -> Self:
         """The prior under one condition, with the same weights."""

@@ -1,6 +1,7 @@
 """What GANs and their hybrids share: the discriminator's loss, its penalty, and its turns."""
 
 import contextlib
+import itertools
 from collections.abc import Callable
 from typing import Any, ClassVar, TypedDict
 
@@ -159,12 +160,16 @@ class AdversarialModel(LatentVariableModel):
         return {k: v for k, v in self.terms(x, training).items() if k not in self.judged}
 
     def shares(self, x: Any, training: bool) -> list[Any]:
-        """The batch, split over the discriminator's steps."""
-        steps = self.discriminator_steps
+        """The batch, split over the discriminator's steps.
+
+        In training each sees an example at least, which others see too if the batch has fewer.
+        """
+        steps, least = self.discriminator_steps, int(training)
         batch_size = tf.shape(tf.nest.flatten(x)[0])[0]
-        ends = [batch_size * i // steps for i in range(steps + 1)]
+        starts = [batch_size * i // steps for i in range(steps + 1)]
+        ends = [tf.maximum(end, start + least) for start, end in itertools.pairwise(starts)]
         return [
-            tf.nest.map_structure(lambda part, i=i: part[ends[i] : ends[i + 1]], x)
+            tf.nest.map_structure(lambda part, i=i: part[starts[i] : ends[i]], x)
             for i in range(steps)
         ]
 
@@ -241,12 +246,3 @@ class AdversarialModel(LatentVariableModel):
             of_part = lambda part, i=i: discriminate(*real[:i], part, *real[i + 1 :])  # noqa: E731
             penalties.append(r1_penalty(of_part, part))
         return self.r1 * tf.add_n(penalties)
-
-    def check_batch_size(self, batch_size: int) -> None:
-        super().check_batch_size(batch_size)
-        if batch_size < self.discriminator_steps:
-            raise ValueError(
-                f"Each batch is split over discriminator_steps={self.discriminator_steps} steps, "
-                f"so that each sees other examples. Received: a batch of {batch_size}. Give larger "
-                "batches, such as batch_size=64 * discriminator_steps, and none that is left over."
-            )

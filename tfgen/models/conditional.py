@@ -13,8 +13,10 @@ from tfgen.models.resumable_model import ResumableModel
 from tfgen.models.training_data import (
     Conditioned,
     check_goes_with,
+    examples_of,
+    first_pair,
+    is_array,
     parted,
-    unpack,
     with_condition,
 )
 
@@ -72,10 +74,13 @@ class ConditionalModel(ResumableModel):
         conditions = self.conditions
         if conditions is None:
             return super().prepare(x, y, training)
-        if y is None:
-            return x, None
-        check_goes_with(x, y)
-        return x, conditions.check(y, len(x))
+        if y is not None:
+            check_goes_with(x, y)
+            return x, conditions.check(y, len(x))
+        first = (x[:1], None) if is_array(x) else first_pair(x)
+        if first[0] is not None:
+            self.unpack(first)  # Raises what a step would, where XLA looks at no values.
+        return x, None
 
     def unpack(self, data: Any) -> Any:
         """What a step takes of a batch: in a conditional model `Conditioned`, y the conditions."""
@@ -89,7 +94,7 @@ class ConditionalModel(ResumableModel):
                 f"Received: a batch without. Call fit(x, y), y {conditions.expected}, or give "
                 "it a data set of pairs, as datasets.load does with labels=True."
             )
-        return Conditioned(unpack(data), conditions.check(condition))
+        return Conditioned(examples_of(data, self.data_shape), conditions.check(condition))
 
     def zeros(self, num_examples: int) -> Any:
         """A batch of zeros, as `unpack` returns it."""

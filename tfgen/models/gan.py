@@ -64,7 +64,8 @@ class GAN(AdversarialModel):
             generator with dropout draws other masks for them, and is never at distance 0.
         discriminator_steps: int >= 1, steps for each batch, which is split over them: every step
             sees other examples, as in Arjovsky et al., arXiv:1701.07875v3, Algorithm 1. For steps
-            of m examples, give `fit` batches of `discriminator_steps` * m.
+            of m examples, give `fit` batches of `discriminator_steps` * m. A last batch of fewer
+            examples than steps gives each step one of them.
         generator_steps: int >= 1, steps on the same z for each batch; by default 1, and 2 with
             `proximity`.
         label_smoothing: float in [0, 1), one-sided; see `adversarial_loss`.

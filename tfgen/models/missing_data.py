@@ -15,7 +15,7 @@ from tfgen.layers import Condition, conditionals_in, current_condition, given
 from tfgen.models.base import GenerativeModel
 from tfgen.models.checks import as_examples, output_on_zeros
 from tfgen.models.iwae import IWAE
-from tfgen.models.training_data import unpack
+from tfgen.models.training_data import examples_of
 from tfgen.models.vae import VAE
 
 tfd = tfp.distributions
@@ -116,7 +116,9 @@ class MissingDataVAE(VAE):
     def unpack(self, data: Any) -> Any:
         """The examples of a batch, with their masks if there are any."""
         mask = keras.utils.unpack_x_y_sample_weight(data)[1]
-        return unpack(data) if mask is None else GenerativeModel.unpack(self, data)
+        if mask is None:
+            return examples_of(data, self.data_shape)
+        return GenerativeModel.unpack(self, data)
 
     def as_pair(self, inputs: Any) -> tuple[Any, Any]:
         """What `call` is given: x, or (x, mask)."""

@@ -83,7 +83,8 @@ class ResumableModel(PersistentModel):
         The examples, or `InputsAndTargets` where there are targets that the model takes.
         """
         _, y, _ = keras.utils.unpack_x_y_sample_weight(data)
-        x, y = training_data.unpack(data), training_data.targets_of_batch(y, self)
+        x = training_data.examples_of(data, self.data_shape)
+        y = training_data.targets_of_batch(y, self)
         return x if y is None else training_data.InputsAndTargets(x, y)
 
     def check_batch(self, x: np.ndarray) -> None:

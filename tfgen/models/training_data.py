@@ -21,9 +21,11 @@ __all__ = [
     "check_batch_size_belongs",
     "check_explained",
     "check_goes_with",
+    "examples_of",
     "first_batch",
     "first_pair",
     "inputs_of",
+    "is_array",
     "num_batches",
     "parted",
     "prepared_for_validation",
@@ -98,6 +100,13 @@ def unpack(data: Any) -> Any:
     x, _, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     refuse_weights(sample_weight)
     return x
+
+
+def examples_of(data: Any, shape: tuple[int, ...]) -> Any:
+    """As `unpack`, with the shape of an example also where a pipeline does not say it."""
+    x = unpack(data)
+    is_known = tf.TensorShape(x.shape)[1:].is_fully_defined()
+    return x if is_known else tf.ensure_shape(x, (None, *shape))
 
 
 # Kinds of data.
