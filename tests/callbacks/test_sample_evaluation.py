@@ -321,3 +321,15 @@ def test_models_that_cannot_be_scored_are_refused_before_training(make):
     large.set_model(shifted())
     with pytest.raises(ValueError, match=r"shape \(9, 9, 1\) for a Shifted of shape \(8, 8, 1\)"):
         large.on_train_begin()
+
+
+def test_models_that_draw_nothing_by_themselves_are_refused_before_training(make):
+    """Such as one that needs conditions of which there is no list."""
+    options = {"latent_dim": 2, "width": 4, "condition_shape": 3}
+    model = models.VAE(
+        networks.mlp_encoder(SHAPE, **options), networks.mlp_decoder(SHAPE, **options), seed=0
+    )
+    model.compile("sgd", run_eagerly=True)
+    with pytest.raises(ValueError, match="needs a condition.*take the model of one: model.given"):
+        model.fit(IMAGES, np.zeros((len(IMAGES), 3)), callbacks=[make()], verbose=0)
+    assert int(model.steps) == 0

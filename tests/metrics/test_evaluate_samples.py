@@ -287,6 +287,7 @@ def broken(value):
             r"sample\(num_samples, seed\), which returns images x, .* Received: nd",
         ),
         ({"num_samples": 9}, "at least 10. Received: num_samples=9"),
+        ({"num_samples": 10, "num_neighbours": 10}, "below .* Received: num_neighbours=10, num_"),
         (
             {"num_samples": 401},
             "test_data must hold at least num_samples=401 images. Received: 400",

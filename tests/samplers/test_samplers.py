@@ -175,6 +175,15 @@ def test_autoregressive_learns_what_counts_cannot():
     assert (drawn == drawn[:, :1]).mean() > 0.98
 
 
+@pytest.mark.parametrize("name", FITTED)
+def test_density_of_codes_that_are_no_numbers(codes, name):
+    """NaN, as of the distributions of TFP; the row beside it keeps its own."""
+    sampler = fit(FITTED[name](), codes, NormalCoder() if name == "posteriors" else None)
+    found = np.asarray(sampler.log_prob(np.stack([[np.nan, 0.0], codes[0]])))
+    assert np.isnan(found[0])
+    assert found[1] == pytest.approx(sampler.log_prob(codes[:1])[0].numpy(), rel=1e-5)
+
+
 # Draws.
 
 

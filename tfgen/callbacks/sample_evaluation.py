@@ -174,9 +174,7 @@ class SampleEvaluation(keras.callbacks.Callback):
         generated, self.real, _ = self.judge(self.model)
         self.latest = list(generated.values())
         value = float(generated[self.monitor])
-        if self.best is None or (
-            value < self.best if self.direction == "min" else value > self.best
-        ):
+        if self.best is None or _BETTER[self.direction](value, self.best):
             self.best, self.best_epoch = value, epoch
             self._save()
 

@@ -117,7 +117,8 @@ def evaluate_samples(
         classifier: `keras.Model` as `classifier` returns; None leaves its scores out.
         value_range: (low, high), what black and white are in the data and the samples.
         clip: bool, cut samples off at `value_range`, for a decoder whose mean is unbounded.
-        num_neighbours: int >= 1, of precision, recall, density and coverage.
+        num_neighbours: int >= 1, less than `num_samples`, of precision, recall, density and
+            coverage.
         seed: int, of samples, the choice of images and pairs.
         verbose: bool, whether to show a progress bar.
 
@@ -210,8 +211,9 @@ class SampleJudge:
         return SampleScores(generated, dict(self._real), self.settings)
 
     def check_model(self, model: HasSamples) -> None:
-        """Raises ValueError if a model has no samples, or says that they are of another shape."""
+        """Raises ValueError if a model draws no sample, or says that they are of another shape."""
         _check_model(model)
+        _draw_samples(model, 1, self.settings["seed"], ProgressBar(None, False))
         shape, expected = getattr(model, "data_shape", None), self._test.images.shape[1:]
         if shape is not None and tuple(shape) != expected:
             raise ValueError(
@@ -411,6 +413,11 @@ def _check_arguments(
     check_ints(_MIN_SAMPLES, num_samples=num_samples)
     check_size(num_samples=num_samples)
     check_ints(num_neighbours=num_neighbours)
+    if num_neighbours >= num_samples:
+        raise ValueError(
+            "num_neighbours must be below the number of samples. Received: num_neighbours="
+            f"{num_neighbours}, num_samples={num_samples}."
+        )
     check_seed(seed=seed)
     check_flags(clip=clip)
     as_pair(value_range=value_range)

@@ -78,12 +78,13 @@ class Histogram(Sampler):
     def log_density(self, z: tf.Tensor) -> tf.Tensor:
         share = (z - self.low) / (self.high - self.low)
         inside = (share >= 0) & (share <= 1)
-        bins = tf.cast(tf.clip_by_value(share * self.num_bins, 0, self.num_bins - 1), tf.int32)
+        bins = tf.minimum(tf.where(inside, share, 0.0) * self.num_bins, self.num_bins - 1)
         counts = tf.convert_to_tensor(self.counts)
         frequencies = counts / tf.reduce_sum(counts, axis=1, keepdims=True)
-        found = tf.gather(frequencies, tf.transpose(bins), axis=1, batch_dims=1)
+        columns = tf.transpose(tf.cast(bins, tf.int32))
+        found = tf.gather(frequencies, columns, axis=1, batch_dims=1)
         density = tf.transpose(found) * self.num_bins / (self.high - self.low)
-        density = tf.where(inside, density, 0.0)
+        density = tf.where(inside, density, tf.where(tf.math.is_nan(share), share, 0.0))
         return tf.reduce_sum(tf.math.log(density), axis=1)
 
     def get_config(self) -> dict[str, Any]:
