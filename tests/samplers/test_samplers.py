@@ -327,6 +327,23 @@ def test_codes_of_a_vq_vae_exported(vq_vae, images, tmp_path):
     assert_served_samples(vq_vae.with_prior(sampler), tmp_path)
 
 
+@pytest.mark.parametrize("z", [[[0, 1, NUM_CODES]], [[0, 1, -1]], [[0.0, np.nan, 1.0]]])
+def test_codes_that_there_are_not_have_no_density(vq_vae, images, z):
+    sampler = fit(samplers.Autoregressive(width=8, depth=1, num_heads=2, epochs=1), images, vq_vae)
+    with pytest.raises(ValueError, match=r"z must be a tensor of ints from 0 to 2. Received: z"):
+        sampler.log_prob(z)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_examples_that_are_not_finite_have_no_codes(vq_vae, images, value):
+    """A codebook has an index for them too."""
+    x = np.where(np.arange(len(images))[:, None, None, None] == 7, value, images)
+    with pytest.raises(ValueError, match="Examples must be finite. Received: examples with NaN"):
+        fit(samplers.Autoregressive(width=8, depth=1, num_heads=2), x, vq_vae)
+    with pytest.raises(ValueError, match="Expected finite data. Received: 4 values that are NaN"):
+        vq_vae.fit_prior(x)
+
+
 def test_a_number_of_draws_that_a_graph_knows(vq_vae, images):
     sampler = fit(samplers.Autoregressive(width=8, depth=1, num_heads=2, epochs=1), images, vq_vae)
     density, seed = sampler.as_distribution(), [0, 3]

@@ -250,7 +250,7 @@ class Conditional(keras.Model):
     Raises:
         ValueError: if the network has other inputs; when called, if there is no condition, or one
             of another shape, range or number of rows (of tensors in a compiled step an
-            InvalidArgumentError, unless under XLA).
+            InvalidArgumentError; under XLA what is returned for a class out of range is NaN).
 
     Example:
         >>> from tfgen import networks

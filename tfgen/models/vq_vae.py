@@ -29,7 +29,7 @@ from tfgen.models.checks import (
     is_distribution,
     output_on_zeros,
 )
-from tfgen.models.training_data import inputs_of, targets_of
+from tfgen.models.training_data import check_explained, inputs_of, targets_of
 
 __all__ = ["VQVAE", "CodebookOptions"]
 
@@ -229,9 +229,14 @@ class VQVAE(AutoencodingModel):
     def fit_prior(self, x: Any) -> None:
         """Fits the prior to the codes of an array or a data set."""
         if isinstance(self.prior, CodeFrequencies):
-            self.prior.fit(self.indices(*batch) for batch in self.batches_with_conditions(x))
+            self.prior.fit(self._indices_of_batches(x))
         else:
             self.prior.fit(self, x)  # A sampler.
+
+    def _indices_of_batches(self, x):
+        for batch in self.batches_with_conditions(x):
+            check_explained(batch[0], self)  # Of NaN there are indices too.
+            yield self.indices(*batch)
 
     def sample_latents(
         self,

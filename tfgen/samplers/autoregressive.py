@@ -9,7 +9,8 @@ from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_size
 from tfgen._utils.random import categorical, fold_in
-from tfgen._utils.typing import Seed
+from tfgen._utils.tensors import check_indices
+from tfgen._utils.typing import Seed, TensorLike
 from tfgen.samplers.sampler import Noise
 from tfgen.samplers.trained import TrainedSampler, TrainingOptions
 
@@ -92,6 +93,12 @@ class Autoregressive(TrainedSampler):
     def draw(self, num_samples: Any, seed: Seed, noise: Noise, temperature: float) -> tf.Tensor:
         num_samples = tf.cast(num_samples, tf.int32)
         return _draw_in_chunks(self.network, num_samples, seed, tf.cast(temperature, tf.float32))
+
+    def log_prob(self, z: TensorLike) -> tf.Tensor:
+        self.check_fitted()
+        if not tf.is_symbolic_tensor(z):
+            check_indices(self.num_codes, z=np.asarray(z))
+        return super().log_prob(z)
 
     def log_density(self, z: tf.Tensor) -> tf.Tensor:
         z = tf.cast(z, tf.int32)

@@ -279,6 +279,7 @@ def _collected(sampler, model, batches, max_codes, seed, verbose):
     rng, bar = np.random.default_rng(seed), ProgressBar(None, verbose)
     parts = []
     for i, (x, condition) in enumerate(batches):
+        _check_finite("Examples", x, "x")  # Of NaN there are codes of a codebook too.
         with given(condition):
             codes = np.asarray(sampler.codes_of(model, x, fold_in([0, seed], i)))
         conditions = np.zeros(len(codes)) if condition is None else np.asarray(condition)
@@ -289,12 +290,16 @@ def _collected(sampler, model, batches, max_codes, seed, verbose):
     if not parts or not sum(len(keys) for keys, *_ in parts):
         raise ValueError("x must have examples. Received: x without any. Give some.")
     _, codes, conditions = _smallest(parts, max_codes)
-    if not np.isfinite(codes).all():
-        raise ValueError(
-            "Codes must be finite. Received: codes with NaN or infinite values. Look for such "
-            "values in x, or in the weights of the encoder."
-        )
+    _check_finite("Codes", codes, "the weights of the encoder")
     return codes, None if condition is None else conditions
+
+
+def _check_finite(what, values, where):
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"{what} must be finite. Received: {what.lower()} with NaN or infinite values. Look "
+            f"for such values in {where}."
+        )
 
 
 def _smallest(parts, count):
