@@ -97,7 +97,7 @@ class Autoregressive(TrainedSampler):
     def log_prob(self, z: TensorLike) -> tf.Tensor:
         self.check_fitted()
         if not tf.is_symbolic_tensor(z):
-            check_indices(self.num_codes, z=np.asarray(z))
+            check_indices(self.network.output_shape[-1], z=np.asarray(z))
         return super().log_prob(z)
 
     def log_density(self, z: tf.Tensor) -> tf.Tensor:
