@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from tfgen import layers, models, samplers
 from tfgen._utils import keras_private
-from tfgen.models import latent
+from tfgen.models import autoencoding, outputs
 from tfgen.models.training_data import parted
 
 
@@ -78,7 +78,7 @@ def test_trains_evaluates_and_samples(model_name, build_model, blobs):
     if getattr(model, "num_classes", None):
         model = model.given(1)
     check_samples(model)
-    if isinstance(model, latent.AutoencodingModel):
+    if isinstance(model, autoencoding.AutoencodingModel):
         check_codes(model, blobs)
 
 
@@ -88,14 +88,14 @@ def check_samples(model):
     assert not np.array_equal(model.sample(5, seed=1), model.sample(5, seed=2))
     z = model.sample_latents(3, [0, 1])
     assert_array_equal(model.sample_latents(3, [0, 1]), z)
-    assert_allclose(model.generate(z), latent.mean_of(model.decode(z)))
+    assert_allclose(model.generate(z), outputs.mean_of(model.decode(z)))
     images = model.interpolate_latents(z[:1], z[1:2], num_steps=3)
     assert_allclose(images[0, 1], model.generate((z[:1] + z[1:2]) / 2)[0], rtol=1e-4, atol=1e-5)
 
 
 def check_codes(model, x):
     codes = model.embed(x[:6])
-    assert_array_equal(codes, latent.mean_of(model.encode(x[:6])))
+    assert_array_equal(codes, outputs.mean_of(model.encode(x[:6])))
     images = model.generate(codes)
     assert_allclose(model.reconstruct(x[:6]), images, rtol=1e-4, atol=1e-5)
     assert_allclose(model.predict(x[:6], verbose=0), images, rtol=1e-4, atol=1e-5)
