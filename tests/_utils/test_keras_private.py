@@ -394,6 +394,46 @@ def test_callbacks_that_save(tmp_path):
     assert not keras_private.saves_by_batches(keras.callbacks.History())
 
 
+def test_callbacks_that_act_inside_epochs(tmp_path):
+    message = changed(
+        "save_freq of its callbacks, or update_freq or _start_batch of TensorBoard",
+        "callbacks act at the batches that they were told",
+    )
+    between = keras_private.batches_between_saves
+    assert between(keras.callbacks.BackupAndRestore(tmp_path, save_freq=2)) == 2, message
+    assert between(keras.callbacks.ModelCheckpoint(tmp_path / "model.keras")) == 0, message
+    boards = [{}, {"update_freq": 5}, {"update_freq": "batch"}, {"profile_batch": 3}]
+    records = [
+        keras_private.records_batches(keras.callbacks.TensorBoard(tmp_path, **board))
+        for board in boards
+    ]
+    assert records == [False, True, True, True], message
+    assert not keras_private.records_batches(keras.callbacks.History())
+
+
+def test_variables_of_an_optimizer():
+    variables = [keras.Variable([1.0]), keras.Variable([2.0])]
+    message = changed(
+        "Optimizer._trainable_variables or LossScaleOptimizer.inner_optimizer",
+        "variables that an optimizer cannot move are named before training",
+    )
+    inner, other = keras.optimizers.SGD(), keras.optimizers.SGD()
+    keras.optimizers.LossScaleOptimizer(inner).build(variables)
+    other.build(variables)
+    for optimizer in (inner, other):
+        found = keras_private.trained_by(optimizer)
+        assert [id(v) for v in found] == [id(v) for v in variables], message
+
+
+def test_metrics_are_found_at_any_depth():
+    layer = keras.layers.Dense(1)
+    layer.size = keras.metrics.Mean("size")
+    model = keras.Sequential([keras.Sequential([layer])])
+    model.own = keras.metrics.Mean("own")
+    message = changed("Layer._metrics", "metrics of networks are logged")
+    assert keras_private.metrics_in(model) == [model.own, layer.size], message
+
+
 def test_notes_of_a_backup_are_where_they_were(tmp_path):
     backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
     model = regression()

@@ -157,3 +157,9 @@ def test_broadcast_to_context(ours, theirs, together):
 def test_axes_of_x_and_context_that_do_not_fit():
     with pytest.raises(ValueError, match=r"Received: examples of shape \(4,\), and context of"):
         broadcast_to_context(np.zeros((4, 2)), np.zeros((5, 7)))
+
+
+def test_a_bijector_has_no_activity_to_regularize():
+    for build in (Sigmoid, Permute):
+        with pytest.raises(ValueError, match="A bijector.*activity_regularizer="):
+            build((3,), activity_regularizer="l2")

@@ -183,3 +183,12 @@ def test_at_least_one_component(make):
 def test_base_class_has_no_density():
     with pytest.raises(NotImplementedError):
         layers.Prior().as_distribution()
+
+
+@pytest.mark.parametrize("name", PRIORS)
+def test_a_prior_has_no_activity_to_regularize(name):
+    prior = PRIORS[name][0]()
+    names = {"event_shape": (2,), "input_shape": IMAGE_SHAPE}
+    required = [value for key, value in names.items() if key in prior.get_config()]
+    with pytest.raises(ValueError, match="A prior.*activity_regularizer=.*layer of a network"):
+        type(prior)(*required, activity_regularizer="l2")

@@ -131,9 +131,23 @@ def hdf5(x):
     return file["x"]
 
 
+def huge(x):
+    """The examples in float64, each with a value of 1e300."""
+    flat = x.astype("float64").reshape(len(x), -1)
+    flat[:, 0] = 1e300
+    return flat.reshape(x.shape)
+
+
 def iter_of(*batches):
     """A generator."""
     yield from batches
+
+
+def gone_through_once(x, y, num_batches):
+    """A data set of a generator that does not begin anew."""
+    batches = iter_of(*[pairs(x, y)] * num_batches)
+    signature = tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), pairs(x, y))
+    return tf.data.Dataset.from_generator(lambda: batches, output_signature=signature)
 
 
 def train_on_batch(model, x, y):
@@ -383,6 +397,22 @@ def _(model, x, y):
     fit(model, dataset(x, y), batch_size=8)
 
 
+@line("a generator for several epochs, without `steps_per_epoch`", "gives its batches", (object,))
+def _(model, x, y):
+    fit(model, iter_of(pairs(x, y)), epochs=2)
+
+
+@line("data that come to an end before the last epoch", "There was no batch to train", (object,))
+def _(model, x, y):
+    fit(model, gone_through_once(x, y, 3), epochs=3)
+
+
+@line("float64 beyond float32", "finite data", (object,))
+def _(model, x, y):
+    refused("16 values that are NaN or infinite", model.evaluate, huge(x), y, verbose=0)
+    fit(model, huge(x), y)
+
+
 # Targets, labels, weights.
 
 
@@ -510,6 +540,59 @@ def _(model, x, y):
     fit(model, x, y, validation_data=(x, np.arange(5) % 2))
 
 
+@line("`validation_data` and `validation_split`", "Leave one out", (object,))
+def _(model, x, y):
+    fit(model, x, y, validation_data=pairs(x, y), validation_split=0.5)
+
+
+@line("`validation_steps`, `_freq` or `_batch_size` without data", "nothing to validate", (object,))
+def _(model, x, y):
+    for order in ("validation_steps", "validation_batch_size"):
+        refused(f"{order}=3", fit, model, x, y, **{order: 3})
+    fit(model, x, y, validation_freq=3)
+
+
+@line("`validation_freq=[2]`: after the second epoch alone")
+def _(model, x, y):
+    for given in ([2], (2,), 2, np.int64(2)):
+        history = fit(model, x, y, epochs=2, validation_data=pairs(x, y), validation_freq=given)
+        lengths = {name.startswith("val_"): len(values) for name, values in history.items()}
+        assert lengths == {True: 1, False: 2}
+
+
+@line("`validation_freq=0`", "validation_freq must be an int of at least 1", (object,))
+def _(model, x, y):
+    for bad in (-1, 1.5, "2", [], [0]):
+        refused("validation_freq", fit, model, x, y, validation_freq=bad)
+    fit(model, x, y, validation_data=pairs(x, y), validation_freq=0)
+
+
+@line("a generator as `validation_data`, with `validation_steps`: the same batches in each epoch")
+def _(model, x, y):
+    parts = [pairs(x[i : i + 4], None if y is None else y[i : i + 4]) for i in (0, 4, 8, 12)]
+    given = (part for part in parts)
+    refused("Give validation_steps", fit, model, x, y, epochs=2, validation_data=given)
+    given, seen = (part for part in parts), []
+    note = keras.callbacks.LambdaCallback(on_test_batch_end=lambda batch, logs: seen.append(batch))
+    history = fit(
+        model, x, y, epochs=2, validation_data=given, validation_steps=3, callbacks=[note]
+    )
+    assert seen == [0, 1, 2] * 2
+    for name, value in model.evaluate(
+        dataset(x[:12], slice_of(y, 12), 4), return_dict=True
+    ).items():
+        np.testing.assert_allclose(history[f"val_{name}"][1], value, rtol=1e-5, atol=1e-6)
+
+
+def slice_of(y, stop):
+    return None if y is None else y[:stop]
+
+
+@line("`evaluate` on data that have come to an end", "no batch to evaluate", (object,))
+def _(model, x, y):
+    model.evaluate(gone_through_once(x, y, 1), verbose=0)  # It is looked at before.
+
+
 @line("`evaluate` twice: the same numbers, losses first")
 def _(model, x, y):
     first = model.evaluate(x, y, verbose=0)
@@ -581,6 +664,33 @@ def _(model, x, y):
     assert stop.mode == "min" and len(history[name]) == 2
 
 
+@line("callbacks that are no objects of `Callback`", "callbacks must be objects", (object,))
+def _(model, x, y):
+    for bad in ("EarlyStopping", [None], keras.callbacks.TerminateOnNaN):
+        refused("Received: ", model.evaluate, x, y, verbose=0, callbacks=bad)
+    fit(model, x, y, callbacks=[keras.callbacks.EarlyStopping])
+
+
+@line("a callback that stops inside an epoch: no further batch")
+def _(model, x, y):
+    stop = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: setattr(model, "stop_training", batch >= 1)
+    )
+    trains(model, x, y, batches=2, batch_size=4, callbacks=[stop])
+    trains(model, dataset(x, y, 4).filter(lambda *_: True), batches=2, callbacks=[stop])
+
+
+@line("`ModelCheckpoint(save_freq=3)`: after each third batch")
+def _(model, x, y):
+    path = folder()
+    saves = keras.callbacks.ModelCheckpoint(
+        path / "{batch:02d}.weights.h5", save_freq=3, save_weights_only=True
+    )
+    trains(model, x, y, batches=16, batch_size=2, epochs=2, callbacks=[saves])
+    # After 3, 6, 9, 12 and 15 batches, of 8 in an epoch; Keras counts within it.
+    assert sorted(p.name[:2] for p in path.iterdir()) == ["01", "03", "04", "06", "07"]
+
+
 @line("`LearningRateScheduler`: every optimizer follows", "needs no optimizer", ())
 def _(model, x, y):
     if isinstance(model, models.MixtureEM):
@@ -619,6 +729,51 @@ def _(model, x, y):
     fit(model, x, y)
     after = [v.numpy() for v in network.weights if "seed" not in v.path]
     assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+@line("networks frozen after a `fit`, by a callback too: they stay from the next epoch on")
+def _(model, x, y):
+    network = getattr(model, "decoder", None)
+    if network is None:
+        return
+    fit(model, x, y)
+    seen = []
+
+    def note(epoch, logs):
+        network.trainable = epoch == 1
+        seen.append([v.numpy() for v in network.weights if "seed" not in v.path])
+
+    callback = keras.callbacks.LambdaCallback(on_epoch_begin=note)
+    fit(model, x, y, epochs=3, callbacks=[callback])
+    frozen, trained = (not all(map(np.array_equal, *seen[i : i + 2])) for i in (0, 1))
+    assert trained and not frozen
+
+
+@line("`fit` or `train_on_batch` with nothing trainable", "moves what is trainable", (object,))
+def _(model, x, y):
+    model.trainable = False
+    assert np.isfinite(model.evaluate(x, y, verbose=0)).all()
+    refused("moves what is trainable", model.train_on_batch, x, y)
+    fit(model, x, y)
+
+
+@line("an optimizer of another model", "with a new optimizer|needs no optimizer", (object,))
+def _(model, x, y):
+    variable = keras.Variable([1.0])
+    optimizer = keras.optimizers.SGD()
+    optimizer.build([variable])
+    model.compile(optimizer)
+
+
+@line("training what was frozen in `compile`", "Call compile again", (object,), (models.MixtureEM,))
+def _(model, x, y):
+    if isinstance(model, models.MixtureEM):
+        return
+    model.trainable = False
+    model.compile("sgd", run_eagerly=True)
+    model.trainable = True
+    refused("Call compile again", model.train_on_batch, x, y)
+    fit(model, x, y)
 
 
 @line("`compile(loss=...)`", "has its own losses|needs no optimizer", (object,))

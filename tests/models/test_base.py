@@ -165,3 +165,16 @@ def test_a_long_fit_of_some_models_takes_xla(epochs, convolutions, expected, mon
     model.compile("sgd", jit_compile=False)
     fit(model, epochs)
     assert made["train"] is False
+
+
+@pytest.mark.parametrize(
+    "argument, text",
+    [
+        ({"dtype": "float64"}, "Received: dtype policy 'float64'.*'mixed_bfloat16'"),
+        ({"dtype": "bfloat16"}, "Received: dtype policy 'bfloat16'"),
+        ({"activity_regularizer": "l2"}, "no activity of its own.*Give it to a layer"),
+    ],
+)
+def test_arguments_of_keras_that_no_model_can_obey(model_name, build_model, argument, text):
+    with pytest.raises(ValueError, match=text):
+        build_model(model_name, **argument)

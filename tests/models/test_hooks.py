@@ -151,6 +151,15 @@ def test_other_overrides_are_refused_when_the_class_is_defined(cls, hooks):
             type("Child", (cls,), {hook: lambda self, *args: None})
 
 
+@pytest.mark.parametrize("hook", ["compute_loss", "compute_metrics"])
+@pytest.mark.parametrize("cls", [models.VAE, models.AE, models.GenerativeModel, models.MixtureEM])
+def test_losses_of_keras_are_refused_but_beside_a_step_that_may_use_them(cls, hook):
+    child = {hook: lambda self, *args, **kwargs: 0.0}
+    with pytest.raises(TypeError, match=f"Child cannot override {hook}.*train_step"):
+        type("Child", (cls,), child)
+    type("Child", (cls,), {**child, "train_step": lambda self, data: {}})
+
+
 @pytest.mark.parametrize("cls", BUILDERS)
 def test_terms_are_final(cls):
     with pytest.raises(TypeError, match="cannot override terms.*override infer"):

@@ -376,3 +376,29 @@ def test_compile_is_checked():
         MixtureEM(2, (2,)).compile("adam")
     with pytest.raises(ValueError, match="steps_per_execution 1 or None. Received: 4"):
         MixtureEM(2, (2,), kappa=0.6).compile(steps_per_execution=4)
+
+
+@pytest.mark.parametrize("method", ["responsibilities", "log_prob", "predict", "__call__"])
+def test_a_mixture_without_parameters_has_no_densities(method):
+    model, x = MixtureEM(2, (2,), seed=0), np.zeros((3, 2))
+    for call in (lambda: getattr(model, method)(x), model.sample, model.as_distribution):
+        with pytest.raises(ValueError, match="no parameters before fit.*Received: a MixtureEM"):
+            call()
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        keras.callbacks.LearningRateScheduler(lambda epoch: 0.1),
+        keras.callbacks.ReduceLROnPlateau("loss"),
+        keras.callbacks.SwapEMAWeights(),
+    ],
+)
+def test_callbacks_for_optimizers_are_refused(callback):
+    with pytest.raises(ValueError, match=f"EM has no optimizer.*{type(callback).__name__}"):
+        MixtureEM(1, (2,), seed=0).fit(np.eye(2), verbose=0, callbacks=[callback])
+
+
+def test_weights_are_not_rounded():
+    with pytest.raises(ValueError, match="no layers"):
+        MixtureEM(1, (2,), seed=0).quantize("int8")

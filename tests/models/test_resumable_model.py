@@ -141,3 +141,142 @@ def test_bad_data_are_not_prepared():
     with pytest.raises(ValueError, match="Received: an empty data set"):
         model.fit(data()[:0], verbose=0)
     assert model.given == []
+
+
+# Frozen layers.
+
+
+def moves(model, network, train):
+    before = [v.numpy() for v in network.weights if "seed" not in v.path]
+    train()
+    after = [v.numpy() for v in network.weights if "seed" not in v.path]
+    return not all(map(np.array_equal, before, after))
+
+
+@pytest.mark.parametrize("on_batch", [False, True])
+def test_layers_that_are_frozen_after_training_in_a_graph_stay(on_batch):
+    """The compiled function of what was trainable before is there again when it is again."""
+    model = toy()
+
+    def train():
+        return model.train_on_batch(data()) if on_batch else fit(model, 1)
+
+    assert moves(model, model.critic, train)
+    (first,) = model._functions["train"].values()
+    model.critic.trainable = False
+    assert not moves(model, model.critic, train) and moves(model, model.generator, train)
+    model.critic.trainable = True
+    assert moves(model, model.critic, train)
+    assert model.train_function is first and len(model._functions["train"]) == 2
+
+
+def test_a_callback_that_freezes_layers_is_obeyed_in_the_same_epoch():
+    model, seen = toy(), []
+
+    def freeze(epoch, logs):
+        model.critic.trainable = epoch != 1
+        seen.append(model.critic.get_weights()[0])
+
+    fit(model, 3, callbacks=[keras.callbacks.LambdaCallback(on_epoch_begin=freeze)])
+    assert [np.array_equal(a, b) for a, b in zip(seen, seen[1:], strict=False)] == [False, True]
+
+
+def test_layers_that_become_others_are_computed_with():
+    """Keras rounds the weights to 8 bits, and forgets its compiled functions."""
+    model = toy()
+    exact = model.evaluate(data(), verbose=0)
+    model.quantize("int8")
+    rounded = model.evaluate(data(), verbose=0)
+    assert rounded != exact
+    np.testing.assert_allclose(rounded, exact, rtol=0.2)
+    model.run_eagerly = True
+    np.testing.assert_allclose(model.evaluate(data(), verbose=0), rounded, rtol=1e-5)
+
+
+# Batches of callbacks.
+
+
+class Notes(keras.callbacks.Callback):
+    """Notes when it hears of batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.train, self.test = [], []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.train.append(batch)
+
+    def on_test_batch_begin(self, batch, logs=None):
+        self.test.append(batch)
+
+
+@pytest.mark.parametrize("given", [list, keras.callbacks.CallbackList])
+def test_a_callback_that_acts_on_batches_hears_of_each(given):
+    notes = Notes()
+    fit(toy(), 2, callbacks=given([notes]), validation_data=data(), validation_batch_size=16)
+    assert (notes.train, notes.test) == ([0, 1, 2, 3] * 2, [0, 1] * 2)
+    model, notes = toy(), Notes()
+    model.evaluate(data(), batch_size=8, verbose=0, callbacks=notes)
+    assert notes.test == [0, 1, 2, 3]
+
+
+def test_other_callbacks_leave_the_loop_as_it_is(tmp_path):
+    callbacks = [
+        keras.callbacks.TensorBoard(tmp_path),
+        keras.callbacks.TerminateOnNaN(),
+        keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+        keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: None),
+    ]
+    model = toy()
+    fit(model, 1, callbacks=callbacks)
+    assert model.steps_per_execution == NUM_BATCHES
+    fit(model, 1, callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "other", save_freq=2)])
+    assert model.steps_per_execution == 2
+
+
+def test_a_number_of_batches_that_was_compiled_with_is_kept():
+    model, notes = toy(), Notes()
+    model.compile(dict(model.optimizers), steps_per_execution=2)
+    fit(model, 1, callbacks=[notes])
+    assert notes.train == [1, 3]
+
+
+# Metrics.
+
+
+class Sizes(keras.layers.Layer):
+    """Keeps the average size of what passes."""
+
+    def __init__(self):
+        super().__init__()
+        self.size = keras.metrics.Mean("size")
+
+    def call(self, x):
+        self.size.update_state(tf.reduce_mean(tf.square(x)))
+        return x
+
+
+@keras.saving.register_keras_serializable("tfgen-tests")
+class Counting(Toy):
+    """A toy with a metric of its own, and one in a layer, which sees the data alone."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.count, self.sizes = keras.metrics.Sum("count"), Sizes()
+
+    def critic_terms(self, x, training=True):
+        self.count.update_state(1.0)
+        return super().critic_terms(self.sizes(x), training)
+
+
+@pytest.mark.parametrize("run_eagerly", [False, True])
+def test_metrics_of_layers_and_models_are_logged_each_epoch_anew(run_eagerly):
+    model = Counting(seed=0)
+    model.compile("sgd", run_eagerly=run_eagerly)
+    assert model.metrics_names == ["critic_loss", "generator_loss", "count", "size"]
+    history = fit(model, 2, validation_data=data()[:16], validation_batch_size=8)
+    assert history["count"] == [4.0, 4.0] and history["val_count"] == [2.0, 2.0]
+    np.testing.assert_allclose(history["size"], 2 * [np.mean(data() ** 2)], rtol=1e-5)
+    np.testing.assert_allclose(history["val_size"], 2 * [np.mean(data()[:16] ** 2)], rtol=1e-5)
+    logs = model.train_on_batch(data()[:8], return_dict=True)
+    assert logs["count"] == 1.0 and set(logs) == set(model.metrics_names)

@@ -675,3 +675,11 @@ def test_values_behind_a_layer_that_rescales():
 def test_sizes_and_batches_that_have_no_effect_are_refused(model, call, text):
     with pytest.raises(ValueError, match=text):
         call(model)
+
+
+def test_tensors_of_pytorch_are_taken_as_arrays():
+    torch = pytest.importorskip("torch")
+    x = np.arange(6.0, dtype="float32").reshape(3, 2)
+    np.testing.assert_array_equal(training_data.as_given(torch.tensor(x)), x)
+    with pytest.raises(ValueError, match="Expected numbers"):
+        training_data.as_given(torch.tensor(x, dtype=torch.complex64))

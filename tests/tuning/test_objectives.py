@@ -85,3 +85,8 @@ def test_mmd_is_that_of_real_images_and_samples():
 def test_unknown_metric():
     with pytest.raises(ValueError, match=r"some of \['mig', 'mmd'\]. Received: \['fid'\]"):
         metrics_after_training(["fid"], None, None)
+
+
+def test_a_metric_is_weighed_once():
+    with pytest.raises(ValueError, match="each metric once.*Received: .*bits_per_dim"):
+        as_objective({"bits_per_dim": 1.0, "val_bits_per_dim": 2.0})

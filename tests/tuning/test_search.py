@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import functools
 import gc
 import json
 import math
@@ -565,3 +566,29 @@ def test_the_folder_of_another_search_is_refused(scripted, tmp_path):
 def test_two_searches_in_one_folder_are_refused(scripted, tmp_path):
     with module._alone(tmp_path), pytest.raises(ValueError, match="Another process.*Received"):
         run(scripted(), tmp_path)
+
+
+class Unlogged(tuning.BetaLatentHyperModel):
+    """Measures something of its own."""
+
+    def fit(self, hp, model, metrics=(), **kwargs):
+        return {"own": 1.0}
+
+
+@pytest.mark.parametrize("name", ["val_elbow", "val_discriminator_loss"])
+def test_an_objective_that_no_trial_measures_is_refused_before_any_trains(tmp_path, name):
+    """A search with another one may begin in the same folder."""
+    data = functools.partial(datasets.load, "digits", binarize="threshold")
+    splits = ("train[:64]", "train[64:96]")
+    options = {"beta": 1.0, "latent_dim": 2, "width": 4, "splits": splits}
+    hypermodel = tuning.BetaLatentHyperModel(data, **options)
+    with pytest.raises(ValueError, match=f"BetaVAE measure .*'val_elbo'.*objective '{name}'"):
+        run(hypermodel, tmp_path, objective=kt.Objective(name, "min"))
+    assert not (tmp_path / "search.json").exists()
+    own = run(Unlogged(data, **options), tmp_path, objective=kt.Objective("own", "max"))
+    assert own.best.objective["value"] == 1.0
+
+
+def test_hyperband_takes_no_number_of_trials(scripted, tmp_path):
+    with pytest.raises(ValueError, match="epochs decide.*Received: max_trials=3"):
+        run(scripted({}), tmp_path, "hyperband", max_trials=3)

@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["check_fixed", "constructor_arguments", "taken"]
+__all__ = ["check_fixed", "check_no_activity", "constructor_arguments", "taken"]
 
 KERAS_ARGUMENTS = ("name", "trainable", "dtype")
 """What `keras.Model` and `keras.layers.Layer` take, as far as their configs hold it."""
@@ -74,3 +74,12 @@ def check_fixed(cls: type, arguments: Mapping[str, Any]) -> None:
                     f"{base.__name__} takes no {name}: {fixed[name]} Received: "
                     f"{name}={arguments[name]!r}. Leave it out."
                 )
+
+
+def check_no_activity(layer: Any, what: str) -> None:
+    """Raises ValueError if a layer that Keras never calls was given an `activity_regularizer`."""
+    if layer.activity_regularizer is not None:
+        raise ValueError(
+            f"{what} has no activity of its own. Received: {type(layer).__name__} with "
+            f"activity_regularizer={layer.activity_regularizer!r}. Give it to a layer of a network."
+        )

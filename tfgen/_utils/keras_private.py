@@ -21,6 +21,7 @@ __all__ = [
     "adam_state",
     "averages",
     "averages_or_weights",
+    "batches_between_saves",
     "begin_at_epoch",
     "falls_by_default",
     "finalize_each",
@@ -30,7 +31,9 @@ __all__ = [
     "ignore_short_epochs",
     "is_symbolic",
     "losses_of_all_calls",
+    "metrics_in",
     "num_replicas",
+    "records_batches",
     "saved_paths",
     "saves_by_batches",
     "saving_in",
@@ -43,6 +46,7 @@ __all__ = [
     "summed_when_read",
     "swap_by",
     "take_unconverted",
+    "trained_by",
 ]
 
 # Layers.
@@ -154,6 +158,18 @@ def ignore_short_epochs() -> None:
 # Metrics.
 
 
+def metrics_in(layer: keras.layers.Layer) -> list[keras.metrics.Metric]:
+    """Metrics that a layer and all layers inside it keep as attributes, but for those of compile.
+
+    Example:
+        >>> layer = keras.layers.Dense(1)
+        >>> layer.size = keras.metrics.Mean("size")
+        >>> [metric.name for metric in metrics_in(keras.Sequential([layer]))]
+        ['size']
+    """
+    return [metric for part in sublayers(layer) for metric in part._metrics]
+
+
 @contextlib.contextmanager
 def summed_when_read() -> Iterator[None]:
     """Lets each replica count for itself in the metrics that are made inside.
@@ -203,6 +219,11 @@ def averages_or_weights(
             optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True
         )
     ]
+
+
+def trained_by(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
+    """The variables that an optimizer was built for; it can move no others."""
+    return getattr(optimizer, "inner_optimizer", optimizer)._trainable_variables
 
 
 def finalize_each(
@@ -270,6 +291,18 @@ def falls_by_default(callback: keras.callbacks.Callback) -> bool:
 def saves_by_batches(callback: keras.callbacks.Callback) -> bool:
     """Whether a `BackupAndRestore` or `ModelCheckpoint` saves inside epochs."""
     return isinstance(getattr(callback, "save_freq", None), int)
+
+
+def batches_between_saves(callback: keras.callbacks.Callback) -> int:
+    """Batches after which a `BackupAndRestore` or `ModelCheckpoint` saves, 0 if after epochs."""
+    return callback.save_freq if saves_by_batches(callback) else 0
+
+
+def records_batches(callback: keras.callbacks.Callback) -> bool:
+    """Whether a `TensorBoard` writes down or profiles single batches."""
+    if not isinstance(callback, keras.callbacks.TensorBoard):
+        return False
+    return callback.update_freq != "epoch" or callback._start_batch > 0
 
 
 def saved_paths(callback: keras.callbacks.Callback) -> list[str]:

@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
 from tfgen._utils.arguments import as_event_shape, as_numbers, check_size
-from tfgen._utils.constructors import taken
+from tfgen._utils.constructors import check_no_activity, taken
 from tfgen._utils.typing import LayerOptions, Shape, TensorLike
 
 __all__ = ["Bijector", "Chain", "Given", "Invert"]
@@ -174,6 +174,7 @@ class Bijector(keras.layers.Layer):
     def __init__(self, event_shape: int | Shape, **kwargs: Unpack[LayerOptions]) -> None:
         kwargs["dtype"] = kwargs.get("dtype") or keras.config.dtype_policy().variable_dtype
         super().__init__(**kwargs)
+        check_no_activity(self, "A bijector, which maps both ways,")
         self.event_shape = as_event_shape(event_shape=event_shape)
         self.built = True
 

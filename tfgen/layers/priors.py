@@ -10,6 +10,7 @@ from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
 from tfgen._utils.arguments import check_activation, check_seed, check_size
+from tfgen._utils.constructors import check_no_activity
 from tfgen._utils.tensors import check_callables
 from tfgen._utils.typing import Activation, LayerOptions, Shape
 from tfgen.layers.distribution_lambda import register
@@ -65,7 +66,14 @@ class Prior(keras.layers.Layer):
 
     Subclasses serve wherever tfgen expects a prior, as in `VAE(prior=...)` and
     `KLDivergenceRegularizer`.
+
+    Args:
+        **kwargs: arguments of `keras.layers.Layer`.
     """
+
+    def __init__(self, **kwargs: Unpack[LayerOptions]) -> None:
+        super().__init__(**kwargs)
+        check_no_activity(self, "A prior, which is never called,")
 
     def as_distribution(self, encoder: Encoder | None = None) -> tfd.Distribution:
         """The density p(z).

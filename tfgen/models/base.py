@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -71,6 +71,11 @@ class GenerativeModel(ConditionalModel):
         **kwargs: arguments of `keras.Model`.
     """
 
+    unused_hooks: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("compute_loss", "compute_metrics"),
+        "Override regularizers or objective of a VAE, terms of another model, or train_step.",
+    )
+
     # What a subclass gives.
 
     @property
@@ -113,7 +118,8 @@ class GenerativeModel(ConditionalModel):
                 anything else is refused with a message.
             steps_per_execution: int, batches per call of the compiled loop. Callbacks and the
                 progress bar hear of them after each call. None picks up to 32, and fewer where
-                `fit` or `evaluate` is given a number of steps that 32 does not divide.
+                `fit` or `evaluate` is given a number of steps that 32 does not divide, or callbacks
+                that act on batches.
             jit_compile: bool or "auto", whether to compile with XLA. "auto" is Keras' choice, which
                 is not to on a CPU, except for models where a `fit` is long enough to make up for
                 the time that compiling takes (`xla_pays_after`).
@@ -146,6 +152,7 @@ class GenerativeModel(ConditionalModel):
         keras_private.finalize_each(first, replaced)
         # Last update first: Keras names optimizers in a file by their class and this order.
         self.optimizers = dict(reversed(optimizers.items()))
+        self._check_known()
         self.rates = FollowRates(optimizers)
         self.averages = TermAverages(self._log_names())
 
@@ -155,6 +162,22 @@ class GenerativeModel(ConditionalModel):
         for updates, terms_fn, turns in self._forward_passes():
             names |= self._forward(updates, terms_fn, turns(x, False)[-1], training=False)
         return list(names)
+
+    def check_trained(self) -> None:
+        super().check_trained()
+        self._check_known()
+
+    def _check_known(self):
+        """Raises ValueError if an optimizer is to move variables that it was not built for."""
+        for update in self.updates:
+            known = {id(v) for v in keras_private.trained_by(self.optimizers[update.name])}
+            others = [v.path for v in update.variables if id(v) not in known]
+            if others:
+                raise ValueError(
+                    "An optimizer moves the variables that were trainable when compile was first "
+                    f"given it. Received: {len(others)} others, such as {others[0]}, in the update "
+                    f"{update.name!r}. Call compile again, with a new optimizer."
+                )
 
     def identity(self) -> dict[str, str]:
         optimizers = {name: type(own).__name__ for name, own in self.optimizers.items()}
@@ -170,7 +193,12 @@ class GenerativeModel(ConditionalModel):
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        return [self.averages] if self.compiled else []
+        """What is logged: the terms, and metrics that a subclass or a layer of a network keeps."""
+        if not self.compiled:
+            return []
+        found = {id(metric): metric for metric in keras_private.metrics_in(self)}
+        others = (metric for metric in found.values() if not isinstance(metric, TermAverages))
+        return [self.averages, *others]
 
     def own_callbacks(self, callbacks: Any, seekable: bool) -> list[keras.callbacks.Callback]:
         for callback in callbacks:
@@ -223,7 +251,7 @@ class GenerativeModel(ConditionalModel):
             self._take_turns(self.unpack(data))
             self.steps.assign_add(1)
             self.averages.end_step()
-            return self.averages.result()
+            return self.get_metrics_result()
 
     def _forward_passes(self):
         """Triples of updates that share a forward pass, its terms, and its turns."""
@@ -278,7 +306,7 @@ class GenerativeModel(ConditionalModel):
         for updates, terms_fn, turns in self._forward_passes():
             for inputs in turns(x, training=False):
                 self.averages.update_state(self._forward(updates, terms_fn, inputs, training=False))
-        return self.averages.result()
+        return self.get_metrics_result()
 
 
 def _add_losses(terms, minimise, losses, name):

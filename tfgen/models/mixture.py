@@ -47,6 +47,8 @@ class Mixture(ResumableModel):
         Responsibilities p(k|x), float64 of shape (n, K), rows sum to 1.
     """
 
+    variable_dtypes = ("float32", "float64")
+
     def __init__(
         self,
         num_components: int,
@@ -88,6 +90,14 @@ class Mixture(ResumableModel):
     def initialized(self) -> bool:
         """Whether the components have parameters: from `initialize`, `set_parameters` or a file."""
         return bool(np.isfinite(numpy_of(self.means)).all())
+
+    def _check_initialized(self):
+        """Raises ValueError if there are no parameters, as far as can be seen inside a graph."""
+        if tf.executing_eagerly() and not self.initialized:
+            raise ValueError(
+                "A mixture has no parameters before fit, initialize or set_parameters. Received: a "
+                f"{type(self).__name__} without. Call one of them first."
+            )
 
     def set_parameters(
         self,
@@ -180,12 +190,24 @@ class Mixture(ResumableModel):
     def call(self, x: TensorLike) -> tf.Tensor:
         return self.responsibilities(x)
 
+    def predict(self, *args: Any, **kwargs: Any) -> np.ndarray:
+        self._check_initialized()
+        return super().predict(*args, **kwargs)
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        raise ValueError(
+            f"A {type(self).__name__} has no layers, whose weights could be rounded. Received: "
+            "quantize. Leave it out."
+        )
+
     def responsibilities(self, x: TensorLike) -> tf.Tensor:
         """p(k|x), Eq. 11, float64 of shape (n, K)."""
+        self._check_initialized()
         return self._e_step(self._flat(x))[1]
 
     def log_prob(self, x: TensorLike) -> tf.Tensor:
         """log p(x) in nats, float64 of shape (n,)."""
+        self._check_initialized()
         return self._e_step(self._flat(x))[0]
 
     def log_weights(self, x: TensorLike, num_samples: int, seed: Seed | None = None) -> tf.Tensor:
@@ -197,6 +219,7 @@ class Mixture(ResumableModel):
 
     def as_distribution(self) -> tfd.Distribution:
         """p(x) as a float32 `tfd.MixtureSameFamily` over flat examples, event_shape (D,)."""
+        self._check_initialized()
         weights, means, scales = (tf.cast(p, tf.float32) for p in self._parameters())
         if self.components == "bernoulli":
             parts = tfd.Independent(tfd.Bernoulli(probs=means, dtype=tf.float32), 1)

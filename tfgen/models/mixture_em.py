@@ -3,7 +3,7 @@
 import math
 import warnings
 from operator import getitem
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -20,6 +20,12 @@ from tfgen.models.training_data import as_given, check, unpack
 
 __all__ = ["MixtureEM"]
 
+# Callbacks that do nothing without an optimizer.
+_OF_OPTIMIZERS = (
+    keras.callbacks.LearningRateScheduler,
+    keras.callbacks.ReduceLROnPlateau,
+    keras.callbacks.SwapEMAWeights,
+)
 # Examples that k-means sees.
 INITIAL_EXAMPLES = 10_000
 
@@ -118,6 +124,10 @@ class MixtureEM(Mixture):
         >>> np.sort(model.means.numpy(), axis=0).round(3).tolist()
         [[-1.0], [5.0]]
     """
+
+    unused_hooks: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("compute_loss", "compute_metrics"), "Override train_step."
+    )
 
     def __init__(
         self,
@@ -254,11 +264,21 @@ class MixtureEM(Mixture):
         return keras.tree.map_structure(lambda value: np.asarray(value).item(), values)
 
     def own_callbacks(self, callbacks: Any, seekable: bool) -> list[keras.callbacks.Callback]:
+        for callback in callbacks:
+            if isinstance(callback, _OF_OPTIMIZERS):
+                raise ValueError(
+                    "EM has no optimizer, whose rate or averages a callback could set. Received: "
+                    f"{type(callback).__name__}. Leave it out."
+                )
         return [*super().own_callbacks(callbacks, seekable), _EM(seekable)]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         return [self.average]
+
+    @property
+    def metrics_names(self) -> list[str]:
+        return ["loss", "log_likelihood"]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         # At the end of the data, sums and steps must not move on without a batch.

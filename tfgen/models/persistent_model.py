@@ -3,7 +3,7 @@
 import math
 import os
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -12,6 +12,7 @@ from typing_extensions import Unpack
 
 from tfgen._utils import keras_private
 from tfgen._utils.arguments import as_event_shape
+from tfgen._utils.constructors import check_no_activity
 from tfgen._utils.files import written_aside
 from tfgen._utils.random import fold_in
 from tfgen._utils.saved_files import add_checksum, check_saved_file
@@ -33,12 +34,17 @@ class PersistentModel(ConfiguredModel):
         **kwargs: arguments of `keras.Model`.
     """
 
+    # Of the policies that a model may have.
+    variable_dtypes: ClassVar[tuple[str, ...]] = ("float32",)
+
     def __init__(
         self, data_shape: Shape, seed: int | None = None, **kwargs: Unpack[LayerOptions]
     ) -> None:
         data_shape = as_event_shape(data_shape=data_shape)
         check_seed(seed)
         super().__init__(**kwargs)
+        check_no_activity(self, "A model")
+        self._check_precision()
         self.data_shape = data_shape
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -57,6 +63,16 @@ class PersistentModel(ConfiguredModel):
         self.gather_fit_state: Callable[[], dict[str, np.ndarray]] = dict
         self._fitting = False
         self.built = True
+
+    def _check_precision(self):
+        """Raises ValueError for a dtype policy in which densities cannot be computed."""
+        if self.variable_dtype not in self.variable_dtypes:
+            raise ValueError(
+                f"Weights and densities of a {type(self).__name__} are float32, and with mixed "
+                "precision its networks compute in float16 or bfloat16. Received: dtype policy "
+                f"{self.dtype_policy.name!r}. Use 'float32', 'mixed_bfloat16' or 'mixed_float16', "
+                "for the networks too: keras.config.set_dtype_policy."
+            )
 
     # Randomness.
 

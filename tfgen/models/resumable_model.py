@@ -2,7 +2,8 @@
 
 import contextlib
 import math
-from collections.abc import Iterator
+import types
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import keras
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from tfgen._utils import keras_private
 from tfgen._utils.arguments import check_flags, check_fractions, check_ints, check_one_of
-from tfgen.models import training_data, workers
+from tfgen.models import training_arguments, training_data, workers
 from tfgen.models.divergence import StopOnDivergence
 from tfgen.models.endpoints import Endpoint
 from tfgen.models.persistent_model import PersistentModel, check_saved_name
@@ -61,7 +62,22 @@ class ResumableModel(PersistentModel):
     # by themselves: they lose more there than they win elsewhere.
     xla_pays_after: ClassVar[int | None] = None
 
+    # Methods that a class does not use, so that its children cannot override them, with the reason.
+    unused_hooks: ClassVar[dict[str, str]] = {}
+
     jit_compile: bool  # Of keras.Model.
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for base in cls.__mro__[1:]:
+            for hook, reason in vars(base).get("unused_hooks", {}).items():
+                names = (hook, "train_step")  # A step of its own may use the hook.
+                overridden, own_step = (getattr(cls, n) is not getattr(base, n) for n in names)
+                if overridden and not own_step:
+                    raise TypeError(
+                        f"{cls.__name__} cannot override {hook}, which {base.__name__} does not "
+                        f"use. {reason}"
+                    )
 
     # What a subclass may give.
 
@@ -137,7 +153,7 @@ class ResumableModel(PersistentModel):
         check_one_of((True, False), run_eagerly=run_eagerly)
         kwargs = {"jit_compile": jit_compile, "run_eagerly": run_eagerly, **kwargs}
         self._compile_arguments = {"steps_per_execution": steps_per_execution, **kwargs}
-        self._functions = {}
+        self._functions, self._loops = {}, {}
         super().compile(optimizer, steps_per_execution=steps_per_execution or 1, **kwargs)
         workers.configure(self, jit_compile)
 
@@ -161,6 +177,7 @@ class ResumableModel(PersistentModel):
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
+        validation_freq: int | Sequence[int] = 1,
         **kwargs: Any,
     ) -> keras.callbacks.History:
         """Trains the model; arguments and result as in `keras.Model.fit`.
@@ -175,6 +192,7 @@ class ResumableModel(PersistentModel):
             FloatingPointError: if a loss or a weight becomes NaN or infinite; says at which step.
         """
         _check_compiled(self, "fit")
+        self.check_trained()
         check_ints(0, epochs=epochs, initial_epoch=initial_epoch)
         check_one_of(VERBOSE, verbose=verbose)
         check_flags(shuffle=shuffle)
@@ -182,23 +200,34 @@ class ResumableModel(PersistentModel):
         weights = (kwargs.pop("sample_weight", None), kwargs.pop("class_weight", None))
         training_data.refuse_weights(*weights)
         size = kwargs.get("validation_batch_size")
-        _check_counts(batch_size=batch_size, validation_batch_size=size)
-        _check_counts(steps_per_epoch=steps_per_epoch, validation_steps=validation_steps)
+        sizes = dict(validation_steps=validation_steps, validation_batch_size=size)
+        _check_counts(batch_size=batch_size, steps_per_epoch=steps_per_epoch, **sizes)
+        kwargs["validation_freq"] = training_arguments.as_frequency(validation_freq)
+        training_arguments.check_validation(
+            validation_data, validation_split, validation_freq, **sizes
+        )
+        callbacks = training_arguments.as_callbacks(callbacks)
         x = training_data.as_given(x)
+        training_arguments.check_epochs_of_generator(x, epochs, initial_epoch, steps_per_epoch)
         training_data.check_batch_size_belongs(x, batch_size)
-        if validation_split and validation_data is None:
+        if validation_split:
             x, y, validation_data = training_data.split(x, y, validation_split)
         kwargs["validation_batch_size"] = size or batch_size
         validation_data = training_data.prepared_for_validation(
             validation_data, self, size or batch_size, size
+        )
+        validation_data = training_data.kept_batches(validation_data, validation_steps)
+        training_arguments.check_epochs_of_generator(
+            validation_data, epochs, initial_epoch, None, "validation_data"
         )
         x = training_data.check(x, self, batch_size)
         x, y = self.prepare(x, y, training=True)
         x = training_data.as_dataset(x if y is None else (x, y), batch_size, shuffle, self.seed)
         runs = {"train": (x, steps_per_epoch), "test": (validation_data, validation_steps)}
         batches = steps_per_epoch or training_data.num_batches(x) or 0
-        self._choose_loop(num_steps=epochs * batches, **runs)
-        if isinstance(x, tf.data.Dataset):
+        every = training_arguments.batches_between(callbacks, batches)
+        self._choose_loop(num_steps=epochs * batches, every=every, **runs)
+        if isinstance(x, tf.data.Dataset | types.GeneratorType):
             batch_size, shuffle = None, False
         kwargs.update(batch_size=batch_size, shuffle=shuffle)
         validation_data = workers.undivided(self, validation_data)
@@ -215,7 +244,6 @@ class ResumableModel(PersistentModel):
 
     def _run(self, x, epochs, verbose, callbacks, initial_epoch, steps_per_epoch, **kwargs):
         """`keras.Model.fit` on checked data, from the position that a callback restores."""
-        callbacks = keras.tree.flatten(callbacks or [])
         _give_directions(callbacks)
         for path in (
             path for callback in callbacks for path in keras_private.saved_paths(callback)
@@ -226,7 +254,8 @@ class ResumableModel(PersistentModel):
         own_callbacks = self.own_callbacks(callbacks, seekable=bool(seek and not steps_per_epoch))
         position = ResumePosition(seek, callbacks, initial_epoch, batches, bool(steps_per_epoch))
         kwargs.update(initial_epoch=initial_epoch, steps_per_epoch=steps_per_epoch)
-        kwargs["callbacks"] = position.among(own_callbacks, self.last_callbacks(), self.identity())
+        last = [*self.last_callbacks(), _FollowFreezing()]
+        kwargs["callbacks"] = position.among(own_callbacks, last, self.identity())
         self._fitting = True
         try:
             with (
@@ -247,6 +276,8 @@ class ResumableModel(PersistentModel):
         verbose: str | int = "auto",
         sample_weight: Any = None,
         steps: int | None = None,
+        callbacks: Any = None,
+        return_dict: bool = False,
         **kwargs: Any,
     ) -> Any:
         """Averages of all logged terms over a data set; arguments as in `keras.Model.evaluate`.
@@ -265,17 +296,25 @@ class ResumableModel(PersistentModel):
         if not self._fitting:
             _check_compiled(self, "evaluate")
             check_one_of(VERBOSE, verbose=verbose)
+            check_flags(return_dict=return_dict)
             _check_counts(batch_size=batch_size, steps=steps)
+            callbacks = training_arguments.as_callbacks(callbacks)
             x = training_data.as_given(x)
             training_data.check_batch_size_belongs(x, batch_size)
             x = training_data.check(x, self, batch_size)
             x, y = self.prepare(x, y, training=False)
-            self._choose_loop(test=(x, steps))
-        kwargs["return_dict"], as_dict = True, kwargs.get("return_dict", False)
+            every = training_arguments.batches_between(callbacks)
+            self._choose_loop(every=every, test=(x, steps))
+        kwargs.update(callbacks=callbacks, return_dict=True)
         x = workers.undivided(self, x)
         with _from_the_start(self.evaluation_seed_generator):
             logs = super().evaluate(x, y, batch_size, verbose, None, steps, **kwargs)
-        return logs if as_dict else _in_order(logs)
+        if not logs:
+            raise ValueError(
+                "There was no batch to evaluate. Received: data that have come to an end, of type "
+                f"{type(x).__name__}. Give an array, or a data set that begins anew each time."
+            )
+        return logs if return_dict else _in_order(logs)
 
     def train_on_batch(
         self,
@@ -305,10 +344,15 @@ class ResumableModel(PersistentModel):
 
     def _on_batch(self, run, x, y, sample_weight, class_weight, return_dict):
         _check_compiled(self, f"{run}_on_batch")
+        check_flags(return_dict=return_dict)
         training_data.refuse_weights(sample_weight, class_weight)
         x = training_data.one_batch(x)
         training_data.check(x, self, len(x))
         x, y = self.prepare(x, y, training=run == "train")
+        if run == "train":
+            self.check_trained()
+        self._loops.setdefault(run, (keras_private.steps_per_execution(self), self.jit_compile))
+        self._take_function(run)
         self.reset_metrics()  # Keras 3.8 does not.
         on_batch = super().train_on_batch if run == "train" else super().test_on_batch
         logs = {name: float(value) for name, value in on_batch(x, y, return_dict=True).items()}
@@ -318,8 +362,8 @@ class ResumableModel(PersistentModel):
     def metrics_names(self) -> list[str]:
         """Names of the values that `evaluate` returns, in their order: losses first."""
         # Keras asks when it saves, which one of several workers may do: it must not read averages.
-        names = [name for metric in self.metrics for name in getattr(metric, "names", ())]
-        return sorted(names or self.training_logs(), key=_losses_first) if self.compiled else []
+        names = [n for metric in self.metrics for n in getattr(metric, "names", (metric.name,))]
+        return sorted(names, key=_losses_first)
 
     def predict(
         self,
@@ -339,6 +383,7 @@ class ResumableModel(PersistentModel):
         """
         check_one_of(VERBOSE, verbose=verbose)
         _check_counts(batch_size=batch_size, steps=steps)
+        callbacks = training_arguments.as_callbacks(callbacks)
         x = training_data.inputs_of_predict(x)
         if not isinstance(x, list | tuple):
             training_data.check_batch_size_belongs(x, batch_size)
@@ -355,20 +400,40 @@ class ResumableModel(PersistentModel):
         """`call` on one batch, as an array; as `keras.Model.predict_on_batch`."""
         return super().predict_on_batch(training_data.inputs_of_predict(x))
 
-    def _choose_loop(self, num_steps: int = 0, **runs: tuple[Any, int | None]) -> None:
+    def check_trained(self) -> None:
+        """Raises ValueError if `fit` would leave the model as it is."""
+        if not self.trainable_variables:
+            raise ValueError(
+                f"Training moves what is trainable. Received: a {type(self).__name__} of which "
+                "nothing is. Set trainable = True of the model or some of its networks, and call "
+                "compile again."
+            )
+
+    def take_functions(self) -> None:
+        """Takes the compiled functions for what is trainable now; layers may have been frozen."""
+        for run in self._loops:
+            self._take_function(run)
+
+    def _choose_loop(
+        self, num_steps: int = 0, every: int = 0, **runs: tuple[Any, int | None]
+    ) -> None:
         """Sets batches per call of the compiled loop, and XLA, unless `compile` was given them.
 
         Args:
             num_steps: int, training steps that `fit` was asked for, 0 if not known.
+            every: int, `batches_between` acts of callbacks.
             **runs: by "train" or "test", data and a number of steps that `fit` was given, or None.
         """
         steps = self._compile_arguments["steps_per_execution"]
         if steps is None:  # Keras 3.15 cannot trace its loop over several replicas.
-            steps = 1 if keras_private.num_replicas(self) > 1 else _loop_length(runs.values())
+            steps = (
+                1 if keras_private.num_replicas(self) > 1 else _loop_length(runs.values(), every)
+            )
         keras_private.set_steps_per_execution(self, steps)
         for run in runs:
             xla = self._takes_xla(num_steps) if run == "train" else self.jit_compile
-            self._use_function(run, steps, xla)
+            self._loops[run] = (steps, xla)
+            self._take_function(run)
 
     def _takes_xla(self, num_steps):
         """Whether so many training steps are compiled by XLA: Keras' choice on a CPU is never."""
@@ -378,15 +443,33 @@ class ResumableModel(PersistentModel):
             return self.jit_compile
         return self.jit_compile or num_steps >= self.xla_pays_after
 
-    def _use_function(self, run, steps, jit_compile):
-        """Takes the compiled loop of so many batches, which is made once: each is a graph."""
-        key, name = (run, steps, jit_compile), f"{run}_function"
-        if key not in self._functions:
+    def _take_function(self, run):
+        """Takes the function of this loop and of what is trainable, which is made once: a graph."""
+        steps, jit_compile = self._loops[run]
+        key, name = (steps, jit_compile, _trained_parts(self)), f"{run}_function"
+        functions = self._functions.setdefault(run, {})
+        if getattr(self, name) is None:  # Keras forgets it where layers become others (quantize).
+            functions.clear()
+        if key not in functions:
             chosen, self.jit_compile = self.jit_compile, jit_compile
             getattr(self, f"make_{name}")(force=True)
             self.jit_compile = chosen
-            self._functions[key] = getattr(self, name)
-        setattr(self, name, self._functions[key])
+            functions[key] = getattr(self, name)
+        setattr(self, name, functions[key])
+
+
+class _FollowFreezing(keras.callbacks.Callback):
+    """Lets an epoch train what is trainable when it begins: a callback may freeze layers."""
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.check_trained()
+        self.model.take_functions()
+
+
+def _trained_parts(model):
+    """What differs if layers are frozen, or variables are added or replaced."""
+    layers = tuple(layer.trainable for layer in keras_private.sublayers(model))
+    return layers, tuple(id(variable) for variable in model.trainable_variables)
 
 
 def _has_convolutions(model):
@@ -445,10 +528,10 @@ def _from_the_start(generator: keras.random.SeedGenerator) -> Iterator[None]:
         generator.state.assign(before)
 
 
-def _loop_length(runs):
+def _loop_length(runs, every):
     """Batches per call of the compiled loop that fit all of the pairs (data, number of steps)."""
     # Keras overruns a number of steps that the loop does not divide.
-    steps = math.gcd(STEPS_PER_EXECUTION, *(limit for _, limit in runs if limit))
+    steps = math.gcd(STEPS_PER_EXECUTION, every, *(limit for _, limit in runs if limit))
     steps = min(steps, *(training_data.num_batches(data) or steps for data, _ in runs))
     return 2 ** int(math.log2(steps))  # Few loops for many lengths of data.
 

@@ -46,8 +46,21 @@ class _CountEpochs(keras.callbacks.Callback):
     """
 
     averages: Mapping[str, Any] = MappingProxyType({})
+    num_batches = 0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.num_batches = 0
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.num_batches += 1
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not (self.num_batches or self.averages):  # Its averages would be 0.
+            raise ValueError(
+                f"There was no batch to train on. Received: data that have come to an end in epoch "
+                f"{epoch + 1}. Give data that begin anew in each epoch, or enough of them for "
+                "steps_per_epoch."
+            )
         for name, value in self.averages.items():
             logs.setdefault(name, value)  # type: ignore[union-attr]
         self.averages = {}

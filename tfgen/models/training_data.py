@@ -26,6 +26,7 @@ __all__ = [
     "first_pair",
     "inputs_of",
     "is_array",
+    "kept_batches",
     "num_batches",
     "parted",
     "prepared_for_validation",
@@ -155,8 +156,8 @@ def _is_iterable_of_batches(x):
 
 def _has_rows(x):
     """Whether it is an array, in memory or on disk; not a data frame or a sparse matrix."""
-    return all(hasattr(x, name) for name in ("shape", "dtype", "__getitem__", "__len__")) and (
-        not hasattr(x, "to_numpy") and not hasattr(x, "toarray")
+    return all(hasattr(x, name) for name in ("shape", "dtype", "__getitem__", "__len__")) and not (
+        hasattr(x, "to_numpy") or hasattr(x, "toarray") or type(x).__module__ == "torch"
     )
 
 
@@ -311,7 +312,7 @@ def _check_values(chunks, model):
     num_bad = size = 0
     for chunk in chunks:
         _check_shape(chunk.shape, model)
-        bad = int(np.count_nonzero(~np.isfinite(chunk)))
+        bad = int(np.count_nonzero(~_is_finite(chunk)))
         num_bad, size = num_bad + bad, size + chunk.size
         if not num_bad:
             model.check_batch(chunk)
@@ -320,6 +321,11 @@ def _check_values(chunks, model):
             f"Expected finite data. Received: {num_bad} values that are NaN or infinite, "
             f"of {size}. Clean the data first."
         )
+
+
+def _is_finite(x):
+    """Whether numbers are finite in float32, in which models compute."""
+    return np.abs(x) <= np.finfo("float32").max if x.dtype == "float64" else np.isfinite(x)
 
 
 def check_explained(x: Any, model: keras.Model) -> None:
@@ -428,6 +434,28 @@ def prepared_for_validation(
     check_batch_size_belongs(x, given_batch_size, "validation_batch_size")
     x = check(x, model, batch_size)
     return keras.utils.pack_x_y_sample_weight(*model.prepare(x, y, training=False))
+
+
+class _Kept(keras.utils.PyDataset):
+    """Batches in memory."""
+
+    def __init__(self, batches):
+        super().__init__()
+        self.batches = batches
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __getitem__(self, index):
+        return self.batches[index]
+
+
+def kept_batches(data: Any, num_batches: int | None) -> Any:
+    """The next batches of a generator, which begin anew in each epoch; other data unchanged."""
+    is_generator = isinstance(data, types.GeneratorType)
+    return (
+        _Kept(list(itertools.islice(data, num_batches))) if is_generator and num_batches else data
+    )
 
 
 def _is_one(y):

@@ -152,20 +152,9 @@ class VAE(AutoencodingModel):
 
     takes_targets = True
 
-    # Methods that a class does not use, so that its children cannot override them, with the reason.
     unused_hooks: ClassVar[dict[str, str]] = {
         "terms": "It is the same in all VAEs: override infer, regularizers or objective."
     }
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        for base in cls.__mro__[1:]:
-            for hook, reason in vars(base).get("unused_hooks", {}).items():
-                if getattr(cls, hook) is not getattr(base, hook):
-                    raise TypeError(
-                        f"{cls.__name__} cannot override {hook}, which {base.__name__} does not "
-                        f"use as a VAE does. {reason}"
-                    )
 
     def __init__(
         self,

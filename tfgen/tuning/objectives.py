@@ -95,6 +95,11 @@ def _weighted(weights):
             "The weights of an objective must be positive numbers; directions follow from the "
             f"names. Received: {weights}."
         )
+    if len({_known(name) for name in weights}) < len(weights):
+        raise ValueError(
+            "An objective weighs each metric once; bits_per_dim is val_bits_per_dim. Received: "
+            f"{weights}. Add up their weights."
+        )
     signed = {_known(k): w if OBJECTIVES[_known(k)] == "max" else -w for k, w in weights.items()}
     return Objective(" ".join(f"{w:+g} {name}" for name, w in signed.items()), "max", signed)
 

@@ -195,6 +195,11 @@ def _check_arguments(tuner, max_trials, epochs, save_models, space):
     check_one_of(ORACLES, tuner=tuner)
     if max_trials is not None:
         check_ints(1, "Leave it out for all combinations of a grid.", max_trials=max_trials)
+    if tuner == "hyperband" and max_trials is not None:
+        raise ValueError(
+            "The epochs decide how many trials Hyperband runs. Received: max_trials="
+            f"{max_trials!r}. Leave it out, and choose fewer epochs for fewer trials."
+        )
     if tuner in ("random", "bayesian") and not max_trials:
         raise ValueError(
             f"The {tuner} tuner ends after max_trials trials. Received: max_trials={max_trials!r}. "
@@ -207,6 +212,24 @@ def _check_arguments(tuner, max_trials, epochs, save_models, space):
         raise ValueError(
             f"A grid needs values, not intervals. Received: a Range for {ranges}. Pass a tuple of "
             'values, or choose the "random" or "bayesian" tuner.'
+        )
+
+
+def _check_logged(hypermodel, objective):
+    """Raises ValueError for an objective that no trial would have, before the first one trains."""
+    if type(hypermodel).fit is not HyperModel.fit:
+        return  # Its own may measure anything.
+    with _memory_returned():
+        try:
+            names = hypermodel.build(kt.HyperParameters()).metrics_names
+        except Exception:  # Trials say it, each for itself.
+            return
+    measured = {*(f"val_{name}" for name in names), *AFTER_TRAINING}
+    unknown = sorted(set(objective.weights) - measured)
+    if unknown:
+        raise ValueError(
+            f"Trials of {hypermodel.model_class.__name__} measure {sorted(measured)}. Received: "
+            f"objective {unknown[0]!r}. Choose one of them."
         )
 
 
@@ -325,8 +348,8 @@ def search(
         objective: name, `keras_tuner.Objective` or dict of weights, see `as_objective`.
         tuner: "grid" (all combinations), "random", "bayesian" or "hyperband".
         epochs: int, epochs of each trial; of the longest ones in Hyperband.
-        max_trials: int, needed by "random" and "bayesian", unused by "hyperband". A later call may
-            raise it.
+        max_trials: int, needed by "random" and "bayesian", refused with "hyperband". A later call
+            may raise it.
         metrics: names of further metrics after training, "mig" or "mmd".
         save_models: of which trials model.keras is kept: "best", "best_and_worst", "few" (the three
             best and the worst) or "all".
@@ -369,6 +392,8 @@ def search(
     )
     output_dir.mkdir(parents=True, exist_ok=True)
     with _reason_given(output_dir), _alone(output_dir):
+        if not (output_dir / "search.json").exists():
+            _check_logged(hypermodel, goal)
         _describe_or_check(output_dir, settings)
         keep = "all" if tuner == "hyperband" else save_models  # It continues earlier models.
         oracle = make_oracle(tuner, goal, epochs, max_trials, seed)
