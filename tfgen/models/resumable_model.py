@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import types
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -227,7 +226,7 @@ class ResumableModel(PersistentModel):
         batches = steps_per_epoch or training_data.num_batches(x) or 0
         every = training_arguments.batches_between(callbacks, batches)
         self._choose_loop(num_steps=epochs * batches, every=every, **runs)
-        if isinstance(x, tf.data.Dataset | types.GeneratorType):
+        if not isinstance(x, keras.utils.PyDataset):  # Others have an order of their own.
             batch_size, shuffle = None, False
         kwargs.update(batch_size=batch_size, shuffle=shuffle)
         validation_data = workers.undivided(self, validation_data)
