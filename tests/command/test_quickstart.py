@@ -63,12 +63,15 @@ def test_smoke_of_a_table_and_of_photos(in_folder):
     flags = ["--dataset", "photos", "--image-size", "8"]
     assert run(in_folder / "photos_run", *flags) == OF_IMAGES | OF_CODES - {"latents"}
     arguments = json.loads((in_folder / "table" / "run.json").read_text(encoding="utf-8"))
-    assert (arguments["train_split"], arguments["test_split"]) == ("train[:90%]", "train[-10%:]")
+    assert (arguments["train_split"], arguments["test_split"]) == (
+        "train_shuffled[:90%]",
+        "train_shuffled[-10%:]",
+    )
 
 
 def test_few_examples_of_many(in_folder):
     (in_folder / "rows.csv").write_text("a\n" * 10_000, encoding="utf-8")
-    assert smoke_splits("rows.csv") == ("train[:3%]", "train[-3%:]")
+    assert smoke_splits("rows.csv") == ("train_shuffled[:3%]", "train_shuffled[-3%:]")
 
 
 @pytest.mark.slow

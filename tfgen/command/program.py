@@ -11,7 +11,7 @@ from tfgen.command import reports, runs
 from tfgen.command.arguments import new_parser
 from tfgen.command.process import errors_in_one_line, load_tensorflow, run_parts, run_training
 from tfgen.command.recipes import RECIPES
-from tfgen.command.tables import epochs_of, is_table
+from tfgen.command.tables import epochs_of, is_folder, is_table
 
 __all__ = ["main"]
 
@@ -91,8 +91,9 @@ def _complete_new(args):
         )
     if args.command == "search":
         runs.check_search(args)
-        args.train_split = args.train_split or "train[:90%]"
-        args.test_split = args.test_split or "train[90%:]"
+        whole = "train_shuffled" if is_folder(args.data) else "train"
+        args.train_split = args.train_split or f"{whole}[:90%]"
+        args.test_split = args.test_split or f"{whole}[90%:]"
     for name in ("likelihood", "latent_dim", "learning_rate", "network"):
         setattr(args, name, getattr(args, name, None))
     runs.complete_training(args)

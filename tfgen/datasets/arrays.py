@@ -7,7 +7,7 @@ import numpy as np
 from tfgen._utils import extras
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.images import resize_all
-from tfgen.datasets.splits import select
+from tfgen.datasets.splits import select, unsplit
 
 __all__ = ["read_array", "read_digits"]
 
@@ -29,7 +29,8 @@ def read_array(
             (num_examples, depth, height, width, channels), and are uint8, or float with
             intensities in [0, 1]. Labels have num_examples rows. A memory map of uint8 or float32
             stays on disk, unless the images are resized.
-        split: str, "train" or "all" for every image, or a slice such as "train[:90%]".
+        split: str, "train" or "all" for every image, "train_shuffled" for every image in a random
+            order, always the same, or a slice such as "train[:90%]".
         image_size: (height, width) or None.
         name: str.
 
@@ -46,7 +47,7 @@ def read_array(
     images, labels = _pair(source)
     images = _as_images(images)
     labels = None if labels is None else _as_labels(labels, len(images))
-    chosen = select({"train": np.arange(len(images))}, split)
+    chosen = select(unsplit(len(images)), split)
     labels = None if labels is None else _rows(labels, chosen)
     return _examples(name, _rows(images, chosen), labels, image_size)
 

@@ -17,7 +17,7 @@ from tfgen.datasets.image_files import (
     read_image,
     read_images,
 )
-from tfgen.datasets.splits import select
+from tfgen.datasets.splits import select, unsplit
 
 __all__ = ["read_folder"]
 
@@ -48,7 +48,8 @@ def read_folder(
 
     Args:
         folder: path.
-        split: str, "train" or "all" for every image, or a slice such as "train[:90%]".
+        split: str, "train" or "all" for every image, "train_shuffled" for every image in a random
+            order, always the same, or a slice such as "train[:90%]".
         image_size: (height, width), or None if all images have the same size.
         cache_dir: path of a folder, which is made: the images stay there, decoded, in a file that
             belongs to their paths, sizes, times of change and `image_size`. None for memory,
@@ -73,7 +74,7 @@ def read_folder(
     folder = pathlib.Path(folder)
     extras.require("PIL", extra="data")
     names, skipped = _image_names(folder)
-    chosen = select({"train": np.arange(len(names))}, split)
+    chosen = select(unsplit(len(names)), split)
     classes = _class_names(names)
     names = [names[index] for index in chosen]
     cache = None if cache_dir is None else cache_dir / cache_name(folder, names, image_size)

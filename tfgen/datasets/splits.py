@@ -7,7 +7,7 @@ import numpy as np
 
 from tfgen._utils import extras
 
-__all__ = ["check_split", "hold_out", "select"]
+__all__ = ["check_split", "hold_out", "select", "unsplit"]
 
 _TEST_SHARE = 0.1
 
@@ -32,7 +32,7 @@ def select(splits: Mapping[str, np.ndarray], split: str) -> np.ndarray:
     """
     check_split(split)
     if split == "all":
-        return np.sort(np.concatenate(list(splits.values())))
+        return np.unique(np.concatenate(list(splits.values())))
     if split in splits:
         return _check_not_empty(splits[split], split)
     parts = [splits[part.splitname][part.from_ : part.to] for part in _parse(splits, split)]
@@ -49,6 +49,20 @@ def hold_out(num_examples: int) -> dict[str, np.ndarray]:
     positions = np.random.default_rng(0).permutation(num_examples)
     num_test = int(_TEST_SHARE * num_examples)
     return {"train": positions[num_test:], "test": positions[:num_test]}
+
+
+def unsplit(num_examples: int) -> dict[str, np.ndarray]:
+    """Positions of the splits of data that have one: "train", and the same in a random order.
+
+    The order of "train_shuffled" is always the same: slices of it have no example in common, and
+    are alike also where the data are sorted.
+
+    Example:
+        >>> {name: len(positions) for name, positions in unsplit(40).items()}
+        {'train': 40, 'train_shuffled': 40}
+    """
+    order = np.random.default_rng(0).permutation(num_examples)
+    return {"train": np.arange(num_examples), "train_shuffled": order}
 
 
 def check_split(split: str) -> None:

@@ -13,7 +13,7 @@ from tfgen._utils.arguments import as_numbers, check_one_of
 from tfgen._utils.typing import TensorLike
 from tfgen.datasets.examples import Examples
 from tfgen.datasets.load import check_delivery, check_flags, deliver
-from tfgen.datasets.splits import select
+from tfgen.datasets.splits import select, unsplit
 
 __all__ = ["Column", "TableInfo", "load_table"]
 
@@ -153,7 +153,8 @@ def load_table(
     Args:
         source: `pandas.DataFrame`, path of a CSV file with a head line, or array of numbers of
             shape (rows, columns), whose columns are named "0", "1" and so on.
-        split: str, "train" or "all" for every row, or a slice such as "train[:80%]".
+        split: str, "train" or "all" for every row, "train_shuffled" for every row in a random
+            order, always the same, or a slice such as "train_shuffled[:80%]".
         batch_size: int >= 1.
         kinds: dict from names of columns to "number", "class" or "count".
         label: name of a column that is delivered as the number of its class, beside x.
@@ -188,7 +189,7 @@ def load_table(
     check_delivery(split, batch_size, seed, shuffle, drop_remainder)
     check_flags(mask=mask)
     name, values = _read(source)
-    chosen = select({"train": np.arange(len(next(iter(values.values()))))}, split)
+    chosen = select(unsplit(len(next(iter(values.values())))), split)
     values = {key: column[chosen] for key, column in values.items()}
     columns, target = _columns(values, kinds, label, like)
     _check_values(values, columns, target, mask)
