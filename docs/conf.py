@@ -56,9 +56,9 @@ default_role = "py:obj"
 # A page's explicit links, such as {py:class}, must lead to something that is documented.
 nitpicky = True
 nitpick_ignore = [  # Bases that are not public.
+    ("py:class", "tfgen.models.compiled_model.CompiledModel"),
     ("py:class", "tfgen.models.conditional.ConditionalModel"),
     ("py:class", "tfgen.models.loss_weights.WeightedModel"),
-    ("py:class", "tfgen.models.persistent_model.PersistentModel"),
 ]
 nitpick_ignore_regex = [("py:obj", "(?s).*"), ("py:.*", r"(?!tfgen\.).*")]
 

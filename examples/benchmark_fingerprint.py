@@ -31,9 +31,9 @@ FILES = ("tfgen._utils.random",)
 LEFT_OUT = tuple(
     f"tfgen.models.{name}"
     for name in (
-        *("checks", "configured", "divergence", "endpoints", "export", "loading"),
-        *("persistent_model", "resumable_model", "resume", "term_averages", "training_data"),
-        "workers",
+        *("checks", "compiled_model", "configured", "divergence", "endpoints", "export"),
+        *("loading", "persistent_model", "resumable_model", "resume", "term_averages"),
+        *("training_arguments", "training_data", "workers"),
     )
 )
 SCRIPTS = pathlib.Path(__file__).parent
