@@ -242,7 +242,10 @@ def test_regret_is_of_diagonal_normal_posteriors():
         scores(model, np.zeros((3, 4)), "regret")
 
 
-@pytest.mark.parametrize("kind", ["nll", "elbo", "reconstruction", "regret", "latent"])
+@pytest.mark.parametrize(
+    "kind",
+    ["nll", "elbo", "reconstruction", pytest.param("regret", marks=pytest.mark.slow), "latent"],
+)
 def test_finds_outliers_of_a_table(kind):
     """Points on a line and points beside it; scikit-learn's AUROC is far above chance."""
     from sklearn.metrics import roc_auc_score

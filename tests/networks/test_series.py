@@ -25,7 +25,7 @@ PAIRS = {
         pytest.param("recurrent", False, marks=pytest.mark.slow),
         pytest.param("recurrent", True, marks=pytest.mark.slow),
         pytest.param("causal", False, marks=pytest.mark.slow),
-        ("causal", True),
+        pytest.param("causal", True, marks=pytest.mark.slow),
         ("causal per step", False),
     ],
 )

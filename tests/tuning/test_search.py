@@ -575,7 +575,9 @@ class Unlogged(tuning.BetaLatentHyperModel):
         return {"own": 1.0}
 
 
-@pytest.mark.parametrize("name", ["val_elbow", "val_discriminator_loss"])
+@pytest.mark.parametrize(
+    "name", ["val_elbow", pytest.param("val_discriminator_loss", marks=pytest.mark.slow)]
+)
 def test_an_objective_that_no_trial_measures_is_refused_before_any_trains(tmp_path, name):
     """A search with another one may begin in the same folder."""
     data = functools.partial(datasets.load, "digits", binarize="threshold")
