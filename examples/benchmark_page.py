@@ -144,8 +144,8 @@ def text(values, digits):
 # Plots: functions of all results to a figure, or None where nothing has these metrics.
 
 
-def scatter(results, x, y, labels, log=False):
-    """Two metrics of every model that has both."""
+def scatter(results, x, y, labels, **scales):
+    """Two metrics of every model that has both; `scales` are `xscale` and `yscale`."""
     import matplotlib.pyplot as plt
 
     points = {n: [values_of(s, metric) for metric in (x, y)] for n, s in results.items()}
@@ -154,7 +154,7 @@ def scatter(results, x, y, labels, log=False):
         return None
     fig, ax = plt.subplots(figsize=(7, 5), layout="constrained")
     ax.plot(*zip(*points.values(), strict=True), "o", color="#0072b2", markersize=5)
-    ax.set(xlabel=labels[0], ylabel=labels[1], yscale="log" if log else "linear")
+    ax.set(xlabel=labels[0], ylabel=labels[1], **scales)
     ax.margins(0.12)
     write_names(ax, points)
     return fig
@@ -185,21 +185,21 @@ def write_names(ax, points):
 
 PLOTS = {
     "rate_distortion.png": lambda r: scatter(
-        r, "rate", "distortion", ("rate, nats", "distortion, nats")
+        r, "rate", "distortion", ("rate, nats", "distortion, nats"), xscale="log"
     ),
     "likelihood_samples.png": lambda r: scatter(
         r,
         "nll_200",
         "classifier_frechet_distance",
         ("NLL by 200 samples, nats", "classifier Frechet distance"),
-        log=True,
+        yscale="log",
     ),
     "cost_quality.png": lambda r: scatter(
         r,
         "seconds_per_epoch",
         "classifier_frechet_distance",
         ("seconds an epoch", "classifier Frechet distance"),
-        log=True,
+        yscale="log",
     ),
 }
 
