@@ -85,6 +85,7 @@ def assert_same(a, b):
 # Scores.
 
 
+@pytest.mark.slow
 def test_logs_have_the_known_distances(make):
     evaluation = make()
     history = fit(shifted(), evaluation)

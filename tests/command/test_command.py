@@ -227,6 +227,7 @@ def test_export_is_read_without_tfgen(trained, in_folder, capsys):
     assert tf.saved_model.load("served").embed(tf.zeros((5, 8, 8, 1))).shape == (5, 3)
 
 
+@pytest.mark.slow
 def test_search_reports_all_trials(in_folder, capsys):
     argv = ["search", "beta-vae", "--weights", "1", "4", "--latent-dims", "2", "--epochs", "1"]
     code = lines_of(capsys, *argv)

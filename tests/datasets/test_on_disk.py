@@ -296,6 +296,7 @@ def weights_after(x, *callbacks):
     return vae.get_weights()
 
 
+@pytest.mark.slow
 def test_training_from_records_goes_on_in_the_middle_of_an_epoch(records, tmp_path):
     """Bit for bit, as training that was never interrupted, from files or from memory."""
     images, _, dataset = records

@@ -164,6 +164,7 @@ def test_bounds_of_several_draws(images):
         assert np.isfinite(each.fit(images, LABELS, verbose=0).history["loss"][0])
 
 
+@pytest.mark.slow
 def test_it_learns_what_the_class_tells(images):
     """The decoder sees z alone, so that p(z|c) must know the class."""
     model = build("prior")

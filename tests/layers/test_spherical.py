@@ -237,6 +237,7 @@ def circle():
     return (2 * points).reshape(-1, *SHAPE).astype("float32")
 
 
+@pytest.mark.slow
 def test_a_vae_on_the_circle_learns_saves_and_loads(circle, tmp_path):
     model = vae()
     model.compile(keras.optimizers.Adam(0.01))

@@ -169,6 +169,7 @@ def test_pipelines_are_read_as_arrays(labels):
     assert expected != evaluate(Sampler(FRESH))  # 400 of 997 images were drawn.
 
 
+@pytest.mark.slow
 def test_every_image_is_equally_likely_to_be_drawn():
     from tfgen.metrics.evaluate_samples import _draw_images
 

@@ -143,6 +143,7 @@ def test_deterministic_autoencoders():
         scores(ae, x, "nll")
 
 
+@pytest.mark.slow
 def test_conditional_models():
     """Each example is scored given its own class: the other class has other scores."""
     sizes = dict(latent_dim=2, width=8, num_classes=2)

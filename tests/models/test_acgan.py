@@ -155,6 +155,7 @@ def test_the_generator_moves_towards_its_classes(images):
 # Training.
 
 
+@pytest.mark.slow
 def test_generated_classes_are_right(images):
     """By the images' own columns, which no network is asked for."""
     model = build()

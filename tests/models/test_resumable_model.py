@@ -181,6 +181,7 @@ def test_a_callback_that_freezes_layers_is_obeyed_in_the_same_epoch():
     assert [np.array_equal(a, b) for a, b in zip(seen, seen[1:], strict=False)] == [False, True]
 
 
+@pytest.mark.slow
 def test_layers_that_become_others_are_computed_with():
     """Keras rounds the weights to 8 bits, and forgets its compiled functions."""
     model = toy()
