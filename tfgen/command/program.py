@@ -11,7 +11,7 @@ from tfgen.command import reports, runs
 from tfgen.command.arguments import new_parser
 from tfgen.command.process import errors_in_one_line, load_tensorflow, run_parts, run_training
 from tfgen.command.recipes import RECIPES
-from tfgen.command.tables import epochs_of, is_folder, is_table
+from tfgen.command.tables import epochs_of, is_table, source_of
 
 __all__ = ["main"]
 
@@ -91,7 +91,7 @@ def _complete_new(args):
         )
     if args.command == "search":
         runs.check_search(args)
-        whole = "train_shuffled" if is_folder(args.data) else "train"
+        whole = source_of(args.data).train.partition("[")[0]
         args.train_split = args.train_split or f"{whole}[:90%]"
         args.test_split = args.test_split or f"{whole}[90%:]"
     for name in ("likelihood", "latent_dim", "learning_rate", "network"):

@@ -46,8 +46,7 @@ def hold_out(num_examples: int) -> dict[str, np.ndarray]:
         >>> [len(positions) for positions in hold_out(40).values()]
         [36, 4]
     """
-    positions = np.random.default_rng(0).permutation(num_examples)
-    num_test = int(_TEST_SHARE * num_examples)
+    positions, num_test = _shuffled(num_examples), int(_TEST_SHARE * num_examples)
     return {"train": positions[num_test:], "test": positions[:num_test]}
 
 
@@ -61,8 +60,12 @@ def unsplit(num_examples: int) -> dict[str, np.ndarray]:
         >>> {name: len(positions) for name, positions in unsplit(40).items()}
         {'train': 40, 'train_shuffled': 40}
     """
-    order = np.random.default_rng(0).permutation(num_examples)
-    return {"train": np.arange(num_examples), "train_shuffled": order}
+    return {"train": np.arange(num_examples), "train_shuffled": _shuffled(num_examples)}
+
+
+def _shuffled(num_examples):
+    """All positions in a random order, always the same."""
+    return np.random.default_rng(0).permutation(num_examples)
 
 
 def check_split(split: str) -> None:

@@ -263,11 +263,6 @@ class Mixture(ResumableModel):
         Raises:
             ValueError: before there are parameters.
         """
-        if not self.initialized:
-            raise ValueError(
-                "A mixture has no parameters before fit, initialize or set_parameters. Received: a "
-                f"{type(self).__name__} without. Call one of them, then export."
-            )
         x, density = data_spec(self), self.as_distribution()
 
         def sample(num_samples, seed):
