@@ -356,7 +356,7 @@ METRICS = table(
         classifier=None,
         value_range=(0.0, 1.0),
         clip=False,
-        num_neighbours=2,
+        num_neighbours=None,
         seed=0,
         verbose=False,
     ),

@@ -9,7 +9,9 @@ from tfgen._utils.arguments import (
     as_sizes,
     check_fractions,
     check_ints,
+    check_numbers,
     check_one_of,
+    check_positive,
     check_weights,
 )
 
@@ -36,7 +38,7 @@ def test_whole_numbers_become_ints(value):
     assert as_int(steps=value) == value and isinstance(as_int(steps=value), (int, np.integer))
 
 
-@pytest.mark.parametrize("value", [0, -1.0, 2.5, np.inf, np.nan, "2", None])
+@pytest.mark.parametrize("value", [0, -1.0, 2.5, np.inf, np.nan, "2", None, True])
 def test_other_numbers_are_no_ints(value):
     with pytest.raises(ValueError, match="steps must be an int of at least 1. Received: steps="):
         as_int(steps=value)
@@ -58,7 +60,7 @@ def test_weights_that_pass(value):
     check_weights(beta=value)
 
 
-@pytest.mark.parametrize("value", [-1e-9, float("inf"), float("nan"), "1", None, [1.0]])
+@pytest.mark.parametrize("value", [-1e-9, float("inf"), float("nan"), "1", None, [1.0], True])
 def test_weights_that_do_not(value):
     with pytest.raises(ValueError, match="beta weights a term .* Received: beta="):
         check_weights(alpha=1.0, beta=value)
@@ -69,10 +71,17 @@ def test_fractions_that_pass(value):
     check_fractions(dropout=value)
 
 
-@pytest.mark.parametrize("value", [-0.1, 1, 1.0, float("nan"), None, "0.5"])
+@pytest.mark.parametrize("value", [-0.1, 1, 1.0, float("nan"), None, "0.5", False])
 def test_fractions_that_do_not(value):
     with pytest.raises(ValueError, match=r"dropout must be a number in \[0, 1\). Received: drop"):
         check_fractions(dropout=value)
+
+
+@pytest.mark.parametrize("value", [True, np.bool_(True), np.inf, np.nan, "1", None, [1.0]])
+@pytest.mark.parametrize("check", [check_positive, check_numbers])
+def test_no_numbers(check, value):
+    with pytest.raises(ValueError, match="must be a finite number.* Received: scale="):
+        check(scale=value)
 
 
 def test_pair():

@@ -191,6 +191,9 @@ def test_folders_are_read(tmp_path, as_path):
         ({"source": ramp(3), "drop_remainder": True}, "no batch. Received: 3 images"),
         ({"source": "sprites", "binarize": "fixed"}, "Received: 'sprites'"),
         ({"seed": -1}, "Received: seed=-1"),
+        ({"source": ramp(), "data_dir": "data"}, "of data sets .* by name. Received: data_dir='da"),
+        ({"source": pathlib.Path(), "data_dir": "data"}, "by name. Received: data_dir='data'"),
+        ({"source": ramp(), "download": True}, "by name. Received: data_dir=None and download=T"),
     ],
 )
 def test_unusable_arguments_are_refused(arguments, message):

@@ -250,7 +250,7 @@ def test_progress_bar(capsys):
 
 
 def judge_of(classifier):
-    options = {"value_range": (0, 1), "clip": False, "num_neighbours": 5, "seed": 0}
+    options = {"value_range": (0, 1), "clip": False, "num_neighbours": None, "seed": 0}
     return SampleJudge(TRAIN, TEST, N, classifier=classifier, **options)
 
 
@@ -288,7 +288,7 @@ def broken(value):
             r"sample\(num_samples, seed\), which returns images x, .* Received: nd",
         ),
         ({"num_samples": 9}, "at least 10. Received: num_samples=9"),
-        ({"num_samples": 10, "num_neighbours": 10}, "below .* Received: num_neighbours=10, num_"),
+        ({"num_neighbours": 5}, "Received: num_neighbours=5 without a classifier. Pass"),
         (
             {"num_samples": 401},
             "test_data must hold at least num_samples=401 images. Received: 400",
@@ -307,6 +307,11 @@ def broken(value):
 def test_unusable_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         evaluate(**{"model": Sampler(FRESH), **arguments})
+
+
+def test_as_many_neighbours_as_samples(judge):
+    with pytest.raises(ValueError, match="below .* Received: num_neighbours=10, num_samples=10"):
+        evaluate(Sampler(FRESH), classifier=judge, num_samples=10, num_neighbours=10)
 
 
 def test_a_network_without_features():

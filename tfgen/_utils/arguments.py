@@ -27,6 +27,7 @@ __all__ = [
     "check_size",
     "check_verbose",
     "check_weights",
+    "is_real",
 ]
 
 
@@ -172,6 +173,17 @@ def as_numbers(**values: Any) -> np.ndarray:
     return array
 
 
+def is_real(value: Any) -> bool:
+    """Whether a value is one finite number; True and False are none.
+
+    Example:
+        >>> is_real(np.float32(0.5)), is_real(True), is_real(math.nan), is_real("1")
+        (True, False, False, False)
+    """
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_number and math.isfinite(value)
+
+
 def as_int(minimum: int = 1, /, **values: Any) -> int:
     """The one value, a whole number such as 1e5, as an int.
 
@@ -183,7 +195,7 @@ def as_int(minimum: int = 1, /, **values: Any) -> int:
         100000
     """
     ((name, value),) = values.items()
-    if isinstance(value, numbers.Real) and float(value).is_integer():
+    if is_real(value) and float(value).is_integer():
         value = int(float(value))
     check_ints(minimum, **{name: value})
     return value
@@ -217,7 +229,7 @@ def check_weights(**values: Any) -> None:
         >>> check_weights(beta=4.0)
     """
     for name, value in values.items():
-        if not isinstance(value, numbers.Real) or not 0 <= float(value) < math.inf:
+        if not is_real(value) or value < 0:
             raise ValueError(
                 f"{name} weights a term of the loss and must be a finite number >= 0. Received: "
                 f"{name}={value!r}."
@@ -231,7 +243,7 @@ def check_fractions(remedy: str = "", /, **values: Any) -> None:
         >>> check_fractions(dropout=0.5)
     """
     for name, value in values.items():
-        if not isinstance(value, numbers.Real) or not 0 <= float(value) < 1:
+        if not is_real(value) or not 0 <= value < 1:
             raise ValueError(
                 f"{name} must be a number in [0, 1). Received: {name}={value!r}. {remedy}".strip()
             )
@@ -244,7 +256,7 @@ def check_positive(remedy: str = "", /, **values: Any) -> None:
         >>> check_positive(scale=0.1)
     """
     for name, value in values.items():
-        if not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
+        if not is_real(value) or value <= 0:
             raise ValueError(
                 f"{name} must be a finite number > 0. Received: {name}={value!r}. {remedy}".strip()
             )
@@ -257,7 +269,7 @@ def check_numbers(remedy: str = "", /, **values: Any) -> None:
         >>> check_numbers(bound=-1.0)
     """
     for name, value in values.items():
-        if not isinstance(value, numbers.Real) or not math.isfinite(value):
+        if not is_real(value):
             raise ValueError(
                 f"{name} must be a finite number. Received: {name}={value!r}. {remedy}".strip()
             )

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 
-from tfgen._utils.arguments import as_numbers
+from tfgen._utils.arguments import as_numbers, is_real
 
 __all__ = [
     "check_broadcast",
@@ -210,16 +210,11 @@ def check_finite(minimum: float = -math.inf, /, **values: Any) -> None:
     for name, value in values.items():
         if tf.is_tensor(value) or isinstance(value, keras.Variable):
             check_tensors(0, "numbers", **{name: value})
-        elif not _is_real(value) or not minimum <= float(value) < math.inf:
+        elif not is_real(value) or value < minimum:
             at_least = "" if minimum == -math.inf else f" of at least {minimum:g}"
             raise ValueError(
                 f"{name} must be a finite number{at_least}. Received: {name}={value!r}."
             )
-
-
-def _is_real(value):
-    is_number = isinstance(value, numbers.Real) and math.isfinite(float(value))
-    return is_number and not isinstance(value, bool)
 
 
 def check_distributions(**values: Any) -> None:

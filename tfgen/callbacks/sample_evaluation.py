@@ -84,7 +84,8 @@ class SampleEvaluation(keras.callbacks.Callback):
         classifier: `keras.Model` as `tfgen.metrics.classifier` returns, or None.
         value_range: (low, high), what black and white are.
         clip: bool, cut samples off at `value_range`.
-        num_neighbours: int >= 1, of precision, recall, density and coverage.
+        num_neighbours: int >= 1, of precision, recall, density and coverage, which need a
+            classifier; None for 5.
         seed: int >= 0.
 
     Attributes:
@@ -128,7 +129,7 @@ class SampleEvaluation(keras.callbacks.Callback):
         classifier: keras.Model | None = None,
         value_range: tuple[float, float] = (0.0, 1.0),
         clip: bool = False,
-        num_neighbours: int = 5,
+        num_neighbours: int | None = None,
         seed: int = 0,
     ) -> None:
         # Here, since `import tfgen` loads this file, and is to load no metrics.

@@ -14,6 +14,7 @@ from tfgen._utils import startup
 from tfgen.command import reports, runs
 from tfgen.command.code import execute
 from tfgen.command.recipes import Part
+from tfgen.command.tables import MODELS
 
 __all__ = ["errors_in_one_line", "load_tensorflow", "run_parts", "run_training"]
 
@@ -44,13 +45,15 @@ def errors_in_one_line(program: str, args: argparse.Namespace) -> Iterator[list[
 
 
 def _flags_in(message, names):
-    """Says what arguments of functions that a message names are called here."""
+    """Says what arguments of functions, and models, that a message names are called here."""
     named = {name: rf"\b{name}\b" for name in names if "_" in name}
     if "download" in names:  # Also an English word.
         named["download"] = "download="
     found = [name for name, pattern in named.items() if re.search(pattern, message)]
-    flags = " and ".join("--" + name.replace("_", "-") for name in found)
-    return f" (Here: {flags}.)" if flags else ""
+    flags = ["--" + name.replace("_", "-") for name in found]
+    classes = re.findall(r"\bmodels\.(\w+)", message)
+    flags += [f"the model {name}" for name, kind in MODELS.items() if kind.cls in classes]
+    return f" (Here: {' and '.join(flags)}.)" if flags else ""
 
 
 def load_tensorflow() -> None:

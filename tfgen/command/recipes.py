@@ -22,7 +22,11 @@ _SCORED, _FEWEST_SCORED = 1000, 10
 _IMAGES_DRAWN, _ROWS_DRAWN = 64, 1000
 _REPEATS_OF_BENCH = 3
 # Of a table, in its own units.
-_REAL_ROWS = "real = info.decode(next(iter(train.unbatch().batch(10_000))))"
+_REAL_ROWS = ("real = info.decode(next(iter(train.unbatch().batch(10_000))))",)
+_WHOLE_ROWS = (  # Of those with missing values.
+    "rows, mask = next(iter(train.unbatch().batch(10_000)))",
+    "real = info.decode(rows[mask.numpy().all(axis=1)])",
+)
 
 
 def _lines(*lines: str) -> str:
@@ -46,7 +50,7 @@ def _options(args):
     """Arguments of `datasets.load` besides name and split."""
     batch_size = None if args.batch_size == 128 else args.batch_size
     if is_table(args.data):
-        return _given(batch_size=batch_size, seed=args.seed or None)
+        return _given(batch_size=batch_size, seed=args.seed or None, mask=args.mask)
     return _given(
         batch_size=batch_size,
         binarize=args.binarize,
@@ -110,7 +114,8 @@ def _network(args, network, kind):
         return call("networks.mlp_code_discriminator", args.latent_dim)
     if network in ("encoder", "decoder"):
         function = f"networks.{kind}_{network}"
-        return call(function, shape, args.latent_dim, **_head(args, network))
+        sees = {"condition_shape": shape} if args.mask and network == "encoder" else {}
+        return call(function, shape, args.latent_dim, **_head(args, network), **sees)
     function = f"networks.{'mlp' if kind == 'mlp' else 'dcgan'}_{network}"
     if network == "generator":
         return call(function, shape, args.latent_dim)
@@ -253,10 +258,14 @@ def _sample_rows(args):
     """Drawn rows in the units of the table, beside its own."""
     return _loaded(args, "datasets", "plotting") + _lines(
         f"train, info = {_load(args, args.train_split)}",
-        _REAL_ROWS,
+        *_real_rows(args),
         f"fig, axes = {_marginals(args.number or _ROWS_DRAWN, args.seed)}",
         _save_figure(args),
     )
+
+
+def _real_rows(args):
+    return _WHOLE_ROWS if args.mask else _REAL_ROWS
 
 
 def _marginals(number, seed):
@@ -353,7 +362,7 @@ def figures(args: argparse.Namespace, names: dict[str, Any]) -> str:
     """All pictures that suit the model and its data, in the dict `figures`."""
     drawn = {"samples": call("plotting.samples", Name("model"))}
     if is_table(args.data):
-        images = _lines(_REAL_ROWS)
+        images = _lines(*_real_rows(args))
         drawn["samples"] = _marginals(_ROWS_DRAWN, args.seed)
     else:
         images = _images(args, names["info"])

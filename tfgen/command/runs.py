@@ -31,7 +31,7 @@ _DATA = (
     *("data", "train_split", "test_split", "batch_size", "binarize", "image_size"),
     *("data_dir", "cache_dir"),
 )
-_OF_MODEL = ("likelihood", "value_range")
+_OF_MODEL = ("likelihood", "value_range", "mask")
 # Arguments of models that are set elsewhere, or cannot be written in a line.
 _OF_EVERY_MODEL = ("seed", "prior", "dataset_size", "name", "dtype", "trainable")
 # What may differ when a run goes on.
@@ -163,8 +163,14 @@ def complete_training(args: argparse.Namespace) -> None:
             f"{args.model} makes images. Received: --data {args.data}, the rows of a table. "
             "Choose a VAE."
         )
+    if model.mask and not is_table(args.data):
+        raise ValueError(
+            f"{args.model} is for tables with missing values. Received: --data {args.data}, which "
+            "are images. Choose another model."
+        )
     if not model.has_likelihood and not is_table(args.data):
         args.likelihood = "none"
+    args.mask = model.mask
     args.value_range = (-1.0, 1.0) if "generator" in model.networks else None
     _complete_source(args)
     args.set = dict(args.set or [])

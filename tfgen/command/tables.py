@@ -33,6 +33,7 @@ class Model(NamedTuple):
         learning_rate: float.
         weight: name of the weight that a search varies beside the latent size, None for none.
         weights: values of that weight, of Locatello et al., arXiv:1811.12359v4, Table 2.
+        mask: whether it is trained on (x, mask), rows of a table and which values are there.
     """
 
     cls: str
@@ -44,6 +45,7 @@ class Model(NamedTuple):
     learning_rate: float = 1e-3
     weight: str | None = None
     weights: tuple[float, ...] = ()
+    mask: bool = False
 
     @property
     def has_likelihood(self) -> bool:
@@ -76,6 +78,7 @@ MODELS = {
     "dip-vae": Model("DIPVAE", weight="lambda_od", weights=(1.0, 2.0, 5.0, 10.0, 20.0, 50.0)),
     "info-vae": Model("InfoVAE"),
     "iwae": Model("IWAE"),
+    "missing-data-vae": Model("MissingDataVAE", mask=True),
     "aae": Model("AAE", _JUDGED_CODES, points=("encoder",)),
     "gan": _GAN,
     "wgan-gp": _GAN._replace(cls="WGANGP"),

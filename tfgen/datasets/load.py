@@ -121,7 +121,8 @@ def load(
             pad 28 x 28 images to 32 x 32 with `keras.layers.ZeroPadding2D(2)`.
         data_dir: path of the folder of data sets prepared by tensorflow_datasets; None for the
             environment variable TFDS_DATA_DIR, or else `~/tensorflow_datasets`. For "3dshapes",
-            "cars3d" and the like, which need it, the folder that holds their files.
+            "cars3d" and the like, which need it, the folder that holds their files. The names
+            "digits" and "sprites" are found without.
         seed: int >= 0, of order and noise. Splits do not depend on it.
         shuffle: bool; None shuffles splits whose name starts with "train".
         labels: bool, deliver (images, labels) instead of images. The labels of "sprites",
@@ -129,7 +130,8 @@ def load(
             of "celeb_a" its 40 attributes, int32 of shape (batch, number); `info.factor_names`
             names them.
         drop_remainder: bool, leave out a last batch that is smaller than the others.
-        download: bool, let tensorflow_datasets fetch and prepare data that is missing.
+        download: bool, let tensorflow_datasets fetch and prepare data that is missing; of
+            "digits" and "sprites" nothing is.
         cache_dir: path of a folder, which is made, in which the images of a folder are kept
             decoded, for this run and the next ones: they are then read from there, batch by
             batch. Other sizes or times of files, another folder, `split` or `image_size`, and
@@ -213,7 +215,10 @@ def deliver(
 
 def _read(source, split, image_size, data_dir, download, cache_dir):
     """`Examples` of one split of any source."""
-    if _is_folder(source):
+    is_folder = _is_folder(source)
+    if is_folder or not isinstance(source, str | os.PathLike):
+        _refuse_place(data_dir, download)
+    if is_folder:
         return folders.read_folder(source, split, image_size=image_size, cache_dir=cache_dir)
     if isinstance(source, str) and source in FACTOR_IMAGES:
         _refuse_download(source, download)
@@ -243,6 +248,16 @@ def _read(source, split, image_size, data_dir, download, cache_dir):
         + f"Expected one of {list(_NAMES)}, a data set of tensorflow_datasets such as 'mnist', the "
         "path of a folder of images, or an array of images."
     )
+
+
+def _refuse_place(data_dir, download):
+    """Raises ValueError where the images themselves, or their folder, are given."""
+    if data_dir is not None or download:
+        raise ValueError(
+            "data_dir and download are of data sets that are given by name. Received: "
+            f"data_dir={data_dir!r} and download={download} with images or the path of their "
+            "folder. Leave them out."
+        )
 
 
 def _refuse_download(name, download):

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import random
-from tfgen._utils.arguments import as_pair, check_fractions, check_ints, check_one_of
+from tfgen._utils.arguments import as_pair, check_fractions, check_ints, check_one_of, is_real
 from tfgen._utils.files import as_path, cached_arrays
 from tfgen._utils.progress import with_progress
 from tfgen.datasets import images
@@ -454,8 +454,7 @@ def _preparation(axis, spacing, window, slice_size, min_body):
 
 
 def _check_min_body(min_body):
-    no_number = isinstance(min_body, bool) or not isinstance(min_body, numbers.Real)
-    if no_number or not 0 <= float(min_body) <= 1:
+    if not is_real(min_body) or not 0 <= min_body <= 1:
         raise ValueError(
             "min_body must be a share of a slice's pixels, in [0, 1]. "
             f"Received: min_body={min_body!r}. Use 0 to keep all slices."
@@ -469,7 +468,7 @@ def _as_spacing(spacing):
     lengths = (spacing,) * 3 if isinstance(spacing, numbers.Real) else spacing
     lengths = tuple(lengths) if np.iterable(lengths) else ()
     low, high = _SPACINGS
-    are_lengths = all(isinstance(v, numbers.Real) and low <= float(v) <= high for v in lengths)
+    are_lengths = all(is_real(v) and low <= v <= high for v in lengths)
     if len(lengths) != 3 or not are_lengths:
         raise ValueError(
             f"spacing must be a number of mm from {low} to {high}, or three of them (depth, "

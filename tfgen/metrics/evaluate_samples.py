@@ -39,6 +39,7 @@ __all__ = ["SampleJudge", "SampleScores", "evaluate_samples"]
 _CHUNK = 1000  # Samples drawn at a time.
 _BATCH_SIZE = 256  # Images that the classifier takes at a time.
 _MIN_SAMPLES = 10
+_NUM_NEIGHBOURS = 5
 
 
 class SampleScores(NamedTuple):
@@ -81,7 +82,7 @@ def evaluate_samples(
     classifier: keras.Model | None = None,
     value_range: tuple[float, float] = (0.0, 1.0),
     clip: bool = False,
-    num_neighbours: int = 5,
+    num_neighbours: int | None = None,
     seed: int = 0,
     verbose: bool = True,
 ) -> SampleScores:
@@ -118,7 +119,7 @@ def evaluate_samples(
         value_range: (low, high), what black and white are in the data and the samples.
         clip: bool, cut samples off at `value_range`, for a decoder whose mean is unbounded.
         num_neighbours: int >= 1, less than `num_samples`, of precision, recall, density and
-            coverage.
+            coverage; None for 5. These need a classifier.
         seed: int, of samples, the choice of images and pairs.
         verbose: bool, whether to show a progress bar.
 
@@ -179,7 +180,7 @@ class SampleJudge:
         classifier: keras.Model | None,
         value_range: tuple[float, float],
         clip: bool,
-        num_neighbours: int,
+        num_neighbours: int | None,
         seed: int,
     ) -> None:
         _check_arguments(num_samples, value_range, classifier, num_neighbours, seed, clip)
@@ -357,7 +358,7 @@ def _settings(
     test: np.ndarray,
     value_range: tuple[float, float],
     classifier: keras.Model | None,
-    num_neighbours: int,
+    num_neighbours: int | None,
     seed: int,
     clip: bool,
 ) -> dict[str, Any]:
@@ -390,7 +391,7 @@ def _settings(
         "num_features": classifier.get_layer("features").output.shape[-1],
         "mode_count": {"threshold": 0.1 / classifier.output_shape[-1]},
         "classifier_squared_mmd": {"kernel": "polynomial", "biased": False},
-        "precision_recall": {"num_neighbours": num_neighbours},
+        "precision_recall": {"num_neighbours": num_neighbours or _NUM_NEIGHBOURS},
     }
 
 
@@ -406,18 +407,13 @@ def _check_arguments(
     num_samples: int,
     value_range: tuple[float, float],
     classifier: keras.Model | None,
-    num_neighbours: int,
+    num_neighbours: int | None,
     seed: int,
     clip: bool,
 ) -> None:
     check_ints(_MIN_SAMPLES, num_samples=num_samples)
     check_size(num_samples=num_samples)
-    check_ints(num_neighbours=num_neighbours)
-    if num_neighbours >= num_samples:
-        raise ValueError(
-            "num_neighbours must be below the number of samples. Received: num_neighbours="
-            f"{num_neighbours}, num_samples={num_samples}."
-        )
+    _check_neighbours(num_neighbours, num_samples, classifier)
     check_seed(seed=seed)
     check_flags(clip=clip)
     as_pair(value_range=value_range)
@@ -434,6 +430,23 @@ def _check_arguments(
         raise ValueError(
             f"The classifier takes pixels in {trained}. Received: value_range={value_range}. "
             "Train it with the value_range of the data; weights in the cache serve any range."
+        )
+
+
+def _check_neighbours(num_neighbours, num_samples, classifier):
+    if num_neighbours is None:
+        return
+    check_ints(num_neighbours=num_neighbours)
+    if classifier is None:
+        raise ValueError(
+            "num_neighbours is of precision, recall, density and coverage, which a classifier's "
+            f"features are for. Received: num_neighbours={num_neighbours} without a classifier. "
+            "Pass classifier=metrics.classifier(...) too, or leave num_neighbours out."
+        )
+    if num_neighbours >= num_samples:
+        raise ValueError(
+            "num_neighbours must be below the number of samples. Received: num_neighbours="
+            f"{num_neighbours}, num_samples={num_samples}."
         )
 
 

@@ -1,7 +1,6 @@
 """How much of its latent space a VAE uses: active units, KL per dimension, mutual information."""
 
 import math
-import numbers
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +8,7 @@ import scipy.special
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfgen._utils.arguments import check_ints, check_seed, check_verbose
+from tfgen._utils.arguments import check_ints, check_seed, check_verbose, is_real
 from tfgen._utils.progress import ProgressBar
 from tfgen.losses.free_bits import kl_of_dimensions
 from tfgen.metrics._figures import kl_bars
@@ -135,7 +134,7 @@ def active_units(
 
 
 def _check_threshold(threshold: float) -> None:
-    if not isinstance(threshold, numbers.Real) or not 0 <= float(threshold) < math.inf:
+    if not is_real(threshold) or threshold < 0:
         raise ValueError(
             "threshold must be a finite number >= 0, a variance of posterior means. Received: "
             f"threshold={threshold!r}."

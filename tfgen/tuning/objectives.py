@@ -1,12 +1,13 @@
 """What a search optimises, by name, and the metrics that need a trained model."""
 
 import math
-import numbers
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import keras_tuner as kt
 import numpy as np
+
+from tfgen._utils.arguments import is_real
 
 __all__ = ["AFTER_TRAINING", "OBJECTIVES", "Objective", "as_objective", "metrics_after_training"]
 
@@ -85,11 +86,7 @@ def _known(name):
 
 
 def _weighted(weights):
-    bad = {
-        name: weight
-        for name, weight in weights.items()
-        if not isinstance(weight, numbers.Real) or not 0 < float(weight) < math.inf
-    }
+    bad = [weight for weight in weights.values() if not is_real(weight) or weight <= 0]
     if bad or not weights:
         raise ValueError(
             "The weights of an objective must be positive numbers; directions follow from the "
