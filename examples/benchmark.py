@@ -46,6 +46,7 @@ import numpy as np
 import paper_script
 from benchmark_fingerprint import fingerprint
 from benchmark_rows import ROWS, Row
+from paper_times import duration
 
 QUICK_SECONDS = 360
 RESULTS = "*-*/*/seed_*/result.json"
@@ -326,13 +327,14 @@ def table(chosen, args):
     """The lines that `--list` prints."""
     done = results(args)
     left = [seconds_left(job, done) for job in chosen]
-    yield f"{'row':<20} {'model':<18} {'data':<13} seed epochs {'state':<8} {'took':>8} {'left':>8}"
+    heads = f"{'row':<20} {'model':<18} {'data':<13} seed epochs {'state':<8}"
+    yield f"{heads} {'took':>10} {'left':>10}"
     for job, seconds in zip(chosen, left, strict=True):
         took = [r["total_seconds"] for r in done if is_of(r, job)]
         yield (
             f"{job.row.name:<20} {job.row.model.__name__:<18} {job.dataset:<13} {job.seed:>4} "
             f"{num_epochs(job):>6} {state_of(job):<8} "
-            f"{duration(took[0]) if took else '':>8} {duration(seconds) if seconds else '':>8}"
+            f"{duration(took[0]) if took else '':>10} {duration(seconds) if seconds else '':>10}"
         )
     yield f"{left.count(0.0)} of {len(left)} done, {duration(sum(left))} left"
 
@@ -347,14 +349,6 @@ def is_of(result, job):
         job.dataset,
         job.seed,
     )
-
-
-def duration(seconds):
-    """Such as "2 h 05", "12 min" or "40 s"."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02}"
 
 
 if __name__ == "__main__":

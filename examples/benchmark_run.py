@@ -41,7 +41,9 @@ def load_data(row, run, split, **kwargs):
     train = split.startswith("train")
     source, split = source_of(run.args, split, options["labels"])
     options |= {"shuffle": train, "drop_remainder": train}
-    return datasets.load(source, split, BATCH_SIZE, data_dir=run.args.data_dir, **options)
+    if isinstance(source, str):
+        options["data_dir"] = run.args.data_dir
+    return datasets.load(source, split, BATCH_SIZE, **options)
 
 
 def source_of(args, split, labels):

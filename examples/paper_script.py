@@ -9,7 +9,6 @@ import csv
 import datetime
 import os
 import pathlib
-import platform
 import statistics
 import subprocess
 import sys
@@ -18,13 +17,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
-import tensorflow as tf
 from paper_files import read_json, save_figure, write_json, write_text
 from paper_report import SMOKE, load_results, write_index, write_report
 from paper_times import SCALES, Clock, default_scale, duration, listed
 
 from tfgen import datasets, plotting
 from tfgen.callbacks import EpochLines
+from tfgen.command.reports import machine
 
 __all__ = [
     "Experiment",
@@ -263,24 +262,6 @@ def commit():
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
-
-
-def machine():
-    """What the numbers were measured on."""
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    cpu = next(
-        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
-        platform.processor(),
-    )
-    devices = [
-        tf.config.experimental.get_device_details(gpu).get("device_name", "GPU")
-        for gpu in tf.config.list_physical_devices("GPU")
-    ]
-    return {
-        "hardware": ", ".join([f"{os.cpu_count()} cores of {cpu}", *devices]),
-        "versions": f"TensorFlow {tf.__version__}, Keras {keras.__version__}",
-    }
 
 
 # Training that can be killed.

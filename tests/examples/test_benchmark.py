@@ -175,13 +175,6 @@ def test_trained_in_part_takes_the_rest(scripts, tmp_path):
     assert scripts.command.share_left(job) == 1
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(99, "99 s"), (100, "2 min"), (3600, "60 min"), (7500, "2 h 05")]
-)
-def test_duration(scripts, seconds, text):
-    assert scripts.command.duration(seconds) == text
-
-
 def test_quiet_epochs_are_timed(scripts):
     epoch_seconds = scripts.run.epoch_seconds
     quiet = {"seconds_per_epoch": 2.0, "timed": True}

@@ -80,7 +80,7 @@ def test_gradient_of_the_second_kernel_reaches_farther():
             {"kernel": "cubic"},
             r"one of \['gaussian', 'inverse_multiquadratic'\]. Received: kernel='cubic'",
         ),
-        ({"scale": 0.0}, "positive number. Received: scale=0.0"),
+        ({"scale": 0.0}, "number > 0. Received: scale=0.0"),
     ],
 )
 def test_errors(kwargs, message):

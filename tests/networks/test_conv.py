@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen import layers, models, networks
-from tfgen.networks import conv
+from tfgen.networks import _blocks
 
 
 def spatial_sizes(network):
@@ -139,7 +139,7 @@ def of_volumes(network, images):
 
 
 def test_series_are_images_one_pixel_wide(monkeypatch):
-    monkeypatch.setattr(conv, "check_halvings", lambda *args: None)  # One pixel is too few.
+    monkeypatch.setattr(_blocks, "check_halvings", lambda *args: None)  # One pixel is too few.
     rng, sizes = np.random.default_rng(0), dict(latent_dim=3, head=None, width=4)
     x, z = rng.normal(size=(2, 13, 2)), rng.normal(size=(2, 3))
     series, images = (networks.conv_encoder(s, **sizes) for s in ((13, 2), (13, 1, 2)))
@@ -151,7 +151,7 @@ def test_series_are_images_one_pixel_wide(monkeypatch):
 
 
 def test_volumes_of_one_slice_are_images(monkeypatch):
-    monkeypatch.setattr(conv, "check_halvings", lambda *args: None)
+    monkeypatch.setattr(_blocks, "check_halvings", lambda *args: None)
     rng, sizes = np.random.default_rng(0), dict(latent_dim=3, head=None, width=4)
     x, z = rng.normal(size=(2, 9, 6, 2)), rng.normal(size=(2, 3))
     volumes, images = (networks.conv_encoder(s, **sizes) for s in ((1, 9, 6, 2), (9, 6, 2)))

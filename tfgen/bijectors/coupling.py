@@ -1,7 +1,6 @@
 """Coupling layers. Dinh, Sohl-Dickstein & Bengio, arXiv:1605.08803v3."""
 
 import math
-import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from tfgen._utils.arguments import (
     check_one_of,
     check_positive,
     check_size,
+    is_real,
 )
 from tfgen._utils.typing import Activation, LayerOptions, Shape
 from tfgen.bijectors.bijector import (
@@ -382,7 +382,7 @@ class SplineCoupling(_Coupling):
 
 
 def _check_slope_ratio(ratio):
-    if ratio is not None and not (isinstance(ratio, numbers.Real) and float(ratio) >= 1):
+    if ratio is not None and not (is_real(ratio) and ratio >= 1):
         raise ValueError(
             "max_slope_ratio must be a number of at least 1, or None for no limit. Received: "
             f"max_slope_ratio={ratio!r}. With 1 a knot is as steep as the flatter bin beside it."

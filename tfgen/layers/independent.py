@@ -1,7 +1,6 @@
 """Layers for pixels and latents that are independent given the network's output. After TFP 0.25."""
 
 import math
-import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import tensorflow as tf
 from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_activation
+from tfgen._utils.arguments import check_activation, is_real
 from tfgen._utils.typing import Activation, Shape, TensorLike
 from tfgen.layers import distributions
 from tfgen.layers.distribution_lambda import (
@@ -53,7 +52,7 @@ LOG_RATES = (-80.0, 40.0)
 
 def check_scale(scale: Any) -> None:
     """Raises ValueError unless `scale` is a number from 1e-10 to 1e10."""
-    if not isinstance(scale, numbers.Real) or not MIN_SCALE <= float(scale) <= MAX_SCALE:
+    if not is_real(scale) or not MIN_SCALE <= scale <= MAX_SCALE:
         raise ValueError(
             f"scale must be a positive float. Received: scale={scale!r}. Give a standard deviation "
             f"in units of the data, from {MIN_SCALE:.0e} to {MAX_SCALE:.0e}."

@@ -1,6 +1,5 @@
 """Relaxed one-hot variables. Maddison et al., arXiv:1611.00712; Jang et al., arXiv:1611.01144."""
 
-import numbers
 from typing import Any
 
 import keras
@@ -10,7 +9,7 @@ from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
 from tfgen._utils import random
-from tfgen._utils.arguments import check_size
+from tfgen._utils.arguments import check_size, is_real
 from tfgen._utils.typing import LayerOptions, TensorLike
 from tfgen.layers.distribution_lambda import (
     ConvertToTensor,
@@ -40,8 +39,7 @@ def _check_sizes(event_size, num_classes):
 
 
 def _check_temperature(temperature):
-    is_number = isinstance(temperature, numbers.Real)
-    if not is_number or not MIN_TEMPERATURE <= float(temperature) <= MAX_TEMPERATURE:
+    if not is_real(temperature) or not MIN_TEMPERATURE <= temperature <= MAX_TEMPERATURE:
         raise ValueError(
             f"temperature must be a number from {MIN_TEMPERATURE} to {MAX_TEMPERATURE:g}. "
             f"Received: temperature={temperature!r}. At lower ones draws underflow."

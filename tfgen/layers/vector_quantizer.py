@@ -1,7 +1,5 @@
 """Vector quantization, and priors over codes. van den Oord et al., arXiv:1711.00937v2."""
 
-import math
-import numbers
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,7 +10,7 @@ from tensorflow_probability import distributions as tfd
 from typing_extensions import Unpack
 
 from tfgen._utils import random
-from tfgen._utils.arguments import check_seed, check_size
+from tfgen._utils.arguments import check_seed, check_size, is_real
 from tfgen._utils.tensors import (
     check_indices,
     check_last_axis,
@@ -364,18 +362,14 @@ class CodeFrequencies(Prior):
         return {**super().get_config(), "num_positions": num_positions, "num_codes": num_codes}
 
 
-def _is_number(value):
-    return isinstance(value, numbers.Real) and 0 <= float(value) < math.inf
-
-
 def _check_quantizer(num_codes, code_dim, decay, restart_below):
     check_size(num_codes=num_codes, code_dim=code_dim)
-    if decay is not None and not (_is_number(decay) and 0 < decay < 1):
+    if decay is not None and not (is_real(decay) and 0 < decay < 1):
         raise ValueError(
             "decay must be between 0 and 1, or None to train the codebook by gradient. Received: "
             f"decay={decay!r}."
         )
-    if not _is_number(restart_below) or (restart_below and decay is None):
+    if not is_real(restart_below) or restart_below < 0 or (restart_below and decay is None):
         raise ValueError(
             "restart_below must be 0 for none, or a number of uses per batch that a code with a "
             f"decay must have. Received: restart_below={restart_below!r}, decay={decay}."

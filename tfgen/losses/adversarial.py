@@ -1,8 +1,6 @@
 """Losses of adversarial training, on logits. One value per example, shape (batch,)."""
 
 import functools
-import math
-import numbers
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
@@ -10,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfgen._utils import random
-from tfgen._utils.arguments import check_flags, check_fractions, check_one_of
+from tfgen._utils.arguments import check_flags, check_fractions, check_one_of, is_real
 from tfgen._utils.replicas import whole_batch
 from tfgen._utils.tensors import (
     check_broadcast,
@@ -521,7 +519,7 @@ class WeightClipping(keras.constraints.Constraint):
     """
 
     def __init__(self, bound: float = 0.01) -> None:
-        if not isinstance(bound, numbers.Real) or not 0 < float(bound) < math.inf:
+        if not is_real(bound) or bound <= 0:
             raise ValueError(f"Weights are clipped to [-bound, bound]. Received: bound={bound!r}.")
         self.bound: float = bound
 

@@ -1,12 +1,10 @@
 """Maximum mean discrepancy as a loss: how far codes are from draws of the prior."""
 
-import math
-import numbers
 from typing import Literal, TypeAlias
 
 import tensorflow as tf
 
-from tfgen._utils.arguments import check_one_of
+from tfgen._utils.arguments import check_one_of, check_positive
 from tfgen._utils.replicas import whole_batch
 from tfgen._utils.tensors import check_rows, check_tensors, static_shape
 
@@ -78,8 +76,7 @@ def _mean_off_diagonal(values):
 def check_kernel(kernel: Kernel, scale: float = 1.0) -> None:
     """Raises ValueError for an unknown kernel or a scale that is not positive."""
     check_one_of(_KERNELS, kernel=kernel)
-    if not isinstance(scale, numbers.Real) or not 0 < float(scale) < math.inf:
-        raise ValueError(f"scale must be a positive number. Received: scale={scale!r}.")
+    check_positive(scale=scale)
 
 
 def _check_examples(**values):

@@ -1,14 +1,12 @@
 """Weights of the terms of a loss, which training may change: `model.beta = 4.0`."""
 
-import math
-import numbers
 from typing import Any
 
 import keras
 import tensorflow as tf
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_weights
+from tfgen._utils.arguments import check_weights, is_real
 from tfgen._utils.constructors import check_fixed
 from tfgen._utils.typing import ModelOptions, Shape
 from tfgen.models.base import GenerativeModel
@@ -26,7 +24,7 @@ def _check_weight(name, value, minimum):
     """Raises ValueError unless a weight of a loss is finite and not less than its minimum."""
     if minimum == 0.0:
         check_weights(**{name: value})
-    elif not isinstance(value, numbers.Real) or not math.isfinite(value):
+    elif not is_real(value):
         raise ValueError(
             f"{name} weights a term of the loss and must be a finite number. Received: "
             f"{name}={value!r}."

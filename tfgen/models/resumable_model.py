@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfgen._utils import keras_private
-from tfgen._utils.arguments import check_flags, check_fractions, check_ints, check_one_of
+from tfgen._utils.arguments import check_flags, check_ints
 from tfgen.models import training_arguments, training_data, workers
 from tfgen.models.compiled_model import CompiledModel, FollowFreezing
 from tfgen.models.divergence import StopOnDivergence
@@ -33,8 +33,6 @@ RISING = (
     "information_bound",
 )
 FALLING = ("loss", "reconstruction", "bits_per_dim", "regularization", "squared_mmd", "distance")
-# What progress bars can be.
-VERBOSE = ("auto", 0, 1, 2, False, True)
 
 
 class ResumableModel(CompiledModel):
@@ -166,15 +164,14 @@ class ResumableModel(CompiledModel):
         _check_compiled(self, "fit")
         self.check_trained()
         check_ints(0, epochs=epochs, initial_epoch=initial_epoch)
-        check_one_of(VERBOSE, verbose=verbose)
+        training_arguments.check_verbose(verbose)
         check_flags(shuffle=shuffle)
-        check_fractions(validation_split=validation_split)
+        training_arguments.check_counts(batch_size=batch_size, steps_per_epoch=steps_per_epoch)
         weights = (kwargs.pop("sample_weight", None), kwargs.pop("class_weight", None))
         training_data.refuse_weights(*weights)
         size = kwargs.get("validation_batch_size")
-        sizes = dict(validation_steps=validation_steps, validation_batch_size=size)
-        _check_counts(batch_size=batch_size, steps_per_epoch=steps_per_epoch, **sizes)
         kwargs["validation_freq"] = training_arguments.as_frequency(validation_freq)
+        sizes = dict(validation_steps=validation_steps, validation_batch_size=size)
         training_arguments.check_validation(
             validation_data, validation_split, validation_freq, **sizes
         )
@@ -186,9 +183,8 @@ class ResumableModel(CompiledModel):
             x, y, validation_data = training_data.split(x, y, validation_split)
         kwargs["validation_batch_size"] = size or batch_size
         validation_data = training_data.prepared_for_validation(
-            validation_data, self, size or batch_size, size
+            validation_data, self, size or batch_size, size, validation_steps
         )
-        validation_data = training_data.kept_batches(validation_data, validation_steps)
         training_arguments.check_epochs_of_generator(
             validation_data, epochs, initial_epoch, None, "validation_data"
         )
@@ -259,9 +255,9 @@ class ResumableModel(CompiledModel):
         training_data.refuse_weights(sample_weight)
         if not self._fitting:
             _check_compiled(self, "evaluate")
-            check_one_of(VERBOSE, verbose=verbose)
+            training_arguments.check_verbose(verbose)
             check_flags(return_dict=return_dict)
-            _check_counts(batch_size=batch_size, steps=steps)
+            training_arguments.check_counts(batch_size=batch_size, steps=steps)
             callbacks = training_arguments.as_callbacks(callbacks)
             x = training_data.as_given(x)
             training_data.check_batch_size_belongs(x, batch_size)
@@ -344,8 +340,8 @@ class ResumableModel(CompiledModel):
         Raises:
             ValueError: if there are no examples, or an argument is out of range.
         """
-        check_one_of(VERBOSE, verbose=verbose)
-        _check_counts(batch_size=batch_size, steps=steps)
+        training_arguments.check_verbose(verbose)
+        training_arguments.check_counts(batch_size=batch_size, steps=steps)
         callbacks = training_arguments.as_callbacks(callbacks)
         x = training_data.inputs_of_predict(x)
         if not isinstance(x, list | tuple):
@@ -413,8 +409,3 @@ def _from_the_start(generator: keras.random.SeedGenerator) -> Iterator[None]:
         yield
     finally:
         generator.state.assign(before)
-
-
-def _check_counts(**counts):
-    """Raises ValueError for what is neither None nor an int of at least 1."""
-    check_ints(1, **{name: value for name, value in counts.items() if value is not None})

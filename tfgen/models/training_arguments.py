@@ -8,20 +8,39 @@ from typing import Any
 import keras
 
 from tfgen._utils import keras_private
-from tfgen._utils.arguments import check_ints
+from tfgen._utils.arguments import check_fractions, check_ints, check_one_of
 
 __all__ = [
     "as_callbacks",
     "as_frequency",
     "batches_between",
+    "check_counts",
     "check_epochs_of_generator",
     "check_validation",
+    "check_verbose",
 ]
 
 # Where a callback hears of batches.
 _HOOKS = tuple(
     f"on_{part}batch_{place}" for part in ("", "train_", "test_") for place in ("begin", "end")
 )
+
+
+# What progress bars can be.
+_VERBOSE = ("auto", 0, 1, 2, False, True)
+
+
+# Numbers.
+
+
+def check_verbose(verbose: Any) -> None:
+    """Raises ValueError for what no progress bar can be."""
+    check_one_of(_VERBOSE, verbose=verbose)
+
+
+def check_counts(**counts: Any) -> None:
+    """Raises ValueError for what is neither None nor an int of at least 1."""
+    check_ints(1, **{name: value for name, value in counts.items() if value is not None})
 
 
 # Callbacks.
@@ -100,12 +119,16 @@ def check_validation(
 ) -> None:
     """Raises ValueError for two kinds of validation data, or for orders what to do with none.
 
+    So it does for an argument that is out of range.
+
     Args:
         validation_data: as `fit` takes it.
         validation_split: as `fit` takes it.
         validation_freq: as `fit` takes it.
         **sizes: `validation_steps` and `validation_batch_size`.
     """
+    check_fractions(validation_split=validation_split)
+    check_counts(**sizes)
     if validation_split and validation_data is not None:
         raise ValueError(
             "Validation data are given, or split off the training data. Received: "

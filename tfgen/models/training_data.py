@@ -26,7 +26,6 @@ __all__ = [
     "first_pair",
     "inputs_of",
     "is_array",
-    "kept_batches",
     "num_batches",
     "parted",
     "prepared_for_validation",
@@ -411,7 +410,11 @@ def _target(y, shape, dtype, model):
 
 
 def prepared_for_validation(
-    data: Any, model: keras.Model, batch_size: int | None, given_batch_size: int | None = None
+    data: Any,
+    model: keras.Model,
+    batch_size: int | None,
+    given_batch_size: int | None = None,
+    num_batches: int | None = None,
 ) -> Any:
     """Validation data, which may come with labels, checked and as the model takes them.
 
@@ -420,6 +423,7 @@ def prepared_for_validation(
         model: the model.
         batch_size: int or None, for arrays.
         given_batch_size: int, if it was meant for validation, or None.
+        num_batches: int or None, batches that are kept of a generator, and begin anew each epoch.
     """
     if data is None:
         return None
@@ -433,7 +437,10 @@ def prepared_for_validation(
     x = as_given(x, "validation_data")
     check_batch_size_belongs(x, given_batch_size, "validation_batch_size")
     x = check(x, model, batch_size)
-    return keras.utils.pack_x_y_sample_weight(*model.prepare(x, y, training=False))
+    prepared = keras.utils.pack_x_y_sample_weight(*model.prepare(x, y, training=False))
+    if num_batches and isinstance(prepared, types.GeneratorType):
+        return _Kept(list(itertools.islice(prepared, num_batches)))
+    return prepared
 
 
 class _Kept(keras.utils.PyDataset):
@@ -448,14 +455,6 @@ class _Kept(keras.utils.PyDataset):
 
     def __getitem__(self, index):
         return self.batches[index]
-
-
-def kept_batches(data: Any, num_batches: int | None) -> Any:
-    """The next batches of a generator, which begin anew in each epoch; other data unchanged."""
-    is_generator = isinstance(data, types.GeneratorType)
-    return (
-        _Kept(list(itertools.islice(data, num_batches))) if is_generator and num_batches else data
-    )
 
 
 def _is_one(y):

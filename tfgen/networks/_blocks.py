@@ -36,7 +36,6 @@ __all__ = [
     "Crop",
     "chain",
     "condition_input",
-    "check_arguments",
     "check_data_shape",
     "check_halvings",
     "convolution",
@@ -259,14 +258,30 @@ def _are_positive(values):
     return all(isinstance(value, numbers.Integral) and 0 < int(value) <= _MOST for value in values)
 
 
-def check_image_shape(image_shape: Shape) -> tuple[int, ...]:
-    """Returns `image_shape` as a tuple, or raises ValueError if it is not (h, w, c)."""
+def check_image_shape(image_shape: Shape, num_halvings: int = 0, **sizes: Any) -> tuple[int, ...]:
+    """The shape of images as a tuple.
+
+    Args:
+        image_shape: sequence of int, (height, width, channels).
+        num_halvings: int, how often the network halves height and width. Each time the image must
+            become smaller, which takes more than 2**(num_halvings - 1) pixels.
+        **sizes: numbers of units, filters or latent dimensions, each an int >= 1.
+
+    Raises:
+        ValueError: if it is no shape of images, these are too small, or a size is out of range.
+
+    Example:
+        >>> check_image_shape([28, 28, 1], 3, latent_dim=20, width=32)
+        (28, 28, 1)
+    """
+    check_size(1, **sizes)
     shape = _as_shape(image_shape)
     if len(shape) != 3 or not _are_positive(shape):
         raise ValueError(
             "image_shape must be three positive ints, (height, width, channels). "
             f"Received: image_shape={image_shape!r}. Grey images of 28 pixels are (28, 28, 1)."
         )
+    check_halvings(shape, num_halvings, "image_shape")
     return shape
 
 
@@ -274,16 +289,22 @@ def _as_shape(value):
     return tuple(value) if isinstance(value, (tuple, list)) else ()
 
 
-def check_data_shape(data_shape: Shape) -> tuple[int, ...]:
+def check_data_shape(data_shape: Shape, num_halvings: int = 0, **sizes: Any) -> tuple[int, ...]:
     """The shape of a series, an image or a volume, with channels, as a tuple.
 
+    Args:
+        data_shape: sequence of int.
+        num_halvings: as of `check_image_shape`.
+        **sizes: likewise.
+
     Raises:
-        ValueError: if it is none of these.
+        ValueError: if it is none of these, they are too small, or a size is out of range.
 
     Example:
-        >>> check_data_shape([100, 3])
+        >>> check_data_shape([100, 3], width=32)
         (100, 3)
     """
+    check_size(1, **sizes)
     shape = _as_shape(data_shape)
     if len(shape) not in (2, 3, 4) or not _are_positive(shape):
         raise ValueError(
@@ -291,34 +312,7 @@ def check_data_shape(data_shape: Shape) -> tuple[int, ...]:
             "channels) of images or (depth, height, width, channels) of volumes. Received: "
             f"data_shape={data_shape!r}. Give what has no channels one: (100,) becomes (100, 1)."
         )
-    return shape
-
-
-def check_arguments(
-    image_shape: Shape, latent_dim: int = 1, width: int = 1, num_halvings: int = 0
-) -> tuple[int, ...]:
-    """Checks what all networks have in common.
-
-    Args:
-        image_shape: sequence of int, (height, width, channels).
-        latent_dim: int >= 1, latent dimensions, if the network has any.
-        width: int >= 1, units or filters, if they are one number.
-        num_halvings: int, how often the network halves height and width. Each time the image must
-            become smaller, which takes more than 2**(num_halvings - 1) pixels.
-
-    Returns:
-        `image_shape` as a tuple.
-
-    Raises:
-        ValueError: if an argument is out of range or the image too small.
-
-    Example:
-        >>> check_arguments([28, 28, 1], latent_dim=20, width=32, num_halvings=3)
-        (28, 28, 1)
-    """
-    check_size(1, latent_dim=latent_dim, width=width)
-    shape = check_image_shape(image_shape)
-    check_halvings(shape, num_halvings, "image_shape")
+    check_halvings(shape, num_halvings)
     return shape
 
 

@@ -11,13 +11,12 @@ import keras
 from typing_extensions import Unpack
 
 from tfgen import layers
-from tfgen._utils.arguments import check_activation, check_size
+from tfgen._utils.arguments import check_activation
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     ConditionOptions,
     Head,
     check_data_shape,
-    check_halvings,
     convolution,
     fast,
     halved_sizes,
@@ -38,11 +37,9 @@ _conv = functools.partial(convolution, _KERNEL_SIZE)
 
 def _checked(data_shape, latent_dim, width, activation):
     """Shape and activation, after checks of all arguments."""
-    check_size(1, latent_dim=latent_dim, width=width)
-    data_shape = check_data_shape(data_shape)
-    check_halvings(data_shape, _NUM_HALVINGS)
+    shape = check_data_shape(data_shape, _NUM_HALVINGS, latent_dim=latent_dim, width=width)
     check_activation(activation=activation)
-    return data_shape, fast(activation)
+    return shape, fast(activation)
 
 
 def conv_encoder(

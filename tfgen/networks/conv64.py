@@ -13,7 +13,7 @@ from tfgen._utils.typing import Shape
 from tfgen.networks._blocks import (
     ConditionOptions,
     Head,
-    check_arguments,
+    check_image_shape,
     halved_sizes,
     output_channels,
     output_layer,
@@ -77,7 +77,7 @@ def conv64_encoder(
         >>> encoder(keras.ops.zeros((8, 64, 64, 3))).event_shape
         TensorShape([32])
     """
-    image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
+    image_shape = check_image_shape(image_shape, _NUM_HALVINGS, latent_dim=latent_dim, width=width)
     output, num_parameters = output_layer(head, latent_dim)
     blocks = [[_halve(filters), *_between()] for filters in _filters(width)]
     return stack(
@@ -131,7 +131,7 @@ def conv64_decoder(
         >>> decoder(keras.ops.zeros((8, 32))).event_shape
         TensorShape([64, 64, 3])
     """
-    image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
+    image_shape = check_image_shape(image_shape, _NUM_HALVINGS, latent_dim=latent_dim, width=width)
     output, num_parameters = output_layer(head, image_shape)
     full, *sizes, smallest = halved_sizes(image_shape, _NUM_HALVINGS)
     feature_map = (*smallest, latent_dim)

@@ -11,7 +11,7 @@ import keras
 from typing_extensions import Unpack
 
 from tfgen import layers
-from tfgen._utils.arguments import check_flags, check_fractions, check_size
+from tfgen._utils.arguments import check_flags, check_fractions
 from tfgen._utils.typing import Activation, Shape
 from tfgen.networks._blocks import (
     FEATURES,
@@ -75,8 +75,7 @@ def _convolutions(data_shape, width, batch_norm, dropout=0.0, wrapper=None):
 
 def _check(data_shape, latent_dim, width):
     """Returns `data_shape` as a tuple, or raises ValueError."""
-    check_size(1, latent_dim=latent_dim, width=width)
-    data_shape = check_data_shape(data_shape)
+    data_shape = check_data_shape(data_shape, latent_dim=latent_dim, width=width)
     check_halvings(data_shape, _num_halvings(data_shape))
     return data_shape
 

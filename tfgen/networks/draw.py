@@ -19,7 +19,7 @@ from tfgen.layers import Conditional, IndependentBernoulli, IndependentNormal, S
 from tfgen.losses import kl_divergence
 from tfgen.networks._blocks import (
     ConditionOptions,
-    check_arguments,
+    check_image_shape,
     condition_input,
     network_of,
     output_channels,
@@ -352,7 +352,7 @@ class DRAWEncoder(_DRAWNetwork):
     ) -> None:
         options = _condition_options(kwargs)
         super().__init__(autocast=False, **kwargs)
-        self.image_shape = check_arguments(image_shape, latent_dim, width)
+        self.image_shape = check_image_shape(image_shape, latent_dim=latent_dim, width=width)
         self.latent_dim, self.num_steps, self.width = latent_dim, num_steps, width
         self.decoder_width = width if decoder_width is None else decoder_width
         self.read_size = read_size
@@ -505,7 +505,7 @@ class DRAWDecoder(_DRAWNetwork):
     ) -> None:
         options = _condition_options(kwargs)
         super().__init__(autocast=False, **kwargs)
-        self.image_shape = check_arguments(image_shape, latent_dim, width)
+        self.image_shape = check_image_shape(image_shape, latent_dim=latent_dim, width=width)
         check_size(1, num_steps=num_steps)
         self.latent_dim, self.num_steps, self.width = latent_dim, num_steps, width
         self.write_size = write_size

@@ -21,7 +21,7 @@ from tfgen.bijectors.coupling import (
 from tfgen.bijectors.dequantization import VariationalDequantization
 from tfgen.bijectors.glow import ActNorm, Invertible1x1Conv
 from tfgen.bijectors.image import Split, Squeezed, channel_mask, checkerboard_mask
-from tfgen.networks._blocks import check_arguments, output_dtype
+from tfgen.networks._blocks import check_image_shape, output_dtype
 
 __all__ = [
     "gated_conv_net",
@@ -86,7 +86,7 @@ def gated_conv_net(
         >>> network(keras.ops.ones((3, 8, 8, 1))).shape
         TensorShape([3, 8, 8, 2])
     """
-    image_shape = check_arguments(image_shape, width=width)
+    image_shape = check_image_shape(image_shape, width=width)
     check_size(1, num_outputs=num_outputs)
     check_size(0, num_layers=num_layers)
     inputs, x = _inputs(image_shape, context_shape)
@@ -141,7 +141,7 @@ def glow_net(
         >>> glow_net((8, 8, 1), num_outputs=2, width=4)(keras.ops.ones((3, 8, 8, 1))).shape
         TensorShape([3, 8, 8, 2])
     """
-    image_shape = check_arguments(image_shape, width=width)
+    image_shape = check_image_shape(image_shape, width=width)
     check_size(1, num_outputs=num_outputs)
     inputs, x = _inputs(image_shape, context_shape)
     x = keras.layers.Conv2D(width, _KERNEL_SIZE, padding="same", activation="relu")(x)
@@ -224,7 +224,7 @@ def simple_flow(
         >>> len(simple_flow((8, 8, 1), num_couplings=2, width=4).bijectors)
         2
     """
-    image_shape = check_arguments(image_shape, width=width)
+    image_shape = check_image_shape(image_shape, width=width)
     check_size(1, num_couplings=num_couplings)
     context_shape = _vector(context_size)
     return Chain(
@@ -261,7 +261,7 @@ def variational_dequantization(
         >>> dequantization.event_shape
         (8, 8, 1)
     """
-    shape = check_arguments(image_shape, width=width)
+    shape = check_image_shape(image_shape, width=width)
     check_size(1, num_couplings=num_couplings)
     couplings = _checkerboard_couplings(shape, num_couplings, width, num_layers, shape)
     return VariationalDequantization(Chain(couplings), num_values)
@@ -303,7 +303,7 @@ def multiscale_flow(
         >>> multiscale_flow((8, 8, 1), width=4).event_shape
         (8, 8, 1)
     """
-    shape = _check_squeezes("multiscale_flow", check_arguments(image_shape, width=width), 2)
+    shape = _check_squeezes("multiscale_flow", check_image_shape(image_shape, width=width), 2)
     height, columns, channels = shape
     half = (height // 2, columns // 2, 4 * channels)
     quarter = (height // 4, columns // 4, 8 * channels)
@@ -374,7 +374,7 @@ def glow(
         (TensorShape([3, 8, 8, 1]), TensorShape([3]))
     """
     check_size(num_levels=num_levels, num_steps=num_steps)
-    shape = _check_squeezes("glow", check_arguments(image_shape, width=width), num_levels)
+    shape = _check_squeezes("glow", check_image_shape(image_shape, width=width), num_levels)
     return _glow_level(shape, num_levels, num_steps, width, num_bins, _vector(context_size))
 
 

@@ -12,7 +12,7 @@ from tfgen.layers.hierarchical import HierarchicalNormal
 from tfgen.networks._blocks import (
     ConditionOptions,
     chain,
-    check_arguments,
+    check_image_shape,
     condition_input,
     join,
     layer_widths,
@@ -102,7 +102,7 @@ def ladder_encoder(
         TensorShape([6])
     """
     _check_levels(latent_dims, widths)
-    inputs = keras.Input(check_arguments(image_shape))
+    inputs = keras.Input(check_image_shape(image_shape))
     c = condition_input(**condition)
     features, locs, scales = join(keras.layers.Flatten()(inputs), c), [], []
     for size, width in zip(latent_dims, widths, strict=True):

@@ -17,7 +17,7 @@ from tfgen.networks._blocks import (
     FEATURES,
     ConditionOptions,
     Head,
-    check_arguments,
+    check_image_shape,
     convolution,
     halved_sizes,
     image_output,
@@ -89,7 +89,7 @@ def larsen_encoder(
         >>> encoder(keras.ops.zeros((2, 64, 64, 3))).event_shape
         TensorShape([128])
     """
-    image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
+    image_shape = check_image_shape(image_shape, _NUM_HALVINGS, latent_dim=latent_dim, width=width)
     output, num_parameters = output_layer(head, latent_dim)
     return stack(
         image_shape,
@@ -149,7 +149,7 @@ def larsen_decoder(
         TensorShape([64, 64, 3])
     """
     check_size(2, width=width)
-    image_shape = check_arguments(image_shape, latent_dim, width, _NUM_HALVINGS)
+    image_shape = check_image_shape(image_shape, _NUM_HALVINGS, latent_dim=latent_dim, width=width)
     output, num_parameters = image_output(head, image_shape, output_activation)
     full, half, quarter, eighth = halved_sizes(image_shape, _NUM_HALVINGS)
     feature_map = (*eighth, 4 * width)
@@ -205,7 +205,7 @@ def larsen_discriminator(
     """
     check_size(2, width=width)
     return stack(
-        check_arguments(image_shape, width=width, num_halvings=_NUM_HALVINGS),
+        check_image_shape(image_shape, _NUM_HALVINGS, width=width),
         [
             _conv(width // 2, activation="relu"),
             *_halve(2 * width),

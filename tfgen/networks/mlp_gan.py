@@ -16,7 +16,7 @@ from tfgen.networks._blocks import (
     Head,
     Width,
     chain,
-    check_arguments,
+    check_image_shape,
     condition_input,
     dense_layers,
     image_output,
@@ -242,7 +242,7 @@ def joint_discriminator(
         >>> discriminator([keras.ops.zeros((5, 28, 28, 1)), keras.ops.zeros((5, 8))]).shape
         TensorShape([5, 1])
     """
-    image_shape = check_arguments(image_shape, latent_dim)
+    image_shape = check_image_shape(image_shape, latent_dim=latent_dim)
     if image_network is not None:
         _check_image_network(image_network, image_shape)
     image, code = keras.Input(image_shape), keras.Input((latent_dim,))

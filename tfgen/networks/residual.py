@@ -17,7 +17,7 @@ from tfgen.networks._blocks import (
     ConditionOptions,
     Head,
     chain,
-    check_arguments,
+    check_image_shape,
     convolution,
     image_output,
     logit,
@@ -60,7 +60,7 @@ def _check(image_shape, latent_dim, width, batch_norm, dropout):
     """Returns `image_shape` as a tuple, or raises ValueError."""
     check_flags(batch_norm=batch_norm)
     check_fractions("Use 0 for none.", dropout=dropout)
-    image_shape = check_arguments(image_shape, latent_dim, width)
+    image_shape = check_image_shape(image_shape, latent_dim=latent_dim, width=width)
     if any(pixels % 4 for pixels in image_shape[:2]):
         raise ValueError(
             "A residual network halves or doubles an image twice and expects height and width to "
@@ -244,7 +244,9 @@ def gvae_encoder(
         >>> encoder(keras.ops.zeros((2, 32, 32, 1))).event_shape
         TensorShape([100])
     """
-    image_shape = check_arguments(image_shape, latent_dim, width, _NUM_ENCODER_HALVINGS)
+    image_shape = check_image_shape(
+        image_shape, _NUM_ENCODER_HALVINGS, latent_dim=latent_dim, width=width
+    )
     output, num_parameters = output_layer(head, latent_dim)
     check_flags(batch_norm=batch_norm)
     blocks = [

@@ -11,7 +11,6 @@ from tfgen.networks._blocks import (
     Head,
     chain,
     check_data_shape,
-    check_halvings,
     convolution,
     halved_sizes,
     output_channels,
@@ -81,10 +80,8 @@ def vq_encoder(
         >>> vq_encoder((28, 28, 1), code_dim=8, width=16)(keras.ops.zeros((5, 28, 28, 1))).shape
         TensorShape([5, 7, 7, 8])
     """
-    data_shape = check_data_shape(data_shape)
-    check_halvings(data_shape, _NUM_HALVINGS)
+    data_shape = check_data_shape(data_shape, _NUM_HALVINGS, code_dim=code_dim, width=width)
     check_size(0, num_blocks=num_blocks)
-    check_size(1, code_dim=code_dim, width=width)
     check_flags(normalize=normalize)
     rank = len(data_shape) - 1
     axes = tuple(range(1, rank + 2))
@@ -138,10 +135,8 @@ def vq_decoder(
         >>> vq_decoder((28, 28, 1), code_dim=8, width=16)(keras.ops.zeros((5, 7, 7, 8))).event_shape
         TensorShape([28, 28, 1])
     """
-    data_shape = check_data_shape(data_shape)
-    check_halvings(data_shape, _NUM_HALVINGS)
+    data_shape = check_data_shape(data_shape, _NUM_HALVINGS, code_dim=code_dim, width=width)
     check_size(0, num_blocks=num_blocks)
-    check_size(1, code_dim=code_dim, width=width)
     rank = len(data_shape) - 1
     output, num_parameters = output_layer(head, data_shape)
     full, half, quarter = halved_sizes(data_shape, _NUM_HALVINGS)
