@@ -7,7 +7,8 @@ without the first of all, in which the model is compiled, times the batches of a
 time is that of one core, also where others use the machine: two idle cores take half of it at best.
 Scores, figures and data are not in it. Experiments that train the same networks on as much data are
 measured once; of those of which docs/results has whole runs of today's sizes, that is the time.
-Results that are in docs/results/paper_times.json are kept.
+Results that are in docs/results/paper_times.json are kept. `ct` of Sagar needs TFGEN_CT_DIR, and at
+the paper's scale more than the 22 GB of the machine that measured the others.
 """
 
 import argparse
