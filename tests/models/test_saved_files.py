@@ -14,6 +14,7 @@ from tfgen import models
 
 SAVED = pathlib.Path(__file__).resolve().parent / "saved"
 FILES = sorted(SAVED.glob("*/*.keras"))
+VERSIONS = {"0.1.0": 7, "0.2.0": 26}
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +26,11 @@ def writer():
     return module
 
 
-def test_there_are_files_of_the_first_version(writer):
-    names = {path.stem for path in FILES if path.parent.name == "0.1.0"}
-    assert names == set(writer.NAMES)
+def test_there_are_files_of_each_version(writer):
+    """Of seven classes in the first one, of all that there were in the second."""
+    names = {version: {p.stem for p in (SAVED / version).glob("*.keras")} for version in VERSIONS}
+    assert {version: len(found) for version, found in names.items()} == VERSIONS
+    assert set.union(*names.values()) <= set(writer.NAMES)
 
 
 @pytest.mark.filterwarnings("error:Skipping variable loading")

@@ -22,15 +22,7 @@ from same_weights import BUILDERS, data  # noqa: E402
 import tfgen  # noqa: E402
 from tfgen import models  # noqa: E402
 
-NAMES = [
-    "VAE",
-    "BetaVAE",
-    "IWAE",
-    "GAN",
-    "VAEGAN",
-    "NormalizingFlow",
-    "MixtureEM",
-]
+NAMES = [name for name in BUILDERS if "," not in name]  # A model of each class.
 BATCH_SIZE = 16
 
 
