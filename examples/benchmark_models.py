@@ -341,8 +341,10 @@ def discriminator(run, shape, batch_norm=True):
     return networks.dcgan_discriminator(shape, gan_width(run), batch_norm)
 
 
-def image_encoder(run, shape):
-    return networks.dcgan_encoder(shape, latent_size(run), width=gan_width(run), batch_norm=False)
+def image_encoder(run, shape, batch_norm=False):
+    return networks.dcgan_encoder(
+        shape, latent_size(run), width=gan_width(run), batch_norm=batch_norm
+    )
 
 
 def normal_decoder(run, shape):
@@ -412,13 +414,15 @@ def hybrid(model, batch_norm=False, **options):
 
 
 def ali(run, shape):
+    """Batch normalization holds the codes back, which otherwise leave the prior for good."""
     features = networks.dcgan_encoder(
-        shape, run.pick(128, 128, 8), head=None, width=gan_width(run), batch_norm=False
+        shape, run.pick(128, 128, 8), head=None, width=gan_width(run), batch_norm=True
     )
     judge = networks.joint_discriminator(
         shape, latent_size(run), (run.pick(256, 256, 16),), dropout=0.0, image_network=features
     )
-    return models.ALI(image_encoder(run, shape), generator(run, shape), judge, seed=run.seed)
+    pair = image_encoder(run, shape, batch_norm=True), generator(run, shape)
+    return models.ALI(*pair, judge, seed=run.seed)
 
 
 def alpha_gan(run, shape):

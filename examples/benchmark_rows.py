@@ -301,7 +301,12 @@ ROWS = (
         "WGAN, weights clipped at 0.01, each batch split over 5 steps of the critic",
         optimizer=("rmsprop", {"learning_rate": 5e-5}),
     ),
-    _gan_row("ali", models.ALI, builders.ali, "ALI, the pair judged by convolutions and 256 units"),
+    _gan_row(
+        "ali",
+        models.ALI,
+        builders.ali,
+        "ALI, the pair judged by convolutions and 256 units, batch normalization in all networks",
+    ),
     _gan_row(
         "vae-gan",
         models.VAEGAN,
