@@ -1,16 +1,20 @@
 """Sagar, "Generate High Fidelity Images With Generative Variational Autoencoder": Table 7, in nats
 
     python examples/sagar_2020_likelihoods.py --data-dir ~/tensorflow_datasets
+    python examples/sagar_2020_likelihoods.py --done
     python examples/sagar_2020_likelihoods.py --run annealing
     python examples/sagar_2020_likelihoods.py --smoke
 
 Table 7 lists bounds of log p(x) from eight papers, on different binarizations of MNIST. Here every
 kind of model in it is a row of `benchmark.py`: one binarization, one budget. `table-7` runs the
 rows that are not done, hours for all of them, and ranks them by the NLL of 200 importance samples
-from the model's own posterior, on the first 2,000 test images. `--scale paper` has DRAW with 64
-steps and the convolutional HVI with 16 beside them. `annealing` asks what 5,000 draws still miss.
-All in nats, upper bounds of -log p(x). A killed run goes on where it stopped.
+from the model's own posterior, on the first 2,000 test images; `--done` trains nothing, and ranks
+those that are done. `--scale paper` has DRAW with 64 steps and the convolutional HVI with 16 beside
+them. `annealing` asks what 5,000 draws still miss. All in nats, upper bounds of -log p(x). A killed
+run goes on where it stopped.
 """
+
+import argparse
 
 import _start  # noqa: F401
 import benchmark
@@ -56,29 +60,34 @@ def jobs(run):
 
 
 def folder_of(job):
-    """Where the result of today's code is: this machine's, or one that was published."""
+    """Where the result of today's code is: this machine's, or one that was published, or None."""
     print_of = benchmark.fingerprint_of(job.row.name)
     folders = (job.folder, job.record)
-    return next(f for f in folders if benchmark_run.state(f, print_of) == "done")
+    return next((f for f in folders if benchmark_run.state(f, print_of) == "done"), None)
 
 
 def table_7(run):
     """Trains what is not done; ranks all by NLL beside what the paper prints."""
     chosen, argv = jobs(run)
     benchmark.main(argv)
-    folders = {job.row.name: folder_of(job) for job in chosen}
+    return ranked(run, chosen)
+
+
+def ranked(run, chosen):
+    """NLLs of those rows that are done; their table and its picture in the run's folder."""
+    folders = {job.row.name: folder for job in chosen if (folder := folder_of(job))}
     rows = {n: paper_script.read_json(f / "result.json")["metrics"] for n, f in folders.items()}
     compared = differences(folders)
-    ranked = sorted(rows, key=lambda name: rows[name]["nll_200"])
+    names = sorted(rows, key=lambda name: rows[name]["nll_200"])
     lines = [
         "| model | paper, log p(x) >= | NLL, k 200 | minus the VAE's, same images "
         "| k 5,000 (images) | ELBO | parameters |",
         "| --- | --- | --- | --- | --- | --- | --- |",
-        *(table_row(n, systems(run)[n], rows[n], compared[n]) for n in ranked),
+        *(table_row(n, systems(run)[n], rows[n], compared.get(n, "")) for n in names),
     ]
     paper_script.write_text(run.folder / "table_7.md", "\n".join(lines) + "\n")
-    run.draw("table_7", ranking(ranked, rows))
-    return {f"nll_200_{name}": rows[name]["nll_200"] for name in ranked}
+    run.draw("table_7", ranking(names, rows))
+    return {f"nll_200_{name}": rows[name]["nll_200"] for name in names}
 
 
 def differences(folders):
@@ -171,7 +180,22 @@ EXPERIMENTS = [
 
 
 def main(argv=None):
-    paper_script.main(__doc__, EXPERIMENTS, 0, ["mnist", "fashion_mnist", "digits"], argv)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--done", action="store_true")
+    options, argv = parser.parse_known_args(argv)
+    data_sets = ["mnist", "fashion_mnist", "digits"]
+    if options.done:
+        rank_what_is_done(paper_script.parse_args(__doc__, EXPERIMENTS, data_sets, argv))
+        return
+    paper_script.main(__doc__, EXPERIMENTS, 0, data_sets, argv)
+
+
+def rank_what_is_done(args):
+    """Table 7 of the rows that are done, of which no result is kept."""
+    run = paper_script.Run(args, args.output_dir / "table-7-done", 0)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    ranked(run, jobs(run)[0])
+    print((run.folder / "table_7.md").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

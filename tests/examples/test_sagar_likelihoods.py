@@ -55,6 +55,13 @@ def test_annealing_takes_the_vae_that_was_trained(folder):
     assert values["annealed_8_gain"] == pytest.approx(gain, abs=1e-4)
 
 
+def test_what_is_done_is_ranked_without_training(script, folder, capsys):
+    path = folder.parents[1] / "table_7"
+    script.main(["--smoke", "--done", "--output-dir", str(path)])
+    whole = (folder / "table-7" / "seed_0" / "table_7.md").read_text(encoding="utf-8")
+    assert capsys.readouterr().out.strip() == whole.strip()
+
+
 def test_every_system_of_the_paper_is_there(script):
     bounds = {bound for bound in script.SYSTEMS.values() if bound}
     assert bounds == {-85.1, -88.3, -84.1, -81.3, -79.9, -80.8}  # Without the paper's own model.
