@@ -51,8 +51,8 @@ PLACES = [(4.0, 3.0)] + [
 
 # Models of the picture of samples.
 SHOWN = (
-    *("vae", "flow-prior", "conditional-vae", "ladder", "draw-attention", "vq-vae", "wae", "gan"),
-    *("gan-projection", "wgan-gp", "vae-gan", "image-flow"),
+    *("vae", "flow-prior", "conditional-vae", "draw", "vq-vae", "wae", "gan", "ac-gan", "wgan-gp"),
+    *("vae-gan", "ali", "image-flow"),
 )
 
 # Sorts by the column whose heading is clicked: numbers as numbers, what is missing last.
