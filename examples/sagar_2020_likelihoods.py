@@ -15,6 +15,8 @@ run goes on where it stopped.
 """
 
 import argparse
+import datetime
+import sys
 
 import _start  # noqa: F401
 import benchmark
@@ -74,7 +76,7 @@ def table_7(run):
 
 
 def ranked(run, chosen):
-    """NLLs of those rows that are done; their table and its picture in the run's folder."""
+    """NLLs of those rows that are done; their table, its numbers and a picture in run's folder."""
     folders = {job.row.name: folder for job in chosen if (folder := folder_of(job))}
     rows = {n: paper_script.read_json(f / "result.json")["metrics"] for n, f in folders.items()}
     compared = differences(folders)
@@ -86,8 +88,25 @@ def ranked(run, chosen):
         *(table_row(n, systems(run)[n], rows[n], compared.get(n, "")) for n in names),
     ]
     paper_script.write_text(run.folder / "table_7.md", "\n".join(lines) + "\n")
+    paper_script.write_json(run.folder / "table_7.json", numbers_of(names, rows, compared))
     run.draw("table_7", ranking(names, rows))
     return {f"nll_200_{name}": rows[name]["nll_200"] for name in names}
+
+
+def numbers_of(names, rows, compared):
+    """What the table prints, and where that was computed."""
+    kept = ("nll_200", "nll_200_se", "nll_5000", "nll_5000_se", "images_5000", "elbo", "parameters")
+    numbers = {name: {key: rows[name][key] for key in kept} for name in names}
+    for name in filter(compared.get, names):
+        difference, half = compared[name].split(" ± ")
+        numbers[name] |= {"minus_the_vaes": float(difference), "half_interval": float(half)}
+    return {
+        "command": " ".join(["python", *sys.argv]),
+        "commit": paper_script.commit(),
+        "date": datetime.date.today().isoformat(),
+        **paper_script.machine(),
+        "rows": numbers,
+    }
 
 
 def differences(folders):

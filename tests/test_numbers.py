@@ -30,7 +30,11 @@ FILES = {
     "docs/soons.md": ["soons*"],
     "docs/mi.md": ["mi_*"],
     "docs/su.md": ["su_*"],
-    "docs/sagar.md": ["sagar*"],
+    "docs/sagar.md": [
+        "sagar*",
+        *(f"benchmark/mnist-small/{row}/*/result" for row in ("wgan-gp", "gvae", "vae-gan")),
+        "benchmark/mnist-small/alpha-gan/*/result",
+    ],
     "docs/schik.md": ["schik*"],
     "docs/choosing.md": ["*", BENCHMARK],
 }

@@ -60,6 +60,9 @@ def test_what_is_done_is_ranked_without_training(script, folder, capsys):
     script.main(["--smoke", "--done", "--output-dir", str(path)])
     whole = (folder / "table-7" / "seed_0" / "table_7.md").read_text(encoding="utf-8")
     assert capsys.readouterr().out.strip() == whole.strip()
+    numbers = json.loads((path / "digits-smoke" / "table-7-done" / "table_7.json").read_text())
+    for name, row in numbers["rows"].items():
+        assert row["nll_200"] == metrics_of(folder, "table-7")[f"nll_200_{name}"]
 
 
 def test_every_system_of_the_paper_is_there(script):
