@@ -202,14 +202,14 @@ def test_list(scripts, tmp_path, capsys):
     vae, ae, wae, aae = jobs(scripts, tmp_path, *flags)
     write_result(aae, 60.0, scripts.command.fingerprint_of("aae"), record=True)
     write_result(vae, 120.0, scripts.command.fingerprint_of("vae"))
-    write_result(ae, 90.0, "that of other code")
+    write_result(ae, 80.0, "that of other code")
     with scripts.run.locked(wae.folder) as ours:
         assert ours
         # The lock is the open file's: another one in this process finds it taken.
         scripts.command.main([*flags, "--list"])
     lines = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines()}
     assert lines["vae"][1:] == ["VAE", "mnist", "0", "30", "done", "2", "min"]
-    assert lines["ae"][5:] == ["stale", "90", "s", "90", "s"]
+    assert lines["ae"][5:] == ["stale", "80", "s", "80", "s"]
     assert lines["wae"][5] == "running"
     assert lines["aae"][5] == "done"  # Its record is in the repository.
     assert "2 of 4 done" in " ".join(lines["2"])
