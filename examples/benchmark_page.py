@@ -18,6 +18,8 @@ import pathlib
 import numpy as np
 import paper_script
 from benchmark_rows import PEERS, ROWS
+from paper_files import save_in_few_colours
+from PIL import Image
 
 # Metric, heading, digits.
 COLUMNS = (
@@ -97,6 +99,7 @@ def main(argv=None):
     for name, draw in PLOTS.items():
         save(draw(results), target / name)
     save(gallery(pictures), target / "gallery.png")
+    shrink(target / "gallery.png")
     links = {n: [relative(p, target) for p in paths] for n, paths in pictures.items()}
     table = "\n".join(html_tables(results, compared))
     paper_script.write_text(target / "index.html", page(results, table, links, target))
@@ -110,6 +113,13 @@ def save(fig, path):
     """Writes a figure, if there is one."""
     if fig is not None:
         paper_script.save_figure(fig, path)
+
+
+def shrink(path):
+    """Stores a picture of grey images, if there is one, in few colours."""
+    if path.exists():
+        with Image.open(path) as image:
+            save_in_few_colours(image, path)
 
 
 def relative(path, target):
@@ -233,10 +243,14 @@ def differences(results, folder):
 
 def minus_the_vaes(values):
     """Of the NLLs of images by model, None where they are unknown."""
+    return {name: interval(gap) for name, gap in gaps(values).items()}
+
+
+def gaps(values):
+    """NLL of each image minus the VAE's, by model; none if the VAE's are unknown."""
     base = values.get("vae")
-    if base is None:
-        return {}
-    return {n: interval(v - base) for n, v in values.items() if v is not None and n != "vae"}
+    others = {n: v for n, v in values.items() if v is not None and n != "vae"}
+    return {} if base is None else {name: v - base for name, v in others.items()}
 
 
 def nlls(seeds, folder):
@@ -246,9 +260,14 @@ def nlls(seeds, folder):
     return np.mean(found, axis=0) if found else None
 
 
+def mean_and_half(values):
+    """Mean over images, and half of its 95 % interval."""
+    return values.mean(), 1.96 * values.std(ddof=1) / np.sqrt(len(values))
+
+
 def interval(values):
-    half = 1.96 * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.2f} ± {half:.2f}"
+    mean, half = mean_and_half(values)
+    return f"{mean:+.2f} ± {half:.2f}"
 
 
 # The page.

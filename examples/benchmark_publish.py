@@ -26,6 +26,7 @@ import h5py
 import numpy as np
 import paper_script
 from benchmark_rows import BOUND
+from paper_files import save_in_few_colours
 from PIL import Image
 
 from tfgen import models
@@ -107,7 +108,7 @@ def record(folder, target):
         if folder.name == "seed_0" and (folder / name).exists():
             with Image.open(folder / name) as image:
                 image.thumbnail((WIDTH, WIDTH))
-                image.convert("RGB").quantize(32).save(target / name, optimize=True)
+                save_in_few_colours(image, target / name)
 
 
 # Weights.

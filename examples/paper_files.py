@@ -21,6 +21,11 @@ def write_text(path, text):
     os.replace(aside, path)
 
 
+def save_in_few_colours(image, path):
+    """Writes a picture of grey images, of PIL, at a third of its size."""
+    image.convert("RGB").quantize(32).save(path, optimize=True)
+
+
 def save_figure(fig, path):
     """Writes a figure and forgets it."""
     import matplotlib.pyplot as plt

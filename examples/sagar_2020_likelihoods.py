@@ -79,7 +79,8 @@ def ranked(run, chosen):
     """NLLs of those rows that are done; their table, its numbers and a picture in run's folder."""
     folders = {job.row.name: folder for job in chosen if (folder := folder_of(job))}
     rows = {n: paper_script.read_json(f / "result.json")["metrics"] for n, f in folders.items()}
-    compared = differences(folders)
+    nlls = nlls_of(folders)
+    compared = benchmark_page.minus_the_vaes(nlls)
     names = sorted(rows, key=lambda name: rows[name]["nll_200"])
     lines = [
         "| model | paper, log p(x) >= | NLL, k 200 | minus the VAE's, same images "
@@ -88,18 +89,18 @@ def ranked(run, chosen):
         *(table_row(n, systems(run)[n], rows[n], compared.get(n, "")) for n in names),
     ]
     paper_script.write_text(run.folder / "table_7.md", "\n".join(lines) + "\n")
-    paper_script.write_json(run.folder / "table_7.json", numbers_of(names, rows, compared))
+    paper_script.write_json(run.folder / "table_7.json", numbers_of(names, rows, nlls))
     run.draw("table_7", ranking(names, rows))
     return {f"nll_200_{name}": rows[name]["nll_200"] for name in names}
 
 
-def numbers_of(names, rows, compared):
+def numbers_of(names, rows, nlls):
     """What the table prints, and where that was computed."""
     kept = ("nll_200", "nll_200_se", "nll_5000", "nll_5000_se", "images_5000", "elbo", "parameters")
     numbers = {name: {key: rows[name][key] for key in kept} for name in names}
-    for name in filter(compared.get, names):
-        difference, half = compared[name].split(" ± ")
-        numbers[name] |= {"minus_the_vaes": float(difference), "half_interval": float(half)}
+    for name, gap in benchmark_page.gaps(nlls).items():
+        mean, half = benchmark_page.mean_and_half(gap)
+        numbers[name] |= {"minus_the_vaes": float(mean), "half_interval": float(half)}
     return {
         "command": " ".join(["python", *sys.argv]),
         "commit": paper_script.commit(),
@@ -109,10 +110,9 @@ def numbers_of(names, rows, compared):
     }
 
 
-def differences(folders):
-    """NLL minus that of the VAE, mean over the same images with a 95 % interval."""
-    nlls = {name: np.load(f / "nlls_200.npy").astype("float64") for name, f in folders.items()}
-    return {"vae": "", **benchmark_page.minus_the_vaes(nlls)}
+def nlls_of(folders):
+    """NLL of each of the same images, by row."""
+    return {name: np.load(f / "nlls_200.npy").astype("float64") for name, f in folders.items()}
 
 
 def table_row(name, paper, row, difference):

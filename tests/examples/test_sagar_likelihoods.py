@@ -45,7 +45,7 @@ def test_models_are_compared_on_the_same_images(script, folder):
     results = folder.parents[1] / "benchmark" / "digits-smoke"
     folders = {name: results / name / "seed_0" for name in ("vae", "planar-10")}
     means = {n: np.load(f / "nlls_200.npy").mean(dtype="float64") for n, f in folders.items()}
-    text = script.differences(folders)["planar-10"]
+    text = script.benchmark_page.minus_the_vaes(script.nlls_of(folders))["planar-10"]
     assert text.startswith(f"{means['planar-10'] - means['vae']:+.2f} ± ")
 
 
@@ -60,7 +60,9 @@ def test_what_is_done_is_ranked_without_training(script, folder, capsys):
     script.main(["--smoke", "--done", "--output-dir", str(path)])
     whole = (folder / "table-7" / "seed_0" / "table_7.md").read_text(encoding="utf-8")
     assert capsys.readouterr().out.strip() == whole.strip()
-    numbers = json.loads((path / "digits-smoke" / "table-7-done" / "table_7.json").read_text())
+    numbers = json.loads(
+        (path / "digits-smoke" / "table-7-done" / "table_7.json").read_text("utf-8")
+    )
     for name, row in numbers["rows"].items():
         assert row["nll_200"] == metrics_of(folder, "table-7")[f"nll_200_{name}"]
 

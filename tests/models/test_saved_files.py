@@ -14,7 +14,7 @@ from tfgen import models
 
 SAVED = pathlib.Path(__file__).resolve().parent / "saved"
 FILES = sorted(SAVED.glob("*/*.keras"))
-VERSIONS = {"0.1.0": 7, "0.2.0": 26}
+FIRST = {"VAE", "BetaVAE", "IWAE", "GAN", "VAEGAN", "NormalizingFlow", "MixtureEM"}
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +28,9 @@ def writer():
 
 def test_there_are_files_of_each_version(writer):
     """Of seven classes in the first one, of all that there were in the second."""
-    names = {version: {p.stem for p in (SAVED / version).glob("*.keras")} for version in VERSIONS}
-    assert {version: len(found) for version, found in names.items()} == VERSIONS
-    assert set.union(*names.values()) <= set(writer.NAMES)
+    first, second = ({p.stem for p in FILES if p.parent.name == v} for v in ("0.1.0", "0.2.0"))
+    assert first == FIRST and first < second <= set(writer.NAMES)
+    assert len(second) == 26
 
 
 @pytest.mark.filterwarnings("error:Skipping variable loading")
