@@ -31,6 +31,7 @@ NUM_IMAGES = 500  # Five batches.
 def main(argv=None):
     args = parse_args(argv)
     if args.digest:
+        benchmark_run.NUM_IMAGES = NUM_IMAGES  # In a process of its own, of which this is all.
         print(digest_of(*args.digest, args.data_dir))
         return
     check_committed()
@@ -122,7 +123,6 @@ def run_in(tree, row, data_dir):
 
 def digest_of(name, dataset, seed, data_dir):
     """SHA-256 of all weights of networks, and of logged values, after the first batches."""
-    benchmark_run.NUM_IMAGES = NUM_IMAGES
     row = benchmark.row_of(name)._replace(epochs=1)
     with tempfile.TemporaryDirectory() as folder:
         smoke = ["--smoke"] if dataset == "digits" else ["--dataset", dataset]
