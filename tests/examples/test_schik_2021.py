@@ -1,6 +1,6 @@
 """The parts of Schik's script that its smoke run cannot show to be right."""
 
-import importlib
+import argparse
 import json
 import pathlib
 
@@ -12,13 +12,15 @@ import tensorflow_probability as tfp
 
 from tfgen import datasets, metrics, models
 
-EXAMPLES = pathlib.Path(__file__).parents[2] / "examples"
+
+@pytest.fixture
+def schik(load_script):
+    return load_script("schik_2021_vae_overview")
 
 
 @pytest.fixture
-def schik(monkeypatch):
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module("schik_2021_vae_overview")
+def sprites(load_script):
+    return load_script("schik_sprites")
 
 
 class FactorModel:
@@ -29,12 +31,12 @@ class FactorModel:
         return tfp.distributions.Independent(tfp.distributions.Normal(loc, 0.01), 1)
 
 
-def test_shape_is_left_out_of_the_authors_gap(schik):
+def test_shape_is_left_out_of_the_authors_gap(sprites):
     factors = datasets.sprites.factors_of(np.random.default_rng(0).integers(737_280, size=3000))
     codes = tf.cast(factors, tf.float32).numpy()
     codes[:, 0] = 0.0  # The shape is lost, each other factor has a dimension of its own.
     data = tf.data.Dataset.from_tensor_slices((codes, factors)).batch(1000)
-    found = schik.mig_of_four_factors(FactorModel(), data)
+    found = sprites.mig_of_four_factors(FactorModel(), data)
     alone = metrics.mig_by_samples(codes, np.full_like(codes, 0.01), factors)
     assert found["mig_4"] == pytest.approx(alone.gaps[1:].mean(), rel=1e-6)
     assert found["mig_4"] > 0.9 > 0.8 > alone.mig
@@ -50,9 +52,25 @@ def test_strongest_dimensions(schik):
     assert schik.strongest_dimensions(model, np.zeros(4, "float32"), 3) == [1, 3, 0]
 
 
+def test_pairs_differ_in_one_factor(sprites, monkeypatch):
+    """Of 100 pairs; that the new value of the factor is the old one has a probability of 0.12."""
+    run = sprites.paper_script.Run(
+        argparse.Namespace(smoke=True, sprites_size=None), pathlib.Path(), seed=0
+    )
+    _, factors = next(iter(sprites.load_sprites(run, "train", labels=True)[0]))
+    monkeypatch.setattr(sprites, "draw", lambda factors: factors)
+    monkeypatch.setattr(sprites, "resize", lambda images, size: images)
+    first, second = next(iter(sprites.load_pairs(run, "train")[0]))
+    changes = np.sum(second != factors, axis=1)
+    assert first.shape == (100, 16, 16, 1) and changes.max() == 1
+    assert 0.88 - 4 * 0.033 < changes.mean() < 1
+    assert np.all(np.sum(second != factors, axis=0) > 0)
+    assert np.all(second.numpy() < datasets.sprites.FACTOR_SIZES)
+
+
 @pytest.mark.slow
 def test_scores_of_sprites(schik, tmp_path):
-    flags = ["--smoke", "--run", "sprites-ae", "sprites-factor-vae", "scores"]
+    flags = ["--smoke", "--run", "sprites-ae", "sprites-ada-gvae", "sprites-factor-vae", "scores"]
     schik.main([*flags, "--output-dir", str(tmp_path)])
     results = json.loads((tmp_path / "digits-smoke" / "results.json").read_text(encoding="utf-8"))
     assert {"mig", "dci_disentanglement", "squared_error"} <= set(
