@@ -360,7 +360,6 @@ EXPERIMENTS = [
         f"{GVAE_SETUP}; axial slices, window -160 to 240 HU in [-1, 1], all volumes of --ct-dir; "
         "paper: 128 x 128, z 512, batch 32; cpu: 32 x 32, z 16, batch 8; 300 epochs",
         figures=("slices.png",),
-        times={"paper": "not known, over 22 GB"},
     ),
 ]
 
