@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 from tfgen import layers, models, networks
 from tfgen.metrics import importance_sampled_nll, outlier_scores
+from tfgen.metrics.outliers import _KINDS
 
 from .conftest import BIAS, SCALE, WEIGHTS
 
@@ -171,6 +172,44 @@ def test_masks_are_the_encoders_alone():
     mask = np.ones((6, 4), "float32")
     expected = np.sum(np.square(x - model.reconstruct(x, mask)), axis=1)
     assert_allclose(scores(model, (x, mask), "reconstruction_error"), expected, rtol=1e-5)
+
+
+def model_of_missing_values(shape, head):
+    sizes = dict(latent_dim=2, width=8)
+    encoder = networks.mlp_encoder(shape, condition_shape=shape, **sizes)
+    return models.MissingDataVAE(encoder, networks.mlp_decoder(shape, head=head, **sizes), seed=0)
+
+
+@pytest.mark.parametrize("form", ["arrays", "data set"])
+@pytest.mark.parametrize("kind", [kind for kind in _KINDS if kind != "discriminator"])
+def test_what_is_missing_has_no_influence(kind, form):
+    """A row, or of "complexity" an image, with other values where nothing was observed."""
+    shape, head = ((4, 4, 1), None) if kind == "complexity" else ((4,), layers.IndependentNormal)
+    rng = np.random.default_rng(0)
+    x, other = rng.random((2, 6, *shape)).astype("float32")
+    mask = rng.random((6, *shape)) < 0.6
+    model = model_of_missing_values(shape, head or layers.IndependentBernoulli)
+    options = {name: 3 for name in ("num_samples", "num_steps") if name in _KINDS[kind][2]}
+    if "reference" in _KINDS[kind][2]:
+        options["reference"] = x, mask
+
+    def found(values):
+        data = values, mask.astype("float32")
+        if form == "data set":
+            data = tf.data.Dataset.from_tensor_slices(data).batch(4)
+        return scores(model, data, kind, **options)
+
+    np.testing.assert_array_equal(found(np.where(mask, x, other)), found(x))
+    assert not np.array_equal(found(np.where(mask, other, x)), found(x))
+
+
+def test_a_class_of_the_encoder_alone_is_no_mask():
+    sizes = dict(latent_dim=2, width=8)
+    encoder = networks.mlp_encoder((4,), num_classes=2, **sizes)
+    model = models.VAE(encoder, networks.mlp_decoder((4,), **sizes), seed=0)
+    x, labels = np.random.default_rng(0).random((6, 4)).astype("float32"), np.zeros(6, int)
+    expected = np.sum(np.square(x - model.reconstruct(x, labels)), axis=1)
+    assert_allclose(scores(model, (x, labels), "reconstruction_error"), expected, rtol=1e-5)
 
 
 KINDS = ("nll", "elbo", "reconstruction", "reconstruction_error", "latent")

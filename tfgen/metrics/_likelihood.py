@@ -23,6 +23,7 @@ __all__ = [
     "conditions_of",
     "encode",
     "explained_of",
+    "observed",
     "open_batches",
     "seed_of",
     "standard_error",
@@ -134,6 +135,15 @@ def conditions_of(x: Any) -> list[Any]:
 def explained_of(x: Any) -> tf.Tensor:
     """The targets of a batch that has such, else its examples."""
     return getattr(x, "targets", _examples(x))
+
+
+def observed(model: Any, x: Any, values: tf.Tensor) -> tf.Tensor:
+    """Values of the shape of the examples, 0 where the batch's mask says that nothing was observed.
+
+    A model with a method `impute` takes masks; what others take beside examples is none.
+    """
+    conditions = conditions_of(x) if hasattr(model, "impute") else []
+    return tf.where(tf.cast(conditions[0], tf.bool), values, 0) if conditions else values
 
 
 def conditioned_on(model: Any, x: Any) -> contextlib.AbstractContextManager[None]:

@@ -20,6 +20,7 @@ from tfgen.metrics._likelihood import (
     conditions_of,
     encode,
     explained_of,
+    observed,
     open_batches,
     seed_of,
 )
@@ -94,6 +95,9 @@ def outlier_scores(
       arXiv:1909.11480; models of images with a likelihood.
     - "latent": the Mahalanobis distance of the code from the codes of `reference`; encoders.
     - "discriminator": -d(x), of the discriminator's logit; GANs.
+
+    Of a model of missing values, given pairs (x, mask), observed values count alone: "complexity"
+    has 0 in the place of the others.
 
     The equations of these papers were not checked. Images of another data set often have a higher
     likelihood than those that the model was trained on: see the page on outliers in the docs before
@@ -219,7 +223,7 @@ def _error(model, x, seed):
     is_conditional = getattr(model, "samples_are_conditional", True)
     conditions = conditions_of(x) if is_conditional else []  # A mask is the encoder's alone.
     output = model.decode(code_of(encode(model, x)), *conditions)
-    error = tf.cast(explained_of(x), tf.float32) - _mean_of(output)
+    error = observed(model, x, tf.cast(explained_of(x), tf.float32) - _mean_of(output))
     return tf.reduce_sum(tf.square(error), axis=range(1, len(error.shape)))
 
 
@@ -258,7 +262,7 @@ def _complexities(model, data, settings):
     sizes = [
         _png_bits(image)
         for x, count in open_batches(model, data, settings.batch_size)[0]
-        for image in explained_of(x).numpy()[:count]
+        for image in observed(model, x, explained_of(x)).numpy()[:count]
     ]
     return nlls / math.log(2) - np.array(sizes)
 
