@@ -263,3 +263,137 @@ def test_decoding_what_is_not_finite_is_refused():
     _, info = datasets.load_table(frame)
     with pytest.raises(ValueError, match="finite"):
         info.decode(np.full((2, 2), np.nan))
+
+
+# Categories.
+
+CATEGORIES = {
+    "texts": ["low", "mid", "high"],
+    "whole numbers": [3, 1, 2],
+    "fractions": [0.5, 0.25, 2.0],
+    "truth values": [True, False],
+    "numbers of pandas": pandas.array([3, 1, 2], dtype="Int64"),
+}
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("categories", CATEGORIES.values(), ids=CATEGORIES)
+def test_categories_are_classes_in_their_order_present_or_not(categories, ordered, missing):
+    dtype = pandas.CategoricalDtype(categories, ordered)
+    declared = list(categories)
+    values = [declared[1], declared[0], declared[1], None if missing else declared[1]]
+    table = pandas.DataFrame({"a": np.arange(4.0), "c": pandas.Series(values, dtype=dtype)})
+    _, info = load_table(table, "train[:1]")
+    assert info.columns[1] == datasets.Column("c", "class", tuple(declared))
+    data, other = load_table(table, "all", like=info, mask=missing, shuffle=False)
+    x = next(iter(data))
+    x = x[0].numpy() if missing else x.numpy()
+    np.testing.assert_array_equal(x[:2, 1:], np.eye(len(declared))[[1, 0]])
+    assert other.decode(x)["c"][:3].tolist() == values[:3]
+    if not missing:
+        labels = rows_of(load_table(table, "all", label="c", shuffle=False)[0], 1)
+        assert labels.tolist() == [1, 0, 1, 1]
+
+
+@pytest.mark.parametrize("kind", ["number", "count"])
+def test_categories_of_numbers_may_be_called_numbers(kind):
+    table = pandas.DataFrame({"c": pandas.Categorical([3, 1, None]), "b": [1.0, 2.0, 4.0]})
+    data, info = load_table(table, "all", kinds={"c": kind}, mask=True, shuffle=False)
+    x, mask = next(iter(data))
+    assert info.columns[0].kind == kind and mask.numpy()[:, 0].tolist() == [1, 1, 0]
+    assert info.decode(x)["c"][:2].tolist() == [3, 1]
+
+
+def test_categories_that_are_all_different_are_classes():
+    names = pandas.Categorical([f"row {i}" for i in range(60)])
+    assert load_table(pandas.DataFrame({"id": names}))[1].data_shape == (60,)
+
+
+# Columns that do not fit those of `like`, or a kind.
+
+UNFIT = {
+    "dates": pandas.date_range("2020", periods=6),
+    "spans": pandas.to_timedelta(np.arange(6), unit="s"),
+    "zoned dates": pandas.date_range("2020", periods=6, tz="UTC"),
+    "complex": np.arange(6) * 1j,
+    "texts": ["w"] * 6,
+    "digits": ["1"] * 6,
+    "mixed": np.array([1, 2, 3, 4, 5, "x"], object),
+    "lists": pandas.Series([[1]] * 6),
+    "a huge int": pandas.Series([10**400] * 6, dtype=object),
+    "infinite": [np.inf] * 6,
+    "too large": np.arange(6) * 1e300,
+    "intervals": pandas.cut(np.arange(6.0), 3),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("how", ["like", "kinds"])
+@pytest.mark.parametrize("kind", ["number", "count", "class"])
+@pytest.mark.parametrize("unfit", UNFIT.values(), ids=UNFIT)
+def test_columns_that_do_not_fit_are_refused_by_their_name(unfit, kind, how):
+    base = pandas.DataFrame({"good": np.arange(6.0), "bad": [0, 1, 2] * 2})
+    kinds = {"bad": kind}
+    options = {"like": load_table(base, kinds=kinds)[1]} if how == "like" else {"kinds": kinds}
+    try:
+        data, _ = load_table(base.assign(bad=unfit), "all", **options)
+    except ValueError as error:
+        assert "'bad'" in str(error) and "Received" in str(error)
+    else:  # Texts and fractions are classes unless others are known; large numbers have a scale.
+        assert how == "kinds" and kind != "count" and np.isfinite(next(iter(data))).all()
+
+
+@pytest.mark.parametrize(
+    "numbers", [[1, None, 2], [1.5, np.nan, 2], [True, None, False]], ids=["ints", "floats", "bool"]
+)
+def test_numbers_among_objects_are_numbers_of_like(numbers):
+    base = pandas.DataFrame({"a": [0.0, 1.0, 5.0], "b": [1.0, 2.0, 4.0]})
+    table = base.assign(a=pandas.Series(numbers, dtype=object))
+    info = load_table(base)[1]
+    x, mask = next(iter(load_table(table, "all", like=info, mask=True, shuffle=False)[0]))
+    assert mask.numpy()[:, 0].tolist() == [1, 0, 1]
+    expected = np.float64([numbers[0], numbers[2]])
+    np.testing.assert_allclose(info.decode(x)["a"][[0, 2]], expected, rtol=1e-6, atol=1e-6)
+
+
+# Names and files.
+
+
+@pytest.mark.parametrize("names", [("a", "b"), (1, 2), (1.5, 2.5), ((1, "x"), (2, "y"))], ids=str)
+def test_names_of_columns_are_taken_as_they_are_or_as_texts(names):
+    frame = pandas.DataFrame([[1, 0], [2, 1], [5, 0]])
+    frame.columns = pandas.Index(names, tupleize_cols=False)
+    for first, second in (names, map(str, names)):
+        info = load_table(frame, kinds={first: "count"}, label=second)[1]
+        assert info.columns[0].kind == "count" and info.label.name == str(names[1])
+        assert load_table(frame, label=second, like=info)[1].label == info.label
+
+
+@pytest.mark.parametrize("kinds", [["a"], "count", 3, [("size", "count")], {"size"}], ids=str)
+def test_kinds_that_are_no_dict_are_refused(kinds):
+    with pytest.raises(ValueError, match="kinds is a dict .*Received: kinds=.*'size': 'count'"):
+        load_table(frame(), kinds=kinds)
+
+
+BROKEN = {
+    "latin": "size,colour\n1,gr\xfcn\n".encode("latin-1"),
+    "empty": b"",
+    "ragged": b"a,b\n1,2\n1,2,3,4\n",
+    "bytes": bytes(range(256)) * 4,
+    "unclosed": b'a,b\n1,"2\n',
+}
+
+
+@pytest.mark.parametrize("content", BROKEN.values(), ids=BROKEN)
+def test_files_that_are_no_tables_are_named(tmp_path, content):
+    (tmp_path / "broken.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=r"Received: source='.*broken\.csv' .*pandas.read_csv"):
+        load_table(tmp_path / "broken.csv")
+
+
+def test_files_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Received: source='.*gone\.csv'"):
+        load_table(tmp_path / "gone.csv")
+    with pytest.raises(ValueError, match="path of a CSV file.*images are read by datasets.load"):
+        load_table(tmp_path)

@@ -1,8 +1,11 @@
 """Tables: CSV files, data frames and arrays, as numbers that a network takes, and back again."""
 
 import dataclasses
+import math
+import numbers
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Hashable, Mapping
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -132,8 +135,8 @@ def load_table(
     split: str = "train",
     batch_size: int = 128,
     *,
-    kinds: Mapping[str, Kind] | None = None,
-    label: str | None = None,
+    kinds: Mapping[Any, Kind] | None = None,
+    label: Hashable | None = None,
     mask: bool = False,
     like: TableInfo | None = None,
     seed: int = 0,
@@ -144,8 +147,10 @@ def load_table(
 
     Numbers are standardized by the mean and the standard deviation of the split, classes become
     one-hot vectors, counts stay as they are. Texts, categories and truth values are classes, all
-    else is a number, unless `kinds` says otherwise. Test data are encoded as training data were:
-    `load_table(path, "train[80%:]", like=info)`.
+    else is a number, unless `kinds` says otherwise. The classes of a column of categories are all
+    that it declares, in their order, whether a row has them or not; those of another one are its
+    values, sorted. Test data are encoded as training data were: `load_table(path, "train[80%:]",
+    like=info)`.
 
     The order, `seek` and resuming are those of `load`. The head of a decoder that fits is
     `networks.table_head(info.columns)`.
@@ -156,8 +161,9 @@ def load_table(
         split: str, "train" or "all" for every row, "train_shuffled" for every row in a random
             order, always the same, or a slice such as "train_shuffled[:80%]".
         batch_size: int >= 1.
-        kinds: dict from names of columns to "number", "class" or "count".
-        label: name of a column that is delivered as the number of its class, beside x.
+        kinds: dict from names of columns, as the table has them or as texts, to "number", "class"
+            or "count".
+        label: such a name, of a column that is delivered as the number of its class, beside x.
         mask: bool, deliver (x, mask), for `models.MissingDataVAE`: the mask is 0 where a value is
             missing, 1 elsewhere. Without it a missing value is an error.
         like: `TableInfo` of another split, whose columns, scales and classes are taken.
@@ -171,9 +177,10 @@ def load_table(
         `TableInfo`.
 
     Raises:
-        ValueError: if an argument is unusable, a value is missing without `mask`, a class is not
-            among those of `like`, or a column is too large for float32, of values that are neither
-            numbers nor texts, or, without a kind, of texts that are all different.
+        ValueError: if an argument or the file is unusable, a value is missing without `mask`, a
+            class is not among those of `like`, or a column is too large for float32, of values
+            that are neither numbers nor texts, or, without a kind, of texts that are all different.
+        FileNotFoundError: if there is no such file.
         ImportError: without pandas, unless the source is an array.
 
     Example:
@@ -188,11 +195,12 @@ def load_table(
     """
     check_delivery(split, batch_size, seed, shuffle, drop_remainder)
     check_flags(mask=mask)
-    name, values = _read(source)
+    name, values, declared = _read(source)
     chosen = select(unsplit(len(next(iter(values.values())))), split)
     values = {key: column[chosen] for key, column in values.items()}
-    columns, target = _columns(values, kinds, label, like)
-    _check_values(values, columns, target, mask)
+    label = None if label is None else str(label)
+    columns, target = _columns(values, declared, kinds, label, like)
+    values = _checked_values(values, columns, target, mask)
     x = np.concatenate([c.encode(values[c.name]) for c in columns], axis=1)
     second = _second(values, columns, target, mask)
     examples = Examples(name, x, x.shape[1:], second)
@@ -213,35 +221,73 @@ def load_table(
 # Reading.
 
 
+def is_frame(source: Any) -> bool:
+    """Whether something is a data frame.
+
+    Example:
+        >>> is_frame(np.zeros((2, 3)))
+        False
+    """
+    return hasattr(source, "columns") and hasattr(source, "dtypes")
+
+
 def _read(source):
-    """Name of a source, and its columns by name."""
+    """Name of a source, its columns by name, and the classes that some of them declare."""
     if isinstance(source, str | os.PathLike):
-        frame = extras.require("pandas", "table").read_csv(source)
-        return os.fspath(source), _of_frame(frame)
-    if hasattr(source, "columns") and hasattr(source, "dtypes"):
-        return "frame", _of_frame(source)
+        return os.fspath(source), *_of_frame(_read_csv(source))
+    if is_frame(source):
+        return "frame", *_of_frame(source)
     array = as_numbers(source=source)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(
             "source must be a data frame, the path of a CSV file, or an array of shape (rows, "
             f"columns). Received: shape {array.shape}. Images are read by datasets.load."
         )
-    return "array", {str(i): column for i, column in enumerate(array.T)}
+    return "array", {str(i): column for i, column in enumerate(array.T)}, {}
+
+
+def _read_csv(path):
+    """The data frame in a file; an error names it."""
+    pandas = extras.require("pandas", "table")
+    try:
+        return pandas.read_csv(path)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"There is no such file. Received: source={os.fspath(path)!r}. Give the path of a CSV "
+            "file, or a data frame."
+        ) from error
+    except (IsADirectoryError, ValueError) as error:  # Those of pandas are of the latter.
+        raise ValueError(
+            "source must be the path of a CSV file in UTF-8, with a head line. Received: "
+            f"source={os.fspath(path)!r} ({str(error).strip()}). Read others by pandas, such as "
+            "pandas.read_csv(path, encoding='latin-1'), and pass the data frame; images are read "
+            "by datasets.load."
+        ) from error
 
 
 def _of_frame(frame):
+    """Columns by name, and the classes of those that hold categories."""
     names = [str(name) for name in frame.columns]
     if len(set(names)) < len(names) or not len(frame) or not names:
         raise ValueError(
             "source must have at least one row, and columns of different names. Received: "
             f"{len(frame)} rows and columns {names}."
         )
-    return dict(zip(names, (_values_of(frame[key]) for key in frame.columns), strict=True))
+    columns = dict(zip(names, (frame[key] for key in frame.columns), strict=True))
+    of_categories = [name for name in names if _has_categories(columns[name])]
+    declared = {name: columns[name].dtype.categories.to_numpy(object) for name in of_categories}
+    return {name: _values_of(column) for name, column in columns.items()}, declared
+
+
+def _has_categories(column):
+    return hasattr(column.dtype, "categories") and hasattr(column.dtype, "ordered")
 
 
 def _values_of(column):
     """The values of a column; NaN in the place of `pandas.NA` among numbers."""
     dtype = column.dtype
+    if _has_categories(column):  # As objects, which are no numbers.
+        return column.astype(object).to_numpy()
     if not isinstance(dtype, np.dtype) and getattr(dtype, "kind", "O") in "iuf":
         return column.to_numpy("float64", na_value=np.nan)
     return column.to_numpy()
@@ -264,12 +310,14 @@ def _equals_itself(value):
 # Columns.
 
 
-def _columns(values, kinds, label, like):
+def _columns(values, declared, kinds, label, like):
     """Columns of x, and that of the label or None."""
     if like is not None:
         return _columns_like(values, kinds, label, like)
     kinds = _checked_kinds(values, kinds, label)
-    columns = {name: _column(name, values[name], kinds.get(name)) for name in values}
+    columns = {
+        name: _column(name, values[name], kinds.get(name), declared.get(name)) for name in values
+    }
     target = columns.pop(label, None)
     if not columns:
         raise ValueError(
@@ -296,7 +344,12 @@ def _columns_like(values, kinds, label, like):
 
 
 def _checked_kinds(values, kinds, label):
-    kinds = {str(name): kind for name, kind in dict(kinds or {}).items()}
+    if not isinstance(kinds, Mapping | None):
+        raise ValueError(
+            f"kinds is a dict from names of columns to kinds. Received: kinds={kinds!r}. Write it "
+            f"as kinds={{{next(iter(values))!r}: 'count'}}."
+        )
+    kinds = {str(name): kind for name, kind in (kinds or {}).items()}
     unknown = [name for name in [*kinds, *([] if label is None else [label])] if name not in values]
     if unknown:
         raise ValueError(
@@ -310,26 +363,22 @@ def _checked_kinds(values, kinds, label):
     return kinds | ({} if label is None else {label: "class"})
 
 
-def _column(name, values, kind):
+def _column(name, values, kind, declared):
     """The encoding of one column, of a kind or as its values are."""
     present = values[~_is_missing(values)]
     if not len(present):
         raise ValueError(f"Column {name!r} has no values. Leave it out.")
     if kind is None and values.dtype.kind not in "iuf":
-        _check_repeats(name, present)
+        if declared is None:
+            _check_repeats(name, present)
         kind = "class"
     kind = kind or "number"
     if kind == "class":
-        return Column(name, kind, _classes(name, present))
-    if values.dtype.kind not in "biuf":
-        raise ValueError(
-            f"Column {name!r} holds {values.dtype}, such as {present[0]!r}. Received: kind={kind!r}"
-            ". Convert it to numbers, or call it a 'class'."
-        )
+        return Column(name, kind, _classes(name, present, declared))
     if kind == "count":
         return Column(name, kind)
-    present = present.astype("float64")
-    with np.errstate(over="ignore"):
+    present = _numbers(name, present, kind).astype("float64")
+    with np.errstate(over="ignore", invalid="ignore"):
         mean, scale = float(present.mean()), float(present.std())
     if np.isfinite(present).all() and not np.isfinite([mean, scale]).all():
         raise ValueError(
@@ -339,16 +388,37 @@ def _column(name, values, kind):
     return Column(name, kind, (), mean, scale or 1.0)
 
 
-def _classes(name, present):
-    """The classes of a column, in order."""
-    found = set(map(type, present.tolist()))
+def _numbers(name, values, kind):
+    """The values of a column of numbers, float64 with NaN where objects are missing."""
+    if values.dtype.kind in "biuf":
+        return values
+    missing = _is_missing(values)
+    wrong = [value for value in values[~missing] if not _fits_float(value)]
+    if wrong or values.dtype != object:
+        raise ValueError(
+            f"Column {name!r} holds {values.dtype}, such as {(wrong or values)[0]!r}. Received: "
+            f"kind={kind!r}. Convert it to numbers, or call it a 'class'."
+        )
+    return np.where(missing, np.nan, values).astype("float64")
+
+
+def _fits_float(value):
+    """Whether it is a number, which spans of time are to NumPy, and float64 holds it."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, np.timedelta64)
+    return is_number and (abs(value) <= sys.float_info.max or abs(value) == math.inf)
+
+
+def _classes(name, present, declared=None):
+    """The classes of a column, in order: those that it declares, else its values."""
+    values = (present if declared is None else declared).tolist()
+    found = set(map(type, values))
     if not found <= {bool, int, float, str}:
         raise ValueError(
             f"Classes are texts, whole numbers or truth values. Received: column {name!r} with "
             f"values of type {sorted(kind.__name__ for kind in found)}. Convert them, or leave "
             "the column out."
         )
-    return tuple(sorted(set(present.tolist()), key=_order))
+    return tuple(sorted(set(values), key=_order) if declared is None else values)
 
 
 def _check_repeats(name, present):
@@ -366,8 +436,9 @@ def _order(value):
     return (isinstance(value, str), value)
 
 
-def _check_values(values, columns, target, mask):
-    """Raises ValueError for missing and infinite values, counts that are none and new classes."""
+def _checked_values(values, columns, target, mask):
+    """Values by name, of numbers as such; ValueError for those that a column cannot encode."""
+    checked = {}
     for column in [*columns, *([] if target is None else [target])]:
         found = values[column.name]
         missing = _is_missing(found)
@@ -377,26 +448,47 @@ def _check_values(values, columns, target, mask):
                 f"mask={mask}. Leave these rows out, or pass mask=True and train a "
                 "models.MissingDataVAE; a label cannot be missing."
             )
-        present = found[~missing]
         if column.kind == "class":
-            unknown = set(present.tolist()) - set(column.classes)
-            if unknown:
-                raise ValueError(
-                    f"Column {column.name!r} has classes {column.classes}. Received: "
-                    f"{sorted(unknown, key=_order)[:3]}. Load the training data with all of them."
-                )
-        elif not np.isfinite(present.astype("float64")).all():
-            raise ValueError(f"Column {column.name!r} must be finite. Received: infinite values.")
-        elif column.kind == "count" and ((present < 0) | (present % 1 != 0)).any():
-            raise ValueError(
-                f"Column {column.name!r} is of counts 0, 1, ... Received: values from "
-                f"{present.min():g} to {present.max():g}. Call it a 'number'."
-            )
-        elif column.kind == "count" and present.max(initial=0) > LARGEST_COUNT:
-            raise ValueError(
-                f"Column {column.name!r} has counts that float32 does not hold exactly. Received: "
-                f"{present.max():g}, more than {LARGEST_COUNT}. Call it a 'number'."
-            )
+            _check_classes(column, found[~missing])
+        else:
+            found = _numbers(column.name, found, column.kind)
+            _check_numbers(column, found[~missing])
+        checked[column.name] = found
+    return checked
+
+
+def _check_classes(column, present):
+    unknown = set(_classes(column.name, present)) - set(column.classes)
+    if unknown:
+        raise ValueError(
+            f"Column {column.name!r} has classes {column.classes}. Received: "
+            f"{sorted(unknown, key=_order)[:3]}. Load the training data with all of them."
+        )
+
+
+def _check_numbers(column, present):
+    """Raises ValueError for infinite and too large values, and counts that are none."""
+    if not np.isfinite(present.astype("float64")).all():
+        raise ValueError(f"Column {column.name!r} must be finite. Received: infinite values.")
+    if column.kind == "count" and ((present < 0) | (present % 1 != 0)).any():
+        raise ValueError(
+            f"Column {column.name!r} is of counts 0, 1, ... Received: values from "
+            f"{present.min():g} to {present.max():g}. Call it a 'number'."
+        )
+    if column.kind == "count" and present.max(initial=0) > LARGEST_COUNT:
+        raise ValueError(
+            f"Column {column.name!r} has counts that float32 does not hold exactly. Received: "
+            f"{present.max():g}, more than {LARGEST_COUNT}. Call it a 'number'."
+        )
+    with np.errstate(over="ignore"):
+        encoded = column.encode(present)
+    if not np.isfinite(encoded).all():
+        raise ValueError(
+            f"Column {column.name!r} is too large for float32 when it is scaled by its mean "
+            f"{column.loc:g} and standard deviation {column.scale:g}. Received: values from "
+            f"{present.min():g} to {present.max():g}. Leave these rows out, or take the logarithms "
+            "of this column in all tables."
+        )
 
 
 def _second(values, columns, target, mask):
