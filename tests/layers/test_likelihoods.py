@@ -190,6 +190,13 @@ def test_mean_is_scipys(name):
 # Any parameters.
 
 LIMIT = np.float32(1e4)
+# Numbers of all sizes, the ends and what lies between them in powers of ten.
+NUMBERS = hypothesis.strategies.floats(
+    -LIMIT, LIMIT, width=32
+) | hypothesis.strategies.sampled_from(
+    [sign * np.float32(10) ** power for power in range(5) for sign in (-1, 1)]
+)
+ANY = [hypothesis.HealthCheck.function_scoped_fixture]  # Of a case, which no example changes.
 
 
 @every_head
@@ -197,9 +204,8 @@ LIMIT = np.float32(1e4)
 @hypothesis.given(data=hypothesis.strategies.data())
 def test_any_parameters_give_finite_numbers(head, data):
     """Log-density, gradient and draws, at points of the support and at draws of others."""
-    numbers = hypothesis.strategies.floats(-LIMIT, LIMIT, width=32)
     size = len(head.params)
-    params = data.draw(hypothesis.extra.numpy.arrays(np.float32, (2, size), elements=numbers))
+    params = data.draw(hypothesis.extra.numpy.arrays(np.float32, (2, size), elements=NUMBERS))
     with tf.GradientTape() as tape:
         tape.watch(params := tf.constant(params))
         p = head.layer(params)
@@ -214,25 +220,54 @@ def test_any_parameters_give_finite_numbers(head, data):
     losses.check_support(head.layer(params[:1]), draws.numpy())
 
 
+@hypothesis.settings(max_examples=10, deadline=None, derandomize=True, suppress_health_check=ANY)
+@hypothesis.given(data=hypothesis.strategies.data())
+def test_any_parameters_of_any_layer_give_finite_numbers(case, data):
+    """Log-density and gradient at draws of others, where a full covariance has two variables."""
+    layer, size = (
+        (layers.MultivariateNormalTriL(2), 5)
+        if case.name == "MultivariateNormalTriL"
+        else (case.layer(), case.num_params)
+    )
+    params = data.draw(hypothesis.extra.numpy.arrays(np.float32, (4, size), elements=NUMBERS))
+    with tf.GradientTape() as tape:
+        tape.watch(params := tf.constant(params))
+        p = layer(params)
+        log_prob = p.log_prob(tf.stop_gradient(p.sample(seed=[0, 1]))[::-1])
+    assert np.isfinite(log_prob).all()
+    assert (
+        case.name == "MultivariateNormalTriL" or np.isfinite(tape.gradient(log_prob, params)).all()
+    )
+
+
 @pytest.mark.parametrize(
-    "make, size",
+    "layer, size",
     [
-        (layers.IndependentNormal, 2),
-        (layers.IndependentLaplace, 2),
-        (layers.IndependentLogNormal, 2),
-        (layers.IndependentGamma, 2),
-        (layers.IndependentBeta, 2),
-        (layers.IndependentBernoulli, 1),
-        (functools.partial(layers.IndependentCategorical, num_classes=3), 3),
+        (layers.IndependentNormal(1), 2),
+        (layers.IndependentLaplace(1), 2),
+        (layers.IndependentLogNormal(1), 2),
+        (layers.IndependentGamma(1), 2),
+        (layers.IndependentBeta(1), 2),
+        (layers.IndependentBernoulli(1), 1),
+        (layers.FixedScaleNormal(1, 1e-9), 1),
+        (layers.SharedScaleNormal(1, 1e-9), 1),
+        (layers.IndependentCategorical(1, num_classes=3), 3),
+        (layers.OneHotCategorical(3), 3),
+        (layers.MultivariateNormalTriL(2), 5),
     ],
+    ids=lambda value: getattr(value, "name", None),
 )
 @hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
 @hypothesis.given(data=hypothesis.strategies.data())
-def test_any_parameters_give_a_finite_divergence(make, size, data):
-    numbers = hypothesis.strategies.floats(-LIMIT, LIMIT, width=32)
-    params = data.draw(hypothesis.extra.numpy.arrays(np.float32, (2, size), elements=numbers))
-    q, p = (make(1)(row[None]) for row in params)
-    assert np.isfinite(tfd.kl_divergence(q, p)).all()
+def test_any_parameters_give_a_finite_divergence(layer, size, data):
+    params = data.draw(hypothesis.extra.numpy.arrays(np.float32, (2, size), elements=NUMBERS))
+    with tf.GradientTape() as tape:
+        tape.watch(params := tf.constant(params))
+        q, p = (layer(row[None]) for row in tf.unstack(params))
+        divergence = tfd.kl_divergence(q, p)
+    assert np.isfinite(divergence).all()
+    if size != 5:  # The gradient of a full covariance is beyond float32 sooner.
+        assert np.isfinite(tape.gradient(divergence, params)).all()
 
 
 # Mixtures of rounded logistic variables over colours.

@@ -359,11 +359,23 @@ NETWORKS = {
     "larsen_decoder": lambda: networks.larsen_decoder(IMAGE, 2, width=4),
     "residual_generator": lambda: networks.residual_generator(IMAGE, 2, width=4),
     "residual_discriminator": lambda: networks.residual_discriminator(IMAGE, width=4),
+    "causal_encoder": lambda: networks.causal_encoder((8, 2), 2, width=4),
+    "causal_decoder": lambda: networks.causal_decoder((8, 2), 2, width=4),
     "vq_encoder": lambda: networks.vq_encoder(IMAGE, 2, width=4),
     "vq_decoder": lambda: networks.vq_decoder(IMAGE, 2, width=4),
     "mlp_generator": lambda: networks.mlp_generator(IMAGE, 2, width=4),
     "joint_discriminator": lambda: networks.joint_discriminator(IMAGE, 2, width=4),
 }
+
+
+@ignore_deprecation
+def test_litert_finds_its_gelu(tmp_path):
+    """It has no erf, of which ours is made, for batches of any length."""
+    network = networks.mlp_encoder((4,), 2, head=None, width=8, activation="gelu")
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype("float32")
+    export_network(network, tmp_path / "gelu.tflite", "litert")
+    served = litert(tmp_path / "gelu.tflite", "serve", {"inputs": x})
+    assert_allclose(served, network(x), **ROUNDING)
 
 
 @pytest.mark.slow

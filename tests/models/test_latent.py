@@ -183,6 +183,8 @@ DECODERS = {
     "sigmoid": (lambda: dense(16, keras.layers.Reshape(IMAGE), activation="sigmoid"), (0, 1)),
     "linear": (lambda: dense(16, keras.layers.Reshape(IMAGE)), None),
     "normal": (lambda: dense(16, layers.FixedScaleNormal(IMAGE)), None),
+    "categories": (lambda: dense(48, layers.IndependentCategorical(IMAGE, 3)), (0, 2)),
+    "8 bits": (lambda: dense(32, layers.IndependentDiscretizedLogistic(IMAGE)), (0, 1)),
     "tanh normal": (lambda: dense(16, layers.FixedScaleNormal(IMAGE), activation="tanh"), (-1, 1)),
 }
 

@@ -11,7 +11,7 @@ import pytest
 import scipy.sparse
 import tensorflow as tf
 
-from tfgen import datasets, models, networks
+from tfgen import datasets, layers, models, networks
 from tfgen.models import training_data
 
 SHAPE = (4, 4, 1)
@@ -208,6 +208,48 @@ def test_what_is_neither_target_nor_label(eager, y, text):
         eager.fit(images(), y, verbose=0)
     with pytest.raises(ValueError, match=text):
         eager.evaluate(images(), y, verbose=0)
+
+
+def one_batch_generator(x, y):
+    yield x, y
+
+
+PAIRS = {
+    "arrays": lambda x, y: (x, y),
+    "tf.data": lambda x, y: (as_pairs(x, y),),
+    "PyDataset": lambda x, y: (OneBatch((x, y)),),
+    "generator": lambda x, y: (one_batch_generator(x, y),),
+}
+every_kind_of_pair = pytest.mark.parametrize("pairs", PAIRS.values(), ids=PAIRS)
+
+
+@every_kind_of_pair
+@pytest.mark.parametrize(
+    "value, text", [(np.nan, "Received: 96 values that are NaN"), (3.0, "Bernoulli.*from 3 to 3")]
+)
+def test_targets_are_checked_however_they_come(model, pairs, value, text):
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=text):
+            call(*pairs(images(), images(value)), verbose=0)
+    if pairs is not PAIRS["arrays"]:
+        with pytest.raises(ValueError, match=text):
+            model.fit(images(), validation_data=pairs(images(), images(value))[0], verbose=0)
+
+
+@every_kind_of_pair
+def test_a_mask_is_no_target(pairs, recwarn):
+    """A VAE of tables explains it all the same, since targets may be zeros and ones."""
+    model = models.VAE(
+        networks.mlp_encoder((3,), 2, width=8),
+        networks.mlp_decoder((3,), 2, head=layers.IndependentNormal, width=8),
+    )
+    model.compile("adam")
+    x = np.random.default_rng(0).normal(size=(6, 3)).astype("float32")
+    with pytest.warns(UserWarning, match="Should y be a mask of what is observed.*MissingDataVAE"):
+        model.evaluate(*pairs(x, (x > 0).astype("float32")), verbose=0)
+    recwarn.clear()
+    model.evaluate(*pairs((x > 0).astype("float32"), (x > 1).astype("float32")), verbose=0)
+    assert not [w for w in recwarn if "mask" in str(w.message)]
 
 
 def test_bad_targets_of_batches(eager, model):

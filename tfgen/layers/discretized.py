@@ -281,7 +281,9 @@ def _lower_triangle(values, size):
     if size == 1:
         return tf.zeros(tf.concat([tf.shape(values)[:-1], [1, 1]], axis=0), values.dtype)
     places = [size * i + j for i in range(size) for j in range(i)]
-    flat = tf.matmul(values, tf.one_hot(places, size * size, dtype=values.dtype))
+    # Of rank two: TensorFlow 2.21 dies of some products of more axes, one of which has the size 1.
+    rows = tf.reshape(values, (-1, len(places)))
+    flat = tf.matmul(rows, tf.one_hot(places, size * size, dtype=values.dtype))
     return tf.reshape(flat, tf.concat([tf.shape(values)[:-1], [size, size]], axis=0))
 
 

@@ -51,7 +51,7 @@ LOG_RATES = (-80.0, 40.0)
 
 
 def check_scale(scale: Any) -> None:
-    """Raises ValueError unless `scale` is a number from 1e-10 to 1e10."""
+    """Raises ValueError unless `scale` is a number from 1e-9 to 1e10."""
     if not is_real(scale) or not MIN_SCALE <= scale <= MAX_SCALE:
         raise ValueError(
             f"scale must be a positive float. Received: scale={scale!r}. Give a standard deviation "
@@ -216,7 +216,7 @@ class LocationScale(IndependentLayer):
 class IndependentNormal(LocationScale):
     """Independent normal variables, such as the diagonal Gaussian q(z|x).
 
-    loc, raw = split(inputs, 2, axis=-1); scale = min(scale_activation(raw) + 1e-10, 1e10).
+    loc, raw = split(inputs, 2, axis=-1); scale = min(scale_activation(raw) + 1e-9, 1e10).
 
     Source: `tfp.layers.IndependentNormal`, TFP 0.25; Kingma & Welling, arXiv:1312.6114v10, Eq. 9.
     Deviation: the paper's App. C outputs log(scale**2); TFP and tfgen apply a softplus by default.
@@ -227,7 +227,7 @@ class IndependentNormal(LocationScale):
         validate_args: bool, whether TFP checks values at run time.
         scale_activation: name of a Keras activation or a registered callable with values >= 0;
             "softplus" as in TFP, "exponential" when the network gives log(scale). The scale is
-            that plus 1e-10, at most 1e10, so that the KL divergence of any raw scale is finite.
+            that plus 1e-9, at most 1e10, so that the KL divergence of any raw scale is finite.
         **kwargs: arguments of `DistributionLambda`.
 
     Call arguments:
@@ -290,7 +290,7 @@ class FixedScaleNormal(IndependentLayer):
 
     Args:
         event_shape: int or tuple, shape of one event.
-        scale: float from 1e-10 to 1e10, standard deviation, in units of the data.
+        scale: float from 1e-9 to 1e10, standard deviation, in units of the data.
         convert_to_tensor_fn: as in `DistributionLambda`.
         validate_args: bool, whether TFP checks values at run time.
         **kwargs: arguments of `DistributionLambda`.
@@ -354,7 +354,7 @@ class SharedScaleNormal(FixedScaleNormal):
 
     Args:
         event_shape: int or tuple, shape of one event.
-        scale: float from 1e-10 to 1e10, the first standard deviation, in units of the data.
+        scale: float from 1e-9 to 1e10, the first standard deviation, in units of the data.
         convert_to_tensor_fn: as in `DistributionLambda`.
         validate_args: bool, whether TFP checks values at run time.
         **kwargs: arguments of `DistributionLambda`.

@@ -28,7 +28,7 @@ __all__ = [
 
 # Bounds of scales. The square of each and of its inverse is a float32, and a scale above 0.002 plus
 # the lower one is itself.
-MIN_SCALE = 1e-10
+MIN_SCALE = 1e-9
 MAX_SCALE = 1e10
 
 
@@ -128,7 +128,9 @@ def _leading_shape(params, event_shape, num_params):
             f"the network with Dense({flat[0]}), which is the layer's params_size(event_shape)."
         )
     shape = tf.shape(params)
-    if not may_be_shaped or flat == shaped:
+    # Of events such as (1, 3) both can be: what networks return has an axis of examples before it.
+    is_unbatched = params.shape.rank == len(shaped)
+    if not may_be_shaped or flat == shaped or (may_be_flat and is_unbatched):
         return shape[:-1]
     if not may_be_flat or params.shape[-len(shaped) :].is_fully_defined():
         return shape[: -len(shaped)]
@@ -218,10 +220,10 @@ def bounded(values: tf.Tensor, low: float, high: float) -> tf.Tensor:
 
 
 def bounded_scale(raw: tf.Tensor, activation: Callable[[Any], Any]) -> tf.Tensor:
-    """activation(raw) + 1e-10, at most 1e10, of any finite `raw`.
+    """activation(raw) + 1e-9, at most 1e10, of any finite `raw`.
 
-    So a normal's KL divergence and its log-density at |x - loc| < 1e9 are finite. In float32 a
-    value above 0.002 is not moved by the lower bound.
+    So a normal's KL divergence and its log-density at |x - loc| < 1e9 are finite, and so are their
+    gradients at |x - loc| < 1e5. In float32 a value above 0.02 is not moved by the lower bound.
 
     Args:
         raw: float tensor.
@@ -233,7 +235,7 @@ def bounded_scale(raw: tf.Tensor, activation: Callable[[Any], Any]) -> tf.Tensor
     Example:
         >>> scale = bounded_scale(tf.constant([-1e3, 0.0, 1e30]), tf.nn.softplus)
         >>> [f"{value:.4g}" for value in scale.numpy()]
-        ['1e-10', '0.6931', '1e+10']
+        ['1e-09', '0.6931', '1e+10']
     """
     is_large = activation(raw) > MAX_SCALE
     scale = activation(tf.where(is_large, tf.zeros_like(raw), raw)) + MIN_SCALE

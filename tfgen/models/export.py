@@ -271,8 +271,10 @@ def _refused(format, endpoints):
         yield
     except Exception as error:  # Each converter has its own.
         reason = " ".join(str(error).split())[:_REASON_LENGTH]
+        # As the compilers of TensorFlow name them: 'tf.Erf' op is neither a custom op nor ...
+        lacks = ", ".join(sorted(set(re.findall(r"'tf\.(\w+)' op", str(error)))))
         raise ValueError(
-            f"{format} cannot hold some operation of these endpoints. Received: endpoints="
-            f"{list(endpoints)} ({type(error).__name__}: {reason}). Pass batch_size=1, leave out "
-            "the endpoint with it, or export a SavedModel."
+            f"{format} cannot hold {lacks or 'some operation'} of these endpoints. Received: "
+            f"endpoints={list(endpoints)} ({type(error).__name__}: {reason}). Pass batch_size=1 if "
+            "the number of examples is open, leave out the endpoint with it, or export a SavedModel."
         ) from error

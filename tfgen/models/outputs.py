@@ -151,5 +151,7 @@ def value_range_of(network: Any) -> tuple[float, float] | None:
     pixel = pixel_of(output_on_zeros(network))
     if isinstance(pixel, tfd.TruncatedNormal):
         return float(pixel.low), float(pixel.high)
+    if isinstance(pixel, tfd.Categorical):
+        return 0.0, float(pixel.logits_parameter().shape[-1] - 1)
     is_in_steps = hasattr(pixel, "num_values")
     return (0.0, 1.0) if is_in_steps or isinstance(pixel, _UNIT_INTERVAL) else None

@@ -22,7 +22,6 @@ __all__ = [
     "check_explained",
     "check_goes_with",
     "examples_of",
-    "first_batch",
     "first_pair",
     "inputs_of",
     "is_array",
@@ -208,13 +207,13 @@ def inputs_of_predict(x: Any) -> Any:
     return type(x)(map(as_given, x)) if is_pair else as_given(x)
 
 
-def _peeked(x: Any) -> tuple[np.ndarray | None, Any]:
-    """The first batch of a generator, and a generator that still has it; of other data none."""
+def _peeked(x: Any) -> tuple[tuple[Any, Any], Any]:
+    """The `first_pair` of batches, also of a generator, and the data that still have it."""
     if not isinstance(x, types.GeneratorType):
-        return None, x
+        return (None, None) if is_array(x) else first_pair(x), x
     first = next(x, None)
     rest = (_as_tuple(batch) for batch in itertools.chain([first] * (first is not None), x))
-    return np.empty((0,)) if first is None else _examples(first), rest
+    return _pair(first), rest
 
 
 def _as_tuple(batch):
@@ -236,19 +235,19 @@ def _examples(batch):
     return array
 
 
-def first_batch(x: Any) -> np.ndarray | None:
-    """A NumPy batch to look at (all of an array), or None where looking would consume it."""
-    return first_pair(x)[0]
-
-
 def first_pair(x: Any, y: Any = None) -> tuple[np.ndarray | None, Any]:
-    """The `first_batch`, and its y."""
+    """A NumPy batch to look at (all of an array) and its y; None where that would consume it."""
     if isinstance(x, tf.data.Dataset):
         batch = next(iter(x), None)
     elif isinstance(x, keras.utils.PyDataset):
         batch = x[0] if len(x) else None
     else:
         return (np.asarray(x) if is_array(x) else None), y
+    return _pair(batch)
+
+
+def _pair(batch):
+    """Examples and y of a batch; no examples of None."""
     if batch is None:
         return np.empty((0,)), None
     return _examples(batch), keras.utils.unpack_x_y_sample_weight(batch)[1]
@@ -265,10 +264,7 @@ def _smallest_batch(x, batch_size):
 
 
 def _chunks(x) -> Iterator[np.ndarray]:
-    """An array in parts, or the first batch of a pipeline."""
-    if not is_array(x):
-        batch = first_batch(x)
-        return iter(() if batch is None else (batch,))
+    """An array in parts."""
     size = max(1, int(np.prod(x.shape[1:])) * np.dtype(_numpy_dtype(x)).itemsize)
     rows = max(1, CHUNK // size)
     return (np.asarray(x[i : i + rows]) for i in range(0, max(len(x), 1), rows))
@@ -288,8 +284,11 @@ def check(x: Any, model: keras.Model, batch_size: int | None = None) -> Any:
     """
     if is_array(x):
         _check_shape(x.shape, model)
-    first, x = _peeked(x)
-    _check_values(_chunks(x) if first is None else [first], model)
+    (first, y), x = _peeked(x)
+    _check_values(_chunks(x) if is_array(x) else [] if first is None else [first], model)
+    if _are_targets(y, model):
+        _check_values([np.asarray(y)], model)
+        _warn_of_mask(first, np.asarray(y), model)
     smallest = _smallest_batch(x, batch_size)
     if smallest is not None:
         model.check_batch_size(smallest)
@@ -365,7 +364,27 @@ def targets(x: Any, y: Any, model: keras.Model) -> Any:
     y = _target(y, tuple(y.shape), _numpy_dtype(y), model)
     if y is not None:
         _check_values(_chunks(y), model)
+        _warn_of_mask(next(_chunks(x)), next(_chunks(y)), model)
     return y
+
+
+def _are_targets(y, model):
+    """Whether the y of a batch is what the model explains; a condition is not."""
+    is_condition = getattr(model, "conditions", None) is not None
+    if y is None or is_condition or not model.takes_targets or isinstance(y, _STRUCTURES):
+        return False
+    return tuple(y.shape[1:]) == model.data_shape and _are_numbers(_numpy_dtype(y))
+
+
+def _warn_of_mask(x, y, model):
+    """Warns if targets look like a mask of what is observed."""
+    if set(np.unique(y)) == {0, 1} and not (0 <= x.min() and x.max() <= 1):
+        warnings.warn(
+            f"{type(model).__name__} explains y in the place of x. Received: y of zeros and ones "
+            f"beside data from {x.min():g} to {x.max():g}. Should y be a mask of what is observed, "
+            "use MissingDataVAE or MIWAE, whose encoders are given it.",
+            stacklevel=4,
+        )
 
 
 def targets_of_batch(y: Any, model: keras.Model) -> Any:
