@@ -24,6 +24,15 @@ __all__ = ["read_folder"]
 _SUFFIXES = frozenset(
     (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 )
+# Of images that are not read: cameras, browsers and programs leave them among those that are.
+_OTHER_SUFFIXES = frozenset(
+    f".{name}"
+    for name in (
+        "apng arw avif avifs bw cr2 cr3 cur dcm dcx dds dib dng emf eps exr hdr heic heif icb icns "
+        "ico j2c j2k jfif jif jp2 jpc jpe jpf jpx jxl mpo nef orf pbm pcx pfm pjp pjpeg pnm psd "
+        "qoi ras raw rgb rgba rw2 sgi svg tga vda vst wmf xbm xpm"
+    ).split()
+)
 # Bytes of pixels up to which the images of a folder are held in memory: those of MNIST are.
 _MOST_IN_MEMORY = 2**26
 
@@ -43,8 +52,10 @@ def read_folder(
     Without a `cache_dir`, up to 64 MiB of pixels are held in memory. Of more, only the headers of
     the files are read here, and each image is decoded whenever rows are asked for.
 
-    Passed over, and listed in `skipped`, are files and folders with the name of an image that are
-    hidden, as their own name or that of a folder begins with a dot, and folders, pipes and devices.
+    Links are followed. Passed over, and listed in `skipped`, are files and folders with the name
+    of an image that are hidden, as their own name or that of a folder begins with a dot; folders,
+    pipes and devices of such names; images of formats that are not read, by their names (.heic,
+    .jfif, .svg); folders that cannot be read, links to nothing and to a folder that they lie in.
 
     Args:
         folder: path.
@@ -60,7 +71,8 @@ def read_folder(
         `cache_dir`; and int32 labels or None.
 
     Raises:
-        ValueError: if there are no images, one cannot be read, or their sizes differ.
+        ValueError: if there are no images, one cannot be read, has several frames or more than 8
+            bits a channel, or their sizes differ.
 
     Example:
         >>> import tempfile
@@ -93,21 +105,47 @@ def read_folder(
 
 
 def _image_names(folder):
-    """Paths in a folder of all images, sorted, and of what is no image but called so."""
+    """Paths in a folder of all images, sorted, and of what could be one and is passed over."""
     names: list[str] = []
     skipped: list[str] = []
-    for place, folders, files in os.walk(folder):
-        called = [name for name in (*folders, *files) if _suffix(name) in _SUFFIXES]
-        for path in (os.path.join(place, name) for name in called):
-            name = os.path.relpath(path, folder)
+    for path in _walk(folder, skipped.append):
+        name = os.path.relpath(path, folder)
+        if _suffix(name) in _SUFFIXES:
             (names if _is_image(path, name) else skipped).append(name)
+        elif _suffix(name) in _OTHER_SUFFIXES or _leads_nowhere(path):
+            skipped.append(name)
+    skipped = sorted(set(skipped), key=_parts)
     if not names:
+        passed_over = f"{skipped[:3]} and others" if skipped[3:] else skipped
         raise ValueError(
-            f"The folder has no images. Received: {str(folder)!r}, with "
-            f"{len(skipped)} hidden files, folders, pipes and devices of such names. "
+            f"The folder has no images. Received: {str(folder)!r}, where {len(skipped)} hidden, "
+            f"unreadable and other files and folders are passed over: {passed_over}. "
             f"Expected files that end in one of {sorted(_SUFFIXES)}, in it or its subfolders."
         )
-    return sorted(names, key=_parts), tuple(sorted(skipped, key=_parts))
+    return sorted(names, key=_parts), tuple(skipped)
+
+
+def _walk(folder, skip):
+    """Paths of all files and folders in a folder, through links; `skip` is told what is left out.
+
+    Left out are folders that cannot be read, and those that lie in themselves by a link.
+    """
+
+    def leave_out(path):
+        skip(os.path.relpath(path, folder))
+
+    above = {os.fspath(folder): frozenset((os.path.realpath(folder),))}
+    walked = os.walk(folder, onerror=lambda error: leave_out(error.filename), followlinks=True)
+    for place, folders, files in walked:
+        real_paths = above.pop(place)
+        yield from (os.path.join(place, name) for name in (*folders, *files))
+        for name in tuple(folders):
+            path = os.path.join(place, name)
+            real_path = os.path.realpath(path)
+            if real_path in real_paths:
+                leave_out(path)
+                folders.remove(name)
+            above[path] = real_paths | {real_path}
 
 
 def _suffix(name):
@@ -123,7 +161,11 @@ def _is_image(path, name):
     """Whether a path is, or should be, that of an image: a link to nothing is a missing one."""
     if any(part.startswith(".") for part in name.split(os.sep)):
         return False
-    return os.path.isfile(path) or (os.path.islink(path) and not os.path.exists(path))
+    return os.path.isfile(path) or _leads_nowhere(path)
+
+
+def _leads_nowhere(path):
+    return os.path.islink(path) and not os.path.exists(path)
 
 
 def _class_names(names):

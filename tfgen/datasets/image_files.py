@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -20,8 +21,13 @@ __all__ = ["ImageFiles", "cache_name", "common_shape", "read_image", "read_image
 # Pillow's names of formats with 8 bits a channel, and what each is converted to.
 _GREY_MODES = frozenset(("1", "L", "LA"))
 _COLOUR_MODES = frozenset(("CMYK", "P", "PA", "RGB", "RGBA", "RGBX", "YCbCr"))
+# Pillow's names of what is in a file, where it cuts 16 bits a channel to 8: "RGB;16B".
+_DEEP = re.compile(r";16[BLN]$")
+_BITS_PER_SAMPLE = 258  # Number of a tag of TIFF.
+# Frames of a photograph are other views of it, and what a display needs.
+_OF_ONE_IMAGE = frozenset(("MPO",))
 # Part of the names in a cache: another number lets all be decoded anew.
-_CACHE_VERSION = 1
+_CACHE_VERSION = 2
 # Files that are read before they are needed.
 _AHEAD = 32
 
@@ -37,16 +43,20 @@ def read_image(path: pathlib.Path, image_size: Sequence[int] | None = None) -> n
         uint8 array, shape (height, width, 1) of a grey image, (height, width, 3) of others.
 
     Raises:
-        ValueError: if the file cannot be read, or has more than 8 bits a channel.
+        ValueError: if the file cannot be read, has more than 8 bits a channel, or several frames,
+            as animations and documents of many pages.
     """
     from PIL import Image, ImageOps
 
     try:
         with Image.open(path) as file:
-            file.load()
-            image = ImageOps.exif_transpose(file)
+            header = _header_of(file)
+            if not header.is_refused:
+                file.load()
+                image = ImageOps.exif_transpose(file)
     except Exception as error:  # What Pillow raises depends on the format and on the damage.
         raise _unreadable(path, error) from error
+    _check_header(path, header)
     pixels = np.asarray(image.convert(_target_mode(path, image.mode)))
     pixels = pixels.reshape(*pixels.shape[:2], -1)
     if image_size is None or tuple(image_size) == pixels.shape[:2]:
@@ -201,16 +211,59 @@ def _few_ahead(
             yield folder / name, futures.popleft().result()
 
 
+@dataclasses.dataclass(frozen=True)
+class _Header:
+    """What a file says of its image: (height, width) before it is turned, and how it is stored."""
+
+    size: tuple[int, int]
+    mode: str
+    is_deep: bool
+    has_frames: bool
+
+    @property
+    def is_refused(self):
+        return self.is_deep or self.has_frames
+
+
+def _header_of(file):
+    """The header of a file that Pillow has opened, and not decoded yet."""
+    is_deep = _is_deep(file)
+    has_frames = file.format not in _OF_ONE_IMAGE and getattr(file, "is_animated", False)
+    return _Header((file.height, file.width), file.mode, is_deep, bool(has_frames))
+
+
+def _is_deep(file):
+    """Whether its channels have more than 8 bits, to which Pillow would cut them."""
+    if file.format == "TIFF":
+        return max(file.tag_v2.get(_BITS_PER_SAMPLE, (8,))) > 8
+    arguments = [part for tile in file.tile for part in np.atleast_1d(np.array(tile[3], object))]
+    if file.format == "PPM" and file.tile[0][0].startswith("ppm"):
+        return arguments[-1] > 255  # What white is.
+    return any(isinstance(part, str) and _DEEP.search(part) for part in arguments)
+
+
 def _read_header(path):
     """(height, width) before an image is turned, and its number of channels."""
     from PIL import Image
 
     try:
         with Image.open(path) as file:
-            size, mode = (file.height, file.width), file.mode
+            header = _header_of(file)
     except Exception as error:  # As above.
         raise _unreadable(path, error) from error
-    return size, 1 if _target_mode(path, mode) == "L" else 3
+    _check_header(path, header)
+    return header.size, 1 if _target_mode(path, header.mode) == "L" else 3
+
+
+def _check_header(path, header):
+    _target_mode(path, header.mode)
+    if header.is_deep:
+        raise _too_deep(path, f"{header.mode!r} with more")
+    if header.has_frames:
+        raise ValueError(
+            f"An image has several frames. Received: {str(path)!r}. Save each frame, or the one "
+            "that you want, as a file of its own, or move it out of the folder."
+        )
 
 
 def _target_mode(path, mode):
@@ -219,8 +272,12 @@ def _target_mode(path, mode):
         return "L"
     if mode in _COLOUR_MODES:
         return "RGB"
-    raise ValueError(
-        f"Images must have 8 bits a channel. Received: {str(path)!r} of mode {mode!r}. "
+    raise _too_deep(path, repr(mode))
+
+
+def _too_deep(path, mode):
+    return ValueError(
+        f"Images must have 8 bits a channel. Received: {str(path)!r} of mode {mode}. "
         "Convert it, or pass an array of floats in [0, 1]."
     )
 

@@ -40,8 +40,10 @@ class DatasetInfo:
         factor_names: tuple of str, what the columns of the labels stand for; () if there are none.
         factor_sizes: tuple of int, how many values each factor has.
         binarize: None, "threshold", "stochastic" or "fixed".
-        skipped: tuple of str, of a folder, the paths in it that have the name of an image and were
-            passed over: hidden files (`._x.png`), folders, pipes and devices. Not printed.
+        skipped: tuple of str, of a folder, the paths in it that could be images and were passed
+            over: hidden files (`._x.png`), folders, pipes and devices of such names, formats that
+            are not read (`x.heic`), folders that cannot be read, and links to nothing or to a
+            folder that they lie in. Not printed.
 
     Example:
         >>> _, info = load("digits", "test")
