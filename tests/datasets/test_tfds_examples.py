@@ -9,7 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from tfgen.datasets import load
-from tfgen.datasets.tfds_examples import read_tfds
+from tfgen.datasets.tfds_examples import close_names, read_tfds
 
 needs_data = pytest.mark.skipif(
     "TFDS_DATA_DIR" not in os.environ, reason="TFDS_DATA_DIR names no folder of prepared data sets"
@@ -71,6 +71,11 @@ def test_mock_data_has_the_structure_of_the_faces(tmp_path):
         ("dsprites", (64, 64, 1), (5,)),
         ("shapes3d", (64, 64, 3), (6,)),
         ("smallnorb", (96, 96, 1), (4,)),
+        ("symmetric_solids", (224, 224, 3), (1,)),
+        ("bigearthnet", (120, 120, 3), None),
+        ("bccd", (480, 640, 3), None),
+        ("lfw", (250, 250, 3), None),
+        ("nyu_depth_v2", (480, 640, 3), None),
     ],
 )
 def test_other_data_sets_of_images(name, shape, labels, tmp_path):
@@ -84,6 +89,55 @@ def test_other_data_sets_of_images(name, shape, labels, tmp_path):
         assert examples.labels.shape == (3, *labels)
         assert next(iter(data))[1].shape == (2, *labels)
         assert len(info.factor_names) == len(info.factor_sizes) == sum(labels)
+
+
+@pytest.mark.parametrize(
+    "name, why",
+    [
+        ("bigearthnet", "not delivered: 'labels' varies in length"),
+        ("chexpert", "not delivered: 'label' varies in length"),
+        ("voc", "'labels' varies in length, 'labels_no_difficult' varies in length"),
+        ("lfw", "not delivered: 'label' is no class"),
+        ("bccd", "which has none"),
+        ("clic", "which has none"),
+    ],
+)
+def test_labels_that_are_not_delivered_are_named(name, why, tmp_path):
+    with tfds.testing.mock_data(num_examples=3):
+        with pytest.raises(
+            ValueError, match=f"labels=True needs labels. Received: '{name}', .*{why}"
+        ):
+            load(name, "train", data_dir=tmp_path, labels=True, image_size=16)
+        assert load(name, "train", data_dir=tmp_path, image_size=16)[1].num_examples == 3
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("MNIST", "mnist"),
+        ("CIFAR10", "cifar10"),
+        ("CIFAR-10", "cifar10"),
+        ("Fashion-MNIST", "fashion_mnist"),
+        ("FashionMNIST", "fashion_mnist"),
+        ("svhn", "svhn_cropped"),
+        ("SVHN-cropped", "svhn_cropped"),
+        ("dSprites", "dsprites"),
+        ("CelebA", "celeb_a"),
+        ("3DShapes", "3dshapes"),
+        ("MPI3D", "mpi3d_toy"),
+        ("Digits", "digits"),
+    ],
+)
+def test_names_written_otherwise_are_suggested(name, expected):
+    names = close_names(name, ("digits", "sprites", "3dshapes", "dsprites", "mpi3d_toy"))
+    assert names[0] == expected and len(set(names)) == len(names) <= 3
+    with pytest.raises(ValueError, match=f"Did you mean one of .*'{expected}'"):
+        load(name)
+
+
+@pytest.mark.parametrize("name", ["", "x", "nowhere", "data/images", "-", "___"])
+def test_names_like_none_get_no_suggestions(name):
+    assert close_names(name) == []
 
 
 def test_factors_are_named_and_in_their_order():
@@ -136,6 +190,7 @@ def test_images_of_many_sizes_need_one(tmp_path):
     "name, message",
     [
         ("iris", "load reads images. Received: source='iris', whose features are"),
+        ("segment_anything", "load reads images. Received: source='segment_anything'"),
         ("cifar11", r"Did you mean one of \['cifar10"),
         ("fashion-mnist", "Did you mean one of .'fashion_mnist'"),
         ("nowhere/to/be/found", "No data set and no folder has this name. Received: .*Expected"),

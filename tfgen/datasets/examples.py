@@ -36,6 +36,7 @@ class Examples:
         factor_sizes: tuple of int, how many values each factor has.
         cache: path of the file that holds the rows, of which copies may stand beside it; or None.
         skipped: tuple of str, files that were passed over.
+        why_no_labels: str, "whose labels ..." where the source has some and they are not delivered.
 
     Example:
         >>> pixels = np.full((5, 8, 8, 1), 255, "uint8")
@@ -54,6 +55,7 @@ class Examples:
     factor_sizes: tuple[int, ...] = ()
     cache: pathlib.Path | None = None
     skipped: tuple[str, ...] = ()
+    why_no_labels: str = ""
 
     def batches(self) -> Batches:
         """Function from positions, int tensor of shape (batch,), to (images, labels or None)."""

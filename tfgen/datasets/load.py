@@ -128,9 +128,10 @@ def load(
         seed: int >= 0, of order and noise. Splits do not depend on it.
         shuffle: bool; None shuffles splits whose name starts with "train".
         labels: bool, deliver (images, labels) instead of images. The labels of "sprites",
-            "dsprites", "shapes3d", "smallnorb" and of the files in `data_dir` are factors, those
-            of "celeb_a" its 40 attributes, int32 of shape (batch, number); `info.factor_names`
-            names them.
+            "dsprites", "shapes3d", "smallnorb" (without its instances, and the second image of a
+            pair) and of the files in `data_dir` are factors, those of "celeb_a" its 40 attributes,
+            int32 of shape (batch, number); `info.factor_names` names them. Labels that vary in
+            length, such as those of "bigearthnet", are not delivered.
         drop_remainder: bool, leave out a last batch that is smaller than the others.
         download: bool, let tensorflow_datasets fetch and prepare data that is missing; of
             "digits" and "sprites" nothing is.
@@ -345,6 +346,7 @@ def _check_not_empty(examples, split, batch_size, drop_remainder):
 def _check_labels(examples, labels):
     if labels and examples.labels is None:
         raise ValueError(
-            f"labels=True needs labels. Received: {examples.name!r}, which has none. Pass arrays "
-            "as (images, labels), and sort the images of a folder into one subfolder a class."
+            f"labels=True needs labels. Received: {examples.name!r}, "
+            f"{examples.why_no_labels or 'which has none'}. Pass arrays as (images, labels), and "
+            "sort the images of a folder into one subfolder a class."
         )

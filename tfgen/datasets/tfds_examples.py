@@ -20,6 +20,8 @@ __all__ = ["close_names", "is_tfds", "read_tfds"]
 _CROP_BOXES = {"celeb_a": (30, 50, 148, 168)}
 _DEFAULT_SIZES = {"celeb_a": (64, 64)}
 _CHUNK_SIZE = 256
+# Letters of a name from which on it may be the beginning of another one.
+_LEAST_PREFIX = 3
 
 
 def read_tfds(
@@ -33,7 +35,9 @@ def read_tfds(
     """Images and labels of one split, from files that tensorflow_datasets prepared.
 
     Labels are the classes of a feature "label", the attributes of a feature "attributes", as
-    factors of two values, or the factors of features "label_shape" and the like.
+    factors of two values, or the factors of features "label_shape" and the like. What is neither,
+    or varies in length, is not read: of smallnorb the second image and the instance of each
+    category, which is no factor to disentanglement_lib either.
 
     Faces of celeb_a are cropped to the box (30, 50, 148, 168) and resized to 64 x 64 unless
     `image_size` says otherwise.
@@ -73,7 +77,14 @@ def read_tfds(
     target = _target_of(features)
     images, labels = _read(records, _preparation(_CROP_BOXES.get(name), size, target))
     images = 255 * images if name == "binarized_mnist" else images  # Its pixels are 0 and 1.
-    return Examples(name, images, images.shape[1:], labels, **target.names)
+    return Examples(
+        name,
+        images,
+        images.shape[1:],
+        labels,
+        why_no_labels="" if target.paths else _why_no_labels(features),
+        **target.names,
+    )
 
 
 def is_tfds(name: str) -> bool:
@@ -87,13 +98,22 @@ def is_tfds(name: str) -> bool:
 
 
 def close_names(name: str, others: Collection[str] = ()) -> list[str]:
-    """Names of data sets that look like this one.
+    """Up to three names of data sets that look like this one, or begin with it.
 
     Example:
-        >>> close_names("fashion-mnist")[0]
-        'fashion_mnist'
+        >>> close_names("Fashion-MNIST")[0], close_names("svhn")
+        ('fashion_mnist', ['svhn_cropped'])
     """
-    return difflib.get_close_matches(name, [*others, *_names()], cutoff=0.7)
+    names = {_plain(other): other for other in (*_names(), *others)}
+    plain = _plain(name)
+    close = difflib.get_close_matches(plain, names, cutoff=0.7)
+    longer = [other for other in names if other.startswith(plain) and len(plain) >= _LEAST_PREFIX]
+    return [names[other] for other in dict.fromkeys([*close, *sorted(longer, key=len)])][:3]
+
+
+def _plain(name):
+    """A name without what people write in several ways: capitals, hyphens and underscores."""
+    return name.lower().replace("-", "").replace("_", "")
 
 
 def _names():
@@ -103,7 +123,7 @@ def _names():
 
 def _check_features(name, features, image_size):
     """Raises ValueError unless these are images of one size."""
-    if "image" not in features:
+    if "image" not in features or isinstance(features["image"].shape, dict):
         raise ValueError(
             f"load reads images. Received: source={name!r}, whose features are {list(features)}. "
             "Read others with tensorflow_datasets, and give their arrays to fit."
@@ -162,17 +182,37 @@ class _Target:
 
 def _target_of(features):
     """The classes, else the attributes, else the factors, else nothing."""
-    if "label" in features:
+    if "label" in features and _is_whole(features["label"]):
         names = getattr(features["label"], "names", None)
         return _Target((("label",),), {"class_names": tuple(names or ())})
     if "attributes" in features:
         names = tuple(sorted(features["attributes"]))
         sizes = {"factor_names": names, "factor_sizes": (2,) * len(names)}
         return _Target(tuple(("attributes", name) for name in names), sizes)
-    keys = [key for key in features if key.startswith("label_")]
+    keys = [key for key in features if key.startswith("label_") and _is_class(features[key])]
     names = tuple(key.removeprefix("label_") for key in keys)
     sizes = {"factor_names": names, "factor_sizes": tuple(features[k].num_classes for k in keys)}
     return _Target(tuple((key,) for key in keys), sizes if keys else {})
+
+
+def _is_whole(feature):
+    """Whether it holds whole numbers, as many in each example."""
+    is_int = not isinstance(feature.dtype, dict) and tf.as_dtype(feature.dtype).is_integer
+    return is_int and None not in feature.shape
+
+
+def _is_class(feature):
+    return _is_whole(feature) and getattr(feature, "num_classes", None) is not None
+
+
+def _why_no_labels(features):
+    """What there is in place of labels."""
+    keys = [key for key in features if "label" in key and hasattr(features[key], "shape")]
+    kinds = [
+        f"{key!r} varies in length" if None in features[key].shape else f"{key!r} is no class"
+        for key in keys
+    ]
+    return f"whose labels are not delivered: {', '.join(kinds)}" if kinds else ""
 
 
 def _preparation(box, size, target):
@@ -186,9 +226,26 @@ def _preparation(box, size, target):
     return prepare
 
 
+def _of_one_length(records):
+    """Records without what varies in length, of which there are no batches."""
+    varying = {
+        key
+        for key, spec in records.element_spec.items()
+        if key != "image" and not all(map(_has_one_shape, tf.nest.flatten(spec)))
+    }
+    if not varying:
+        return records
+    return records.map(lambda record: {k: v for k, v in record.items() if k not in varying})
+
+
+def _has_one_shape(spec):
+    return isinstance(spec, tf.TensorSpec) and spec.shape.is_fully_defined()
+
+
 def _read(records, prepare):
     """Images, and labels or None, of all records, as arrays."""
     are_alike = records.element_spec["image"].shape.is_fully_defined()
+    records = _of_one_length(records)
     chunks = records.batch(_CHUNK_SIZE) if are_alike else records
     chunks = chunks.map(prepare, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     chunks = chunks if are_alike else chunks.batch(_CHUNK_SIZE)
