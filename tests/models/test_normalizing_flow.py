@@ -91,6 +91,21 @@ def test_log_prob_with_another_prior():
     assert len(model.trainable_variables) == 5
 
 
+@pytest.mark.parametrize("dequantization", [None, uniform], ids=["exact", "estimated"])
+def test_log_prob_of_data_sets(dequantization):
+    """As of arrays, from which only draws differ; each of the nine images 66 times."""
+    model, x = build(dequantization), np.tile(all_data(), (66, 1, 1, 1))
+    found = model.log_prob(tf.data.Dataset.from_tensor_slices(x).batch(500))
+    if dequantization is None:
+        assert_allclose(found, model.log_prob(x), rtol=1e-5)
+        return
+    expected = np.exp(model.log_weights(all_data(), 10_000, SEED)).mean(axis=0)
+    for estimate in (found, model.log_prob(x, num_samples=50, seed=0)):
+        p = np.exp(estimate.log_prob).reshape(66, 9)
+        assert np.all(np.abs(p.mean(axis=0) - expected) < 6 * p.std(axis=0) / np.sqrt(66))
+        assert np.all(estimate.standard_error > 0)
+
+
 @pytest.mark.parametrize("dequantization", [uniform, variational])
 def test_probabilities_of_all_data_sum_to_one(dequantization):
     """The mean of the weights estimates P(x); nine images are all there are."""
@@ -300,9 +315,13 @@ def test_data_that_are_no_whole_numbers_are_refused():
         model.evaluate(all_data(4), verbose=0)
 
 
-def test_density_of_whole_numbers_is_refused():
-    with pytest.raises(ValueError, match="Received: a model with a UniformDequantization"):
-        build(uniform).log_prob(all_data())
+def test_draws_belong_to_whole_numbers():
+    with pytest.raises(ValueError, match="exact, and draws nothing. Received: num_samples=3, seed"):
+        build().log_prob(all_data(), num_samples=3)
+    with pytest.raises(ValueError, match="finite data"):
+        build().log_prob(np.full((2, *SHAPE), np.nan))
+    with pytest.raises(ValueError, match="broken numbers"):
+        build(uniform).log_prob(all_data() / 2 + 0.1)
 
 
 def test_shapes_must_fit():

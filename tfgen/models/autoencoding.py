@@ -1,7 +1,6 @@
 """What models with an encoder share: encode, embed, reconstruct, and traversals of examples."""
 
-import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -11,9 +10,8 @@ from typing_extensions import Unpack
 
 from tfgen._utils.typing import ModelOptions, TensorLike
 from tfgen.layers import Prior
-from tfgen.models.batches import batches_of, joined
+from tfgen.models.batches import joined
 from tfgen.models.checks import (
-    as_array,
     as_example,
     as_examples,
     check_reparameterized,
@@ -24,7 +22,6 @@ from tfgen.models.checks import (
 from tfgen.models.endpoints import Endpoint, condition_specs, data_spec
 from tfgen.models.latent import LatentVariableModel
 from tfgen.models.outputs import mean_of
-from tfgen.models.training_data import parted, unpack
 
 __all__ = ["AutoencodingModel"]
 
@@ -117,20 +114,6 @@ class AutoencodingModel(LatentVariableModel):
         return joined(
             [mean_of(self.encode(*batch)) for batch in self.batches_with_conditions(x, condition)]
         )
-
-    def batches_with_conditions(self, x: Any, condition: Any = None) -> Iterable[tuple[Any, Any]]:
-        """Pairs of a batch and its conditions (or None), of all that `embed` takes."""
-        if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
-            if self.checked_condition(condition) is not None:
-                raise ValueError(
-                    "A data set gives its conditions itself, as pairs (x, condition). Received: "
-                    f"x={x!r} and condition={condition!r}. Leave the condition out."
-                )
-            return map(parted, batches_of(x, self.unpack if self.conditions else unpack))
-        x = as_array(x)
-        condition = self.checked_condition(condition, len(x))
-        conditions = itertools.repeat(None) if condition is None else batches_of(condition)
-        return zip(batches_of(x), conditions, strict=False)
 
     def reconstruct(self, x: TensorLike, condition: Any = None) -> tf.Tensor:
         """E[x|z] at the mean of q(z|x); both given the condition, if there is one.

@@ -11,7 +11,7 @@ from tfgen._utils.typing import TensorLike
 from tfgen.models.checks import as_array, check_finite
 from tfgen.models.training_data import unpack
 
-__all__ = ["CHUNK", "batches_of", "chunks", "joined", "repeat_batch"]
+__all__ = ["CHUNK", "batches_of", "chunks", "joined", "of_some", "repeat_batch"]
 
 # Examples at a time, so that memory does not grow with their number.
 CHUNK = 500
@@ -41,13 +41,18 @@ def batches_of(x: Any, unpack: Callable[[Any], Any] = unpack) -> Iterable[Any]:
     return chunks(as_array(x))
 
 
-def joined(codes: Sequence[TensorLike]) -> np.ndarray:
-    """Codes of batches as one array; raises ValueError if there is no batch."""
-    if not codes:
+def of_some(parts: Sequence[Any]) -> Sequence[Any]:
+    """What was found of batches; raises ValueError if there is no batch."""
+    if not parts:
         raise ValueError(
             "x must have examples. Received: x, a data set without batches. Give one with some."
         )
-    return np.concatenate(codes)
+    return parts
+
+
+def joined(codes: Sequence[TensorLike]) -> np.ndarray:
+    """Codes of batches as one array; raises ValueError if there is no batch."""
+    return np.concatenate(of_some(codes))
 
 
 def repeat_batch(x: Any, num_copies: Any) -> Any:

@@ -2,13 +2,16 @@
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar, cast
 
 import keras
 import tensorflow as tf
 
 from tfgen.layers import Condition, conditionals_in, current_condition, given
+from tfgen.models.batches import batches_of
+from tfgen.models.checks import as_array
 from tfgen.models.resumable_model import ResumableModel
 from tfgen.models.training_data import (
     Conditioned,
@@ -17,6 +20,7 @@ from tfgen.models.training_data import (
     first_pair,
     is_array,
     parted,
+    unpack,
     with_condition,
 )
 
@@ -126,6 +130,20 @@ class ConditionalModel(ResumableModel):
                 "condition_shape."
             )
         return self.conditions.check(condition, num_examples)
+
+    def batches_with_conditions(self, x: Any, condition: Any = None) -> Iterable[tuple[Any, Any]]:
+        """Pairs of a batch and its conditions (or None), of an array or a data set."""
+        if isinstance(x, tf.data.Dataset | keras.utils.PyDataset):
+            if self.checked_condition(condition) is not None:
+                raise ValueError(
+                    "A data set gives its conditions itself, as pairs (x, condition). Received: "
+                    f"x={x!r} and condition={condition!r}. Leave the condition out."
+                )
+            return map(parted, batches_of(x, self.unpack if self.conditions else unpack))
+        x = as_array(x)
+        condition = self.checked_condition(condition, len(x))
+        conditions = itertools.repeat(None) if condition is None else batches_of(condition)
+        return zip(batches_of(x), conditions, strict=False)
 
     def as_pair(self, inputs: Any) -> tuple[Any, Any]:
         """The inputs of `call` as a pair: (x, condition) of a conditional model, else (x, None).

@@ -276,5 +276,5 @@ def _refused(format, endpoints):
         raise ValueError(
             f"{format} cannot hold {lacks or 'some operation'} of these endpoints. Received: "
             f"endpoints={list(endpoints)} ({type(error).__name__}: {reason}). Pass batch_size=1 if "
-            "the number of examples is open, leave out the endpoint with it, or export a SavedModel."
+            "that is open, leave out the endpoint with it, or export a SavedModel."
         ) from error

@@ -11,11 +11,13 @@ import tensorflow as tf
 from typing_extensions import Self, Unpack
 
 from tfgen._utils.arguments import check_flags, check_ints, check_positive
+from tfgen._utils.random import fold_in
 from tfgen._utils.tensors import check_stateless_seed
 from tfgen._utils.typing import Distribution, ModelOptions, Seed, Shape, TensorLike
 from tfgen.layers import Prior, StandardNormal, conditionals_in
 from tfgen.layers.priors import sample_at
-from tfgen.losses import squared_mmd
+from tfgen.losses import LogProbEstimate, log_mean_exp, squared_mmd
+from tfgen.models.batches import of_some
 from tfgen.models.checks import (
     as_example,
     as_examples,
@@ -35,8 +37,12 @@ from tfgen.models.outputs import (
     pixel_of,
     value_range_of,
 )
+from tfgen.models.training_data import check_explained
 
 __all__ = ["LatentVariableModel", "mmd_to_prior"]
+
+# Draws of each example that are decoded together.
+DRAWS = 10
 
 
 def mmd_to_prior(model: "LatentVariableModel", z: tf.Tensor, seed: Seed, kernel: Any) -> tf.Tensor:
@@ -361,6 +367,30 @@ class LatentVariableModel(WeightedModel):
         condition = None if condition is None else np.repeat(condition, z.shape[1], axis=0)
         images = self.generate(tf.reshape(z, (-1, *self.latent_shape)), condition)
         return tf.reshape(images, (*z.shape[:2], *self.data_shape))
+
+    # Likelihood, of models with `log_weights`.
+
+    def estimated_log_prob(
+        self, x: Any, num_samples: int, seed: int | None, condition: Any
+    ) -> LogProbEstimate:
+        """`log_mean_exp` of `log_weights` of an array or a data set; see `VAE.log_prob`."""
+        check_num_samples(num_samples)
+        check_ints(1, num_samples=num_samples)
+        stateless = self.sampling_seed(seed)
+        parts = [
+            log_mean_exp(self._weights(*batch, num_samples, fold_in(stateless, i)))
+            for i, batch in enumerate(self.batches_with_conditions(x, condition))
+        ]
+        joined = (tf.concat(part, axis=0) for part in zip(*of_some(parts), strict=True))
+        return LogProbEstimate(*joined)
+
+    def _weights(self, x, condition, num_samples, seed):
+        """`log_weights` of a batch, few draws at a time."""
+        check_explained(x, self)
+        sizes = [min(DRAWS, num_samples - start) for start in range(0, num_samples, DRAWS)]
+        with self.conditioned_on(condition, len(tf.nest.flatten(x)[0])):
+            parts = [self.log_weights(x, n, fold_in(seed, i)) for i, n in enumerate(sizes)]
+        return tf.concat(parts, axis=0)
 
     # Export.
 

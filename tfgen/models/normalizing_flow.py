@@ -15,10 +15,10 @@ from tfgen._utils.typing import ModelOptions, Seed, TensorLike
 from tfgen.bijectors import Bijector, Given, UniformDequantization
 from tfgen.bijectors.glow import ActNorm
 from tfgen.layers import Condition, Prior, given
-from tfgen.losses import bits_per_dim
+from tfgen.losses import LogProbEstimate, bits_per_dim
 from tfgen.models import training_data
 from tfgen.models.base import Update
-from tfgen.models.batches import repeat_batch
+from tfgen.models.batches import of_some, repeat_batch
 from tfgen.models.checks import as_array, as_examples, check_weights_of_draws
 from tfgen.models.conditional import given_conditions
 from tfgen.models.endpoints import Endpoint, condition_specs, data_spec
@@ -135,25 +135,48 @@ class NormalizingFlow(LatentVariableModel):
 
     # Likelihood.
 
-    def log_prob(self, x: TensorLike, condition: TensorLike | None = None) -> tf.Tensor:
-        """The exact log-density of real data, in nats.
+    def log_prob(
+        self,
+        x: Any,
+        condition: TensorLike | None = None,
+        num_samples: int | None = None,
+        seed: int | None = None,
+    ) -> tf.Tensor | LogProbEstimate:
+        """log p(x) of each example, or log p(x|c), in nats: exact of real data.
+
+        Of whole numbers it is an integral over the noise of the dequantization, and estimated by
+        importance sampling, as that of a VAE.
 
         Args:
-            x: tensor, shape (batch, *data_shape).
-            condition: of p(x|c), tensor of shape (batch, *condition_shape), or condition_shape.
+            x: array, shape (n, *data_shape); or a data set, of pairs as `fit` takes it where the
+                model is conditional.
+            condition: of p(x|c), with an array: shape (n, *condition_shape), or condition_shape.
+            num_samples: int >= 1, draws of noise for each example; 100 if None.
+            seed: int >= 0 or None. An int gives the same draws each time.
 
         Returns:
-            Tensor, shape (batch,).
+            Tensor, shape (n,); with a dequantization `tfgen.losses.LogProbEstimate` of two.
 
         Raises:
-            ValueError: if the model has a dequantization, for which it is an integral over noise.
+            ValueError: if an argument is out of range or an example not finite, or of real data,
+                which have no draws, if there are `num_samples` or a seed.
         """
         if self.dequantization is not None:
+            draws = 100 if num_samples is None else num_samples
+            return self.estimated_log_prob(x, draws, seed, condition)
+        if (num_samples, seed) != (None, None):
             raise ValueError(
-                "log_prob is exact for real data only. Received: a model with a "
-                f"{type(self.dequantization).__name__}, whose log-probability is an integral over "
-                "noise. Estimate it: log_weights(x, num_samples, seed)."
+                "log_prob of real data is exact, and draws nothing. Received: "
+                f"num_samples={num_samples}, seed={seed}. Leave both out."
             )
+        if not tf.executing_eagerly():
+            return self._exact_log_prob(x, condition)
+        batches = self.batches_with_conditions(x, condition)
+        return tf.concat(of_some([self._exact_log_prob(*batch) for batch in batches]), axis=0)
+
+    def _exact_log_prob(self, x, condition=None):
+        if tf.executing_eagerly():
+            training_data.check_explained(x, self)
         x = as_examples(x, self.data_shape, "x")
         with self.conditioned_on(condition, x.shape[0]):
             return self._log_density(x)
@@ -225,7 +248,7 @@ class NormalizingFlow(LatentVariableModel):
         signature = [data_spec(self), *condition_specs(self)]
         found = {"latent": Endpoint(self.latent, signature)}
         if self.dequantization is None:
-            found["log_prob"] = Endpoint(self.log_prob, signature)
+            found["log_prob"] = Endpoint(self._exact_log_prob, signature)
         return {**found, **super().endpoints()}
 
     # Training.

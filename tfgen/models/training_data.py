@@ -297,7 +297,7 @@ def check(x: Any, model: keras.Model, batch_size: int | None = None) -> Any:
 
 def _check_shape(shape, model):
     if not all(shape):
-        raise ValueError("Expected training data. Received: an empty data set.")
+        raise ValueError("Expected data with examples. Received: an empty data set.")
     if tuple(shape[1:]) != model.data_shape:
         raise ValueError(
             f"{type(model).__name__} was built for data of shape (batch, "

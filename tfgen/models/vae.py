@@ -9,8 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from typing_extensions import Unpack
 
-from tfgen._utils.arguments import check_flags, check_ints
-from tfgen._utils.random import fold_in
+from tfgen._utils.arguments import check_flags
 from tfgen._utils.replicas import whole_batch
 from tfgen._utils.typing import Distribution, ModelOptions, Seed, TensorLike
 from tfgen.layers import Prior
@@ -21,7 +20,6 @@ from tfgen.losses import (
     is_discrete,
     kl_divergence,
     kl_of_dimensions,
-    log_mean_exp,
 )
 from tfgen.models.autoencoding import AutoencodingModel
 from tfgen.models.base import Update
@@ -30,13 +28,11 @@ from tfgen.models.checks import (
     as_draws,
     as_examples,
     check_distribution,
-    check_num_samples,
     check_weights_of_draws,
 )
 from tfgen.models.conditional import given_conditions
 from tfgen.models.training_data import (
     InputsAndTargets,
-    check_explained,
     inputs_of,
     targets_of,
 )
@@ -44,9 +40,6 @@ from tfgen.models.training_data import (
 tfd = tfp.distributions
 
 __all__ = ["Draw", "KLOptions", "VAE", "VAEOptions"]
-
-# Draws of each example that are decoded together.
-DRAWS = 10
 
 
 class Draw(NamedTuple):
@@ -379,22 +372,7 @@ class VAE(AutoencodingModel):
             ValueError: if an argument is out of range, or an example is not finite, of another
                 shape, or outside the support of p(x|z).
         """
-        check_num_samples(num_samples)
-        check_ints(1, num_samples=num_samples)
-        stateless = self.sampling_seed(seed)
-        parts = [
-            log_mean_exp(self._weights(*batch, num_samples, fold_in(stateless, i)))
-            for i, batch in enumerate(self.batches_with_conditions(x, condition))
-        ]
-        return LogProbEstimate(*(tf.concat(part, axis=0) for part in zip(*parts, strict=True)))
-
-    def _weights(self, x, condition, num_samples, seed):
-        """`log_weights` of a batch, few draws at a time."""
-        check_explained(x, self)
-        sizes = [min(DRAWS, num_samples - start) for start in range(0, num_samples, DRAWS)]
-        with self.conditioned_on(condition, len(tf.nest.flatten(x)[0])):
-            parts = [self.log_weights(x, n, fold_in(seed, i)) for i, n in enumerate(sizes)]
-        return tf.concat(parts, axis=0)
+        return self.estimated_log_prob(x, num_samples, seed, condition)
 
 
 def _free_kl(draw, free_bits):
