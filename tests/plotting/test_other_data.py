@@ -181,6 +181,224 @@ def test_truth_values_are_numbers():
     np.testing.assert_array_equal(axes[0].lines[1].get_ydata(), truths[0])
 
 
+def test_series_of_one_step_are_points_on_a_band():
+    _, axes = plotting.series(np.arange(6.0).reshape(3, 1, 2))
+    for ax in axes:
+        _, *points = ax.lines
+        assert [line.get_marker() for line in points] == ["o"] * 3
+        assert ax.collections[0].get_paths()[0].get_extents().width > 0.5
+
+
+@pytest.mark.parametrize("shape", [(6, 6, 1), (5, 6, 6, 1), (9, 3), (1, 2), (6,)], ids=str)
+def test_all_figures_of_a_model_take_its_data(shape):
+    """Images and volumes in one Axes; series and rows as lines, with the model's numbers."""
+    model = vae_of(shape, (networks.mlp_encoder, networks.mlp_decoder))
+    x = np.random.default_rng(0).random((4, *shape)).astype("float32")
+    options = {"value_range": (-9, 9)} if len(shape) > 2 else {}
+    figures = {
+        "Reconstructions": plotting.reconstructions(model, x, **options),
+        "Latent traversals": plotting.traversals(model, x[0], values=[-1, 2], **options),
+        "Interpolations": plotting.interpolations(model, x[:1], x[1:2], 3, **options),
+    }
+    if len(shape) > 2:
+        assert [axes.get_title() for _, axes in figures.values()] == [
+            f"{name}, E[x|z]" for name in figures
+        ]
+        return
+    assert [fig.get_suptitle() for fig, _ in figures.values()] == [
+        f"{name}, E[x|z]" for name in figures
+    ]
+    rows, channels = (4, 2, 1), shape[1] if shape[1:] else 1
+    assert [axes.shape for _, axes in figures.values()] == [(n, channels) for n in rows]
+    expected = [
+        np.stack([x, model.reconstruct(x)], axis=1),
+        model.traverse(x[0], values=[-1, 2]),
+        model.interpolate(x[:1], x[1:2], 3),
+    ]
+    for (_, axes), values in zip(figures.values(), expected, strict=True):
+        values = np.reshape(values, (*np.shape(values)[:3], channels))
+        for row, channel in np.ndindex(axes.shape):
+            drawn = [line.get_ydata() for line in axes[row, channel].lines]
+            np.testing.assert_allclose(drawn, values[row, :, :, channel], rtol=1e-5)
+
+
+def draw(name, model, x, **options):
+    arguments = {
+        "reconstructions": (x,),
+        "traversals": (x[0],),
+        "interpolations": (x, x),
+        "manifold": (),
+    }
+    return getattr(plotting, name)(model, *arguments[name], **options)
+
+
+FIGURES = ["reconstructions", "traversals", "interpolations"]
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 2)], ids=["rows", "series"])
+def test_what_figures_of_rows_and_series_refuse(shape):
+    model = vae_of(shape, (networks.mlp_encoder, networks.mlp_decoder))
+    for name in FIGURES:
+        with pytest.raises(ValueError, match="value_range is for images.*Leave it out"):
+            draw(name, model, np.zeros((2, *shape)), value_range=(0, 1))
+        with pytest.raises(ValueError, match=r"(x|start) must (be examples of shape|have \d axes)"):
+            draw(name, model, np.zeros((2, *shape[:-1], 7)))
+        with pytest.raises(ValueError, match="must be finite"):
+            draw(name, model, np.full((2, *shape), np.nan))
+    for name in ("reconstructions", "interpolations"):
+        with pytest.raises(ValueError, match="at most 20 of series or rows.*Received: 21"):
+            draw(name, model, np.zeros((21, *shape)))
+    with pytest.raises(ValueError, match=r"shows images and volumes.*Take traversals for series"):
+        draw("manifold", model, np.zeros((2, *shape)))
+    with pytest.raises(ValueError, match=r"must be images.*series are for plotting.series, rows"):
+        plotting.image_grid(np.zeros((2, *shape)))
+
+
+def test_many_dimensions_of_series_are_refused():
+    sizes = dict(latent_dim=21, width=2)
+    encoder = networks.mlp_encoder((3,), **sizes)
+    model = models.VAE(encoder, networks.mlp_decoder((3,), **sizes))
+    with pytest.raises(ValueError, match="dims must be at most 20.*Received: 21. Pass some"):
+        plotting.traversals(model)
+    assert plotting.traversals(model, dims=range(3))[1].shape == (3, 1)
+
+
+@pytest.mark.parametrize(
+    "head, shown",
+    [
+        (lambda shape: layers.IndependentCategorical(shape, num_classes=4), "likeliest x"),
+        (layers.IndependentBernoulli, "E[x|z]"),
+    ],
+    ids=["classes", "numbers"],
+)
+@pytest.mark.parametrize("num_classes", [None, 3])
+def test_titles_say_what_stands_for_the_mean(head, shown, num_classes):
+    """Classes have none."""
+    shape, sizes = (4, 4, 1), dict(latent_dim=2, width=2, num_classes=num_classes)
+    encoder = networks.mlp_encoder(shape, **sizes)
+    model = models.VAE(encoder, networks.mlp_decoder(shape, head=head, **sizes), seed=0)
+    options = {"value_range": (0, 3)}
+    assert plotting.samples(model, 2, **options)[1].get_title() == f"2 samples, {shown}"
+    drawn = plotting.samples(model, 2, mean=False, **options)[1].get_title()
+    assert drawn == "2 samples, x ~ p(x|z)"
+    if num_classes is None:
+        x = np.zeros((2, *shape))
+        titles = [draw(name, model, x, **options)[1].get_title() for name in FIGURES]
+        titles.append(plotting.manifold(model, 2, **options)[1].get_title())
+        assert all(title.endswith(f", {shown}") for title in titles)
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [[1, 2, 3, 1], [0.5, 1.5, 2.5, 0.5], ["a", "b", "c", "a"], [True, False, True, True]],
+    ids=["ints", "floats", "texts", "truth values"],
+)
+def test_categories_are_classes(classes):
+    column = pandas.Series(pandas.Categorical(classes * 10))
+    frame = pandas.DataFrame({"a": column, "b": np.arange(40.0)})
+    _, axes = plotting.marginals(frame, frame)
+    labels = [label.get_text() for label in axes[0, 0].get_xticklabels()]
+    assert labels == [str(value) for value in sorted(set(classes))]
+    with pytest.raises(ValueError, match=r"real must hold numbers.*of categories \['a'\]"):
+        plotting.pair_plot(frame, frame)
+
+
+def test_many_categories_that_are_numbers_are_no_histogram():
+    frame = pandas.DataFrame({"a": pandas.Categorical(np.arange(30))})
+    _, axes = plotting.marginals(frame)
+    assert [label.get_text() for label in axes[0, 0].get_xticklabels()][-1] == "others"
+
+
+@pytest.mark.parametrize("kind", ["floats", "counts", "one value"])
+@pytest.mark.parametrize("figure", ["marginals", "pair_plot"])
+def test_rows_far_away_leave_the_shape_of_the_others(figure, kind):
+    """Of 1,000 generated rows two lie beyond: all bins are among real rows, with their shares."""
+    rng = np.random.default_rng(0)
+    draw_column = {
+        "floats": lambda: rng.normal(size=(1000, 2)),
+        "counts": lambda: rng.poisson(20.0, (1000, 2)),
+        "one value": lambda: np.ones((1000, 2)),
+    }[kind]
+    real, generated = draw_column(), draw_column()
+    generated[:2] = 1e9
+    if kind == "one value":  # Else few enough for bars.
+        generated[2:] += 0.1 * rng.random((998, 2))
+    _, axes = getattr(plotting, figure)(real, generated)
+    panel = axes[0, 0]
+    assert panel.get_title() == "2 of 1,000 beyond"
+    outlines = [patch.get_xy().T for patch in panel.patches]
+    for x, y in outlines:
+        assert x.min() >= real[:, 0].min() - 5 and x.max() <= real[:, 0].max() + 5
+        corners = np.unique(x)
+        heights = [y[x == corner].max() for corner in corners]
+        assert len(corners) > 10 and np.ptp(heights) > 0
+    areas = [abs(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2)) for x, y in outlines]
+    np.testing.assert_allclose(areas, [1.0, 0.998], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "low, high",
+    [
+        (-(2**63), 2**63 - 1),
+        (2**60, 2**60 + 100),
+        (2**53, 2**63 - 1),
+        (-(2**62), -(2**62) + 1),
+        (0, 2**40),
+    ],
+)
+def test_large_whole_numbers_have_bins(low, high):
+    rng = np.random.default_rng(0)
+    column = rng.integers(low, high, 500, dtype="int64", endpoint=True)
+    column = np.concatenate([column, np.arange(20) + min(low, 2**62)])
+    for real in (None, np.stack([column, column], axis=1)):
+        _, axes = plotting.marginals(real, np.stack([column, column], axis=1))
+        edges = axes[0, 0].patches[0].get_xy()[:, 0] if axes[0, 0].patches else [0]
+        assert np.all(np.isfinite(edges)) and len(np.unique(edges)) > 1
+
+
+def test_dates_have_histograms():
+    dates = pandas.date_range("2020-01-01", periods=200, freq="D")
+    for column in (dates, dates.tz_localize("Europe/Berlin")):
+        frame = pandas.DataFrame({"day": column, "wait": dates - dates[0]})
+        fig, axes = plotting.marginals(frame, frame.iloc[::2])
+        fig.canvas.draw()
+        day, wait = axes[0]
+        labels = [label.get_text() for label in day.get_xticklabels()]
+        assert labels and max(map(len, labels)) <= 8 and "2020" in " ".join(labels)
+        assert wait.patches[0].get_xy()[:, 0].max() == pytest.approx(199, abs=1)
+    frame.loc[3, "day"] = pandas.NaT
+    with pytest.raises(ValueError, match="Column 'day' must have no missing dates.*1 of 200"):
+        plotting.marginals(frame)
+
+
+def test_dates_beside_texts_are_short_texts():
+    real = pandas.DataFrame({"day": pandas.to_datetime(["2020-01-01", "2020-02-01"])})
+    _, axes = plotting.marginals(real, pandas.DataFrame({"day": ["2020-01-01", "2020-01-01"]}))
+    labels = [label.get_text() for label in axes[0, 0].get_xticklabels()]
+    assert labels == ["2020-01-01", "2020-02-01"]
+
+
+@pytest.mark.parametrize("where", ["class", "column"])
+def test_a_long_name_leaves_the_panels_their_size(where):
+    long = "x" * 300
+    names = ["a", "b", "c", long if where == "column" else "d"]
+    values = np.random.default_rng(0).choice(["u", long if where == "class" else "v"], (40, 4))
+    fig, axes = plotting.marginals(pandas.DataFrame(values, columns=names))
+    fig.canvas.draw()
+    sides = [ax.get_window_extent() for ax in axes.flat]
+    assert min(side.height for side in sides) > 60 and min(side.width for side in sides) > 100
+    if where == "column":
+        rows = np.random.default_rng(0).normal(size=(20, 4))
+        for fig, axes in (
+            plotting.pair_plot(rows, rows, names),
+            plotting.correlations(np.eye(4), np.eye(4), names),
+            plotting.series(rows[:, None], channel_names=names),
+        ):
+            fig.canvas.draw()
+            assert min(ax.get_window_extent().height for ax in axes.flat) > 60
+            assert np.all(fig.get_size_inches() < 15)
+
+
 def test_marginals_of_samples_alone():
     model = vae_of((4,), (networks.mlp_encoder, networks.mlp_decoder))
     figure, axes = plotting.samples(model, 50)

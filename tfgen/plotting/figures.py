@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import tensorflow_probability as tfp
 
 from tfgen._utils import extras
 from tfgen._utils.arguments import as_numbers, as_pair, check_ints
@@ -13,6 +14,8 @@ from tfgen._utils.arguments import as_numbers, as_pair, check_ints
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+tfd = tfp.distributions
 
 __all__ = [
     "COLORS",
@@ -29,6 +32,8 @@ __all__ = [
     "flat_latent_dim",
     "keywords_for",
     "legend_above",
+    "name_of_mean",
+    "shortened",
     "subplots",
     "takes",
     "value_range_of",
@@ -53,6 +58,8 @@ COLORS = (
     "#92dadd",
 )
 MARKERS = ("o", "^", "s", "D", "v", "P", "X")
+MEAN = "E[x|z]"
+LIKELIEST = "likeliest x"
 
 
 def subplots(rows: int = 1, columns: int = 1, **kwargs: Any) -> Plots:
@@ -89,6 +96,35 @@ def legend_above(fig: "Figure", ax: "Axes") -> None:
     """
     handles, labels = ax.get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False, fontsize=8)
+
+
+def shortened(text: str, length: int = 24) -> str:
+    """The text, or its first characters and three dots: a long name leaves no room for a panel.
+
+    Example:
+        >>> shortened("a name of forty-two characters or even more", 9)
+        'a name...'
+    """
+    return text if len(text) <= length else f"{text[: length - 3]}..."
+
+
+def name_of_mean(model: Any) -> str:
+    """What a model shows for E[x|z]: classes have no mean, and the likeliest are shown.
+
+    Example:
+        >>> from tfgen import layers, models, networks
+        >>> encoder = networks.mlp_encoder((2, 2, 1), 2)
+        >>> decoder = networks.mlp_decoder((2, 2, 1), 2, head=layers.IndependentCategorical)
+        >>> name_of_mean(models.VAE(encoder, decoder))
+        'likeliest x'
+    """
+    if not all(hasattr(model, name) for name in ("decode", "latent_shape")):
+        return MEAN
+    takes_condition = getattr(model, "conditions", None) and model.samples_are_conditional
+    z = np.zeros((1, *model.latent_shape), "float32")
+    output = model.decode(z, *([model.conditions.zeros(1)] if takes_condition else []))
+    single = getattr(output, "distribution", output)
+    return LIKELIEST if isinstance(single, tfd.Categorical) else MEAN
 
 
 def check_text(**values: str | None) -> None:

@@ -5,24 +5,26 @@ from typing import Any
 
 import numpy as np
 
+from tfgen._utils import extras
 from tfgen._utils.arguments import as_numbers, check_flags, check_seed
 from tfgen._utils.typing import TensorLike
 from tfgen.plotting.figures import (
-    Plot,
+    COLORS,
     Plots,
     as_finite,
     check_methods,
     check_unused,
     flat_latent_dim,
     keywords_for,
+    name_of_mean,
     takes,
     value_range_of,
 )
 from tfgen.plotting.images import check_images, check_num_images, image_grid
-from tfgen.plotting.series import MAX_CHANNELS, series
+from tfgen.plotting.series import MAX_CHANNELS, MAX_PANEL_ROWS, line_panels, series
 from tfgen.plotting.tables import MAX_PANELS, marginals
 
-__all__ = ["interpolations", "reconstructions", "samples", "traversals"]
+__all__ = ["interpolations", "is_of_lines", "reconstructions", "samples", "traversals"]
 
 MAX_RECONSTRUCTIONS = 20
 
@@ -37,6 +39,61 @@ def _mean(method, mean):
     """The argument of that name; a generator without p(x|z) has none, and gives x itself."""
     check_flags(mean=mean)
     return {} if mean and not takes(method, "mean") else keywords_for(method, mean=mean)
+
+
+def is_of_lines(model: Any) -> bool:
+    """Whether a model says that its data are series or rows, which are drawn as lines.
+
+    Example:
+        >>> import types
+        >>> is_of_lines(types.SimpleNamespace(data_shape=(20, 3)))
+        True
+    """
+    return len(getattr(model, "data_shape", ())) in (1, 2)
+
+
+def _check_examples(model, **x):
+    """The one value as an array of images or volumes, or of what the model is of."""
+    ((name, value),) = x.items()
+    if not is_of_lines(model):
+        return check_images(**x)
+    array, shape = as_finite(len(model.data_shape) + 1, **x), tuple(model.data_shape)
+    if array.shape[1:] != shape:
+        raise ValueError(
+            f"{name} must be examples of shape {shape}, as the model's data. Received: {name} of "
+            f"shape {array.shape}."
+        )
+    return array
+
+
+def _check_rows(name, rows, remedy):
+    """Raises ValueError unless a figure has room for a row of panels of lines for each."""
+    if len(rows) > MAX_PANEL_ROWS:
+        raise ValueError(
+            f"{name} must be at most {MAX_PANEL_ROWS} of series or rows, one row of panels each. "
+            f"Received: {len(rows)}. {remedy}"
+        )
+
+
+def _sequence_of_colors(num):
+    """From dark to light, legible on white."""
+    colormaps = extras.require("matplotlib", extra="plot").colormaps
+    return list(colormaps["viridis"](np.linspace(0.0, 0.9, num)))
+
+
+def _table_of_lines(model, values, row_labels, labels, title, **options):
+    """Panels of a model's series, or of rows over their columns, (rows, lines, *data_shape)."""
+    of_rows = len(model.data_shape) == 1
+    values = np.asarray(values)
+    options.setdefault("colors", _sequence_of_colors(len(labels)))
+    if of_rows:
+        options.setdefault("markers", ["o-"] * len(labels))
+    values = values[..., None] if of_rows else values
+    fig, axes = line_panels(values, labels, row_labels, **options)
+    fig.suptitle(title, fontsize=10)
+    for ax in axes[-1]:
+        ax.set_xlabel("column" if of_rows else "step", fontsize=8)
+    return fig, axes
 
 
 def _table_of_images(images, row_labels, column_labels, value_range):
@@ -102,7 +159,7 @@ def samples(
             marginals(None, drawn[:, :MAX_PANELS]) if of_rows else series(drawn[..., :MAX_CHANNELS])
         )
     fig, axes = image_grid(drawn, value_range=shown)
-    axes.set_title(f"{num_samples} samples, {'E[x|z]' if mean else 'x ~ p(x|z)'}")
+    axes.set_title(f"{num_samples} samples, {name_of_mean(model) if mean else 'x ~ p(x|z)'}")
     return fig, axes
 
 
@@ -111,22 +168,27 @@ def reconstructions(
     x: TensorLike,
     value_range: Sequence[float] | None = None,
     condition: TensorLike | None = None,
-) -> Plot:
-    """A row of images above the row of their reconstructions.
+) -> Plots:
+    """A row of images above the row of their reconstructions; of volumes the middle slices.
+
+    Of a model of series or rows each example has a row of panels, one for each of the first 6
+    channels, with its reconstruction over it; rows are drawn over their columns.
 
     Args:
         model: model with `reconstruct`.
-        x: array or tensor, shape (n, h, w, c), n at most 20.
+        x: array or tensor, shape (n, h, w, c), n at most 20; or n examples of the model's shape, if
+            these are volumes, series or rows.
         value_range: (low, high), the values shown black and white; None for those that the model
-            says it returns (`model.value_range`), or else (0, 1).
+            says it returns (`model.value_range`), or else (0, 1). Of images and volumes only.
         condition: of a conditional model, one for all or one for each image.
 
     Returns:
-        `(fig, axes)`, one matplotlib Axes.
+        `(fig, axes)`, one matplotlib Axes; of series and rows an array, shape (n, channels).
 
     Raises:
-        ValueError: if there are more than 20 images, `x` are not images, see `image_grid`, or
-            a condition is given for a model that takes none.
+        ValueError: if there are more than 20 examples, `x` are not what the model is of, see
+            `image_grid` for images, a condition is given for a model that takes none, or a
+            `value_range` for one of series or rows.
 
     Example:
         >>> from tfgen import models, networks
@@ -137,7 +199,9 @@ def reconstructions(
         ['original', 'reconstruction']
     """
     check_methods(model, "reconstruct")
-    x = check_images(x=x)
+    x = _check_examples(model, x=x)
+    if is_of_lines(model):
+        return _reconstructed_lines(model, x, value_range, condition)
     if len(x) > MAX_RECONSTRUCTIONS:
         raise ValueError(
             f"reconstructions shows at most {MAX_RECONSTRUCTIONS} images, one a column. "
@@ -147,8 +211,23 @@ def reconstructions(
     reconstructed = model.reconstruct(x, **_condition(model.reconstruct, condition))
     rows = np.stack([x, np.asarray(reconstructed)])
     fig, axes = _table_of_images(rows, ["original", "reconstruction"], None, shown)
-    axes.set_title("Reconstructions, E[x|z]")
+    axes.set_title(f"Reconstructions, {name_of_mean(model)}")
     return fig, axes
+
+
+def _reconstructed_lines(model, x, value_range, condition):
+    check_unused("images", value_range=value_range)
+    _check_rows("x", x, "Pass x[:10].")
+    reconstructed = model.reconstruct(x, **_condition(model.reconstruct, condition))
+    return _table_of_lines(
+        model,
+        np.stack([x, np.asarray(reconstructed)], axis=1),
+        [f"x[{i}]" for i in range(len(x))],
+        ["original", "reconstruction"],
+        f"Reconstructions, {name_of_mean(model)}",
+        colors=COLORS[:2],
+        markers=["o", "x"] if x.ndim == 2 else None,
+    )
 
 
 def _check_dims(latent_dim, dims):
@@ -179,9 +258,9 @@ def _check_kl(latent_dim, kl):
     return array
 
 
-def _check_image(x):
-    """One image or volume as an array, or None."""
-    return None if x is None else check_images(x=as_numbers(x=x)[None])[0]
+def _check_example(model, x):
+    """One image or volume, or series or row, as an array, or None."""
+    return None if x is None else _check_examples(model, x=as_numbers(x=x)[None])[0]
 
 
 def _dim_label(dim, kl):
@@ -196,26 +275,32 @@ def traversals(
     values: Sequence[float] | None = None,
     kl: Sequence[float] | np.ndarray | None = None,
     value_range: Sequence[float] | None = None,
-) -> Plot:
+) -> Plots:
     """Images as one latent dimension moves and the others stay: rows dimensions, columns values.
+
+    Of volumes the middle slices. Series, or rows over their columns, are lines from dark to light:
+    one row of panels for each of up to 20 dimensions, with one for each of the first 6 channels.
 
     Args:
         model: model with `latent_shape` (k,) and `traverse`.
-        x: array or tensor of shape (h, w, c), whose code the others keep; None for the origin.
+        x: array or tensor of the shape of the model's data, such as (h, w, c), whose code the
+            others keep; None for the origin.
         dims: sequence of int or None, dimensions to move; None for all.
         values: sequence of float or None, the dimension's values, in units of z; None for
             -3, -2, ... 3.
         kl: array of shape (k,) or None, KL of each dimension in nats: sorts the rows, highest
             first, and stands beside their labels.
         value_range: (low, high), the values shown black and white; None for those that the model
-            says it returns (`model.value_range`), or else (0, 1).
+            says it returns (`model.value_range`), or else (0, 1). Of images and volumes only.
 
     Returns:
-        `(fig, axes)`, one matplotlib Axes.
+        `(fig, axes)`, one matplotlib Axes; of series and rows an array, shape (dimensions,
+        channels).
 
     Raises:
-        ValueError: if the latent space is not flat, `x` is not an image, a dimension is outside the
-            space, `values` are not finite, or `kl` has not k values.
+        ValueError: if the latent space is not flat, `x` is no example of the model's data, a
+            dimension is outside the space, `values` are not finite, `kl` has not k values, or a
+            model of series or rows is given a `value_range` or more than 20 dimensions.
 
     Example:
         >>> from tfgen import models, networks
@@ -231,12 +316,18 @@ def traversals(
     kl, rows = _check_kl(latent_dim, kl), _check_dims(latent_dim, dims)
     if kl is not None:
         rows.sort(key=lambda dim: -float(kl[dim]))
-    shown = value_range_of(model, value_range)
-    images = model.traverse(_check_image(x), dims=rows, values=steps.astype("float32"))
+    shown, x = value_range_of(model, value_range), _check_example(model, x)
+    if is_of_lines(model):
+        check_unused("images", value_range=value_range)
+        _check_rows("dims", rows, "Pass some of the dimensions, such as dims=range(10).")
+    images = model.traverse(x, dims=rows, values=steps.astype("float32"))
     row_labels = [_dim_label(dim, kl) for dim in rows]
-    column_labels = [f"{value:.3g}" for value in steps]
-    fig, axes = _table_of_images(images, row_labels, column_labels, shown)
-    axes.set(title="Latent traversals, E[x|z]", xlabel="value of the row's dimension")
+    labels = [f"{value:.3g}" for value in steps]
+    title = f"Latent traversals, {name_of_mean(model)}"
+    if is_of_lines(model):
+        return _table_of_lines(model, images, row_labels, labels, title, legend_title="value")
+    fig, axes = _table_of_images(images, row_labels, labels, shown)
+    axes.set(title=title, xlabel="value of the row's dimension")
     return fig, axes
 
 
@@ -246,22 +337,27 @@ def interpolations(
     end: TensorLike,
     num_steps: int = 7,
     value_range: Sequence[float] | None = None,
-) -> Plot:
+) -> Plots:
     """Images on the line between two latent codes: one pair a row.
+
+    Of volumes the middle slices. Series, or rows over their columns, are lines from dark to light:
+    one row of panels for each of up to 20 pairs, with one for each of the first 6 channels.
 
     Args:
         model: model with `interpolate`.
-        start: array or tensor, shape (pairs, h, w, c), the images at the left.
+        start: array or tensor, shape (pairs, h, w, c), the images at the left; or as many examples
+            of the model's shape, if these are volumes, series or rows.
         end: array or tensor of the same shape, the images at the right.
         num_steps: int >= 2, images in a row, both ends included.
         value_range: (low, high), the values shown black and white; None for those that the model
-            says it returns (`model.value_range`), or else (0, 1).
+            says it returns (`model.value_range`), or else (0, 1). Of images and volumes only.
 
     Returns:
-        `(fig, axes)`, one matplotlib Axes.
+        `(fig, axes)`, one matplotlib Axes; of series and rows an array, shape (pairs, channels).
 
     Raises:
-        ValueError: if the two differ in shape, are not images, or `num_steps` is under 2.
+        ValueError: if the two differ in shape, are not what the model is of, `num_steps` is under
+            2, or a model of series or rows is given a `value_range` or more than 20 pairs.
 
     Example:
         >>> from tfgen import models, networks
@@ -273,7 +369,7 @@ def interpolations(
         ['0', '0.25', '0.5', '0.75', '1']
     """
     check_methods(model, "interpolate")
-    start, end = check_images(start=start), check_images(end=end)
+    start, end = _check_examples(model, start=start), _check_examples(model, end=end)
     check_num_images(2, num_steps=num_steps)
     if start.shape != end.shape:
         raise ValueError(
@@ -281,8 +377,15 @@ def interpolations(
             f"{start.shape}, end {end.shape}. Pair the images."
         )
     shown = value_range_of(model, value_range)
+    if is_of_lines(model):
+        check_unused("images", value_range=value_range)
+        _check_rows("start", start, "Pass start[:10] and end[:10].")
     images = model.interpolate(start, end, num_steps)
-    column_labels = [f"{position:.2g}" for position in np.linspace(0.0, 1.0, num_steps)]
-    fig, axes = _table_of_images(images, None, column_labels, shown)
-    axes.set(title="Interpolations, E[x|z]", xlabel="position between start (0) and end (1)")
+    labels = [f"{position:.2g}" for position in np.linspace(0.0, 1.0, num_steps)]
+    title = f"Interpolations, {name_of_mean(model)}"
+    if is_of_lines(model):
+        pairs = [f"pair {i}" for i in range(len(start))]
+        return _table_of_lines(model, images, pairs, labels, title, legend_title="position")
+    fig, axes = _table_of_images(images, None, labels, shown)
+    axes.set(title=title, xlabel="position between start (0) and end (1)")
     return fig, axes

@@ -54,7 +54,8 @@ def check_images(**images: TensorLike) -> np.ndarray:
         raise ValueError(
             f"{name} must be images of shape (n, height, width, channels), or volumes of shape (n, "
             "depth, height, width, channels), with 1 or 3 channels and n >= 1. Received: shape "
-            f"{array.shape}. Reshape flat images, add the channel axis."
+            f"{array.shape}. Reshape flat images, add the channel axis; series are for "
+            "plotting.series, rows of tables for plotting.marginals."
         )
     if not np.all(np.isfinite(array)):
         raise ValueError(

@@ -20,6 +20,7 @@ from tfgen.plotting.figures import (
     check_drawable,
     check_methods,
     flat_latent_dim,
+    name_of_mean,
     subplots,
     value_range_of,
 )
@@ -34,6 +35,16 @@ def _normal_quantiles(num):
     """`num` quantiles of the standard normal, from the 5 % to the 95 % one."""
     inverse_cdf = statistics.NormalDist().inv_cdf
     return np.array([inverse_cdf(p) for p in np.linspace(0.05, 0.95, num)], "float32")
+
+
+def _check_images_of(model):
+    """Raises ValueError if the model says that its data are neither images nor volumes."""
+    shape = tuple(getattr(model, "data_shape", (0, 0, 0)))
+    if len(shape) not in (3, 4):
+        raise ValueError(
+            f"manifold shows images and volumes. Received: a model of data of shape {shape}. Take "
+            "traversals for series and rows."
+        )
 
 
 def manifold(model: Any, num: int = 20, value_range: Sequence[float] | None = None) -> Plot:
@@ -52,7 +63,8 @@ def manifold(model: Any, num: int = 20, value_range: Sequence[float] | None = No
         `(fig, axes)`, one matplotlib Axes whose ticks are values of z.
 
     Raises:
-        ValueError: if the latent space is not two-dimensional, or `num` is out of range.
+        ValueError: if the latent space is not two-dimensional, the data are neither images nor
+            volumes, or `num` is out of range.
 
     Example:
         >>> from tfgen import models, networks
@@ -70,13 +82,14 @@ def manifold(model: Any, num: int = 20, value_range: Sequence[float] | None = No
             "traversals for more."
         )
     check_drawable(math.isqrt(MAX_IMAGES), 2, num=num)
+    _check_images_of(model)
     shown = value_range_of(model, value_range)
     quantiles = _normal_quantiles(num)
     right, up = np.meshgrid(quantiles, quantiles[::-1])
     images = model.generate(np.stack([right.ravel(), up.ravel()], axis=-1))
     labels = [f"{round(float(value), 2) + 0.0:.2f}" for value in quantiles]  # No "-0.00".
     fig, axes = image_grid(images, num, shown, row_labels=labels[::-1], column_labels=labels)
-    axes.set(title="Manifold, E[x|z]", xlabel="$z_{0}$", ylabel="$z_{1}$")
+    axes.set(title=f"Manifold, {name_of_mean(model)}", xlabel="$z_{0}$", ylabel="$z_{1}$")
     return fig, axes
 
 

@@ -8,9 +8,18 @@ from typing import Any
 
 import numpy as np
 
+from tfgen._utils import extras
 from tfgen._utils.arguments import as_numbers, check_ints, check_seed
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import COLORS, Plots, as_finite, as_labels, legend_above, subplots
+from tfgen.plotting.figures import (
+    COLORS,
+    Plots,
+    as_finite,
+    as_labels,
+    legend_above,
+    shortened,
+    subplots,
+)
 
 __all__ = ["MAX_PANELS", "correlations", "marginals", "pair_plot"]
 
@@ -20,6 +29,9 @@ OTHERS = "others"  # The bar of all classes but the most frequent.
 MAX_PANELS = 40  # Of marginals: ten rows of four.
 MAX_CHARACTERS = 28  # Of all classes, in one line below a panel.
 MAX_COLUMNS = 8  # Of a pair plot.
+MAX_LABEL = 14  # Characters of a class, which may stand upright below a panel.
+MAX_NAME = 32  # Characters of a column.
+EXACT_FLOATS = 2.0**53  # Whole numbers beyond are not all floats.
 NAMES = ("real", "generated")
 # From blue by white to red, which stay apart in three kinds of colour blindness.
 SIGNED_COLORS = "RdBu_r"
@@ -31,7 +43,7 @@ def _as_columns(name, rows):
     """Columns by name of a data frame, or of an array with numbers for names."""
     if hasattr(rows, "columns") and hasattr(rows, "dtypes"):
         names = _names_of(name, rows)
-        return {key: _as_column(key, rows.iloc[:, i].to_numpy()) for i, key in enumerate(names)}
+        return {key: _as_column(key, _values_of(rows.iloc[:, i])) for i, key in enumerate(names)}
     array = as_finite(2, **{name: rows})
     return {str(i): column for i, column in enumerate(array.T)}
 
@@ -47,11 +59,24 @@ def _names_of(name, frame):
     return names
 
 
+def _values_of(column):
+    """A column of a data frame as an array: categories as objects, dates without their zone."""
+    if getattr(column.dtype, "name", "") == "category":
+        return column.astype(object).to_numpy()
+    is_date = getattr(column.dtype, "kind", "") == "M"
+    return column.to_numpy("datetime64[ns]") if is_date else column.to_numpy()
+
+
 def _as_column(name, values):
-    """Finite numbers, or classes: texts, truth values, and dates by their texts."""
+    """Finite numbers, dates, spans of time in days, or classes: texts and truth values."""
     if values.dtype.kind in "iuf":
         return as_finite(1, **{f"Column {name!r}": values})
-    return values.astype(str) if values.dtype.kind in "mM" else values
+    if values.dtype.kind in "mM" and np.isnat(values).any():
+        raise ValueError(
+            f"Column {name!r} must have no missing dates. Received: {np.isnat(values).sum()} of "
+            f"{values.size} missing. Leave these rows out."
+        )
+    return values / np.timedelta64(1, "D") if values.dtype.kind == "m" else values
 
 
 def _both(real, generated):
@@ -83,6 +108,9 @@ def _check_panels(num_columns):
 
 def _classes_of(columns):
     """The values of a column of few numbers, or its most frequent texts; else None."""
+    kinds = {column.dtype.kind for column in columns}
+    if kinds == {"M"}:
+        return None
     values = np.concatenate(columns)
     counts = collections.Counter(values.tolist())
     if len(counts) > NUM_CLASSES and values.dtype.kind in "iuf":
@@ -103,6 +131,7 @@ def _draw_bars(ax, columns, styles, classes):
     """Bars of classes side by side, and of all others where there are any."""
     shares = [_shares(column, classes) for column in columns]
     labels = [f"{value:g}" if isinstance(value, float) else str(value) for value in classes]
+    labels = [shortened(label, MAX_LABEL) for label in labels]
     labels += [OTHERS] if max(others for *_, others in shares) > 1e-9 else []
     width = 0.8 / len(columns)
     for i, (heights, style) in enumerate(zip(shares, styles, strict=True)):
@@ -112,24 +141,75 @@ def _draw_bars(ax, columns, styles, classes):
     ax.set_xticks(range(len(labels)), labels, fontsize=7, rotation=90 if upright else 0)
 
 
-def _draw_marginal(ax, columns, styles):
-    """Bars of classes, or outlines of histograms with the same bins."""
+def _draw_marginal(ax, columns, styles, real):
+    """Bars of classes, or outlines of histograms of numbers or dates; `real` may be None."""
+    columns = _of_one_kind(columns)
     classes = _classes_of(columns)
     if classes is not None:
         _draw_bars(ax, columns, styles, classes)
         return
-    bins = _bins(np.concatenate(columns))
-    for column, style in zip(columns, styles, strict=True):
-        ax.hist(column, bins, density=True, histtype="step", linewidth=1.5, **style)
+    if columns[0].dtype.kind == "M":
+        columns = [_as_days(column) for column in columns]
+        locator = extras.require("matplotlib.dates", "plot").AutoDateLocator(maxticks=4)
+        formatter = extras.require("matplotlib.dates", "plot").ConciseDateFormatter(locator)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(formatter)
+    _draw_histograms(ax, columns, styles, None if real is None else columns[0])
+
+
+def _of_one_kind(columns):
+    """Columns that can be counted together: dates beside other values become texts."""
+    if len({column.dtype.kind == "M" for column in columns}) == 1:
+        return columns
+    return [
+        np.datetime_as_string(column, unit="auto").astype(object)
+        if column.dtype.kind == "M"
+        else column
+        for column in columns
+    ]
+
+
+def _as_days(dates):
+    return np.asarray(extras.require("matplotlib.dates", "plot").date2num(dates))
+
+
+def _draw_histograms(ax, columns, styles, real):
+    """Outlines with the same bins, which end where real rows end; says what lies beyond."""
+    low, high = (-np.inf, np.inf) if real is None else _limits(real)
+    inside = [column[(column >= low) & (column <= high)] for column in columns]
+    bins = _bins(np.concatenate(inside))
+    for column, within, style in zip(columns, inside, styles, strict=True):
+        # Those beyond count too: what is seen of them is their share of the area.
+        weights = np.full(len(within), 1 / (len(column) * (bins[1] - bins[0])))
+        ax.hist(within, bins, weights=weights, histtype="step", linewidth=1.5, **style)
+    beyond = sum(map(len, columns)) - sum(map(len, inside))
+    if beyond:
+        ax.set_title(f"{beyond:,} of {len(columns[-1]):,} beyond", fontsize=6, color="0.4", pad=2)
+
+
+def _limits(values):
+    """A tenth more than the values take, on either side; half a unit around a single one."""
+    low, high = float(values.min()), float(values.max())
+    margin = 0.1 * (high - low) or 0.5
+    return low - margin, high + margin
 
 
 def _bins(values):
-    """Edges of bins: of whole numbers, one for each of them or of a few."""
-    low, high = values.min(), values.max()
-    if np.any(values % 1 != 0):
-        return np.histogram_bin_edges(values, NUM_BINS)
+    """Edges of bins of one width: of whole numbers, one for each of them or of a few."""
+    low, high = float(values.min()), float(values.max())
+    if np.any(values % 1 != 0) or max(-low, high) >= EXACT_FLOATS:
+        return _even_edges(low, high)
     width = max(1, math.ceil((high - low + 1) / NUM_BINS))
     return np.arange(low - 0.5, high + 0.5 + width, width)
+
+
+def _even_edges(low, high):
+    """At least as far apart as two numbers of that size are; around a single value of width 1."""
+    least = NUM_BINS * float(np.spacing(max(abs(low), abs(high))))
+    if high - low < least:
+        half = max(least, 1.0 if high == low else 0.0) / 2
+        low, high = (low + high) / 2 - half, (low + high) / 2 + half
+    return np.linspace(low, high, NUM_BINS + 1)
 
 
 def _styles(pairs):
@@ -142,7 +222,9 @@ def marginals(real: Any = None, generated: Any = None, columns: int = 4) -> Plot
     """Each column of real and of generated rows: histograms of numbers, bars of classes.
 
     Of a column of texts with more than 12 classes the 12 most frequent ones have a bar, and all
-    others one together.
+    others one together. Categories of a data frame are classes, dates have a histogram, and so have
+    spans of time, in days. Beside real rows the bins of numbers end a tenth beyond them: how many
+    generated rows lie further away stands above the panel.
 
     Args:
         real: data frame, or array of shape (rows, columns), with at most 40 columns; None for
@@ -174,10 +256,11 @@ def marginals(real: Any = None, generated: Any = None, columns: int = 4) -> Plot
     for ax in axes.flat[len(names) :]:
         ax.set_axis_off()
     for name, ax in zip(names, axes.flat, strict=False):
-        _draw_marginal(ax, [pair[name] for pair in given], styles)
-        ax.set_xlabel(name, fontsize=8)
+        _draw_marginal(ax, [pair[name] for pair in given], styles, real)
+        ax.set_xlabel(shortened(name, MAX_NAME), fontsize=8)
         ax.set_yticks([])
         ax.tick_params(labelsize=7)
+        ax.xaxis.get_offset_text().set_fontsize(6)
         ax.spines[["top", "right", "left"]].set_visible(False)
     if len(given) > 1:
         legend_above(fig, axes.flat[0])
@@ -194,8 +277,8 @@ def pair_plot(
     """Every pair of numeric columns as points, real ones below the diagonal, generated ones above.
 
     On the diagonal are the marginals of both. What depends on each other in the data and not in
-    samples has another shape on the two sides. All axes end where the real rows end: generated ones
-    beyond are not seen.
+    samples has another shape on the two sides. All axes end where the real rows end: of generated
+    ones beyond there is no more than their number, above the diagonal's panels.
 
     Args:
         real: array, shape (rows, columns), with 2 to 8 columns; or a data frame of numbers.
@@ -219,6 +302,7 @@ def pair_plot(
     check_ints(1, max_points=max_points)
     check_seed(seed=seed)
     own = _common_names(real, generated)
+    _check_no_categories(real=real, generated=generated)
     real, generated = as_finite(2, real=real), as_finite(2, generated=generated)
     num = real.shape[1]
     if generated.shape[1] != num or not 2 <= num <= MAX_COLUMNS:
@@ -241,6 +325,18 @@ def pair_plot(
     return fig, axes
 
 
+def _check_no_categories(**frames):
+    """Raises ValueError if a data frame has columns of classes: their numbers are none."""
+    for name, frame in frames.items():
+        kinds = zip(getattr(frame, "columns", ()), getattr(frame, "dtypes", ()), strict=False)
+        classes = [str(key) for key, kind in kinds if getattr(kind, "name", "") == "category"]
+        if classes:
+            raise ValueError(
+                f"{name} must hold numbers. Received: {name} with columns of categories {classes}. "
+                "Leave them out, or take marginals."
+            )
+
+
 def _common_names(*frames):
     """Names of the columns of data frames, which must have the same; None of arrays."""
     owns = [[str(key) for key in f.columns] for f in frames if hasattr(f, "columns")]
@@ -255,23 +351,20 @@ def _common_names(*frames):
 def _draw_diagonal(fig, axes, real, generated):
     styles = _styles([real, generated])
     for i in range(len(axes)):
-        bins = np.histogram_bin_edges(np.concatenate([real[:, i], generated[:, i]]), NUM_BINS)
-        for rows, style in zip((real, generated), styles, strict=True):
-            axes[i, i].hist(rows[:, i], bins, density=True, histtype="step", **style)
+        _draw_histograms(axes[i, i], [real[:, i], generated[:, i]], styles, real[:, i])
     legend_above(fig, axes[0, 0])
 
 
 def _label_pairs(axes, real, names):
     """Names outside, and the same limits on both sides of the diagonal."""
-    low, high = real.min(axis=0), real.max(axis=0)
-    margin = 0.1 * np.maximum(high - low, 1e-6)
+    limits = [_limits(column) for column in real.T]
     for i, name in enumerate(names):
-        axes[-1, i].set_xlabel(name, fontsize=8)
-        axes[i, 0].set_ylabel(name, fontsize=8)
+        axes[-1, i].set_xlabel(shortened(name), fontsize=8)
+        axes[i, 0].set_ylabel(shortened(name), fontsize=8)
         for j in range(len(names)):
-            axes[i, j].set_xlim(low[j] - margin[j], high[j] + margin[j])
+            axes[i, j].set_xlim(*limits[j])
             if i != j:
-                axes[i, j].set_ylim(low[i] - margin[i], high[i] + margin[i])
+                axes[i, j].set_ylim(*limits[i])
             axes[i, j].tick_params(labelsize=6)
             if i == j or j > 0:
                 axes[i, j].set_yticks([])
@@ -312,6 +405,7 @@ def correlations(
             f"{real.shape} and {generated.shape}."
         )
     labels = as_labels(len(real), names=names)
+    labels = None if labels is None else [shortened(label) for label in labels]
     if labels is not None and len(labels) > MAX_NAMES:
         raise ValueError(
             f"names must be at most {MAX_NAMES}, to be legible. Received: {len(labels)}. Leave "
