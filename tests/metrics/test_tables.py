@@ -1,11 +1,14 @@
 """Scores of samples of tables: closed forms, reference libraries, extremes."""
 
+import warnings
+
 import numpy as np
 import pandas
 import pytest
 import scipy.stats
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_wine
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -58,6 +61,16 @@ def test_labels_may_be_texts():
         (dict(real_labels=np.full(89, np.nan)), r"real_labels must be .*values of \['float'\]"),
         (dict(test=np.zeros((89, 3))), "real and test must hold samples of one shape"),
         (dict(classifier=LogisticRegression), "classifier must be a classifier of scikit-learn"),
+        *[
+            (dict(classifier=other), "(?s)classifier must be a classifier of .*and no regressor")
+            for other in (
+                LinearRegression(),
+                make_pipeline(StandardScaler(), LinearRegression()),
+                KMeans(),
+                StandardScaler(),
+                "forest",
+            )
+        ],
     ],
 )
 def test_what_training_refuses(change, message):
@@ -67,6 +80,50 @@ def test_what_training_refuses(change, message):
     )
     with pytest.raises(ValueError, match=message):
         train_on_samples(**{**arguments, **change})
+
+
+class Majority:
+    """A classifier that knows nothing of scikit-learn's classes but their protocol."""
+
+    _estimator_type = "classifier"
+
+    def get_params(self, deep=True):
+        return {}
+
+    def fit(self, x, y):
+        values, counts = np.unique(y, return_counts=True)
+        self.value = values[np.argmax(counts)]
+        return self
+
+    def predict(self, x):
+        return np.full(len(x), self.value)
+
+
+def test_a_classifier_of_ones_own():
+    x, y, test, truth = wine()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scikit-learn 1.6 of objects without tags.
+        found = train_on_samples(x, y, x, y, test, truth, Majority())
+    assert found.real == np.mean(truth == Majority().fit(x, y).value)
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 2), (2, 1, 2, 1)], ids=str)
+def test_rows_of_more_axes_are_flattened(shape):
+    """Also where the first two sets are right and the third has another shape."""
+    rng = np.random.default_rng(0)
+    a, b, c = rng.normal(size=(3, 30, 4))
+    y = np.arange(30) % 2
+    shaped = [rows.reshape(30, *shape) for rows in (a, b, c)]
+    for found, expected in zip(closest_records(*shaped), closest_records(a, b, c), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert train_on_samples(shaped[0], y, shaped[1], y, shaped[2], y) == train_on_samples(
+        a, y, b, y, c, y
+    )
+    shaped[2] = np.zeros((30, *shape[:-1], 7))
+    with pytest.raises(ValueError, match="train and held_out must.*(2, 7|1, 7|7,)"):
+        closest_records(*shaped)
+    with pytest.raises(ValueError, match="real and test must hold samples of one shape"):
+        train_on_samples(shaped[0], y, shaped[1], y, shaped[2], y)
 
 
 # Correlations.
@@ -115,6 +172,54 @@ def test_what_is_independent_has_correlations_near_zero():
     assert np.all(5000 * matrix[~np.eye(3, dtype=bool)] ** 2 < 28)
 
 
+@pytest.mark.parametrize(
+    "values", [[-1, 0, 1], [-1.0, 0.0, 1.0], ["a", "b", "c"], [False, True, False]], ids=str
+)
+def test_categories_are_classes(values):
+    """As numbers the two are not correlated, as classes one follows from the other."""
+    x = np.tile([0, 1, 2], 20)
+    frame = pandas.DataFrame({"a": pandas.Categorical(np.array(values)[x]), "b": x % 2})
+    matrix = correlation_matrix(frame)
+    assert matrix[0, 1] == pytest.approx(1.0)
+    np.testing.assert_array_equal(matrix, correlation_matrix(frame, classes=["a"]))
+    frame.loc[3, "a"] = None
+    with pytest.raises(ValueError, match="Column 'a' of rows must have no missing.*: 1 of 60"):
+        correlation_matrix(frame)
+
+
+@pytest.mark.parametrize("kind", ["dates", "dates of a zone", "spans"])
+def test_dates_are_numbers(kind):
+    dates = pandas.Series(pandas.date_range("2020-01-01", periods=50, freq="h"))
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame({"late": np.arange(50.0), "noise": rng.normal(size=50)})
+    frame["when"] = {
+        "dates": dates,
+        "dates of a zone": dates.dt.tz_localize("Europe/Berlin"),
+        "spans": dates - dates[0],
+    }[kind]
+    expected = np.corrcoef([np.arange(50), frame["noise"], np.arange(50)])
+    np.testing.assert_allclose(correlation_matrix(frame), expected, atol=1e-9)
+    frame.loc[3, "when"] = pandas.NaT
+    with pytest.raises(ValueError, match="Column 'when' of rows must have no missing.*: 1 of 50"):
+        correlation_matrix(frame)
+
+
+def test_classes_of_one_row_each_have_no_correlation():
+    """Names of rows: all else would follow from them."""
+    rng = np.random.default_rng(0)
+    frame = pandas.DataFrame(
+        {
+            "x": rng.normal(size=50),
+            "a": rng.choice(list("pq"), 50),
+            "id": [f"{i}" for i in range(50)],
+        }
+    )
+    matrix = correlation_matrix(frame)
+    assert np.isnan(matrix[2]).all() and np.isfinite(matrix[0, 1])
+    frame.loc[1, "id"] = "0"
+    assert np.isfinite(correlation_matrix(frame)).all()
+
+
 def test_a_column_of_one_value_has_no_correlation():
     matrix = correlation_matrix([[1.0, 0.0], [1.0, 2.0]])
     np.testing.assert_allclose(matrix, [[np.nan, np.nan], [np.nan, 1.0]])
@@ -128,6 +233,11 @@ def test_a_column_of_one_value_has_no_correlation():
         ([[1.0], [np.nan]], None, "Column 0 of rows must have no missing or infinite values"),
         ([[1.0], [2.0]], ["kind"], r"some of \[0\]. Received: \['kind'\]"),
         (pandas.DataFrame({"a": ["x", None]}), None, "Column 'a' of rows must have no missing"),
+        (
+            pandas.DataFrame(np.eye(2), columns=["a", "a"]),
+            None,
+            "columns of different names.*'a', 'a'.*Rename them",
+        ),
         (pandas.DataFrame({"a": ["x", "y"]}), [], "column 'a' of rows must be an array of numbers"),
     ],
 )

@@ -1,11 +1,13 @@
 """Checks that the scores of samples share."""
 
+import itertools
+
 import numpy as np
 
 from tfgen._utils.arguments import as_numbers
 from tfgen._utils.typing import TensorLike
 
-__all__ = ["flat_pair", "flat_samples", "probability_array"]
+__all__ = ["flat_pair", "flat_samples", "flat_sets", "probability_array"]
 
 
 def flat_samples(samples: TensorLike, name: str = "samples") -> np.ndarray:
@@ -41,15 +43,30 @@ def flat_samples(samples: TensorLike, name: str = "samples") -> np.ndarray:
 def flat_pair(
     x: TensorLike, y: TensorLike, names: tuple[str, str] = ("x", "y")
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Two sets of samples as arrays of shapes (n, d) and (m, d); ValueError as `flat_samples`."""
-    x, y = as_numbers(**{names[0]: x}), as_numbers(**{names[1]: y})
-    shapes = x.shape[1:], y.shape[1:]
-    if shapes[0] != shapes[1]:
-        raise ValueError(
-            f"{names[0]} and {names[1]} must hold samples of one shape. "
-            f"Received: {shapes[0]} and {shapes[1]}."
-        )
-    return flat_samples(x, names[0]), flat_samples(y, names[1])
+    """Two sets of samples as arrays of shapes (n, d) and (m, d); ValueError as `flat_sets`."""
+    x, y = flat_sets(**{names[0]: x, names[1]: y})
+    return x, y
+
+
+def flat_sets(**sets: TensorLike) -> list[np.ndarray]:
+    """Several sets of samples of one shape as arrays of shape (n, d) each.
+
+    Raises:
+        ValueError: if the samples of one have another shape, and as `flat_samples`.
+
+    Example:
+        >>> [x.shape for x in flat_sets(real=np.zeros((5, 2, 2)), generated=np.zeros((3, 2, 2)))]
+        [(5, 4), (3, 4)]
+    """
+    arrays = {name: as_numbers(**{name: samples}) for name, samples in sets.items()}
+    for first, second in itertools.pairwise(arrays):
+        shapes = arrays[first].shape[1:], arrays[second].shape[1:]
+        if shapes[0] != shapes[1]:
+            raise ValueError(
+                f"{first} and {second} must hold samples of one shape. "
+                f"Received: {shapes[0]} and {shapes[1]}."
+            )
+    return [flat_samples(samples, name) for name, samples in arrays.items()]
 
 
 def probability_array(probabilities: TensorLike, tolerance: float = 1e-3) -> np.ndarray:

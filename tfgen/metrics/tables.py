@@ -9,7 +9,7 @@ import scipy.stats
 from tfgen._utils import extras
 from tfgen._utils.arguments import as_numbers
 from tfgen._utils.typing import TensorLike
-from tfgen.metrics._samples import flat_pair
+from tfgen.metrics._samples import flat_sets
 
 __all__ = [
     "ClosestRecords",
@@ -73,7 +73,7 @@ def train_on_samples(
 
     Args:
         generated: array or tensor, samples, shape (n, d), such as those of a model that was trained
-            with labels.
+            with labels; rows of more axes, such as series, are flattened, here and below.
         generated_labels: array of n labels, the classes that were asked for.
         real: array or tensor, the rows that the model was trained on, shape (m, d).
         real_labels: array of m labels.
@@ -99,8 +99,7 @@ def train_on_samples(
         >>> accuracy.generated == accuracy.real
         True
     """
-    generated, real = flat_pair(generated, real, ("generated", "real"))
-    real, test = flat_pair(real, test, ("real", "test"))
+    generated, real, test = flat_sets(generated=generated, real=real, test=test)
     generated_labels = _as_labels(len(generated), generated_labels=generated_labels)
     real_labels = _as_labels(len(real), real_labels=real_labels)
     test_labels = _as_labels(len(test), test_labels=test_labels)
@@ -117,14 +116,23 @@ def _estimator(classifier):
     if classifier is None:
         ensemble = extras.require("sklearn.ensemble", extra="metrics")
         return ensemble.RandomForestClassifier(random_state=0)
-    if isinstance(classifier, type) or not all(
-        hasattr(classifier, name) for name in ("fit", "predict", "get_params")
-    ):
+    methods = ("fit", "predict", "get_params")
+    is_estimator = all(hasattr(classifier, name) for name in methods)
+    if isinstance(classifier, type) or not is_estimator or not _is_classifier(classifier):
         raise ValueError(
             "classifier must be a classifier of scikit-learn, with fit, predict and get_params. "
-            f"Received: classifier={classifier!r}. Pass an object, such as LogisticRegression()."
+            f"Received: classifier={classifier!r}. Pass an object, such as LogisticRegression(), "
+            "and no regressor."
         )
     return classifier
+
+
+def _is_classifier(estimator):
+    """As scikit-learn says, which looks for tags from 1.6 on and raises where there are none."""
+    try:
+        return extras.require("sklearn.base", extra="metrics").is_classifier(estimator)
+    except (AttributeError, TypeError):
+        return getattr(estimator, "_estimator_type", None) == "classifier"
 
 
 # Correlations.
@@ -140,17 +148,19 @@ def correlation_matrix(rows: Any, classes: Sequence[Any] | None = None) -> np.nd
     rows.
 
     Args:
-        rows: data frame, or array of shape (n, d); n >= 2, without missing values.
+        rows: data frame, with columns of different names, or array of shape (n, d); n >= 2, without
+            missing values.
         classes: names of the columns of a data frame, or numbers of the columns of an array, that
-            hold classes; None for those that hold no numbers. Truth values are classes.
+            hold classes; None for those that hold neither numbers nor dates, which are numbers too.
+            Truth values and the categories of a data frame are classes, whatever their values.
 
     Returns:
-        float64 array, shape (d, d), symmetric, with 1 on the diagonal; NaN beside columns with a
-        single value, of which there is no correlation.
+        float64 array, shape (d, d), symmetric, with 1 on the diagonal; NaN in rows and columns
+        of a single value, or of classes that are all different, of which there is no correlation.
 
     Raises:
         ValueError: if there are fewer than 2 rows, values are missing or infinite, a column of
-            numbers holds something else, or one of `classes` is no column.
+            numbers holds something else, two have one name, or one of `classes` is no column.
 
     Example:
         >>> rows = [[0.0, 1.0, 0], [1.0, 0.0, 0], [2.0, -1.0, 1], [3.0, -2.0, 1]]
@@ -174,7 +184,9 @@ def correlation_matrix(rows: Any, classes: Sequence[Any] | None = None) -> np.nd
 def _columns(rows):
     """Names and columns of a data frame, or numbers and columns of an array."""
     if hasattr(rows, "columns") and hasattr(rows, "dtypes"):
-        names, columns = list(rows.columns), [rows[key].to_numpy() for key in rows.columns]
+        names = list(rows.columns)
+        _check_different(names)
+        columns = [_values_of(rows[key]) for key in names]
     else:
         array = np.atleast_2d(as_numbers(rows=rows))
         names, columns = list(range(array.shape[1])), list(array.T)
@@ -184,6 +196,26 @@ def _columns(rows):
             f"shape {np.shape(rows)}."
         )
     return names, columns
+
+
+def _check_different(names):
+    """Raises ValueError if two columns have one name."""
+    if len(set(names)) < len(names):
+        raise ValueError(
+            f"rows must have columns of different names. Received: columns {names}. Rename them, "
+            "or give an array of numbers."
+        )
+
+
+def _values_of(column):
+    """A column of a data frame as an array: categories as objects, dates as seconds."""
+    dtype = column.dtype
+    if getattr(dtype, "name", "") == "category":
+        return column.astype(object).to_numpy()
+    if getattr(dtype, "kind", "") not in ("m", "M"):
+        return column.to_numpy()
+    times = column.to_numpy(f"{'datetime' if dtype.kind == 'M' else 'timedelta'}64[ns]")
+    return np.where(np.isnat(times), np.nan, times.astype("int64") / 1e9)
 
 
 def _check_names(classes, names):
@@ -216,8 +248,10 @@ def _encoded(name, column, is_class):
 
 
 def _correlation(x, y, x_is_class, y_is_class):
-    """Of two columns; NaN where one has a single value."""
+    """Of two columns; NaN where one has a single value, or classes of one row each."""
     if np.ptp(x) == 0 or np.ptp(y) == 0:
+        return np.nan
+    if (x_is_class and np.ptp(x) == len(x) - 1) or (y_is_class and np.ptp(y) == len(y) - 1):
         return np.nan
     if x_is_class and y_is_class:
         table = scipy.stats.contingency.crosstab(x, y).count
@@ -268,6 +302,7 @@ def closest_records(
     Args:
         generated: array or tensor, samples, shape (m, d), in units in which distances mean
             something: numbers standardized and classes one-hot, as `datasets.load_table` has them.
+            Samples of more axes, such as series, are flattened, here and below.
         train: array or tensor, the rows that the model was trained on, shape (n, d).
         held_out: array or tensor, real rows that it was not trained on, shape (h, d).
 
@@ -283,8 +318,7 @@ def closest_records(
         >>> copied.share, honest.expected, abs(honest.share - 0.5) < 0.1
         (1.0, 0.5, True)
     """
-    generated, train = flat_pair(generated, train, ("generated", "train"))
-    train, held_out = flat_pair(train, held_out, ("train", "held_out"))
+    generated, train, held_out = flat_sets(generated=generated, train=train, held_out=held_out)
     neighbors = extras.require("sklearn.neighbors", extra="metrics")
     trees = [neighbors.NearestNeighbors(n_neighbors=1).fit(rows) for rows in (train, held_out)]
     to_train, to_held_out = (tree.kneighbors(generated)[0][:, 0] for tree in trees)
