@@ -29,7 +29,7 @@ CALLS = [
         "split": without(),
         "batch_size": without(True, 10**10),
         "binarize": [v for v in NUMBERS if v is not None],
-        "value_range": without(),
+        "value_range": without(None),
         "image_size": without(None),
         "data_dir": without(None, "x"),
         "seed": without(0, 10**10, True),

@@ -1,16 +1,20 @@
 """`load`, from its arguments to the batches."""
 
 import dataclasses
+import inspect
 import os
 import pathlib
 import sys
 
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 
 from tfgen import datasets
 from tfgen.datasets import load
+
+load_file = sys.modules[load.__module__]
 
 needs_data = pytest.mark.skipif(
     "TFDS_DATA_DIR" not in os.environ, reason="TFDS_DATA_DIR names no folder of prepared data sets"
@@ -199,6 +203,72 @@ def test_folders_are_read(tmp_path, as_path):
 def test_unusable_arguments_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         load(**{"source": "digits", **arguments})
+
+
+# Tables.
+
+TABLE = pandas.DataFrame({"size": [1.0, 2.0, 5.0, 3.0], "colour": ["red", "blue", "red", "red"]})
+
+
+@pytest.mark.parametrize("name", ["", "table.csv", "TABLE.CSV", "table.csv.gz"])
+def test_tables_are_those_of_load_table(tmp_path, name, assert_same):
+    TABLE.to_csv(tmp_path / (name or "other.csv"), index=False)
+    for source in (tmp_path / name, str(tmp_path / name)) if name else (TABLE,):
+        found = load(source, "train[:75%]", 2, seed=3, shuffle=True, drop_remainder=True)
+        expected = datasets.load_table(
+            source, "train[:75%]", 2, seed=3, shuffle=True, drop_remainder=True
+        )
+        assert_same(found, expected)
+        assert found[1].data_shape == (3,) and len(found[0]) == 1
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        {"binarize": "threshold"},
+        {"value_range": (-1, 1)},
+        {"value_range": None},
+        {"image_size": 8},
+        {"data_dir": "data"},
+        {"labels": True},
+        {"download": True},
+        {"cache_dir": "cache"},
+    ],
+    ids=str,
+)
+def test_arguments_of_images_are_refused_with_tables(argument):
+    (name,) = argument
+    with pytest.raises(ValueError, match=f"Received: {name}=.* with a table.*load_table.*label="):
+        load(TABLE, **argument)
+
+
+def test_every_argument_of_load_counts_with_tables():
+    """Those that `load_table` does not take are refused."""
+    taken = inspect.signature(datasets.load_table).parameters
+    of_images = {
+        n: p.default for n, p in inspect.signature(load).parameters.items() if n not in taken
+    }
+    assert of_images == load_file._DEFAULTS
+
+
+@pytest.mark.parametrize("name", ["image.png", "rows.tsv", "rows.parquet", "rows.npy", "notes"])
+@pytest.mark.parametrize("as_path", [str, pathlib.Path])
+def test_files_are_told_from_names(tmp_path, monkeypatch, name, as_path):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(ValueError, match=rf"Received: source='.*{name}', another file.*pandas"):
+        load(as_path(tmp_path / name))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mnist").write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match="'mnist' is not prepared"):
+        load("mnist", data_dir="nowhere")
+
+
+def test_tables_that_are_not_there_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Received: source='.*gone\.csv'"):
+        load(tmp_path / "gone.csv")
+    (tmp_path / "images.csv").mkdir()
+    with pytest.raises(ValueError, match=r"folder has no images. Received: '.*images\.csv'"):
+        load(tmp_path / "images.csv")
 
 
 def test_missing_data_name_the_command(tmp_path):

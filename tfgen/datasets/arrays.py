@@ -1,8 +1,9 @@
-"""Images that are already in memory: arrays, and the digits of scikit-learn."""
+"""Examples that are already in memory: arrays, and the digits of scikit-learn."""
 
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfgen._utils import extras
 from tfgen.datasets.examples import Examples
@@ -12,6 +13,7 @@ from tfgen.datasets.splits import select, unsplit
 __all__ = ["read_array", "read_digits"]
 
 _NUM_TEST_DIGITS = 360
+_ANY_NUMBERS = "value_range=None delivers any numbers as they are; load_table standardizes rows."
 
 
 def read_array(
@@ -20,36 +22,41 @@ def read_array(
     *,
     image_size: tuple[int, ...] | None = None,
     name: str = "array",
+    as_it_is: bool = False,
 ) -> Examples:
-    """Images and labels given as arrays.
+    """Images or other examples, and labels, given as arrays.
 
     Args:
-        source: array of images, or a tuple (images, labels). Images have the shape
-            (num_examples, height, width) or (num_examples, height, width, channels), volumes
-            (num_examples, depth, height, width, channels), and are uint8, or float with
-            intensities in [0, 1]. Labels have num_examples rows. A memory map of uint8 or float32
-            stays on disk, unless the images are resized.
+        source: array, or a tuple (array, labels). Images have the shape (num_examples, height,
+            width) or (num_examples, height, width, channels); others, such as rows
+            (num_examples, features), keep theirs. They are uint8, or float with intensities in
+            [0, 1]. Labels have num_examples rows. A memory map of uint8 or float32 stays on disk,
+            unless the images are resized.
         split: str, "train" or "all" for every image, "train_shuffled" for every image in a random
             order, always the same, or a slice such as "train[:90%]".
         image_size: (height, width) or None.
         name: str.
+        as_it_is: bool, for numbers of any type and size, delivered as they are, where an array of
+            three axes is one of series (num_examples, length, channels).
 
     Returns:
         `Examples`.
 
     Raises:
-        ValueError: if the images are empty, no images, or not in [0, 1], or the labels do not fit.
+        ValueError: if the array is empty, not finite, or not in [0, 1] where it must be, or the
+            labels do not fit.
 
     Example:
         >>> read_array(np.zeros((10, 8, 6), "uint8"), "train[:50%]").rows.shape
         (5, 8, 6, 1)
     """
     images, labels = _pair(source)
-    images = _as_images(images)
+    images = _as_numbers(images) if as_it_is else _as_images(images)
     labels = None if labels is None else _as_labels(labels, len(images))
     chosen = select(unsplit(len(images)), split)
     labels = None if labels is None else _rows(labels, chosen)
-    return _examples(name, _rows(images, chosen), labels, image_size)
+    to_images = {"to_images": _as_floats} if as_it_is else {}
+    return _examples(name, _rows(images, chosen), labels, image_size, **to_images)
 
 
 def read_digits(split: str = "train", *, image_size: tuple[int, ...] | None = None) -> Examples:
@@ -110,14 +117,18 @@ def _rows(array, chosen):
     return array[first : last + 1] if together else array[chosen]
 
 
-def _examples(name, images, labels, image_size, **names):
-    if images.ndim == 5 and image_size is not None:
+def _examples(name, images, labels, image_size, **options):
+    if images.ndim != 4 and image_size is not None:
         raise ValueError(
-            f"image_size is of images. Received: image_size={image_size} with volumes of shape "
+            f"image_size is of images. Received: image_size={image_size} with examples of shape "
             f"{images.shape[1:]}. Resize them first, or leave it out."
         )
     images = resize_all(images, image_size)
-    return Examples(name, images, images.shape[1:], labels, **names)
+    return Examples(name, images, images.shape[1:], labels, **options)
+
+
+def _as_floats(rows):
+    return tf.cast(rows, tf.float32)
 
 
 def _split_digits(labels):
@@ -131,23 +142,44 @@ def _split_digits(labels):
 
 
 def _as_images(images):
-    """uint8 or float32 array, shape (num_examples, height, width, channels), checked."""
-    images = _as_array("source", images)
-    if images.ndim == 3:
-        images = images[..., None]
-    _check_shape(images)
+    """uint8 or float32 array of intensities, shape (num_examples, ...), checked."""
+    images = _with_axes(images)
+    images = images[..., None] if images.ndim == 3 else images
     _check_values(images)
     return images if images.dtype == np.uint8 else images.astype("float32", copy=False)
 
 
-def _check_shape(images):
-    if images.ndim not in (4, 5) or 0 in images.shape:
+def _as_numbers(values):
+    """uint8 or float32 array of any finite numbers, shape (num_examples, ...)."""
+    values = _with_axes(values)
+    if values.dtype == np.uint8:
+        return values
+    with np.errstate(over="ignore"):
+        values = values.astype("float32", copy=False)
+    _check_finite(values, "be finite, in float32 too")
+    return values
+
+
+def _with_axes(values):
+    """Array of numbers, shape (num_examples, ..., features)."""
+    values = _as_array("source", values)
+    if 0 in values.shape:
         raise ValueError(
-            "source, an array of images, must have the shape (num_examples, height, width) or "
-            "(num_examples, height, width, channels), or that of volumes, (num_examples, depth, "
-            f"height, width, channels), none of them 0. Received: shape {images.shape}. Reshape "
-            "flat images, and give a single image a first axis; rows of a table are read by "
-            "load_table, and series are given to fit as they are."
+            "source, an array, must have at least one example, and no axis of size 0. Received: "
+            f"shape {values.shape}. Images have the shape (num_examples, height, width) or "
+            "(num_examples, height, width, channels)."
+        )
+    return values[:, None] if values.ndim == 1 else values
+
+
+def _check_finite(values, expected):
+    low, high = values.min(), values.max()
+    if not np.isfinite([low, high]).all():
+        what = "NaN" if np.isnan(low) else "infinite values"
+        bad = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
+        raise ValueError(
+            f"Numbers in source must {expected}. Received: {what} in {bad} of {len(values)} "
+            "examples. Leave these out or replace the values, as np.nan_to_num does."
         )
 
 
@@ -158,9 +190,9 @@ def _check_values(images):
         _check_intensities(images)
     else:
         raise ValueError(
-            "Images in source must be uint8 in [0, 255] or float in [0, 1]. "
-            f"Received: dtype {images.dtype}. Convert them, for example with "
-            "images.astype('float32')."
+            "An array in source must be uint8 in [0, 255] or float in [0, 1]. "
+            f"Received: dtype {images.dtype}. Convert it, for example with "
+            f"images.astype('float32'). {_ANY_NUMBERS}"
         )
 
 
@@ -173,19 +205,13 @@ def _check_bytes(images):
 
 
 def _check_intensities(images):
+    _check_finite(images, "be finite, and lie in [0, 1]")
     low, high = images.min(), images.max()
-    if np.isnan(low):
-        bad = int(np.isnan(images).reshape(len(images), -1).any(axis=1).sum())
-        raise ValueError(
-            "Float images in source must have finite intensities in [0, 1]. Received: NaN in "
-            f"{bad} of {len(images)} images. Leave these out or replace the values, as "
-            "np.nan_to_num does."
-        )
     if low < 0 or high > 1:
         raise ValueError(
-            "Float images in source must have intensities in [0, 1]. Received: values in "
+            "Floats in source must have intensities in [0, 1]. Received: values in "
             f"[{low:g}, {high:g}]. Divide by 255 if they lie in [0, 255]; `value_range` sets the "
-            "range that the pipeline delivers."
+            f"range that the pipeline delivers. {_ANY_NUMBERS}"
         )
 
 

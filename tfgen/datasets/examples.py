@@ -93,7 +93,7 @@ def binarize_once(examples: Examples, seed: int, chunk_size: int | None = None) 
         >>> np.unique(binarize_once(grey, seed=0).rows).tolist()
         [0, 255]
     """
-    if examples.rows.ndim < 4:
+    if tuple(examples.rows.shape[1:]) != tuple(examples.image_shape):
         raise ValueError(
             "binarize='fixed' needs images in memory. Received: "
             f"{examples.name!r}, whose images are drawn on the fly. "

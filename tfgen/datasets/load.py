@@ -21,6 +21,17 @@ __all__ = ["DatasetInfo", "load"]
 
 _NAMES = ("digits", "sprites", *FACTOR_IMAGES)
 _BINARIZE_MODES = (None, "threshold", "stochastic", "fixed")
+_CSV_SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".csv.bz2", ".csv.xz", ".csv.zst")
+# Of arguments of `load` that have no part in a table.
+_DEFAULTS = {
+    "binarize": None,
+    "value_range": (0.0, 1.0),
+    "image_size": None,
+    "data_dir": None,
+    "labels": False,
+    "download": False,
+    "cache_dir": None,
+}
 _BINARIZE_REMEDY = "Use 'stochastic' for dynamic binarization and None for grey images."
 
 Binarize: TypeAlias = Literal["threshold", "stochastic", "fixed"]
@@ -33,8 +44,8 @@ class DatasetInfo:
     Args:
         name: str, of the data set.
         split: str, the split or slice.
-        image_shape: (height, width, channels).
-        value_range: (low, high), what black and white are mapped to.
+        image_shape: (height, width, channels), or the shape of what else one example is.
+        value_range: (low, high), what black and white are mapped to; None for values as they were.
         num_examples: int.
         class_names: tuple of str, what integer labels stand for; () if unknown.
         factor_names: tuple of str, what the columns of the labels stand for; () if there are none.
@@ -54,13 +65,18 @@ class DatasetInfo:
     name: str
     split: str
     image_shape: tuple[int, ...]
-    value_range: tuple[float, float]
+    value_range: tuple[float, float] | None
     num_examples: int
     class_names: tuple[str, ...] = ()
     factor_names: tuple[str, ...] = ()
     factor_sizes: tuple[int, ...] = ()
     binarize: Binarize | None = None
     skipped: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+
+    @property
+    def data_shape(self) -> tuple[int, ...]:
+        """`image_shape`, by the name that it has of a table."""
+        return self.image_shape
 
 
 def load(
@@ -69,7 +85,7 @@ def load(
     batch_size: int = 128,
     *,
     binarize: Binarize | None = None,
-    value_range: Sequence[float] = (0.0, 1.0),
+    value_range: Sequence[float] | None = (0.0, 1.0),
     image_size: int | Sequence[int] | None = None,
     data_dir: str | os.PathLike | None = None,
     seed: int = 0,
@@ -78,8 +94,8 @@ def load(
     drop_remainder: bool = False,
     download: bool = False,
     cache_dir: str | os.PathLike | None = None,
-) -> tuple[tf.data.Dataset, DatasetInfo]:
-    """Images as a `tf.data.Dataset` of batches, by name, from arrays or from a folder.
+) -> tuple[tf.data.Dataset, DatasetInfo | Any]:
+    """Data as a `tf.data.Dataset` of batches: by name, from arrays, a folder of images or a table.
 
     Named sources:
 
@@ -107,10 +123,13 @@ def load(
 
     Args:
         source: str, a name from the list above, where "./mnist" would be a folder; or an array of
-            images, shape (n, height, width) or (n, height, width, channels), or of volumes, shape
-            (n, depth, height, width, channels), uint8 or float in [0, 1]; or a tuple of such an
-            array and of labels with n rows; or the path of a folder of images, whose subfolders,
-            if any, are classes.
+            n examples, uint8 or float in [0, 1], of images if its shape is (n, height, width),
+            which get a channel, or (n, height, width, channels), else delivered in its own shape,
+            such as rows (n, features) or volumes (n, depth, height, width, channels), and (n, 1)
+            if it is (n,); or a tuple of such an array and of labels with n rows; or the path of a
+            folder of images, whose subfolders, if any, are classes; or a `pandas.DataFrame` or
+            the path of a CSV file (`.csv`), for `load_table` with its defaults. Arrays of series
+            (n, length, channels) and of any other numbers need value_range=None.
         split: str, "train", "test", "all", or slices in the syntax of tensorflow_datasets, such
             as "train[:55000]" and "train[90%:]". Arrays and folders have no "test".
         batch_size: int >= 1.
@@ -119,6 +138,8 @@ def load(
             shuffled pipeline; "fixed" for one such draw, the same in all epochs. Test
             log-likelihoods of the three differ: name the mode beside a number.
         value_range: (low, high), what the intensities 0 and 1 are mapped to, after binarization.
+            None for an array of finite numbers of any type and size, which is delivered as it is:
+            an array of three axes is then one of series, and gets no channel.
         image_size: int or (height, width). Images are resized by interpolation, never padded;
             pad 28 x 28 images to 32 x 32 with `keras.layers.ZeroPadding2D(2)`.
         data_dir: path of the folder of data sets prepared by tensorflow_datasets; None for the
@@ -146,12 +167,13 @@ def load(
 
     Returns:
         A tuple (dataset, info). dataset: `tf.data.Dataset` of float32 batches of shape
-        (batch, height, width, channels), with known cardinality and the method
-        `seek(epoch, step=0)`. info: `DatasetInfo`.
+        (batch, height, width, channels), or (batch, *info.data_shape), with known cardinality and
+        the method `seek(epoch, step=0)`. info: `DatasetInfo`, of a table `TableInfo`.
 
     Raises:
         ValueError: if an argument or the data is unusable.
-        FileNotFoundError: if a data set is not prepared; the message has the command to fetch it.
+        FileNotFoundError: if a data set is not prepared, where the message has the command to
+            fetch it, or there is no such CSV file.
         tf.errors.InvalidArgumentError: while batches are read, if an image of a large folder turns
             out to be damaged; the message names its file.
 
@@ -159,17 +181,32 @@ def load(
         >>> dataset, info = load("digits", batch_size=32)
         >>> next(iter(dataset)).shape, info.num_examples
         (TensorShape([32, 8, 8, 1]), 1437)
+        >>> series = np.random.default_rng(0).normal(size=(100, 64, 2))
+        >>> load(series, value_range=None)[1].data_shape
+        (64, 2)
     """
     check_delivery(split, batch_size, seed, shuffle, drop_remainder)
     check_flags(labels=labels, download=download)
     data_dir = None if data_dir is None else str(as_path(data_dir=data_dir))
     check_one_of(_BINARIZE_MODES, _BINARIZE_REMEDY, binarize=binarize)
     cache_dir = None if cache_dir is None else as_path(cache_dir=cache_dir)
-    bounds = as_value_range(value_range)
+    bounds = None if value_range is None else as_value_range(value_range)
     size = images.as_image_sizes(
         2, "Use None to keep the size of the images.", image_size=image_size
     )
-    examples = _read(source, split, size, data_dir, download, cache_dir)
+    if _is_table(source):
+        _refuse_with_table(
+            binarize=binarize,
+            value_range=bounds,
+            image_size=size,
+            data_dir=data_dir,
+            labels=labels,
+            download=download,
+            cache_dir=cache_dir,
+        )
+        return _load_table(source, split, batch_size, seed, shuffle, drop_remainder)
+    _check_value_range(source, bounds, binarize)
+    examples = _read(source, split, size, data_dir, download, cache_dir, bounds is None)
     _check_labels(examples, labels)
     info = _describe(examples, split, bounds, binarize)
     if binarize == "fixed":
@@ -216,7 +253,51 @@ def deliver(
     )
 
 
-def _read(source, split, image_size, data_dir, download, cache_dir):
+# Tables.
+
+
+def _is_table(source):
+    """Whether it is a data frame, or the path of a CSV file."""
+    if hasattr(source, "columns") and hasattr(source, "dtypes"):
+        return True
+    is_path = isinstance(source, str | os.PathLike) and not _is_folder(source)
+    return is_path and str(source).lower().endswith(_CSV_SUFFIXES)
+
+
+def _refuse_with_table(**of_images):
+    """Raises ValueError unless arguments have their defaults."""
+    given = {name: value for name, value in of_images.items() if value != _DEFAULTS[name]}
+    if given:
+        raise ValueError(
+            "A table has a size, a range and labels of its own. Received: "
+            f"{', '.join(f'{name}={value!r}' for name, value in given.items())} with a table. Call "
+            "datasets.load_table, where label='...' names a column of labels and kinds says what "
+            "others are."
+        )
+
+
+def _load_table(source, split, batch_size, seed, shuffle, drop_remainder):
+    from tfgen.datasets.table import load_table  # Which takes `deliver` from here.
+
+    return load_table(
+        source, split, batch_size, seed=seed, shuffle=shuffle, drop_remainder=drop_remainder
+    )
+
+
+# Images, and arrays of other shapes.
+
+
+def _check_value_range(source, bounds, binarize):
+    """Raises ValueError where values as they are would be of something else than an array."""
+    if bounds is None and (binarize is not None or isinstance(source, str | os.PathLike)):
+        raise ValueError(
+            "value_range=None delivers the values of an array as they are. Received: "
+            f"value_range=None with source of type {type(source).__name__} and "
+            f"binarize={binarize!r}. Use (0, 1) or (-1, 1)."
+        )
+
+
+def _read(source, split, image_size, data_dir, download, cache_dir, as_it_is):
     """`Examples` of one split of any source."""
     is_folder = _is_folder(source)
     if is_folder or not isinstance(source, str | os.PathLike):
@@ -228,6 +309,7 @@ def _read(source, split, image_size, data_dir, download, cache_dir):
         return read_factor_images(
             source, split, image_size=image_size, data_dir=data_dir, cache_dir=cache_dir
         )
+    _refuse_file(source)
     if cache_dir is not None:
         raise ValueError(
             f"Only the images of a folder, and {', '.join(FACTOR_IMAGES)}, are kept in a "
@@ -235,7 +317,7 @@ def _read(source, split, image_size, data_dir, download, cache_dir):
             f"{type(source).__name__}, which is the path of no folder. Leave cache_dir out."
         )
     if not isinstance(source, str | os.PathLike):
-        return arrays.read_array(source, split, image_size=image_size)
+        return arrays.read_array(source, split, image_size=image_size, as_it_is=as_it_is)
     if source == "digits":
         return arrays.read_digits(split, image_size=image_size)
     if source == "sprites":
@@ -249,8 +331,19 @@ def _read(source, split, image_size, data_dir, download, cache_dir):
         f"No data set and no folder has this name. Received: source={str(source)!r}. "
         + f"Did you mean one of {alike}? " * bool(alike)
         + f"Expected one of {list(_NAMES)}, a data set of tensorflow_datasets such as 'mnist', the "
-        "path of a folder of images, or an array of images."
+        "path of a folder of images or of a CSV file, a data frame, or an array."
     )
+
+
+def _refuse_file(source):
+    """Raises ValueError for the path of a file: CSV files are none of those that get here."""
+    is_path = isinstance(source, str | os.PathLike) and not _is_name(source)
+    if is_path and os.path.isfile(source):
+        raise ValueError(
+            "source must be the path of a folder of images, or of a CSV file whose name ends in "
+            f"'.csv'. Received: source={os.fspath(source)!r}, another file. Pass the folder of an "
+            "image; read other tables by pandas, and arrays by np.load, and pass what they return."
+        )
 
 
 def _refuse_place(data_dir, download):
@@ -288,7 +381,7 @@ def _batch_loader(examples, info, labels):
     def load_batch(seed, positions):
         intensities, batch_labels = fetch(positions)
         intensities = images.binarize(intensities, info.binarize, seed)
-        batch = images.rescale(intensities, info.value_range)
+        batch = images.rescale(intensities, info.value_range or (0, 1))
         return (batch, batch_labels) if labels else batch
 
     return load_batch

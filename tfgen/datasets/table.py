@@ -221,21 +221,11 @@ def load_table(
 # Reading.
 
 
-def is_frame(source: Any) -> bool:
-    """Whether something is a data frame.
-
-    Example:
-        >>> is_frame(np.zeros((2, 3)))
-        False
-    """
-    return hasattr(source, "columns") and hasattr(source, "dtypes")
-
-
 def _read(source):
     """Name of a source, its columns by name, and the classes that some of them declare."""
     if isinstance(source, str | os.PathLike):
         return os.fspath(source), *_of_frame(_read_csv(source))
-    if is_frame(source):
+    if hasattr(source, "columns") and hasattr(source, "dtypes"):
         return "frame", *_of_frame(source)
     array = as_numbers(source=source)
     if array.ndim != 2 or 0 in array.shape:
