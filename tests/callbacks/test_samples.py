@@ -1,13 +1,15 @@
 import os
 import pathlib
+import re
 
 import keras
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas
 import pytest
 import tensorflow as tf
 
-from tfgen import models, networks
+from tfgen import datasets, models, networks
 from tfgen.callbacks import SampleGrid
 
 
@@ -183,3 +185,72 @@ def test_of_what_are_no_images(shape, tmp_path):
     x = np.zeros((8, *shape), "float32")
     model.fit(x, epochs=2, verbose=0, callbacks=[SampleGrid(tmp_path, 4)])
     assert names(tmp_path) == ["samples_epoch_0001.png", "samples_epoch_0002.png"]
+
+
+def model_of(shape):
+    encoder, decoder = (
+        make(shape, latent_dim=2, width=4) for make in (networks.mlp_encoder, networks.mlp_decoder)
+    )
+    model = models.VAE(encoder, decoder, seed=0)
+    model.compile("adam")
+    return model
+
+
+NO_PICTURE = [(6, 6, 4), (6, 6, 2), (4, 6, 6, 2), (3, 4, 6, 6, 1), (2, 3, 4, 6, 6, 3)]
+
+
+@pytest.mark.parametrize("at_start", [False, True])
+@pytest.mark.parametrize("shape", NO_PICTURE, ids=str)
+def test_data_without_a_picture_are_refused_before_the_first_step(shape, at_start, tmp_path):
+    model = model_of(shape)
+    message = re.escape(f"1 or 3 channels. Received: a model of data of shape {shape}. Choose")
+    with pytest.raises(ValueError, match=message):
+        grid = SampleGrid(tmp_path, 4, at_start=at_start)
+        model.fit(np.zeros((8, *shape), "float32"), verbose=0, callbacks=[grid])
+    assert int(model.steps.numpy()) == 0
+
+
+def table():
+    rng = np.random.default_rng(0)
+    return pandas.DataFrame(
+        {"size": rng.normal(170, 9, 60), "colour": rng.choice(["red", "green"], 60)}
+    )
+
+
+def test_rows_of_a_table_are_decoded_beside_real_ones(tmp_path, monkeypatch):
+    frame = table()
+    data, info = datasets.load_table(frame, "all", batch_size=20)
+    shown = []
+    monkeypatch.setattr("tfgen.callbacks.samples._png_of", lambda fig: shown.append(fig) or b"")
+    model = model_of(info.data_shape)
+    model.compile("adam")
+    grid = SampleGrid(tmp_path, 50, decode=info.decode, real=frame)
+    before = plt.get_fignums()
+    run_epochs(grid, model, [0])
+    (fig,) = shown
+    assert [ax.get_xlabel() for ax in fig.axes] == ["size", "colour"]
+    assert [text.get_text() for text in fig.axes[1].get_xticklabels()] == ["green", "red"]
+    heights = [bar.get_height() for bar in fig.axes[1].patches[:2]]
+    np.testing.assert_allclose(heights, [np.mean(frame["colour"] == c) for c in ("green", "red")])
+    plt.close(fig)
+    assert plt.get_fignums() == before
+
+
+@pytest.mark.parametrize(
+    "shape, arguments, message",
+    [
+        ((3,), dict(decode=3), "decode must be a function.*Received: decode=3"),
+        ((3,), dict(real=np.zeros((4, 2))), "must have the same columns"),
+        ((3,), dict(decode=lambda x: np.zeros((len(x), 41))), "at most 40 columns"),
+        ((3,), dict(value_range=(0, 1)), "value_range is for images"),
+        ((9, 2), dict(decode=np.asarray), "decode is for rows"),
+        ((6, 6, 1), dict(real=np.zeros((4, 2))), "real is for rows"),
+    ],
+)
+def test_arguments_that_do_not_fit_the_data_are_refused_before_training(
+    shape, arguments, message, tmp_path
+):
+    grid = SampleGrid(tmp_path, 4, **arguments)
+    grid.set_model(model_of(shape))
+    with pytest.raises(ValueError, match=message):
+        grid.on_train_begin()

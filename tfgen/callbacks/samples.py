@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ from tfgen._utils.arguments import as_int, as_numbers, as_pair, check_flags, che
 from tfgen._utils.extras import require
 from tfgen._utils.files import written_aside
 from tfgen._utils.typing import TensorLike
-from tfgen.plotting.figures import check_unused
+from tfgen.plotting.grids import check_samples_of
 from tfgen.plotting.images import check_num_images
 
 __all__ = ["SampleGrid"]
@@ -71,16 +72,22 @@ class SampleGrid(keras.callbacks.Callback):
         value_range: (low, high), the values shown black and white; None for those that the model
             says it returns (`model.value_range`), or else (0, 1). Of images and volumes only.
         condition: of a conditional model, one for all or one for each sample.
+        decode: function from rows to what is drawn of them, such as `info.decode` of
+            `datasets.load_table`; None for the rows as they are. Of rows only.
+        real: data frame or array of rows to draw beside them, with the columns of what is drawn;
+            None for none. Of rows only.
 
     Raises:
         ValueError: if `num_samples` or `every` is not an int >= 1, `seed` is negative,
-            `value_range` is not a pair, a folder is not a path, or a `condition` is not finite; in
-            training, if the model takes no conditions or others, draws no pixels, or has no images
-            for a `value_range`.
+            `value_range` is not a pair, a folder is not a path, or a `condition` is not finite;
+            when training begins, if the model takes no conditions or others, its data have no
+            picture, such as images of 4 channels, or no use for one of these arguments, or `real`
+            has other columns; and later, if the model draws no pixels.
 
     Example:
         >>> callback = SampleGrid("samples", num_samples=16, every=5)
         >>> # model.fit(x, epochs=20, callbacks=[callback]) writes samples/samples_epoch_0005.png
+        >>> # Of a table: SampleGrid("samples", 1000, mean=False, decode=info.decode, real=frame)
     """
 
     def __init__(
@@ -94,6 +101,8 @@ class SampleGrid(keras.callbacks.Callback):
         seed: int = 0,
         value_range: tuple[float, float] | None = None,
         condition: TensorLike | None = None,
+        decode: Callable[[np.ndarray], Any] | None = None,
+        real: Any = None,
     ) -> None:
         super().__init__()
         check_seed(seed=seed)
@@ -109,14 +118,16 @@ class SampleGrid(keras.callbacks.Callback):
             "seed": seed,
             "value_range": None if value_range is None else as_pair(value_range=value_range),
             "condition": _as_condition(condition),
+            "decode": decode,
+            "real": real,
         }
         self._writer: Any = None
 
     def on_train_begin(self, logs: dict | None = None) -> None:
         if self.arguments["condition"] is not None and hasattr(self.model, "checked_condition"):
             self.model.checked_condition(self.arguments["condition"], self.arguments["num_samples"])
-        if len(getattr(self.model, "data_shape", ())) in (1, 2):  # Of rows and series.
-            check_unused("images", value_range=self.arguments["value_range"])
+        names = ("value_range", "decode", "real")
+        check_samples_of(self.model, **{name: self.arguments[name] for name in names})
         self.output_dir.mkdir(parents=True, exist_ok=True)
         if self.log_dir is not None:
             self._writer = tf.summary.create_file_writer(os.fspath(self.log_dir))

@@ -1,6 +1,6 @@
 """What a model makes: samples, reconstructions, latent traversals, interpolations."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,14 @@ from tfgen.plotting.images import check_images, check_num_images, image_grid
 from tfgen.plotting.series import MAX_CHANNELS, MAX_PANEL_ROWS, line_panels, series
 from tfgen.plotting.tables import MAX_PANELS, marginals
 
-__all__ = ["interpolations", "is_of_lines", "reconstructions", "samples", "traversals"]
+__all__ = [
+    "check_samples_of",
+    "interpolations",
+    "is_of_lines",
+    "reconstructions",
+    "samples",
+    "traversals",
+]
 
 MAX_RECONSTRUCTIONS = 20
 
@@ -115,6 +122,8 @@ def samples(
     seed: int = 0,
     value_range: Sequence[float] | None = None,
     condition: TensorLike | None = None,
+    decode: Callable[[np.ndarray], Any] | None = None,
+    real: Any = None,
 ) -> Plots:
     """Images that the model makes from draws of its prior; of volumes the middle slices.
 
@@ -129,14 +138,19 @@ def samples(
         value_range: (low, high), the values shown black and white; None for those that the model
             says it returns (`model.value_range`), or else (0, 1). Of images and volumes only.
         condition: of a conditional model, one for all or one for each sample: classes, or vectors.
+        decode: function from rows to what is drawn of them, such as `info.decode` of
+            `datasets.load_table`; None for the rows as they are. Of rows only.
+        real: data frame or array of rows to draw beside them, with the columns of what is drawn;
+            None for none. Of rows only.
 
     Returns:
         `(fig, axes)`, one matplotlib Axes; of series and rows an array of them.
 
     Raises:
         ValueError: if an argument is out of range, `mean` is False or a `condition` is given for a
-            model that takes none, a `value_range` for one of series or rows, or the samples are not
-            images, see `image_grid`.
+            model that takes none, a `value_range` for one of series or rows, `decode` or `real` for
+            one of others, or the samples are not images, see `image_grid`, or the rows unlike
+            `real`, see `marginals`.
 
     Example:
         >>> from tfgen import models, networks
@@ -150,17 +164,66 @@ def samples(
     check_num_images(num_samples=num_samples)
     check_seed(seed=seed)
     shown = value_range_of(model, value_range)
+    check_samples_of(model, value_range, decode, real)
     kwargs = {**_mean(model.sample, mean), **_condition(model.sample, condition)}
     drawn = as_numbers(samples=model.sample(num_samples, seed=seed, **kwargs))
-    if drawn.ndim in (2, 3):
-        check_unused("images", value_range=value_range)
-        of_rows = drawn.ndim == 2
-        return (
-            marginals(None, drawn[:, :MAX_PANELS]) if of_rows else series(drawn[..., :MAX_CHANNELS])
-        )
+    _check_drawn(drawn.ndim - 1, value_range, decode, real)
+    if drawn.ndim == 2:
+        return _table(drawn, decode, real)
+    if drawn.ndim == 3:
+        return series(drawn[..., :MAX_CHANNELS])
     fig, axes = image_grid(drawn, value_range=shown)
     axes.set_title(f"{num_samples} samples, {name_of_mean(model) if mean else 'x ~ p(x|z)'}")
     return fig, axes
+
+
+def _table(rows, decode, real):
+    """Marginals of rows, or of what they stand for; of the first columns, if there is no choice."""
+    if decode is not None:
+        return marginals(real, decode(rows))
+    return marginals(real, rows if real is not None else rows[:, :MAX_PANELS])
+
+
+def _check_drawn(rank, value_range, decode, real):
+    """Raises ValueError for an argument that figures of data of that rank have no use for."""
+    if rank in (1, 2):
+        check_unused("images", value_range=value_range)
+    if rank != 1:
+        check_unused("rows", decode=decode, real=real)
+
+
+def check_samples_of(
+    model: Any,
+    value_range: Sequence[float] | None = None,
+    decode: Callable[[np.ndarray], Any] | None = None,
+    real: Any = None,
+) -> None:
+    """Raises ValueError if `samples` has no figure of a model's samples, before they are drawn.
+
+    As far as the model says what its data are (`data_shape`). Arguments are those of `samples`.
+
+    Example:
+        >>> import types
+        >>> check_samples_of(types.SimpleNamespace(data_shape=(28, 28, 1)))
+    """
+    shape = tuple(getattr(model, "data_shape", ()))
+    if not shape:
+        return
+    if len(shape) > 4 or (len(shape) > 2 and shape[-1] not in (1, 3)):
+        raise ValueError(
+            "Samples are drawn of rows, series, and images and volumes with 1 or 3 channels. "
+            f"Received: a model of data of shape {shape}. Choose channels of model.sample(16), and "
+            "draw them by plotting.image_grid."
+        )
+    if decode is not None and not callable(decode):
+        raise ValueError(
+            "decode must be a function from rows to what they stand for, such as info.decode. "
+            f"Received: decode={decode!r}."
+        )
+    _check_drawn(len(shape), value_range, decode, real)
+    if decode is not None or real is not None:
+        fig, _ = _table(np.zeros((2, *shape), "float32"), decode, real)
+        extras.require("matplotlib.pyplot", extra="plot").close(fig)
 
 
 def reconstructions(
