@@ -1,4 +1,4 @@
-"""Images as `tf.data` pipelines that can be resumed exactly, by name, from arrays or folders."""
+"""Data as `tf.data` pipelines that can be resumed exactly: by name, arrays, folders, tables."""
 
 from tfgen.datasets import sprites
 from tfgen.datasets.load import DatasetInfo, load
