@@ -1,5 +1,7 @@
 """Checks of images: rounding of pixels at the ends of their range passes, more does not."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -14,8 +16,11 @@ def test_pixels_leave_the_range_by_rounding_at_most(value_range, end):
     images[end] += 0.9e-6 * outwards
     check_pixels(images, value_range)
     images[end] += 0.2e-6 * outwards
-    with pytest.raises(ValueError, match="must have pixels in value_range"):
+    with pytest.raises(ValueError, match="must have pixels in value_range") as error:
         check_pixels(images, value_range)
+    # What is said of them lies outside of the range too.
+    said = re.search(r"values from (\S+) to (\S+)\. ", str(error.value)).groups()
+    assert not value_range[0] <= float(said[0]) <= float(said[1]) <= value_range[1]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -24,3 +24,8 @@ def test_shapes(shape):
 def test_rows_that_are_no_probabilities(row):
     with pytest.raises(ValueError, match="sum to 1; end the classifier in a softmax"):
         probability_array([[0.5, 0.5], row])
+
+
+def test_what_is_said_of_sums_is_no_probability_either():
+    with pytest.raises(ValueError, match="sums from 1 to 1.00002"):
+        probability_array([[0.5, 0.5], [0.5, 0.50002]], tolerance=1e-5)

@@ -138,6 +138,13 @@ def test_classes_that_are_numbers_are_in_their_order():
     assert [label.get_text() for label in axes[0, 0].get_xticklabels()] == ["2", "9", "10"]
 
 
+def test_classes_that_differ_have_labels_that_do():
+    values = [1000001.0, 1000002.0, 0.1]
+    _, axes = plotting.marginals(np.float32(values)[:, None])
+    labels = [label.get_text() for label in axes[0, 0].get_xticklabels()]
+    assert labels == ["0.1", "1000001", "1000002"]
+
+
 @pytest.mark.parametrize(
     "column, message",
     [
@@ -439,6 +446,8 @@ def test_correlations_and_their_difference():
     assert [text.get_text() for text in axes[0].get_yticklabels()] == ["a", "b"]
     with pytest.raises(ValueError, match=r"from -1 to 1. Received: values from 1 to 2"):
         plotting.correlations(real, [[1.0, 2.0], [2.0, 1.0]])
+    with pytest.raises(ValueError, match=r"Received: values from 0 to 1.00000\d"):
+        plotting.correlations(real, [[1.000002, 0.0], [0.0, 1.0]])
     with pytest.raises(ValueError, match=r"generated must be a square matrix. Received: shape"):
         plotting.correlations(real, real[:1])
     with pytest.raises(ValueError, match=r"must be of the same columns. Received: shapes"):

@@ -31,5 +31,5 @@ def check_pixels(
     if least < low - rounding or most > high + rounding:
         raise ValueError(
             f"{name} must have pixels in value_range={(low, high)}. "
-            f"Received: values from {least:.6g} to {most:.6g}. {remedy}"
+            f"Received: values from {least:.9g} to {most:.9g}. {remedy}"
         )

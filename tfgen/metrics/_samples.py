@@ -92,7 +92,7 @@ def probability_array(probabilities: TensorLike, tolerance: float = 1e-3) -> np.
     if not (np.all(probabilities >= 0.0) and np.all(np.abs(sums - 1.0) <= tolerance)):
         raise ValueError(
             "Rows of probabilities must be at least 0 and sum to 1; end the classifier in a "
-            f"softmax, or apply one to its logits. Received: values from {probabilities.min():.4g} "
-            f"to {probabilities.max():.4g}, sums from {sums.min():.4g} to {sums.max():.4g}."
+            f"softmax, or apply one to its logits. Received: values from {probabilities.min():.9g} "
+            f"to {probabilities.max():.9g}, sums from {sums.min():.9g} to {sums.max():.9g}."
         )
     return probabilities

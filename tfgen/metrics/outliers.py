@@ -272,8 +272,8 @@ def _png_bits(image):
     if image.ndim != 3 or image.shape[-1] not in (1, 3) or image.min() < 0 or image.max() > 1:
         raise ValueError(
             "kind='complexity' is of images in [0, 1], shape (height, width, 1 or 3). Received: "
-            f"an example of shape {image.shape} with values from {image.min():g} to "
-            f"{image.max():g}. Rescale it, or take another kind."
+            f"an example of shape {image.shape} with values from {image.min():.9g} to "
+            f"{image.max():.9g}. Rescale it, or take another kind."
         )
     pixels = np.round(255 * image).astype("uint8")
     file = io.BytesIO()

@@ -130,7 +130,7 @@ def _shares(column, classes):
 def _draw_bars(ax, columns, styles, classes):
     """Bars of classes side by side, and of all others where there are any."""
     shares = [_shares(column, classes) for column in columns]
-    labels = [f"{value:g}" if isinstance(value, float) else str(value) for value in classes]
+    labels = [f"{value:.7g}" if isinstance(value, float) else str(value) for value in classes]
     labels = [shortened(label, MAX_LABEL) for label in labels]
     labels += [OTHERS] if max(others for *_, others in shares) > 1e-9 else []
     width = 0.8 / len(columns)
@@ -441,7 +441,7 @@ def _as_correlations(**values):
     if not in_range.all():
         raise ValueError(
             f"{name} must hold correlations, from -1 to 1. Received: values from "
-            f"{np.nanmin(matrix):g} to {np.nanmax(matrix):g}. Give metrics.correlation_matrix of "
-            "the rows."
+            f"{np.nanmin(matrix):.9g} to {np.nanmax(matrix):.9g}. Give "
+            "metrics.correlation_matrix of the rows."
         )
     return matrix
