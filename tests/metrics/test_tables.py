@@ -187,7 +187,7 @@ def test_categories_are_classes(values):
         correlation_matrix(frame)
 
 
-@pytest.mark.parametrize("kind", ["dates", "dates of a zone", "spans"])
+@pytest.mark.parametrize("kind", ["dates", "dates of a zone", "dates of long ago", "spans"])
 def test_dates_are_numbers(kind):
     dates = pandas.Series(pandas.date_range("2020-01-01", periods=50, freq="h"))
     rng = np.random.default_rng(0)
@@ -195,6 +195,7 @@ def test_dates_are_numbers(kind):
     frame["when"] = {
         "dates": dates,
         "dates of a zone": dates.dt.tz_localize("Europe/Berlin"),
+        "dates of long ago": dates.astype("datetime64[s]") - pandas.DateOffset(years=900),
         "spans": dates - dates[0],
     }[kind]
     expected = np.corrcoef([np.arange(50), frame["noise"], np.arange(50)])

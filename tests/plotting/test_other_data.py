@@ -1,5 +1,6 @@
 """Figures of what are no images: volumes, series and rows of tables."""
 
+import matplotlib.dates
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas
@@ -201,6 +202,8 @@ def test_all_figures_of_a_model_take_its_data(shape):
     """Images and volumes in one Axes; series and rows as lines, with the model's numbers."""
     model = vae_of(shape, (networks.mlp_encoder, networks.mlp_decoder))
     x = np.random.default_rng(0).random((4, *shape)).astype("float32")
+    _, axes = plotting.latent_scatter(model, x, [0, 1, 0, 1])
+    assert axes.get_title() == f"Latent codes of 4 {'images' if len(shape) > 2 else 'examples'}"
     options = {"value_range": (-9, 9)} if len(shape) > 2 else {}
     figures = {
         "Reconstructions": plotting.reconstructions(model, x, **options),
@@ -365,7 +368,7 @@ def test_large_whole_numbers_have_bins(low, high):
 
 def test_dates_have_histograms():
     dates = pandas.date_range("2020-01-01", periods=200, freq="D")
-    for column in (dates, dates.tz_localize("Europe/Berlin")):
+    for column in (dates, dates.tz_localize("Europe/Berlin"), dates.astype("datetime64[s]")):
         frame = pandas.DataFrame({"day": column, "wait": dates - dates[0]})
         fig, axes = plotting.marginals(frame, frame.iloc[::2])
         fig.canvas.draw()
@@ -376,6 +379,14 @@ def test_dates_have_histograms():
     frame.loc[3, "day"] = pandas.NaT
     with pytest.raises(ValueError, match="Column 'day' must have no missing dates.*1 of 200"):
         plotting.marginals(frame)
+
+
+def test_dates_of_long_ago():
+    """Nanoseconds begin in 1677."""
+    days = np.datetime64("1492-10-12", "s") + np.arange(40) * np.timedelta64(1, "D")
+    _, axes = plotting.marginals(pandas.DataFrame({"day": days}))
+    edges = matplotlib.dates.num2date(axes[0, 0].patches[0].get_xy()[:, 0])
+    assert {edge.year for edge in edges} == {1492}
 
 
 def test_dates_beside_texts_are_short_texts():

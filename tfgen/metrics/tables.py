@@ -214,8 +214,8 @@ def _values_of(column):
         return column.astype(object).to_numpy()
     if getattr(dtype, "kind", "") not in ("m", "M"):
         return column.to_numpy()
-    times = column.to_numpy(f"{'datetime' if dtype.kind == 'M' else 'timedelta'}64[ns]")
-    return np.where(np.isnat(times), np.nan, times.astype("int64") / 1e9)
+    times = column.to_numpy(f"{'datetime' if dtype.kind == 'M' else 'timedelta'}64[us]")
+    return np.where(np.isnat(times), np.nan, times.astype("int64") / 1e6)
 
 
 def _check_names(classes, names):

@@ -24,6 +24,7 @@ from tfgen.plotting.figures import (
     subplots,
     value_range_of,
 )
+from tfgen.plotting.grids import is_of_lines
 from tfgen.plotting.images import MAX_IMAGES, image_grid
 
 __all__ = ["latent_scatter", "manifold"]
@@ -198,7 +199,7 @@ def latent_scatter(
     labels: TensorLike,
     class_names: Sequence[str] | None = None,
 ) -> Plot:
-    """Latent codes of images (a VAE's posterior means), coloured by class.
+    """Latent codes of images or other data (a VAE's posterior means), coloured by class.
 
     Two latent dimensions are drawn as they are; of more the first two principal components are,
     and the axes say so.
@@ -206,7 +207,7 @@ def latent_scatter(
     Args:
         model: model with `latent_shape` (k,), k >= 2, and `embed`, which is given the labels too if
             they are the model's conditions (`num_classes`).
-        x: array of shape (n, h, w, c) or `tf.data.Dataset`, n >= 2.
+        x: array of shape (n, *data_shape), such as (n, h, w, c), or `tf.data.Dataset`, n >= 2.
         labels: array of shape (n,), the images' classes, in the order of `x`.
         class_names: sequence of str or None, name of each class 0, 1, ...
 
@@ -243,6 +244,7 @@ def latent_scatter(
     fig, axes = subplots(figsize=(5.5 + legend_columns, 5.0), layout="constrained")
     _scatter_classes(axes, points, labels, names)
     fig.legend(title="class", loc="outside right upper", ncols=legend_columns, markerscale=2.0)
-    axes.set_title(f"Latent codes of {len(points)} images")
+    what = "examples" if is_of_lines(model) else "images"
+    axes.set_title(f"Latent codes of {len(points)} {what}")
     axes.set(xlabel=axis_names[0], ylabel=axis_names[1])
     return fig, axes

@@ -64,7 +64,7 @@ def _values_of(column):
     if getattr(column.dtype, "name", "") == "category":
         return column.astype(object).to_numpy()
     is_date = getattr(column.dtype, "kind", "") == "M"
-    return column.to_numpy("datetime64[ns]") if is_date else column.to_numpy()
+    return column.to_numpy("datetime64[us]") if is_date else column.to_numpy()
 
 
 def _as_column(name, values):
