@@ -39,7 +39,7 @@ from tfgen.models.outputs import (
 )
 from tfgen.models.training_data import check_explained
 
-__all__ = ["LatentVariableModel", "mmd_to_prior"]
+__all__ = ["LatentVariableModel", "estimated_log_prob", "mmd_to_prior"]
 
 # Draws of each example that are decoded together.
 DRAWS = 10
@@ -51,6 +51,29 @@ def mmd_to_prior(model: "LatentVariableModel", z: tf.Tensor, seed: Seed, kernel:
     draws = model.sample_latents(num_samples, seed)
     # Draws of a mixture carry part of its gradient only: a trained prior follows the KL alone.
     return tf.fill((num_samples,), squared_mmd(z, tf.stop_gradient(draws), kernel))
+
+
+def estimated_log_prob(
+    model: Any, x: Any, num_samples: int, seed: int | None, condition: Any
+) -> LogProbEstimate:
+    """`log_mean_exp` of a model's `log_weights`, of an array or a data set; see `VAE.log_prob`."""
+    check_num_samples(num_samples)
+    check_ints(1, num_samples=num_samples)
+    stateless = model.sampling_seed(seed)
+    parts = [
+        log_mean_exp(_weights(model, batch, given, num_samples, fold_in(stateless, i)))
+        for i, (batch, given) in enumerate(model.batches_with_conditions(x, condition))
+    ]
+    return LogProbEstimate(*(tf.concat(part, axis=0) for part in zip(*of_some(parts), strict=True)))
+
+
+def _weights(model, x, condition, num_samples, seed):
+    """`log_weights` of a batch, few draws at a time."""
+    check_explained(x, model)
+    sizes = [min(DRAWS, num_samples - start) for start in range(0, num_samples, DRAWS)]
+    with model.conditioned_on(condition, len(tf.nest.flatten(x)[0])):
+        parts = [model.log_weights(x, n, fold_in(seed, i)) for i, n in enumerate(sizes)]
+    return tf.concat(parts, axis=0)
 
 
 class LatentVariableModel(WeightedModel):
@@ -367,30 +390,6 @@ class LatentVariableModel(WeightedModel):
         condition = None if condition is None else np.repeat(condition, z.shape[1], axis=0)
         images = self.generate(tf.reshape(z, (-1, *self.latent_shape)), condition)
         return tf.reshape(images, (*z.shape[:2], *self.data_shape))
-
-    # Likelihood, of models with `log_weights`.
-
-    def estimated_log_prob(
-        self, x: Any, num_samples: int, seed: int | None, condition: Any
-    ) -> LogProbEstimate:
-        """`log_mean_exp` of `log_weights` of an array or a data set; see `VAE.log_prob`."""
-        check_num_samples(num_samples)
-        check_ints(1, num_samples=num_samples)
-        stateless = self.sampling_seed(seed)
-        parts = [
-            log_mean_exp(self._weights(*batch, num_samples, fold_in(stateless, i)))
-            for i, batch in enumerate(self.batches_with_conditions(x, condition))
-        ]
-        joined = (tf.concat(part, axis=0) for part in zip(*of_some(parts), strict=True))
-        return LogProbEstimate(*joined)
-
-    def _weights(self, x, condition, num_samples, seed):
-        """`log_weights` of a batch, few draws at a time."""
-        check_explained(x, self)
-        sizes = [min(DRAWS, num_samples - start) for start in range(0, num_samples, DRAWS)]
-        with self.conditioned_on(condition, len(tf.nest.flatten(x)[0])):
-            parts = [self.log_weights(x, n, fold_in(seed, i)) for i, n in enumerate(sizes)]
-        return tf.concat(parts, axis=0)
 
     # Export.
 

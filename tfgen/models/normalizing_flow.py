@@ -22,7 +22,7 @@ from tfgen.models.batches import of_some, repeat_batch
 from tfgen.models.checks import as_array, as_examples, check_weights_of_draws
 from tfgen.models.conditional import given_conditions
 from tfgen.models.endpoints import Endpoint, condition_specs, data_spec
-from tfgen.models.latent import LatentVariableModel
+from tfgen.models.latent import LatentVariableModel, estimated_log_prob
 
 __all__ = ["NormalizingFlow"]
 
@@ -163,7 +163,7 @@ class NormalizingFlow(LatentVariableModel):
         """
         if self.dequantization is not None:
             draws = 100 if num_samples is None else num_samples
-            return self.estimated_log_prob(x, draws, seed, condition)
+            return estimated_log_prob(self, x, draws, seed, condition)
         if (num_samples, seed) != (None, None):
             raise ValueError(
                 "log_prob of real data is exact, and draws nothing. Received: "

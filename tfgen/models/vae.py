@@ -31,6 +31,7 @@ from tfgen.models.checks import (
     check_weights_of_draws,
 )
 from tfgen.models.conditional import given_conditions
+from tfgen.models.latent import estimated_log_prob
 from tfgen.models.training_data import (
     InputsAndTargets,
     inputs_of,
@@ -372,7 +373,7 @@ class VAE(AutoencodingModel):
             ValueError: if an argument is out of range, or an example is not finite, of another
                 shape, or outside the support of p(x|z).
         """
-        return self.estimated_log_prob(x, num_samples, seed, condition)
+        return estimated_log_prob(self, x, num_samples, seed, condition)
 
 
 def _free_kl(draw, free_bits):
