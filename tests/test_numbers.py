@@ -32,8 +32,10 @@ FILES = {
     "docs/su.md": ["su_*"],
     "docs/sagar.md": [
         "sagar*",
-        *(f"benchmark/mnist-small/{row}/*/result" for row in ("wgan-gp", "gvae", "vae-gan")),
-        "benchmark/mnist-small/alpha-gan/*/result",
+        *(
+            f"benchmark/mnist-small/{row}/*/result"
+            for row in ("wgan-gp", "gvae", "gvae-5", "vae-gan", "alpha-gan")
+        ),
     ],
     "docs/schik.md": ["schik*"],
     "docs/choosing.md": ["*", BENCHMARK],
