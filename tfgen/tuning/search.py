@@ -14,7 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 import keras
 import keras_tuner as kt
+import tensorflow as tf
 
+import tfgen
 from tfgen._utils.arguments import check_ints, check_one_of
 from tfgen._utils.files import as_path, locked
 from tfgen._utils.keras_private import gradients_forgotten
@@ -65,8 +67,9 @@ class SearchResult(NamedTuple):
 class _Trials:
     """Runs trials and writes their records; trials that have a record are not run again."""
 
-    def __init__(self, hypermodel, output_dir, objective, epochs, metrics, keep, verbose):
+    def __init__(self, hypermodel, output_dir, objective, epochs, metrics, keep, verbose, number):
         self.hypermodel, self.output_dir = hypermodel, output_dir
+        self.number = number
         self.goal, self.epochs, self.keep, self.verbose = objective, epochs, keep, verbose
         self.metrics_after_training = sorted({*metrics, *objective.weights} & set(AFTER_TRAINING))
 
@@ -142,9 +145,31 @@ class _Trials:
             values = ", ".join(f"{k} {v}" for k, v in record.hyperparameters.items())
             goal = record.objective
             result = f"{goal['name']} {goal['value']:.5g}" if goal else record.message
-            print(
-                f"trial {record.trial_id}, {record.seconds:.1f} s: {values}: {result}", flush=True
-            )
+            head = f"trial {record.trial_id}, {record.seconds:.1f} s{self._left()}"
+            print(f"{head}: {values}: {result}", flush=True)
+
+    def _left(self):
+        """How many trials of all have ended, and the time that the others take, if it is known."""
+        if self.number is None:
+            return ""
+        trials = load_trials(self.output_dir)
+        rest = self.number - len(trials)
+        if rest <= 0 or is_worker():  # Of workers, nobody knows how many there are.
+            return f", {len(trials)} of {self.number}"
+        seconds = rest * sum(trial.seconds for trial in trials) / len(trials)
+        left = f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+        return f", {len(trials)} of {self.number}, {left} left"
+
+
+def _number_of_trials(tuner, max_trials, space):
+    """How many trials a search has; None of Hyperband, whose rounds decide."""
+    if tuner == "hyperband":
+        return None
+    if tuner != "grid":
+        return max_trials
+    lists = [values for values in space.values() if isinstance(values, list | tuple)]
+    choices = math.prod(map(len, lists))
+    return min(max_trials or choices, choices)
 
 
 def _raise_if_of_machine(error):
@@ -282,7 +307,7 @@ def _settings(hypermodel, objective, **arguments):
         **hypermodel.describe(),
         **arguments,
         "command": _command(),
-        "versions": {"keras": keras.__version__, "keras_tuner": kt.__version__},
+        "versions": {module.__name__: module.__version__ for module in (tfgen, tf, keras, kt)},
     }
 
 
@@ -397,9 +422,9 @@ def search(
         _describe_or_check(output_dir, settings)
         keep = "all" if tuner == "hyperband" else save_models  # It continues earlier models.
         oracle = make_oracle(tuner, goal, epochs, max_trials, seed)
-        _ask_for_trials(
-            oracle, _Trials(hypermodel, output_dir, goal, epochs, metrics, keep, verbose)
-        )
+        number = _number_of_trials(tuner, max_trials, hypermodel.space)
+        run = _Trials(hypermodel, output_dir, goal, epochs, metrics, keep, verbose, number)
+        _ask_for_trials(oracle, run)
         if not is_worker():
             _remove_models(output_dir, save_models)
     trials = load_trials(output_dir)
