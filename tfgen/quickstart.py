@@ -11,6 +11,7 @@ digits that come with scikit-learn, so nothing is downloaded; other sets are fet
 
 import argparse
 import pathlib
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -19,11 +20,10 @@ from typing import Any
 from tfgen._utils import extras
 from tfgen.command import process, recipes, reports, runs
 from tfgen.command.arguments import Parser, at_least, positive
+from tfgen.command.code import execute
 from tfgen.command.tables import MODELS, epochs_of, smoke_splits
 
 __all__ = ["main", "parse_args"]
-
-_PARTS = (*recipes.RECIPES["train"], recipes.figures)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -32,7 +32,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--dataset", dest="data", default="digits", help="or sprites, mnist, celeb_a, a folder ...")
     add("--model", choices=list(MODELS), default="vae", metavar="MODEL", help=", ".join(MODELS))
-    add("--epochs", type=at_least(1), help="default depends on the data set")
+    add("--epochs", type=at_least(1), help="default depends on the data; 1 with --smoke")
     add("--latent-dim", type=at_least(1), help="default 10, of GANs 32")
     add("--beta", type=positive, help="for beta-vae and beta-tcvae; default 4")
     add("--image-size", type=at_least(1), metavar="PIXELS", help="resize images to this square")
@@ -40,7 +40,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--download", action="store_true", help="fetch a data set that is missing")
     add("--seed", type=at_least(0), default=0)
     add("--output-dir", type=pathlib.Path, default=pathlib.Path("outputs", "quickstart"))
-    add("--smoke", action="store_true", help="a few seconds: shows that it works")
+    add("--smoke", action="store_true", help="few examples of any data: shows that it works")
     add("--show-code", action="store_true", help="print the Python lines of the training, and end")
     add("--traceback", action="store_true", help="show where in the code an error was raised")
     return parser.parse_args(argv)
@@ -54,24 +54,35 @@ def _complete(args):
             f"{args.model}. Leave it out."
         )
     defaults: dict[str, Any] = dict.fromkeys(
-        ("batch_size", "binarize", "cache_dir", "learning_rate", "likelihood", "network")
+        ("batch_size", "binarize", "cache_dir", "kinds", "learning_rate", "likelihood", "network")
     )
     values = {**defaults, "set": [("beta", args.beta)] * bool(args.beta)}
     args = argparse.Namespace(**vars(args), **values, command="quickstart")
     args.train_split, args.test_split = smoke_splits(args.data) if args.smoke else (None, None)
-    args.epochs = 1 if args.smoke else args.epochs or epochs_of(args.data)
+    args.epochs = args.epochs or (1 if args.smoke else epochs_of(args.data))
     runs.complete_training(args)
     return args
 
 
 def _run(args):
-    start = time.monotonic()
+    start, before = time.monotonic(), runs.seconds_before(args.output_dir)
     extras.require("matplotlib", extra="plot")  # Now, and not after the training.
-    names = process.run_training(_PARTS, args)
-    figures = {args.output_dir / f"{name}.png": fig for name, fig in names["figures"].items()}
-    for path, fig in figures.items():
-        reports.save_figure(fig, path)
-    reports.of_training(args, names, time.monotonic() - start, figures)
+    runs.check_folder(args)
+    names = process.run_training(args, before)
+    figures = _draw(args, names)
+    reports.of_training(args, names, before + time.monotonic() - start, figures)
+    shutil.rmtree(args.output_dir / runs.BACKUP)  # Until here an error costs no training.
+
+
+def _draw(args, names):
+    """Draws and writes one picture after the other; returns their paths."""
+    execute(recipes.shown_images(args, names), names)
+    paths = []
+    for name, code in recipes.figures(args, names).items():
+        execute(code, names)
+        paths.append(args.output_dir / f"{name}.png")
+        reports.save_figure(names["fig"], paths[-1])
+    return paths
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,20 @@ from tfgen.command.code import Name, call, execute, text_of
 
 
 @pytest.mark.parametrize(
-    "value", ["a", "it's", 'say "a"', "back\\slash", "both ' and \"", 0.1, None, (1,), [1, "b"], ()]
+    "value",
+    [
+        "a",
+        "it's",
+        'say "a"',
+        "back\\slash",
+        "both ' and \"",
+        0.1,
+        None,
+        (1,),
+        [1, "b"],
+        (),
+        {"a": "b"},
+    ],
 )
 def test_literals_are_read_back(value):
     assert ast.literal_eval(text_of(value)) == value

@@ -1,6 +1,8 @@
 """The command `tfgen`: what it prints and writes, and that its lines do the same."""
 
+import ast
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -13,10 +15,19 @@ import pytest
 import tensorflow as tf
 
 from tfgen import models
-from tfgen.command import main
+from tfgen.command import main, runs
 from tfgen.command.arguments import new_parser
-from tfgen.command.tables import EMBEDDED, FETCHED, FEWEST_IMAGES, MODELS, epochs_of
+from tfgen.command.tables import (
+    EMBEDDED,
+    FETCHED,
+    FEWEST_IMAGES,
+    MODELS,
+    MOST_EPOCHS,
+    OBJECTIVES,
+    epochs_of,
+)
 from tfgen.datasets.factor_images import FACTOR_IMAGES
+from tfgen.tuning import objectives
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "command.md"
 SMALL = ["--train-split", "train[:128]", "--test-split", "test[:64]"]
@@ -102,6 +113,64 @@ def test_the_page_shows_the_lines(in_folder, capsys):
     assert f"```python\n{lines_of(capsys, 'train', 'vae')}```" in PAGE.read_text(encoding="utf-8")
 
 
+@pytest.fixture
+def sources(in_folder):
+    """A table and a folder, whose test data are part of "train_shuffled"; names by kind."""
+    rows = "\n".join(f"{i % 9},{i * i % 7}" for i in range(400))
+    (in_folder / "rows.csv").write_text(f"a,b\n{rows}\n", encoding="utf-8")
+    write_photos("photos", 40, sizes=((8, 8),))
+    return {"table": "rows.csv", "folder": "photos"}
+
+
+@pytest.mark.parametrize("source", ["table", "folder"])
+def test_going_on_ends_as_one_run_where_test_data_are_part_of_train(source, sources, in_folder):
+    data = ["train", "vae", "--data", sources[source], "--batch-size", "16"]
+    for folder, epochs in [("two", "1"), ("two", "2"), ("one", "2")]:
+        assert main([*data, "--epochs", epochs, "--output-dir", folder]) == 0
+    found = [
+        json.loads((in_folder / folder / "metrics.json").read_text(encoding="utf-8"))["metrics"]
+        for folder in ("one", "two")
+    ]
+    for _ in range(2):
+        assert main(["evaluate", "one", "--json", "again.json"]) == 0
+        found.append(json.loads((in_folder / "again.json").read_text(encoding="utf-8")))
+    assert found == [found[0]] * 4
+
+
+def test_a_finished_run_is_left_alone(trained, in_folder, capsys):
+    shutil.copytree(trained, "run")
+    kept = {path: path.read_bytes() for path in (in_folder / "run").rglob("*") if path.is_file()}
+    assert main([*TRAIN, "--output-dir", "run"]) == 0
+    assert "run is trained for 2 epochs already. A larger --epochs" in capsys.readouterr().out
+    error = error_of(capsys, *TRAIN, "--epochs", "1", "--output-dir", "run")
+    assert "run is trained for 2 epochs already. Received: 1 epochs." in error
+    assert kept == {path: path.read_bytes() for path in kept}
+
+
+def test_seconds_of_all_calls_add_up(in_folder):
+    argv = ["train", "ae", *SMALL, "--output-dir", "run", "--epochs"]
+    for epochs in ("1", "2"):
+        assert main([*argv, epochs]) == 0
+        facts = json.loads((in_folder / "run" / "metrics.json").read_text(encoding="utf-8"))
+        if epochs == "1":
+            facts["seconds"] = 1000.0
+            (in_folder / "run" / "metrics.json").write_text(json.dumps(facts), encoding="utf-8")
+    assert facts["epochs"] == 2 and 1000 < facts["seconds"] < 1500
+
+
+def test_seconds_of_a_call_that_was_killed_count(in_folder):
+    """Those up to its last backup."""
+    (in_folder / "backup").mkdir()
+    for path, time, content in [
+        ("run.json", 5000, {"seconds": 40.0}),
+        ("backup/training_metadata.json", 5300, {"epoch": 3}),
+        ("metrics.json", 4000, {"seconds": 1.0}),
+    ]:
+        (in_folder / path).write_text(json.dumps(content), encoding="utf-8")
+        os.utime(in_folder / path, (time, time))
+    assert runs.seconds_before(in_folder) == 340.0
+
+
 def test_train_goes_on(in_folder, capsys):
     assert main(["train", "ae", *SMALL, "--epochs", "1"]) == 0
     capsys.readouterr()
@@ -165,7 +234,9 @@ def test_samples_of_others_are_scored_on_demand(trained, capsys):
     assert "evaluate_samples(model, train, test, 20, classifier=judge, clip=True)" in code
     assert 'datasets.load("digits", "train[:128]", binarize="stochastic", labels=True)' in code
     error = error_of(capsys, "evaluate", str(trained), "--num-samples", "65")
-    assert "Pass num_samples=64 or less. (Here: --num-samples.)" in error
+    assert "Received: --num-samples 65, and 64 images in test[:64] of digits. Give 64" in error
+    few = ["--num-samples", "20", "--test-split", "test[:4]"]
+    assert "Give a --test-split of more images." in error_of(capsys, "evaluate", str(trained), *few)
 
 
 def test_a_run_that_could_not_begin_leaves_nothing(in_folder, capsys):
@@ -189,6 +260,30 @@ def test_a_run_that_could_not_begin_leaves_nothing(in_folder, capsys):
     assert main([*argv, "--image-size", "16"]) == 0
     shutil.rmtree("outputs/vae-photos/backup")
     assert "holds another run" in error_of(capsys, *argv, "--image-size", "20")
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["beta-vae", "--set", "beta=foo"],
+        ["vae", "--network", "conv64"],
+        ["dip-vae", "--set", "kind=i3"],
+    ],
+)
+def test_a_model_that_cannot_be_built_leaves_nothing(flags, in_folder, capsys):
+    assert "Received" in error_of(capsys, "train", *flags, "--output-dir", "run")
+    assert "There is no model. Received: run." in error_of(capsys, "sample", "run")
+    assert not list(in_folder.iterdir())
+
+
+def test_training_that_fails_before_its_first_backup_leaves_nothing(in_folder, monkeypatch):
+    def failing(*args, **kwargs):
+        raise RuntimeError("No memory.")
+
+    monkeypatch.setattr(models.VAE, "fit", failing)
+    with pytest.raises(RuntimeError):
+        main([*TRAIN, "--output-dir", "run"])
+    assert not list(in_folder.iterdir())
 
 
 def test_a_run_that_has_not_ended_has_no_model(in_folder, capsys):
@@ -237,11 +332,15 @@ def test_search_reports_all_trials(in_folder, capsys):
     assert main([*argv, "--set", "width=16"]) == 0
     out = capsys.readouterr().out
     assert "2 of 2 trials completed" in out and "report.html" in out
+    first, second = out.splitlines()[:2]
+    assert " s, 1 of 2, " in first and " left: beta" in first and " s, 2 of 2: beta" in second
 
 
 def test_bench_measures(in_folder, capsys):
     assert main(["bench", "gan", *SMALL]) == 0
     lines = capsys.readouterr().out.splitlines()
+    assert all(line.endswith(" ...") for line in lines[:3])  # What it does, before it has done it.
+    lines = lines[3:]
     assert [line.split()[0] for line in lines[:3]] == [
         "training_examples_per_second",
         "seconds_per_step",
@@ -302,6 +401,20 @@ def test_rows_of_a_table(in_folder, capsys):
     assert "gan makes images" in error_of(capsys, "train", "gan", "--data", "rows.csv")
 
 
+def test_a_column_of_counts_has_a_likelihood_of_counts(sources, in_folder, capsys):
+    argv = ["train", "vae", "--data", "rows.csv", "--kinds", "b=count", "--epochs", "1"]
+    code = lines_of(capsys, *argv)
+    assert 'kinds={"b": "count"}' in code
+    assert main(argv) == 0
+    assert main(["evaluate", "outputs/vae-rows"]) == 0
+    names = executed(lines_of(capsys, "sample", "outputs/vae-rows"))
+    assert [column.kind for column in names["info"].columns] == ["number", "count"]
+    assert main(["sample", "outputs/vae-rows"]) == 0
+    assert "kinds and label name columns" in error_of(
+        capsys, *argv, "--kinds", "c=count", "--output-dir", "other"
+    )
+
+
 @pytest.mark.parametrize("rows_of_three", [("{},{}", "{},", "{},"), ("{},", ",{}", "{},")])
 def test_rows_with_missing_values(in_folder, capsys, rows_of_three):
     """Of which the picture of real rows has those that miss nothing, if there are any."""
@@ -320,6 +433,9 @@ def test_rows_with_missing_values(in_folder, capsys, rows_of_three):
     ("argv", "message"),
     [
         (["train", "missing-data-vae"], "is for tables with missing values. Received: --data digi"),
+        (["train", "vae", "--kinds", "a=count"], "--kinds is for the columns of a CSV file."),
+        (["train", "vae", "--data", "a.csv", "--kinds", "a=int"], "expected NAME=KIND, a column"),
+        (["search", "beta-vae", "--objective", "nosuch"], "got 'nosuch'"),
         (["train", "vea"], "invalid choice: 'vea'"),
         (["train", "vae", "--epochs", "0"], "expected an int of at least 1, got '0'"),
         (["train", "vae", "--learning-rate", "fast"], "expected a number above 0, got 'fast'"),
@@ -352,6 +468,48 @@ def test_errors_take_one_line(argv, message, in_folder, capsys):
     assert message in error_of(capsys, *argv)
 
 
+@pytest.mark.parametrize("source", ["rows.csv", "photos"])
+def test_data_too_few_to_hold_some_out(source, in_folder, capsys):
+    (in_folder / "rows.csv").write_text("a,b\n1,2\n2,4\n3,5\n", encoding="utf-8")
+    write_photos("photos", 3)
+    argv = ["train", "vae", "--data", source, "--epochs", "1"]
+    assert "of 3 examples. Give 5 or more, or say what" in error_of(capsys, *argv)
+    assert main([*argv, "--train-split", "train", "--test-split", "train"]) == 0
+    error = error_of(capsys, *argv, "--train-split", "train", "--test-split", "train[99%:]")
+    assert "(Here: --test-split.)" in error
+
+
+def test_what_cannot_be_traversed(trained, in_folder, capsys):
+    assert main(["train", "gan", *SMALL, "--epochs", "1", "--output-dir", "gan"]) == 0
+    assert "a GAN, which has no codes of images." in error_of(capsys, "traverse", "gan")
+    error = error_of(capsys, "traverse", str(trained), "--dims", "1", "40")
+    assert "Received: --dims 40. Choose from 0 to 2" in error
+
+
+def test_objectives_are_those_of_searches():
+    assert set(OBJECTIVES) == {*objectives.OBJECTIVES, "bits_per_dim"}
+
+
+def test_lines_use_what_they_import_and_load(in_folder, trained, capsys):
+    """Imports are in three groups at most, of Python first, and of tfgen before Keras."""
+    assert main(["train", "gan", *SMALL, "--epochs", "1", "--output-dir", "gan"]) == 0
+    few = ["--test-split", "test[:4]"]
+    for argv in [
+        ["train", "vae"],
+        ["bench", "vae"],
+        ["evaluate", "gan", *few],
+        ["search", "dip-vae"],
+    ]:
+        code = lines_of(capsys, *argv)
+        used = [name.id for name in ast.walk(ast.parse(code)) if isinstance(name, ast.Name)]
+        for statement in ast.parse(code).body:
+            if isinstance(statement, ast.Import | ast.ImportFrom):
+                assert {name.name for name in statement.names} <= set(used), code
+        if "import keras" in code:
+            assert code.index("from tfgen") < code.index("import keras"), code
+        assert ("train" in used) == (argv[0] in ("train", "bench")), code
+
+
 def test_an_image_that_is_not_there(trained, in_folder, capsys):
     assert "Received: --image 64" in error_of(
         capsys, "traverse", str(trained), "--image", "64", "--output", "a.png"
@@ -365,7 +523,12 @@ def test_traceback_is_shown_on_demand(in_folder):
 
 
 def test_few_photos_are_seen_as_often_as_many(tmp_path):
-    for i in range(100):
+    for i in range(200):
         (tmp_path / f"{i}.png").touch()
-    assert epochs_of(str(tmp_path)) * 100 == FEWEST_IMAGES
+    assert epochs_of(str(tmp_path)) * 200 == FEWEST_IMAGES
     assert epochs_of("cifar10") == 20
+
+
+def test_very_few_photos_do_not_take_hours(tmp_path):
+    (tmp_path / "a.png").touch()
+    assert epochs_of(str(tmp_path)) == MOST_EPOCHS

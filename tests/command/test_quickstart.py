@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tfgen import plotting, quickstart
+from tfgen.command import reports
 from tfgen.command.tables import smoke_splits
 
 EXAMPLE = pathlib.Path(__file__).parents[2] / "examples" / "quickstart.py"
@@ -72,6 +73,56 @@ def test_smoke_of_a_table_and_of_photos(in_folder):
 def test_few_examples_of_many(in_folder):
     (in_folder / "rows.csv").write_text("a\n" * 10_000, encoding="utf-8")
     assert smoke_splits("rows.csv") == ("train_shuffled[:3%]", "train_shuffled[-3%:]")
+
+
+def write_classes(number):
+    """Photos in folders of two classes."""
+    for i in range(number):
+        image = tf.fill((8, 8, 1), tf.cast(20 * i, "uint8"))
+        tf.io.write_file(f"photos/{'ab'[i % 2]}/{i}.png", tf.io.encode_png(image))
+
+
+def test_one_test_image_is_enough(in_folder):
+    """Codes by class need two; all other pictures are drawn, of as many epochs as asked for."""
+    write_classes(12)
+    flags = ["--dataset", "photos", "--model", "ae", "--epochs", "2"]
+    assert run(in_folder / "few", *flags) == OF_IMAGES | OF_CODES - {"latents"}
+    facts = json.loads((in_folder / "few" / "metrics.json").read_text(encoding="utf-8"))
+    assert facts["epochs"] == 2
+
+
+def test_a_picture_that_fails_costs_no_training(in_folder, monkeypatch, capsys):
+    """Those before it are there, and the next call draws the others without training anew."""
+    argv = ["--smoke", "--output-dir", str(in_folder)]
+
+    def failing(*args):
+        raise ValueError("No ink.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(plotting, "traversals", failing)
+        assert quickstart.main(argv) == 2
+    assert {path.stem for path in in_folder.glob("*.png")} == {
+        "curves",
+        "samples",
+        "reconstructions",
+    }
+    capsys.readouterr()
+    assert quickstart.main(argv) == 0
+    assert "epoch 1" not in capsys.readouterr().out
+    assert {path.stem for path in in_folder.glob("*.png")} == OF_IMAGES | OF_CODES
+    assert not (in_folder / "backup").exists()
+
+
+def test_codes_of_factors_are_named_by_the_factor(in_folder, monkeypatch):
+    titles, save = [], reports.save_figure
+
+    def noted(fig, path):
+        titles.extend(legend.get_title().get_text() for legend in fig.legends)
+        save(fig, path)
+
+    monkeypatch.setattr(reports, "save_figure", noted)
+    assert "latents" in run(in_folder, "--dataset", "sprites", "--model", "ae")
+    assert "shape" in titles and "class" not in titles
 
 
 @pytest.mark.slow

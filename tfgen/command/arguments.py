@@ -5,14 +5,15 @@ import ast
 import pathlib
 from typing import Any, NoReturn
 
-from tfgen.command.tables import EMBEDDED, MODELS
+from tfgen.command.tables import EMBEDDED, MODELS, OBJECTIVES
 
 __all__ = ["Parser", "add_data", "add_training", "new_parser"]
 
-_DATA = (
+_IMAGES = (
     f"name of a data set, such as {', '.join(EMBEDDED)}, mnist or any other of images that "
-    "TensorFlow Datasets has; a folder of images; or a CSV file"
+    "TensorFlow Datasets has; or a folder of images"
 )
+_KINDS = ("number", "class", "count")
 _FORMATS = ("tf_saved_model", "litert", "onnx")
 
 
@@ -65,6 +66,21 @@ def setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def kind(text: str) -> tuple[str, str]:
+    """Type of an argument: NAME=KIND, of a column of a table.
+
+    Example:
+        >>> kind("kids=count"), kind("a=b=class")
+        (('kids', 'count'), ('a=b', 'class'))
+    """
+    name, _, value = text.rpartition("=")
+    if not name or value not in _KINDS:
+        raise argparse.ArgumentTypeError(
+            f"expected NAME=KIND, a column and one of {', '.join(_KINDS)}, got {text!r}"
+        )
+    return name, value
+
+
 def goal(text: str) -> str | dict[str, float]:
     """Type of an argument: a name, or names with weights.
 
@@ -72,17 +88,26 @@ def goal(text: str) -> str | dict[str, float]:
         >>> goal("val_elbo"), goal("mig=1,val_elbo=0.01")
         ('val_elbo', {'mig': 1.0, 'val_elbo': 0.01})
     """
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    unknown = [name for name, _, _ in pairs if name not in OBJECTIVES]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"expected one of {', '.join(OBJECTIVES)}, or several with weights, as in "
+            f"mig=1,val_elbo=0.01, got {unknown[0]!r}"
+        )
     if "=" not in text:
         return text
-    pairs = [pair.partition("=") for pair in text.split(",")]
     return {name: positive(weight) for name, _, weight in pairs}
 
 
-def add_data(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    """Adds which data are loaded, and how."""
+def add_data(
+    parser: argparse.ArgumentParser, default: str | None = None, tables: bool = True
+) -> None:
+    """Adds which data are loaded, and how; `tables` are those of CSV files."""
     add = parser.add_argument_group("data").add_argument
+    source = _IMAGES.replace("or a folder", "a folder") + "; or a CSV file" if tables else _IMAGES
     of_run = "" if default else "; default: as the model was trained"
-    add("--data", default=default, metavar="SOURCE", help=_DATA + of_run)
+    add("--data", default=default, metavar="SOURCE", help=source + of_run)
     add("--train-split", metavar="SPLIT", help='such as "train[:90%%]"; default: by the data')
     add("--test-split", metavar="SPLIT", help="default: by the data")
     add("--batch-size", type=at_least(1), help="default 128")
@@ -100,6 +125,16 @@ def add_data(parser: argparse.ArgumentParser, default: str | None = None) -> Non
     )
     add("--cache-dir", metavar="DIR", help="keep images of a folder or of such files decoded there")
     add("--download", action="store_true", help="fetch a data set that is missing")
+    parser.set_defaults(kinds=None)
+    if tables:
+        add(
+            "--kinds",
+            type=kind,
+            nargs="+",
+            metavar="NAME=KIND",
+            help="kinds of columns of a CSV file that are not number, or class of texts: number, "
+            "class, or count of whole numbers from 0 on",
+        )
 
 
 def add_training(parser: argparse.ArgumentParser) -> None:
@@ -168,7 +203,7 @@ def _sample(parser):
 
 def _traverse(parser):
     _add_saved(parser)
-    add_data(parser)
+    add_data(parser, tables=False)
     parser.add_argument("--seed", type=at_least(0), help="of the noise of binarization")
     parser.add_argument("--image", type=at_least(0), help="number of the test image; default 0")
     parser.add_argument("--dims", type=at_least(0), nargs="+", help="dimensions; default all")
@@ -179,8 +214,8 @@ def _export(parser):
     _add_saved(parser)
     add = parser.add_argument
     add("--format", choices=_FORMATS, default=_FORMATS[0], help=f"default {_FORMATS[0]}")
-    add("--endpoints", nargs="+", metavar="NAME", help="default all; of onnx one")
-    add("--batch-size", type=at_least(1), help="the only number of examples; default any")
+    add("--endpoints", nargs="+", metavar="NAME", help="default all; onnx needs one")
+    add("--batch-size", type=at_least(1), help="examples that a call must have; default any number")
     add("--output", type=pathlib.Path, metavar="PATH", help="default exported beside the model")
 
 
@@ -188,12 +223,17 @@ def _search(parser):
     names = [name for name, model in MODELS.items() if model.weight]
     add = parser.add_argument
     add("model", choices=names, help=", ".join(names), metavar="MODEL")
-    add_data(parser, "digits")
+    add_data(parser, "digits", tables=False)
     add("--weights", type=positive, nargs="+", help="of the model's own term; default: published")
     add("--latent-dims", type=at_least(1), nargs="+", default=[2, 5, 10, 20], help="2 5 10 20")
     add("--set", type=setting, action="append", metavar="NAME=VALUE", help="further values")
     add("--tuner", choices=["grid", "random", "bayesian", "hyperband"], default="grid")
-    add("--objective", type=goal, default="val_elbo", help="or mig=1,val_elbo=0.01")
+    add(
+        "--objective",
+        type=goal,
+        default="val_elbo",
+        help="default val_elbo; or mig=1,val_elbo=0.01",
+    )
     add("--epochs", type=at_least(1), help="default: by the data")
     add("--max-trials", type=at_least(1), help="needed by random and bayesian")
     add("--seed", type=at_least(0), default=0, help="default 0")

@@ -30,6 +30,8 @@ def text_of(value: Any) -> str:
         text = repr(os.fspath(value))
         quoted = '"' in text or "\\" in text or text.startswith('"')
         return text if quoted else f'"{text[1:-1]}"'
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{text_of(k)}: {text_of(v)}' for k, v in value.items())}}}"
     if isinstance(value, tuple | list):
         comma = "," if isinstance(value, tuple) and len(value) == 1 else ""
         inside = ", ".join(map(text_of, value)) + comma

@@ -13,7 +13,7 @@ from typing import Any
 from tfgen._utils import startup
 from tfgen.command import reports, runs
 from tfgen.command.code import execute
-from tfgen.command.recipes import Part
+from tfgen.command.recipes import RECIPES, Part
 from tfgen.command.tables import MODELS
 
 __all__ = ["errors_in_one_line", "load_tensorflow", "run_parts", "run_training"]
@@ -40,15 +40,16 @@ def errors_in_one_line(program: str, args: argparse.Namespace) -> Iterator[list[
         if args.traceback:
             raise
         message = " ".join(str(error).split())
-        print(f"{program}: error: {message}{_flags_in(message, given)}", file=sys.stderr)
+        print(f"{program}: error: {message}{_flags_in(message, given, args)}", file=sys.stderr)
         status[0] = 2
 
 
-def _flags_in(message, names):
+def _flags_in(message, given, args):
     """Says what arguments of functions, and models, that a message names are called here."""
-    named = {name: rf"\b{name}\b" for name in names if "_" in name}
-    if "download" in names:  # Also an English word.
-        named["download"] = "download="
+    # One of a single word may be meant as a word.
+    named = {name: rf"\b{name}\b" if "_" in name else rf"\b{name}=" for name in given}
+    for name in {"train_split", "test_split"} & set(given):
+        named[name] = rf"\b{name}\b|split=" + re.escape(repr(getattr(args, name, None)))
     found = [name for name, pattern in named.items() if re.search(pattern, message)]
     flags = ["--" + name.replace("_", "-") for name in found]
     classes = re.findall(r"\bmodels\.(\w+)", message)
@@ -61,7 +62,9 @@ def load_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     os.environ.setdefault("MPLBACKEND", "Agg")  # Pictures are files.
     startup.import_keras(list_devices=True)
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Warnings of TensorFlow Datasets.
+    # Warnings of TensorFlow Datasets, and of functions traced anew, as those of new models are.
+    for name in ("absl", "tensorflow"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     importlib.import_module("tfgen.samplers")  # It imports the other areas with Keras classes.
 
 
@@ -77,14 +80,24 @@ def run_parts(
     return "\n".join(filter(None, whole))
 
 
-def run_training(parts: Sequence[Part], args: argparse.Namespace) -> dict[str, Any]:
-    """Runs the parts of a training, of which the first loads the data, and returns their names.
+def run_training(args: argparse.Namespace, seconds: float) -> dict[str, Any]:
+    """Runs the parts of a training, the last of which fits, and returns their names.
 
-    The folder of the run has its settings once the data are there.
+    The folder of the run has its settings once data and model are there, and keeps them if there
+    is something to go on with.
+
+    Args:
+        args: arguments.
+        seconds: float, what earlier calls took.
     """
     names: dict[str, Any] = {}
-    runs.check_folder(args)
-    run_parts(parts[:1], args, names)
-    reports.write_json(args.output_dir / runs.SETTINGS, runs.describe(args))
-    run_parts(parts[1:], args, names)
+    *parts, fit = RECIPES["train"]
+    run_parts(parts, args, names)
+    settings = {**runs.describe(args), "seconds": seconds}
+    reports.write_json(args.output_dir / runs.SETTINGS, settings)
+    try:
+        run_parts([fit], args, names)
+    except Exception:
+        runs.forget_unless_begun(args.output_dir)
+        raise
     return names

@@ -114,21 +114,22 @@ def _run(args):
 
 
 def _train(args):
-    start = time.monotonic()
-    names = run_training(RECIPES["train"], args)
-    reports.of_training(args, names, time.monotonic() - start)
+    start, before = time.monotonic(), runs.seconds_before(args.output_dir)
+    runs.check_folder(args)
+    if runs.is_finished(args):
+        print(
+            f"{args.output_dir} is trained for {args.epochs} epochs already. A larger --epochs "
+            "trains it for longer."
+        )
+        return
+    names = run_training(args, before)
+    reports.of_training(args, names, before + time.monotonic() - start)
 
 
 def _draw(args):
     with reports.written_aside(args.output) as aside:
         shown = argparse.Namespace(**{**vars(args), "output": aside})
-        try:
-            run_parts(RECIPES[args.command], shown, {})
-        except StopIteration:
-            raise ValueError(
-                f"There is no such test image. Received: --image {args.image}. Choose one within "
-                f"{args.test_split} of {args.data}."
-            ) from None
+        run_parts(RECIPES[args.command], shown, {})
     print(args.output)
 
 

@@ -8,10 +8,11 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from tfgen.command import runs
 from tfgen.command.code import Name, call
 from tfgen.command.tables import FETCHED, MODELS, is_table
 
-__all__ = ["RECIPES", "Part", "figures", "judged_by_samples", "train_and_test"]
+__all__ = ["RECIPES", "Part", "figures", "judged_by_samples", "shown_images", "train_and_test"]
 
 Part: TypeAlias = Callable[[argparse.Namespace, dict[str, Any]], str]
 
@@ -34,9 +35,11 @@ def _lines(*lines: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _imports(*modules: str, areas: Sequence[str] = ()) -> str:
+def _imports(*modules: str, areas: Sequence[str] = (), keras: bool = False) -> str:
+    """Modules of Python, areas of tfgen, Keras; tfgen first, which quietens TensorFlow."""
     lines = [*(f"import {module}" for module in modules), *[""] * bool(modules)]
-    return _lines(*lines, f"from tfgen import {', '.join(sorted(areas))}", "")
+    ours = f"from tfgen import {', '.join(sorted(areas))}"
+    return _lines(*lines, ours, *["import keras"] * keras, "")
 
 
 def _given(**options: Any) -> dict[str, Any]:
@@ -47,11 +50,13 @@ def _given(**options: Any) -> dict[str, Any]:
 # Data.
 
 
-def _options(args):
+def _options(args, **extra):
     """Arguments of `datasets.load` besides name and split."""
     batch_size = None if args.batch_size == 128 else args.batch_size
     if is_table(args.data):
-        return _given(batch_size=batch_size, seed=args.seed or None, mask=args.mask)
+        # What a second split is like has its kinds.
+        kinds = None if "like" in extra else args.kinds
+        return _given(batch_size=batch_size, kinds=kinds, seed=args.seed or None, mask=args.mask)
     return _given(
         batch_size=batch_size,
         binarize=args.binarize,
@@ -66,7 +71,13 @@ def _options(args):
 
 def _load(args, split, **extra):
     function = "datasets.load_table" if is_table(args.data) else "datasets.load"
-    return call(function, args.data, split, **_options(args), **extra)
+    return call(function, args.data, split, **_options(args, **extra), **extra)
+
+
+def _load_test(args, **extra):
+    """The test split in one order at each pass: batches decide the draws that scores depend on."""
+    order = {"shuffle": False} if args.test_split.startswith("train") else {}
+    return _load(args, args.test_split, **order, **extra)
 
 
 def _like(args):
@@ -76,14 +87,22 @@ def _like(args):
 
 def train_and_test(args: argparse.Namespace, names: dict[str, Any]) -> str:
     """Imports, and the data to train and to evaluate on."""
+    test = f"test, _ = {_load_test(args, **_like(args))}"
+    return _train_data(args, "callbacks") + _lines(test)
+
+
+def _train_data(args, *areas, modules=()):
+    """Imports, and the data to train on."""
     normal = args.likelihood == "normal"
-    modules = ["functools"] if normal else []
-    areas = ["callbacks", "datasets", "models", "networks", *["layers"] * normal]
-    return _imports(*modules, "keras", areas=areas) + _lines(
+    used = ["datasets", "models", "networks", *["layers"] * normal, *areas]
+    return _imports(*["functools"] * normal, *modules, areas=used, keras=True) + _lines(
         f"keras.utils.set_random_seed({args.seed})",
         f"train, info = {_load(args, args.train_split)}",
-        f"test, _ = {_load(args, args.test_split, **_like(args))}",
     )
+
+
+def _data_of_bench(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    return _train_data(args, modules=["timeit"])
 
 
 # Models.
@@ -142,8 +161,8 @@ def _build(args: argparse.Namespace, names: dict[str, Any]) -> str:
 
 def _fit(args: argparse.Namespace, names: dict[str, Any]) -> str:
     """Training that goes on where it was killed, and what it reached."""
-    keeps = {"delete_checkpoint": False} if args.command == "train" else {}
-    backup = call("keras.callbacks.BackupAndRestore", args.output_dir / "backup", **keeps)
+    folder = args.output_dir / "backup"
+    backup = call("keras.callbacks.BackupAndRestore", folder, delete_checkpoint=False)
     fit = call(
         "model.fit",
         Name("train"),
@@ -152,7 +171,7 @@ def _fit(args: argparse.Namespace, names: dict[str, Any]) -> str:
         callbacks=[Name("backup"), Name("callbacks.EpochLines()")],
         verbose=0,
     )
-    return _build(args, names) + _lines(
+    return _lines(
         f"backup = {backup}",
         f"history = {fit}",
         call("model.save", args.output_dir / "model.keras"),
@@ -165,11 +184,13 @@ def _bench(args: argparse.Namespace, names: dict[str, Any]) -> str:
     once = "model.fit(train, epochs=1, verbose=0)"
     sample = f"model.sample({_SAMPLES_OF_BENCH}, seed=0)"
     repeats = _REPEATS_OF_BENCH
-    return _build(args, names) + _lines(
-        "import timeit",
-        f"{once}  # Compiles.",
+    return _lines(
+        'print("An epoch, which compiles ...", flush=True)',
+        once,
+        f'print("{repeats} epochs ...", flush=True)',
         f"epoch = min(timeit.repeat(lambda: {once}, number=1, repeat={repeats}))",
-        sample,
+        f'print("{_SAMPLES_OF_BENCH} samples, {repeats + 1} times ...", flush=True)',
+        f"{sample}  # Compiles.",
         f"sampling = min(timeit.repeat(lambda: {sample}, number=1, repeat={repeats}))",
         "found = {",
         '    "training_examples_per_second": info.num_examples / epoch,',
@@ -190,16 +211,23 @@ def _loaded(args, *areas):
 
 def _model_and_test(args: argparse.Namespace, names: dict[str, Any]) -> str:
     if not is_table(args.data):
-        return _loaded(args, "datasets") + _lines(f"test, info = {_load(args, args.test_split)}")
+        return _loaded(args, "datasets") + _lines(f"test, info = {_load_test(args)}")
     return _loaded(args, "datasets") + _lines(  # Numbers scaled as those that it has seen.
         f"_, info = {_load(args, args.train_split)}",
-        f"test, _ = {_load(args, args.test_split, **_like(args))}",
+        f"test, _ = {_load_test(args, **_like(args))}",
     )
 
 
 def _train_to_compare(args: argparse.Namespace, names: dict[str, Any]) -> str:
     """Images that the classifier learns from, and that are scored in the place of samples."""
-    if not (args.num_samples or judged_by_samples(names["model"])):
+    number = names["info"].num_examples
+    if args.num_samples and args.num_samples > number:
+        raise ValueError(
+            "The samples are scored beside as many test images. Received: --num-samples "
+            f"{args.num_samples}, and {number} images in {args.test_split} of {args.data}. "
+            + _remedy_of_few(number)
+        )
+    if number < _FEWEST_SCORED or not (args.num_samples or judged_by_samples(names["model"])):
         return ""
     functions, labels = ["evaluate_samples"], {}
     if names["info"].class_names:
@@ -209,6 +237,11 @@ def _train_to_compare(args: argparse.Namespace, names: dict[str, Any]) -> str:
         "",
         f"train, train_info = {_load(args, args.train_split, **labels)}",
     )
+
+
+def _remedy_of_few(number):
+    larger = "a --test-split of more images"
+    return f"Give {number} or less, or {larger}." if number >= _FEWEST_SCORED else f"Give {larger}."
 
 
 def judged_by_samples(model: Any) -> bool:
@@ -238,6 +271,7 @@ def _scores(args, number, labelled):
     inputs = map(Name, ("model", "train", "test"))
     return _lines(
         *judge,
+        f'print("Scores of {number} samples ...", flush=True)',
         f"scores = {call('evaluate_samples', *inputs, number, **options)}",
     )
 
@@ -275,16 +309,21 @@ def _marginals(number, seed):
     return f"plotting.marginals(real, info.decode({rows}))"
 
 
-def _traverse(args: argparse.Namespace, names: dict[str, Any]) -> str:
-    dims = {"dims": args.dims} if args.dims else {}
+def _traversed(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    """The model, and the data whose image is traversed, if they are known."""
     if args.data is None:
-        traversals = call("plotting.traversals", Name("model"), **dims)
-        return _loaded(args, "plotting") + _lines(f"fig, axes = {traversals}", _save_figure(args))
-    traversals = call("plotting.traversals", Name("model"), Name("image"), **dims)
-    return _loaded(args, "datasets", "plotting") + _lines(
-        f"test, _ = {_load(args, args.test_split)}",
-        f"image = next(iter(test.unbatch().skip({args.image})))",
-        f"fig, axes = {traversals}",
+        return _loaded(args, "plotting")
+    return _loaded(args, "datasets", "plotting") + _lines(f"test, info = {_load_test(args)}")
+
+
+def _traverse(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    runs.check_traversed(args, names["model"], names.get("info"))
+    known = args.data is not None
+    image = [Name("image")] if known else []
+    dims = {"dims": args.dims} if args.dims else {}
+    return _lines(
+        *[f"image = next(iter(test.unbatch().skip({args.image})))"] * known,
+        f"fig, axes = {call('plotting.traversals', Name('model'), *image, **dims)}",
         _save_figure(args),
     )
 
@@ -359,22 +398,26 @@ def _data_prepare(args: argparse.Namespace, names: dict[str, Any]) -> str:
 # Pictures of what was trained.
 
 
-def figures(args: argparse.Namespace, names: dict[str, Any]) -> str:
-    """All pictures that suit the model and its data, in the dict `figures`."""
-    drawn = {"samples": call("plotting.samples", Name("model"))}
+def shown_images(args: argparse.Namespace, names: dict[str, Any]) -> str:
+    """The images, or rows of a table, that pictures are drawn of."""
+    of_data = _lines(*_real_rows(args)) if is_table(args.data) else _images(args, names["info"])
+    return _lines("from tfgen import plotting", "") + of_data
+
+
+def figures(args: argparse.Namespace, names: dict[str, Any]) -> dict[str, str]:
+    """Code that draws the figure `fig`, for each picture that suits the model and its data."""
+    drawn = {}
+    if names["history"].epoch:  # Else all epochs were those of an earlier call.
+        drawn["curves"] = call("plotting.training_curves", Name("history"))
+    drawn["samples"] = call("plotting.samples", Name("model"))
     if is_table(args.data):
-        images = _lines(*_real_rows(args))
         drawn["samples"] = _marginals(_ROWS_DRAWN, args.seed)
     else:
-        images = _images(args, names["info"])
-        drawn |= _figures_of_images(names["model"], names["info"])
-    drawn["curves"] = call("plotting.training_curves", Name("history"))
-    return (
-        _lines("", "from tfgen import plotting", "")
-        + images
-        + _lines("figures = {}")
-        + _lines(*(f'figures["{name}"], _ = {code}' for name, code in drawn.items()))
-    )
+        drawn |= _figures_of_images(names["model"], names["info"], len(names["images"]))
+    codes = {name: f"fig, axes = {code}" for name, code in drawn.items()}
+    if "latents" in codes and not names["info"].class_names:
+        codes["latents"] += "\nfig.legends[0].set_title(info.factor_names[0])"
+    return codes
 
 
 def _has_labels(info):
@@ -386,13 +429,13 @@ def _images(args, info):
     if not _has_labels(info):
         return _lines("images = next(iter(test.unbatch().batch(1000)))")
     return _lines(
-        f"labelled, _ = {_load(args, args.test_split, labels=True)}",
+        f"labelled, _ = {_load_test(args, labels=True)}",
         "images, labels = next(iter(labelled.unbatch().batch(1000)))",
         *["labels = labels[:, 0]"] * bool(info.factor_names),
     )
 
 
-def _figures_of_images(model, info):
+def _figures_of_images(model, info, number):
     """Calls that draw what the model has a method for, by the names of the pictures."""
     drawn, name = {}, Name("model")
     if hasattr(model, "reconstruct"):
@@ -402,7 +445,8 @@ def _figures_of_images(model, info):
     if hasattr(model, "interpolate"):
         ends = Name("images[:5]"), Name("images[::-1][:5]")  # As many of each, if there are few.
         drawn["interpolations"] = call("plotting.interpolations", name, *ends)
-    if hasattr(model, "embed") and _has_labels(info) and model.latent_shape[0] > 1:
+    can_embed = hasattr(model, "embed") and model.latent_shape[0] > 1
+    if can_embed and _has_labels(info) and number > 1:
         names = [Name("info.class_names")] if info.class_names else []
         drawn["latents"] = call(
             "plotting.latent_scatter", name, Name("images"), Name("labels"), *names
@@ -413,11 +457,11 @@ def _figures_of_images(model, info):
 
 
 RECIPES: dict[str, tuple[Part, ...]] = {
-    "train": (train_and_test, _fit),
-    "bench": (train_and_test, _bench),
+    "train": (train_and_test, _build, _fit),
+    "bench": (_data_of_bench, _build, _bench),
     "evaluate": (_model_and_test, _train_to_compare, _evaluate),
     "sample": (_sample,),
-    "traverse": (_traverse,),
+    "traverse": (_traversed, _traverse),
     "export": (_export,),
     "search": (_search,),
     "data list": (_data_list,),

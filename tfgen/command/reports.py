@@ -99,7 +99,7 @@ def of_training(
 ) -> None:
     """What training reached, in which time and with what; also writes it to metrics.json."""
     metrics = {name: float(value) for name, value in names["metrics"].items()}
-    path = args.output_dir / "metrics.json"
+    path = args.output_dir / runs.METRICS
     facts = {"epochs": args.epochs, "seconds": round(seconds, 1), **machine()}
     write_json(path, {"metrics": metrics, **facts, "arguments": runs.describe(args)})
     _print_metrics(args, metrics)

@@ -4,11 +4,14 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
 from typing import Any
 
-from tfgen.command.tables import EMBEDDED, MODELS, is_folder, is_table, source_of
+from tfgen.command.tables import EMBEDDED, MODELS, is_folder, is_table, size_of, source_of
 
 __all__ = [
+    "BACKUP",
+    "METRICS",
     "MODEL",
     "SETTINGS",
     "check_fetched",
@@ -16,24 +19,32 @@ __all__ = [
     "check_search",
     "check_settings",
     "check_traversal",
+    "check_traversed",
     "complete_data",
     "complete_training",
     "describe",
+    "forget_unless_begun",
+    "is_finished",
     "model_path",
     "read_settings",
+    "seconds_before",
 ]
 
-SETTINGS, MODEL = "run.json", "model.keras"
+SETTINGS, MODEL, METRICS, BACKUP = "run.json", "model.keras", "metrics.json", "backup"
+# Where Keras writes how many epochs the weights of a backup have been trained for.
+_EPOCHS_OF_BACKUP = "training_metadata.json"
 # In the folder of a model that was saved with `zipped=False`.
 _OF_UNZIPPED = "config.json"
 # What decides which data a model sees; the last two whatever the data set.
 _DATA = (
     *("data", "train_split", "test_split", "batch_size", "binarize", "image_size"),
-    *("data_dir", "cache_dir"),
+    *("data_dir", "cache_dir", "kinds"),
 )
 _OF_MODEL = ("likelihood", "value_range", "mask")
 # Arguments of models that are set elsewhere, or cannot be written in a line.
 _OF_EVERY_MODEL = ("seed", "prior", "dataset_size", "name", "dtype", "trainable")
+# Examples of which a tenth is one at least, rounded.
+_FEWEST_SPLIT = 5
 # What may differ when a run goes on.
 _FREE = {
     "epochs",
@@ -71,8 +82,16 @@ def model_path(path: str) -> pathlib.Path:
 
 def read_settings(path: pathlib.Path) -> dict[str, Any]:
     """Settings of the run that wrote a model; {} for another model."""
-    file = path.parent / SETTINGS
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return _read_json(path.parent / SETTINGS)
+
+
+def _read_json(file):
+    """The dict in a file; {} if it is missing, or was cut off by a kill."""
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def complete_data(args: argparse.Namespace, settings: dict[str, Any]) -> None:
@@ -105,6 +124,29 @@ def check_traversal(args: argparse.Namespace) -> None:
         )
 
 
+def check_traversed(args: argparse.Namespace, model: Any, info: Any = None) -> None:
+    """Raises ValueError unless a model has codes, these dimensions, and its data the image."""
+    if not hasattr(model, "traverse"):
+        raise ValueError(
+            f"traverse begins at the code of an image. Received: {args.path}, a "
+            f"{type(model).__name__}, which has no codes of images. Draw samples with `tfgen "
+            "sample`."
+        )
+    size = model.latent_shape[-1]
+    beyond = [dim for dim in args.dims or () if dim >= size]
+    if beyond:
+        raise ValueError(
+            f"The latent space has {size} dimensions, counted from 0. Received: --dims "
+            f"{beyond[0]}. Choose from 0 to {size - 1}, or leave --dims out for all."
+        )
+    if info is not None and args.image >= info.num_examples:
+        raise ValueError(
+            f"There is no such test image. Received: --image {args.image}, of "
+            f"{info.num_examples} images, counted from 0. Choose from 0 to "
+            f"{info.num_examples - 1}, or other images by --test-split."
+        )
+
+
 def complete_rows(args: argparse.Namespace, settings: dict[str, Any]) -> None:
     """Fills in how the rows are loaded that samples of a table are shown beside, if it is there."""
     rows = is_table(settings.get("data") or "") and os.path.exists(settings["data"])
@@ -115,8 +157,15 @@ def complete_rows(args: argparse.Namespace, settings: dict[str, Any]) -> None:
 def _complete_source(args):
     """Fills in what the data set decides."""
     source = source_of(args.data)
+    args.kinds = dict(args.kinds or ()) or None
     if is_table(args.data) or is_folder(args.data):
         args.data = os.path.abspath(args.data)
+        _check_size(args)
+    if args.kinds and not is_table(args.data):
+        raise ValueError(
+            f"--kinds is for the columns of a CSV file. Received: --data {args.data}, which are "
+            "images. Leave it out."
+        )
     args.train_split = args.train_split or source.train
     args.test_split = args.test_split or source.test
     args.batch_size = args.batch_size or 128
@@ -127,6 +176,18 @@ def _complete_source(args):
     if args.binarize is None and args.likelihood == "bernoulli":
         args.binarize = source.binarize
     args.binarize = None if args.binarize == "none" else args.binarize
+
+
+def _check_size(args):
+    """Raises ValueError where a tenth of the examples would be none."""
+    given = args.train_split and args.test_split
+    if given or not os.path.exists(args.data) or (size := size_of(args.data)) >= _FEWEST_SPLIT:
+        return
+    raise ValueError(
+        f"The last tenth of the data is held out as test data. Received: --data {args.data}, of "
+        f"{size} examples. Give {_FEWEST_SPLIT} or more, or say what to take by --train-split and "
+        "--test-split, such as train for both."
+    )
 
 
 def _check_table(args):
@@ -250,7 +311,7 @@ def check_folder(args: argparse.Namespace) -> None:
 
     A finished run of the quickstart, which keeps no backup, may be overwritten.
     """
-    begun = ("backup", MODEL) if args.command == "train" else ("backup",)
+    begun = (BACKUP, MODEL) if args.command == "train" else (BACKUP,)
     if not any((args.output_dir / name).exists() for name in begun):
         return
     before, now = read_settings(args.output_dir / MODEL), describe(args)
@@ -261,3 +322,46 @@ def check_folder(args: argparse.Namespace) -> None:
             f"{args.output_dir} holds another run. Received: {differences}. Choose another "
             "--output-dir, or repeat the settings to go on with that run."
         )
+    done = _epochs_before(args)
+    if done > args.epochs:
+        raise ValueError(
+            f"{args.output_dir} is trained for {done} epochs already. Received: {args.epochs} "
+            "epochs. Give a larger --epochs to train it for longer, or another --output-dir to "
+            "begin anew."
+        )
+
+
+def _epochs_before(args):
+    """Epochs that the folder's weights have been trained for, as far as they are gone on with."""
+    saved = _read_json(args.output_dir / BACKUP / _EPOCHS_OF_BACKUP).get("epoch", 0)
+    if args.command == "train" and (args.output_dir / MODEL).exists():
+        saved = max(saved, _read_json(args.output_dir / METRICS).get("epochs", 0))
+    return saved
+
+
+def is_finished(args: argparse.Namespace) -> bool:
+    """Whether a run that `check_folder` has let pass has ended with so many epochs before."""
+    ended = _read_json(args.output_dir / METRICS).get("epochs")
+    return ended == args.epochs and (args.output_dir / MODEL).exists()
+
+
+def seconds_before(folder: pathlib.Path) -> float:
+    """Seconds that earlier calls took to train what is gone on with, up to the last backup."""
+    backup, begun = folder / BACKUP / _EPOCHS_OF_BACKUP, folder / SETTINGS
+    if not (backup.is_file() and begun.is_file()):
+        return 0.0
+    ended = folder / METRICS
+    if ended.is_file() and ended.stat().st_mtime >= begun.stat().st_mtime:
+        return _read_json(ended).get("seconds", 0.0)
+    last = max(0.0, backup.stat().st_mtime - begun.stat().st_mtime)  # Of a call that was killed.
+    return _read_json(begun).get("seconds", 0.0) + last
+
+
+def forget_unless_begun(folder: pathlib.Path) -> None:
+    """Removes what a run has written that failed before its first epoch ended."""
+    if (folder / BACKUP / _EPOCHS_OF_BACKUP).exists() or (folder / MODEL).exists():
+        return
+    (folder / SETTINGS).unlink(missing_ok=True)
+    shutil.rmtree(folder / BACKUP, ignore_errors=True)
+    if not any(folder.iterdir()):
+        folder.rmdir()

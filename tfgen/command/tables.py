@@ -10,11 +10,13 @@ __all__ = [
     "EMBEDDED",
     "FETCHED",
     "MODELS",
+    "OBJECTIVES",
     "Model",
     "Source",
     "epochs_of",
     "is_folder",
     "is_table",
+    "size_of",
     "smoke_splits",
     "source_of",
 ]
@@ -128,6 +130,13 @@ _SOURCES = {
 }
 # Images that a model sees in training, at least: few photos are seen more often.
 FEWEST_IMAGES = 40_000
+# Of a folder; with them 12 photos of 64 x 64 pixels take about five minutes on two cores.
+MOST_EPOCHS = 400
+# What a search can compare its trials by.
+OBJECTIVES = (
+    *("val_elbo", "val_bits_per_dim", "bits_per_dim", "val_reconstruction", "val_kl"),
+    *("mig", "mmd"),
+)
 # Data sets that `tfgen data` lists: those that need no fetching, and those that do.
 EMBEDDED = ("digits", "sprites")
 FETCHED = tuple(name for name in _SOURCES if name not in (*EMBEDDED, *_PUBLISHED))
@@ -170,7 +179,7 @@ def source_of(data: str) -> Source:
 
 
 def epochs_of(data: str) -> int:
-    """Epochs of training that suit data; of a folder so many that few images are seen often.
+    """Epochs of training that suit data; of a folder more, that few images are seen often.
 
     Example:
         >>> epochs_of("digits")
@@ -179,7 +188,7 @@ def epochs_of(data: str) -> int:
     epochs = source_of(data).epochs
     if not is_folder(data):
         return epochs
-    return max(epochs, -(-FEWEST_IMAGES // max(_num_files(data), 1)))
+    return min(MOST_EPOCHS, max(epochs, -(-FEWEST_IMAGES // max(size_of(data), 1))))
 
 
 def smoke_splits(data: str) -> tuple[str, str]:
@@ -195,9 +204,13 @@ def smoke_splits(data: str) -> tuple[str, str]:
     if not (is_table(data) or is_folder(data)):
         test = "test[:{}]" if source_of(data).test.startswith("test") else "train[-{}:]"
         return f"train[:{_SMOKE_TRAIN}]", test.format(_SMOKE_TEST)
-    number = _num_files(data) if is_folder(data) else _num_lines(data)
-    train = min(90, 100 * _SMOKE_TRAIN // max(number, 1) + 1)
+    train = min(90, 100 * _SMOKE_TRAIN // max(size_of(data), 1) + 1)
     return f"train_shuffled[:{train}%]", f"train_shuffled[-{min(10, train)}%:]"
+
+
+def size_of(data: str) -> int:
+    """Examples of a folder or table at most: its files, or its lines after the head line."""
+    return _num_files(data) if is_folder(data) else max(0, _num_lines(data) - 1)
 
 
 def _num_files(folder):
