@@ -75,7 +75,7 @@ def scripted(monkeypatch):
 def run(hypermodel, folder, tuner="grid", **kwargs):
     limits = {"max_trials": 5} if tuner in ("random", "bayesian") else {}
     limits["epochs"] = 3 if tuner == "hyperband" else 2  # From 3 on Hyperband has two rounds.
-    return tuning.search(hypermodel, folder, tuner=tuner, verbose=0, **limits | kwargs)
+    return tuning.search(hypermodel, folder, tuner=tuner, **{"verbose": 0} | limits | kwargs)
 
 
 def outcome(result):
@@ -84,6 +84,35 @@ def outcome(result):
 
 
 # Records.
+
+
+@pytest.mark.parametrize(
+    ("tuner", "limits", "number"),
+    [
+        ("grid", {}, 6),
+        ("grid", {"max_trials": 4}, 4),
+        ("random", {"max_trials": 3}, 3),
+        ("hyperband", {}, None),
+    ],
+)
+def test_lines_say_how_many_trials_are_left(tuner, limits, number, scripted, tmp_path, capsys):
+    run(scripted(), tmp_path, tuner, verbose=1, **limits)
+    heads = [
+        line.split(": ")[0].split(" s, ", 1)[-1]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith("trial ")
+    ]
+    if number is None:
+        assert heads and not any(" of " in head for head in heads)
+    else:
+        expected = [f"{i} of {number}, 0 s left" for i in range(1, number)]
+        assert heads == [*expected, f"{number} of {number}"]
+
+
+def test_versions_of_what_computes_are_recorded(scripted, tmp_path):
+    run(scripted(), tmp_path)
+    versions = tuning.load_search(tmp_path)["versions"]
+    assert list(versions) == ["tfgen", "tensorflow", "keras", "keras_tuner"]
 
 
 def num_training_graphs():
