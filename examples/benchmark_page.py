@@ -54,7 +54,7 @@ PLACES = [(4.0, 3.0)] + [
 # Models of the picture of samples.
 SHOWN = (
     *("vae", "flow-prior", "conditional-vae", "draw", "vq-vae", "wae", "gan", "ac-gan", "wgan-gp"),
-    *("vae-gan", "ali", "image-flow"),
+    *("vae-gan", "ali", "glow"),
 )
 
 # Sorts by the column whose heading is clicked: numbers as numbers, what is missing last.
@@ -155,12 +155,15 @@ def text(values, digits):
 
 
 def scatter(results, x, y, labels, **scales):
-    """Two metrics of every model that has both; `scales` are `xscale` and `yscale`."""
+    """Two metrics of every model that has both, unless few of those with the second have them.
+
+    `scales` are `xscale` and `yscale`.
+    """
     import matplotlib.pyplot as plt
 
-    points = {n: [values_of(s, metric) for metric in (x, y)] for n, s in results.items()}
-    points = {n: [np.mean(v) for v in pair] for n, pair in points.items() if all(pair)}
-    if not points:
+    found = {n: [values_of(s, metric) for metric in (x, y)] for n, s in results.items()}
+    points = {n: [np.mean(v) for v in pair] for n, pair in found.items() if all(pair)}
+    if not points or 4 * len(points) < sum(bool(pair[1]) for pair in found.values()):
         return None
     fig, ax = plt.subplots(figsize=(7, 5), layout="constrained")
     ax.plot(*zip(*points.values(), strict=True), "o", color="#0072b2", markersize=5)

@@ -8,7 +8,7 @@ time is that of one core, also where others use the machine: two idle cores take
 Scores, figures and data are not in it. Experiments that train the same networks on as much data are
 measured once; of those of which docs/results has whole runs of today's sizes, that is the time.
 Results that are in docs/results/paper_times.json are kept. `ct` of Sagar needs TFGEN_CT_DIR; at the
-paper's scale its batches need more than 22 GB, and its time is eight times that of an eighth of each.
+paper's scale its batches need more than 22 GB: its time is eight times that of an eighth of each.
 """
 
 import argparse

@@ -526,6 +526,18 @@ def test_page(row, tmp_path, page):
         assert f'<img src="../{name}/seed_0/samples.png"' in text
     assert (target / "rate_distortion.png").stat().st_size > 5000
     assert "likelihood_samples.png" not in text  # No model has both.
+    assert "cost_quality.png" in text
+
+
+def test_a_plot_of_few_models_is_left_out(row, page):
+    """Of five models with scores one was timed."""
+    names = ("gan", "gan-hinge", "wgan", "wgan-gp", "ali")
+    results = {
+        name: [result_of(row(name), 0, timed=name == "gan", classifier_frechet_distance=1.5)]
+        for name in names
+    }
+    assert page.PLOTS["cost_quality.png"](results) is None
+    assert page.PLOTS["cost_quality.png"]({n: results[n] for n in names[:4]}) is not None
 
 
 def test_page_of_nothing(page, tmp_path, capsys):
