@@ -223,7 +223,7 @@ def bounded_scale(raw: tf.Tensor, activation: Callable[[Any], Any]) -> tf.Tensor
     """activation(raw) + 1e-9, at most 1e10, of any finite `raw`.
 
     So a normal's KL divergence and its log-density at |x - loc| < 1e9 are finite, and so are their
-    gradients at |x - loc| < 1e5. In float32 a value above 0.02 is not moved by the lower bound.
+    gradients at |x - loc| < 1e5. In float32 a value above 0.04 is not moved by the lower bound.
 
     Args:
         raw: float tensor.
