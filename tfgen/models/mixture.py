@@ -19,6 +19,7 @@ from tfgen.losses.mixtures import (
     covariances_of,
     gaussian_log_prob,
 )
+from tfgen.models.batches import batches_of, of_some
 from tfgen.models.checks import (
     as_examples,
     check_num_samples,
@@ -26,6 +27,7 @@ from tfgen.models.checks import (
 )
 from tfgen.models.endpoints import SAMPLING, Endpoint, data_spec
 from tfgen.models.resumable_model import ResumableModel
+from tfgen.models.training_data import check_explained
 
 __all__ = ["Mixture"]
 
@@ -205,10 +207,21 @@ class Mixture(ResumableModel):
         self._check_initialized()
         return self._e_step(self._flat(x))[1]
 
-    def log_prob(self, x: TensorLike) -> tf.Tensor:
-        """log p(x) in nats, float64 of shape (n,)."""
+    def log_prob(self, x: Any) -> tf.Tensor:
+        """log p(x) of each example of an array or a data set in nats, exact, float64 of shape (n,).
+
+        Raises:
+            ValueError: if there are no examples, or one is not finite, of another shape, or of
+                Bernoulli components not in [0, 1].
+        """
         self._check_initialized()
-        return self._e_step(self._flat(x))[0]
+        if not tf.executing_eagerly():
+            return self._e_step(self._flat(x))[0]
+        parts = []
+        for batch in batches_of(x):
+            check_explained(batch, self)
+            parts.append(self._e_step(self._flat(batch))[0])
+        return tf.concat(of_some(parts), axis=0)
 
     def log_weights(self, x: TensorLike, num_samples: int, seed: Seed | None = None) -> tf.Tensor:
         """Log importance weights, exact here: log p(x), float32 of shape (num_samples, n)."""
