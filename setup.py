@@ -13,7 +13,13 @@ from setuptools.command.sdist import sdist
 
 FOLDERS = ("docs", "examples", "tests")
 FILES = ("CHANGELOG.md", "conftest.py", ".ruff.toml")
-LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#)([^)]+)\)")
+PICTURE = r"!\[[^\]]*\]\([^)]+\)"
+RELATIVE = r"\((?!https?:|#)([^)]+)\)"
+# Pictures first: the text of a link may be one.
+LINKS = [
+    re.compile(r"(!)\[([^\]]*)\]" + RELATIVE),
+    re.compile(rf"(?<!!)()\[((?:{PICTURE}|[^\]])*)\]" + RELATIVE),
+]
 
 
 class FullSdist(sdist):
@@ -39,7 +45,9 @@ def long_description(readme, url):
             return f"{mark}[{text}]({url.rstrip('/')}/{'raw' if mark else 'blob'}/main/{path})"
         return "" if mark else text
 
-    return LINK.sub(replace, readme)
+    for link in LINKS:
+        readme = link.sub(replace, readme)
+    return readme
 
 
 def main():

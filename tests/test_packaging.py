@@ -28,6 +28,15 @@ def test_links_outside_the_repository(long_description):
     assert long_description(readme, "") == " b [d](https://x.invalid) [e](#f)"
 
 
+def test_a_picture_that_is_a_link(long_description):
+    readme = "[![a](b.png)](c.md) [![a](https://x.invalid/d.png)](e.md)"
+    assert long_description(readme, "") == " ![a](https://x.invalid/d.png)"
+    assert long_description(readme, "https://y.invalid") == (
+        "[![a](https://y.invalid/raw/main/b.png)](https://y.invalid/blob/main/c.md) "
+        "[![a](https://x.invalid/d.png)](https://y.invalid/blob/main/e.md)"
+    )
+
+
 @pytest.mark.parametrize("url", [URL, ""])
 def test_no_link_of_the_readme_stays_relative(long_description, url):
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
