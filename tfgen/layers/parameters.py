@@ -26,7 +26,7 @@ __all__ = [
     "split_params",
 ]
 
-# Bounds of scales. The square of each and of its inverse is a float32, and a scale above 0.002 plus
+# Bounds of scales. The square of each and of its inverse is a float32, and a scale above 0.04 plus
 # the lower one is itself.
 MIN_SCALE = 1e-9
 MAX_SCALE = 1e10

@@ -371,14 +371,19 @@ def targets(x: Any, y: Any, model: keras.Model) -> Any:
 def _are_targets(y, model):
     """Whether the y of a batch is what the model explains; a condition is not."""
     is_condition = getattr(model, "conditions", None) is not None
-    if y is None or is_condition or not model.takes_targets or isinstance(y, _STRUCTURES):
+    if y is None or is_condition or isinstance(y, _STRUCTURES):
         return False
-    return tuple(y.shape[1:]) == model.data_shape and _are_numbers(_numpy_dtype(y))
+    return _is_of_targets(tuple(y.shape), model) and _are_numbers(_numpy_dtype(y))
+
+
+def _is_of_targets(shape, model):
+    return model.takes_targets and len(shape) > 1 and shape[1:] == model.data_shape
 
 
 def _warn_of_mask(x, y, model):
     """Warns if targets look like a mask of what is observed."""
-    if set(np.unique(y)) == {0, 1} and not (0 <= x.min() and x.max() <= 1):
+    is_in_range = 0 <= x.min() and x.max() <= 1
+    if not is_in_range and y.min() == 0 and y.max() == 1 and np.all((y == 0) | (y == 1)):
         warnings.warn(
             f"{type(model).__name__} explains y in the place of x. Received: y of zeros and ones "
             f"beside data from {x.min():g} to {x.max():g}. Should y be a mask of what is observed, "
@@ -407,7 +412,7 @@ def targets_of_batch(y: Any, model: keras.Model) -> Any:
 
 
 def _target(y, shape, dtype, model):
-    if model.takes_targets and shape[1:] == model.data_shape and len(shape) > 1:
+    if _is_of_targets(shape, model):
         return y
     one_each = len(shape) < 2 or shape[1:] == (1,)
     of_images = len(shape) == 2 <= len(model.data_shape)  # Several labels or factors of each.
